@@ -1,0 +1,1 @@
+"""The style pictures of the examples, drawn from nothing with NumPy and Pillow."""

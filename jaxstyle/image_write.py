@@ -1,0 +1,225 @@
+"""Pixels out: PNG, JPEG, WebP or TIFF, whole or not at all, the same bytes every time."""
+
+import contextlib
+import io
+import os
+import secrets
+import shutil
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+from PIL import ExifTags, Image
+
+from jaxstyle.image_color import srgb_profile
+from jaxstyle.image_read import SOFTWARE, ImageError, Picture
+from jaxstyle.png16 import encode_png16
+
+Path = str | os.PathLike[str]
+
+_FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+_SIXTEEN_BIT = ("PNG", "TIFF")
+_LONGEST = {"JPEG": 65500, "WEBP": 16383}  # pixels: the limits of libjpeg and of the WebP format
+
+
+def check_writable(path: Path, *, bits: int = 8, longest: int = 1) -> None:
+    """Find out before a long run whether `write` can write this path afterwards.
+
+    Args:
+      path: the file to be; what is there now is left alone, and no trace remains beside it.
+      bits: 8, or 16 for PNG and TIFF.
+      longest: the picture's longest side in pixels, if it is known.
+
+    Raises:
+      ImageError: it cannot, with the reason and what to do.
+    """
+    name = os.fspath(path)
+    kind = _FORMATS[check_target(name, tuple(_FORMATS))]
+    if bits not in (8, 16):
+        raise ImageError(f"{name}: {bits} bits a channel are not possible: 8 or 16 are")
+    if bits == 16 and kind not in _SIXTEEN_BIT:
+        raise ImageError(f"{name}: {kind} has no 16 bits a channel: name a .png or .tif file")
+    if longest > _LONGEST.get(kind, longest):
+        raise ImageError(
+            f"{name}: {kind} has at most {_LONGEST[kind]} pixels a side, not {longest}: name a "
+            ".png or .tif file"
+        )
+
+
+def write(path: Path, picture: Picture, *, bits: int = 8, description: str = "") -> None:
+    """Write a picture in the format of its file extension, atomically.
+
+    The sRGB profile is embedded, `description` goes into the EXIF tag ImageDescription, and the
+    same input gives the same bytes. PNG, WebP and TIFF keep alpha; JPEG has none and is laid over
+    white. JPEG and WebP have quality 95, JPEG without chroma subsampling.
+
+    Args:
+      path: a .png, .jpg, .jpeg, .webp, .tif or .tiff file, in an existing directory.
+      picture: values are clipped to [0, 1] and rounded to the nearest level.
+      bits: 8, or 16 for PNG and TIFF.
+      description: ASCII text; settings as JSON, usually. `read_description` gives it back.
+
+    Raises:
+      ImageError: it cannot be written; a file that was there before is still there, unchanged.
+    """
+    name = os.fspath(path)
+    check_writable(name, bits=bits, longest=max(picture.rgb.shape))
+    kind = _FORMATS[_extension(name)]
+    if not description.isascii():
+        raise ImageError(f"{name}: the description has characters beyond ASCII")
+    if not np.isfinite(picture.rgb).all():
+        raise ImageError(f"{name}: the picture holds NaN or infinite values")
+    try:
+        data = _encode(picture, kind, bits, description)
+    except (OSError, ValueError, MemoryError) as error:  # such as EXIF of over 64 kB in a JPEG
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{name}: cannot be encoded as {kind}: {reason}") from error
+    replace_file(name, data)
+
+
+def check_target(path: Path, extensions: tuple[str, ...]) -> str:
+    """Check that a file of one of these extensions can be put at `path`; return its extension.
+
+    Raises:
+      ImageError: another extension, or what `check_directory` says.
+    """
+    name = os.fspath(path)
+    extension = _extension(name)
+    if extension not in extensions:
+        known = ", ".join(extensions[:-1]) + f" or {extensions[-1]}"
+        raise ImageError(f"{name}: unknown extension {extension!r}: use {known}")
+    check_directory(name)
+    return extension
+
+
+def check_directory(path: Path) -> None:
+    """Check that a file can be put at `path`, whatever its extension; leaves nothing behind.
+
+    Raises:
+      ImageError: there is no such directory, it is not writable, or `path` is one itself.
+    """
+    name = os.fspath(path)
+    target = os.path.realpath(name)
+    directory = os.path.dirname(target)
+    if os.path.isdir(target):
+        raise ImageError(f"{name}: is a directory, not a file")
+    if not os.path.isdir(directory):
+        raise ImageError(f"{name}: there is no directory {directory}: create it first")
+    beside = _beside(target)
+    try:
+        if os.path.exists(target):
+            open(target, "r+b").close()  # unchanged; refused where it is read-only
+        open(beside, "xb").close()
+        os.unlink(beside)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ImageError(f"{name}: cannot be written there: {reason}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file as safely as a picture; raises what `replace_file` raises."""
+    replace_file(path, text.encode())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a file in place all at once: written beside, synced, renamed.
+
+    The mode is that of the file it replaces, or what the umask leaves of a new one. A symbolic
+    link is followed.
+
+    Raises:
+      ImageError: the system refuses (disk full, say); an old file is still there, unchanged.
+    """
+    name = os.fspath(path)
+    target = os.path.realpath(name)
+    beside = _beside(target)
+    try:
+        with open(beside, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(target):
+            shutil.copymode(target, beside)
+        os.replace(beside, target)
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):  # after the rename there is nothing left to remove
+            os.unlink(beside)
+
+
+def _extension(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _beside(target: str) -> str:
+    """A new name in the same directory, hence on the same file system."""
+    return os.path.join(os.path.dirname(target), f".jaxstyle-{secrets.token_hex(8)}.tmp")
+
+
+# --- encoding: arrays to bytes --------------------------------------------------------------------
+
+
+def _encode(picture: Picture, kind: str, bits: int, description: str) -> bytes:
+    if kind == "JPEG":
+        picture = _over_white(picture)
+    levels = _levels(picture, bits)
+    exif = _exif(description)
+    if kind == "TIFF":
+        return _tiff(levels, description)
+    if bits == 16:
+        return encode_png16(levels, srgb_profile(), exif.removeprefix(b"Exif\0\0"))
+    options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
+    buffer = io.BytesIO()
+    image = Image.fromarray(levels)
+    image.save(buffer, kind, icc_profile=srgb_profile(), exif=exif, **options)
+    return buffer.getvalue()
+
+
+def _over_white(picture: Picture) -> Picture:
+    if picture.alpha is None:
+        return picture
+    alpha = picture.alpha[..., None]
+    return Picture(picture.rgb * alpha + (1 - alpha))
+
+
+def _levels(
+    picture: Picture, bits: int
+) -> UInt8[np.ndarray, "height width channels"] | UInt16[np.ndarray, "height width channels"]:
+    alpha = [] if picture.alpha is None else [picture.alpha[..., None]]
+    values = np.concatenate([picture.rgb, *alpha], axis=-1)
+    top = np.float32(2**bits - 1)
+    return np.rint(np.clip(values, 0, 1) * top).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def _exif(description: str) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = SOFTWARE
+    if description:
+        exif[ExifTags.Base.ImageDescription] = description
+    return exif.tobytes()
+
+
+def _tiff(levels: np.ndarray, description: str) -> bytes:
+    import tifffile  # slow to import, and needed here only
+
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        levels,
+        photometric="rgb",
+        extrasamples=["unassalpha"] if levels.shape[2] == 4 else None,
+        compression="zlib",
+        predictor=True,
+        iccprofile=srgb_profile(),
+        description=description or None,
+        software=SOFTWARE,
+        metadata=None,  # no description of tifffile's own
+    )
+    return buffer.getvalue()

@@ -1,0 +1,3 @@
+"""The house settings: a good picture within two minutes on two CPU cores."""
+
+SETTINGS: dict = {}

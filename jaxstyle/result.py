@@ -1,0 +1,110 @@
+"""What a run gives back: reports on the way, and at the end the picture with its record."""
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxstyle import image as images
+from jaxstyle import solve
+from jaxstyle.pyramid import Scale
+from jaxstyle.settings import Settings
+from jaxstyle.weights import Loaded
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A report of the solver and where in the run it stands.
+
+    scales: the whole schedule. scale: index of the current one. seconds: of the run so far.
+    """
+
+    scales: list[Scale]
+    scale: int
+    solver: solve.Report
+    seconds: float
+
+    @property
+    def image(self) -> Float[np.ndarray, "h w 3"]:
+        """The picture so far, at the size of the current scale."""
+        return self.solver.image
+
+
+@dataclass
+class ScaleReport:
+    """What one scale took: wall-clock seconds, and how often its solver was compiled."""
+
+    height: int
+    width: int
+    steps: int
+    compile_seconds: float = 0.0
+    run_seconds: float = 0.0
+    compilations: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    image: height x width x 3, sRGB in [0, 1]. alpha: of the content picture, if it had any.
+    losses: one record per report of the solver, every term multiplied by its weight.
+    """
+
+    image: Float[np.ndarray, "h w 3"]
+    alpha: Float[np.ndarray, "h w"] | None
+    settings: Settings
+    weights: Loaded
+    scales: list[ScaleReport]
+    losses: list[dict[str, Any]]
+    seconds: float
+
+    def save(self, path: str | os.PathLike, *, bits: int = 8, description: str = "") -> None:
+        """Write the picture by the extension of ``path``: see ``jaxstyle.image.write``."""
+        picture = images.Picture(self.image, self.alpha)
+        images.write(path, picture, bits=bits, description=description)
+
+    def report(self) -> dict[str, Any]:
+        """The record of the run, as plain values for JSON."""
+        return {
+            "settings": self.settings.to_dict(),
+            "versions": versions(),
+            "device": device(),
+            "weights": {
+                "sha256": self.weights.sha256,
+                "source": self.weights.weights.source,
+                "normalized": self.weights.weights.normalized,
+            },
+            "scales": [asdict(scale) for scale in self.scales],
+            "losses": self.losses,
+            "seconds": self.seconds,
+        }
+
+
+def loss_record(scale: int, report: solve.Report) -> dict[str, Any]:
+    """One line of the loss trace."""
+    return {
+        "scale": scale,
+        "step": report.step,
+        "total": report.total,
+        "terms": report.terms,
+        "learning_rate": float(report.rates.learning_rate),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of everything that can change a result."""
+    packages = ("jaxstyle", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in packages
+    }
+
+
+def device() -> dict[str, Any]:
+    """Where JAX runs."""
+    first = jax.devices()[0]
+    return {"platform": first.platform, "kind": first.device_kind, "count": jax.device_count()}

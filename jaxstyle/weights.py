@@ -1,0 +1,87 @@
+"""Find the weights file, or have convert_weights fetch it; load it as a network."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import platformdirs
+
+from convert_weights import fetch
+from convert_weights.weights_file import Weights, WeightsError, read_weights
+from jaxstyle.vgg import VGG19, Padding, Pooling
+
+ENVIRONMENT = "JAXSTYLE_WEIGHTS"
+
+__all__ = ["ENVIRONMENT", "Loaded", "WeightsError", "cached_path", "find", "load", "network"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The contents of a weights file, and what identifies it."""
+
+    weights: Weights
+    path: Path
+    sha256: str
+
+
+def cached_path() -> Path:
+    """Where the default weights are kept: the user's cache directory."""
+    return Path(platformdirs.user_cache_dir("jaxstyle", appauthor=False)) / "vgg19-normalized.h5"
+
+
+def find(path: str | os.PathLike | None = None, tell: Callable[[str], None] = print) -> Path:
+    """The weights file to use: ``path``, else $JAXSTYLE_WEIGHTS, else the cached default.
+
+    If the default is not there yet it is fetched and converted, once; ``tell`` is given a line that
+    says so. Several processes may do this at once.
+
+    Raises:
+      WeightsError: the file that was named is not there, or the default cannot be fetched.
+    """
+    named = path or os.environ.get(ENVIRONMENT)
+    if named:
+        found = Path(named)
+        if not found.is_file():
+            origin = "" if path else f" (from ${ENVIRONMENT})"
+            raise WeightsError(f"{found}: no such weights file{origin}")
+        return found
+    cached = cached_path()
+    if not cached.exists():
+        tell(f"No weights yet: fetching VGG-19 (88 MB, once) into {cached}")
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        fetch.fetch_default(cached)
+    return cached
+
+
+def load(path: Path) -> Loaded:
+    """Read and check a weights file.
+
+    Raises:
+      WeightsError: it is not one, or is damaged.
+    """
+    weights = read_weights(path)
+    with open(path, "rb") as file:
+        return Loaded(weights, path, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def network(
+    weights: Weights,
+    *,
+    pooling: Pooling = "max",
+    padding: Padding = "zeros",
+    dtype: jnp.dtype | type = jnp.float32,
+) -> VGG19:
+    """The network of a weights file, expecting RGB in [0, 1] whatever the file's own convention."""
+    convolutions = {name: (c.kernel, c.bias) for name, c in weights.layers.items()}
+    mean, std = np.float32(weights.mean), np.float32(weights.std)
+    if weights.channel_order == "BGR":
+        kernel, bias = convolutions["conv1_1"]
+        convolutions["conv1_1"] = (kernel[:, :, ::-1], bias)
+        mean, std = mean[::-1], std[::-1]
+    arrays = {name: (jnp.asarray(k), jnp.asarray(b)) for name, (k, b) in convolutions.items()}
+    gain, offset = jnp.asarray(weights.scale / std), jnp.asarray(mean / std)
+    return VGG19(arrays, gain, offset, pooling=pooling, padding=padding, dtype=dtype)

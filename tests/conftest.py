@@ -1,0 +1,95 @@
+"""A small seeded network, and the real one for tests marked ``real_weights``."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxstyle.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS, VGG19
+
+
+def small_arrays(seed: int = 0, shrink: int = 16) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """He-initialized kernels of a VGG-19 with ``shrink`` times fewer channels."""
+    rng = np.random.default_rng(seed)
+    arrays, fan_in = {}, 3
+    for name in CONVOLUTIONS:
+        channels = CHANNELS_PER_BLOCK[int(name[4]) - 1] // shrink
+        kernel = rng.normal(0, np.sqrt(2 / (9 * fan_in)), (3, 3, fan_in, channels))
+        bias = rng.normal(0, 0.1, channels)
+        arrays[name] = kernel.astype(np.float32), bias.astype(np.float32)
+        fan_in = channels
+    return arrays
+
+
+def small_network(dtype=jnp.float32, **options) -> VGG19:
+    """A network of the real shape and depth, with few channels."""
+    arrays = {
+        name: (jnp.asarray(kernel), jnp.asarray(bias))
+        for name, (kernel, bias) in small_arrays().items()
+    }
+    gain, offset = jnp.asarray([4.0, 4.5, 5.0]), jnp.asarray([2.0, 2.1, 1.9])
+    return VGG19(arrays, gain, offset, dtype=dtype, **options)
+
+
+def features(network: VGG19, image, layers) -> dict[str, jax.Array]:
+    """Features by layer, compiled as one program: quicker than operation by operation."""
+    return _features(network, image, tuple(layers))
+
+
+_features = jax.jit(lambda network, image, layers: network(image, layers), static_argnums=2)
+
+
+@pytest.fixture(scope="session")
+def network() -> VGG19:
+    return small_network()
+
+
+@pytest.fixture
+def picture():
+    """A function from a seed and a size to an image with large and small structure."""
+
+    def make(seed: int = 0, height: int = 48, width: int = 40) -> jax.Array:
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[:height, :width] / 12.0
+        waves = [np.sin(x * a + y * b + c) for a, b, c in rng.uniform(-2, 2, (3, 3))]
+        image = 0.5 + 0.3 * np.stack(waves, axis=-1) + 0.05 * rng.normal(size=(height, width, 3))
+        return jnp.asarray(image.clip(0, 1), jnp.float32)
+
+    return make
+
+
+@pytest.fixture
+def float64():
+    """Double precision for one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def weights_path(tmp_path_factory):
+    """A weights file of the real shape with random kernels."""
+    from convert_weights.weights_file import Convolution, Weights, write_weights
+
+    layers = {name: Convolution(*arrays) for name, arrays in small_arrays(shrink=1).items()}
+    weights = Weights(
+        layers=layers,
+        channel_order="BGR",
+        scale=255.0,
+        mean=(103.939, 116.779, 123.68),
+        std=(58.0, 58.0, 58.0),
+        padding="zeros",
+        normalized=True,
+        source="random",
+        source_sha256="0" * 64,
+        licence="none",
+    )
+    path = tmp_path_factory.mktemp("weights") / "random.h5"
+    write_weights(path, weights, dtype="float16")
+    return path
+
+
+@pytest.fixture(scope="session")
+def weights_file(weights_path):
+    from jaxstyle import weights
+
+    return weights.load(weights_path)

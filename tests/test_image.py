@@ -1,0 +1,84 @@
+"""jaxstyle.image: sizes and resampling."""
+
+import numpy as np
+import pytest
+
+from jaxstyle import image
+
+
+@pytest.mark.parametrize(
+    ("size", "longest", "expected"),
+    [
+        ((768, 1024), 512, (384, 512)),
+        ((1024, 768), 512, (512, 384)),
+        ((100, 100), 7, (7, 7)),
+        ((333, 500), 512, (341, 512)),  # 340.99
+        ((3, 2), 3, (3, 2)),
+        ((2, 4), 5, (3, 5)),  # 2.5, up
+        ((3, 5000), 100, (1, 100)),  # never nothing
+        ((5000, 3), 100, (100, 1)),
+        ((1, 1), 64, (64, 64)),
+    ],
+)
+def test_fit(size, longest, expected):
+    assert image.fit(*size, longest) == expected
+
+
+@pytest.mark.parametrize("arguments", [(0, 5, 10), (5, 0, 10), (5, 5, 0), (5, 5, -3)])
+def test_fit_refuses_nothing(arguments):
+    with pytest.raises(ValueError, match="at least 1"):
+        image.fit(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(9, 14, 3), (9, 14)])
+@pytest.mark.parametrize("size", [(5, 6), (9, 14), (40, 31), (1, 1), (3, 40)])
+def test_resize_has_the_size_type_and_range_asked_for(shape, size):
+    hard = np.random.default_rng(0).integers(0, 2, shape).astype(np.float32)  # rings the most
+    resized = image.resize(hard, *size)
+    assert resized.shape == (*size, *shape[2:])
+    assert resized.dtype == np.float32
+    assert 0 <= resized.min() <= resized.max() <= 1
+
+
+def test_resize_to_the_same_size_changes_no_bit():
+    values = np.random.default_rng(1).random((7, 5, 3), dtype=np.float32)
+    same = image.resize(values, 7, 5)
+    np.testing.assert_array_equal(same, values)
+    assert not np.shares_memory(same, values)
+
+
+@pytest.mark.parametrize("size", [(3, 4), (50, 70)])
+def test_resize_keeps_flat_color_and_channels_apart(size):
+    flat = np.broadcast_to(np.array([0.2, 0.5, 0.9], np.float32), (12, 16, 3))
+    expected = np.broadcast_to(flat[0, 0], (*size, 3))
+    np.testing.assert_allclose(image.resize(flat, *size), expected, atol=1e-6)
+
+
+def test_resize_averages_what_it_drops():
+    # Stripes finer than the new pixels: without antialiasing they would alias into black or white.
+    stripes = np.tile(np.array([0, 1], np.float32), (64, 32))
+    np.testing.assert_allclose(image.resize(stripes, 8, 8)[:, 1:-1], 0.5, atol=0.02)
+
+
+def test_resize_keeps_detail_where_it_shrinks():
+    # Waves of 3 new pixels: Lanczos keeps 95 % of their contrast, bicubic and a box 84 %.
+    waves = 0.5 + 0.4 * np.sin(2 * np.pi * (np.arange(480, dtype=np.float32) + 0.5) / 12)
+    small = image.resize(np.tile(waves, (8, 1)), 2, 120)[0, 9:-9]
+    assert small.std() > 0.9 * waves.std()
+
+
+def test_resize_is_centered_and_symmetric():
+    values = np.random.default_rng(2).random((10, 8), dtype=np.float32)
+    for size in ((5, 3), (23, 17)):
+        turned = image.resize(values[::-1, ::-1], *size)[::-1, ::-1]
+        np.testing.assert_allclose(turned, image.resize(values, *size), atol=1e-6)
+
+
+def test_resize_works_in_float_and_not_in_8_bits():
+    ramp = np.linspace(0.5, 0.51, 100, dtype=np.float32)[None].repeat(4, axis=0)
+    assert len(np.unique(image.resize(ramp, 4, 50))) > 40  # 8 bits would leave 3 levels
+
+
+def test_resize_refuses_nothing():
+    with pytest.raises(ValueError, match="at least 1"):
+        image.resize(np.zeros((4, 4, 3), np.float32), 0, 4)

@@ -1,0 +1,101 @@
+"""Settings: one form, clear refusals, presets beneath what is given."""
+
+import json
+import math
+
+import pytest
+
+from jaxstyle.presets import PRESETS
+from jaxstyle.settings import SettingError, resolve
+
+
+def test_settings_survive_json():
+    settings = resolve(steps=(3, 2), style_layers=["relu1_1", "block2_conv1"], learning_rate=0.5)
+    again = resolve(**json.loads(json.dumps(settings.to_dict())))
+    assert again == settings
+
+
+def test_layers_become_canonical_names_with_shares():
+    settings = resolve(style_layers={"block1_conv1": 2}, content_layers=["conv4_2"])
+    assert settings.style_layers == {"relu1_1": 2.0}
+    assert settings.content_layers == {"conv4_2": 1.0}
+    assert settings.layers() == ["conv4_2", "relu1_1"]
+
+
+def test_weights_are_the_weight_times_the_share():
+    settings = resolve(style_weight=10, style_layers={"relu1_1": 0.5, "relu2_1": 2})
+    assert settings.style_weights() == {"relu1_1": 5.0, "relu2_1": 20.0}
+
+
+def test_what_is_given_beats_the_preset():
+    assert resolve("fine").size == PRESETS["fine"]["size"]
+    assert resolve("fine", size=300).size == 300
+    assert resolve("fine", size=300).steps == PRESETS["fine"]["steps"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_makes_settings(name):
+    assert resolve(name).preset == name
+
+
+def test_one_number_of_steps_is_for_every_scale():
+    assert resolve(steps=40).steps == (40,)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("size", 0, "at least 1"),
+        ("size", -5, "at least 1"),
+        ("size", 10**9, "at most 32768"),
+        ("size", 2.5, "whole number"),
+        ("size", math.nan, "at least 1"),
+        ("size", "big", "must be a number"),
+        ("steps", (-1,), "at least 0"),
+        ("steps", (10**9,), "at most"),
+        ("steps", (), "at least one number"),
+        ("steps", "ten", "must be a number"),
+        ("style_weight", -1.0, "at least 0"),
+        ("style_weight", math.nan, "not nan"),
+        ("style_weight", math.inf, "not inf"),
+        ("style_weight", 1e30, "at most"),
+        ("content_weight", None, "must be a number"),
+        ("tv_weight", True, "must be a number"),
+        ("learning_rate", 0, "above 0"),
+        ("average", 1.0, "at most"),
+        ("scale_factor", 1.0, "at least 1.1"),
+        ("style_scale", 0, "at least 0.01"),
+        ("style_blend", (0, 0), "above zero"),
+        ("style_layers", ["rellu4_2"], "did you mean relu4_2"),
+        ("style_layers", {"relu4_2": -1}, "at least 0"),
+        ("style_layers", [], "at least one layer"),
+        ("pooling", "min", "not one of max, average"),
+        ("padding", "ones", "not one of zeros"),
+        ("optimizer", "adagrad", "not one of adam"),
+        ("init", "", "content, noise or the path"),
+        ("seed", -1, "at least 0"),
+        ("precision", "float8", "not one of"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_by_name(name, value, problem):
+    with pytest.raises(SettingError, match=f"^{name}: .*{problem}") as caught:
+        resolve(**{name: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_to_do_is_refused():
+    with pytest.raises(SettingError, match="at least one layer"):
+        resolve(content_layers=[], style_layers=[])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"preset": "defualt"}, "preset: no preset 'defualt': did you mean default"),
+        ({"style_wieght": 3}, "style_wieght: no such setting: did you mean style_weight"),
+        ({"preset": "zzzz"}, "there are: default, fine"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_nearest(arguments, problem):
+    with pytest.raises(SettingError, match=problem):
+        resolve(**arguments)

@@ -1,0 +1,161 @@
+"""Steps, averages, reports, recovery, determinism."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxstyle import objective, solve
+from jaxstyle.compilation import counted
+from jaxstyle.optimizers import LEARNING_RATES, OPTIMIZERS, adam
+
+
+@pytest.fixture
+def scored(network, picture):
+    return objective.build(
+        network,
+        picture(0),
+        [picture(1)],
+        content_weights={"relu3_1": 1.0},
+        style_weights={"relu1_1": 10.0, "relu2_1": 10.0},
+    )
+
+
+def rates(learning_rate=0.02, average=0.9):
+    return solve.Rates(jnp.float32(learning_rate), jnp.float32(average))
+
+
+def solved(scored, image, steps, name="adam", every=1, **numbers):
+    optimizer = OPTIMIZERS[name]()
+    numbers = rates(**{"learning_rate": LEARNING_RATES[name], **numbers})
+    state = solve.init(image, optimizer)
+    program = solve.compile_program(scored, numbers, state, optimizer)
+    return list(solve.minimize(program, scored, numbers, state, steps, every))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_lowers_the_loss_within_the_gamut(scored, picture, name):
+    reports = solved(scored, picture(0), 25, name)
+    assert reports[-1].total < 0.5 * reports[0].total
+    image = np.asarray(reports[-1].state.image)
+    assert image.min() >= 0
+    assert image.max() <= 1
+
+
+def test_a_step_is_adam_by_the_book(scored, picture):
+    image, rate = picture(0), 0.003
+    gradient = np.asarray(jax.jit(jax.grad(scored, has_aux=True))(image)[0], np.float64)
+    moment, square = 0.1 * gradient / (1 - 0.9), 0.01 * gradient**2 / (1 - 0.99)
+    expected = np.clip(image - rate * moment / (np.sqrt(square) + 1e-8), 0, 1)
+    state = solve.init(image, adam())
+    one = jax.jit(partial(solve.step, optimizer=adam()))
+    state, losses = one(scored, rates(rate), state)
+    np.testing.assert_allclose(state.image, expected, atol=1e-6)
+    np.testing.assert_allclose(losses.total, jax.jit(scored)(image)[0], rtol=1e-6)
+    assert state.step == 1
+
+
+def test_the_picture_is_the_decayed_average_of_the_iterates(scored, picture):
+    reports = solved(scored, picture(0), 5, average=0.8)
+    iterates = [np.asarray(report.state.image) for report in reports]
+    shares = [0.8 ** (4 - i) for i in range(5)]
+    average = sum(s * i for s, i in zip(shares, iterates, strict=True)) / sum(shares)
+    np.testing.assert_allclose(reports[-1].image, average, atol=1e-6)
+    last = solved(scored, picture(0), 5, average=0.0)[-1]
+    np.testing.assert_array_equal(last.image, last.state.image)
+
+
+def test_no_step_no_change(picture, scored):
+    state = solve.init(picture(0), adam())
+    np.testing.assert_array_equal(solve.picture(state, rates()), picture(0))
+    assert solved(scored, picture(0), 0) == []
+
+
+def test_reports_come_every_so_often_and_at_the_end(scored, picture):
+    reports = solved(scored, picture(0), 10, every=4)
+    assert [report.step for report in reports] == [4, 8, 10]
+    one_by_one = solved(scored, picture(0), 10)
+    np.testing.assert_array_equal(reports[-1].image, one_by_one[-1].image)
+    assert reports[-1].total == one_by_one[-1].total
+    assert sum(reports[0].terms.values()) == pytest.approx(reports[0].total, rel=1e-5)
+
+
+def test_the_accelerator_loop_takes_the_same_steps(scored, picture, monkeypatch):
+    by_hand = solved(scored, picture(0), 7, every=3)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with counted() as compiled:
+        looped = solved(scored, picture(0), 7, every=3)
+    assert compiled.programs["solver_loop"] == 1  # although the chunks are 3, 3 and 1 steps long
+    np.testing.assert_allclose(looped[-1].image, by_hand[-1].image, atol=1e-5)
+
+
+def test_one_compilation_a_run_and_none_for_other_numbers(scored, picture):
+    optimizer = adam()
+    state = solve.init(picture(0), optimizer)
+    with counted() as compiled:
+        program = solve.compile_program(scored, rates(), state, optimizer)
+    assert sum(compiled.programs[name] for name in solve.PROGRAMS) == 1
+    with counted() as compiled:
+        list(solve.minimize(program, scored, rates(0.05, 0.5), state, 3, 1))
+        tv = replace(scored.terms["tv"], weight=jnp.float32(3.0))
+        other = replace(scored, terms={**scored.terms, "tv": tv})
+        list(solve.minimize(program, other, rates(), state, 2, 1))
+    assert sum(compiled.programs[name] for name in solve.PROGRAMS) == 0
+
+
+def test_same_start_same_bytes(scored, picture):
+    first, second = (solved(scored, picture(0), 6)[-1] for _ in range(2))
+    assert first.image.tobytes() == second.image.tobytes()
+
+
+class Sabotaged:
+    """A program that returns NaN while the learning rate is above a limit."""
+
+    def __init__(self, program, limit):
+        self.program, self.limit, self.calls = program, limit, 0
+
+    def __call__(self, scored, numbers, state, count):
+        self.calls += 1
+        state, losses = self.program(scored, numbers, state, count)
+        if self.calls > 2 and numbers.learning_rate > self.limit:
+            bad = jnp.full_like(state.image, jnp.nan)
+            losses = replace(losses, finite=jnp.array(False))
+            state = replace(state, image=bad)
+        return state, losses
+
+
+def sabotaged(scored, picture, limit, steps=6):
+    optimizer = adam()
+    state = solve.init(picture(0), optimizer)
+    program = Sabotaged(solve.compile_program(scored, rates(), state, optimizer), limit)
+    return solve.minimize(program, scored, rates(), state, steps, 1)
+
+
+def test_a_bad_step_is_taken_back_and_the_rate_halved(scored, picture):
+    reports = list(sabotaged(scored, picture, limit=0.006))
+    assert [report.step for report in reports] == [1, 2, 3, 4, 5, 6]
+    found = [float(report.rates.learning_rate) for report in reports]
+    np.testing.assert_allclose(found, [0.02] * 2 + [0.005] * 4)
+    assert all(np.isfinite(report.image).all() for report in reports)
+    untouched = solved(scored, picture(0), 2)[-1]
+    np.testing.assert_array_equal(reports[1].image, untouched.image)
+
+
+def test_when_smaller_steps_do_not_help_it_ends_with_the_last_good_picture(scored, picture):
+    reports = []
+    with pytest.raises(solve.DivergedError, match="not finite in the image at step 3.*lower"):
+        for report in sabotaged(scored, picture, limit=0.0):
+            reports.append(report)
+    assert [report.step for report in reports] == [1, 2]
+    assert np.isfinite(reports[-1].image).all()
+
+
+def test_a_real_overflow_is_noticed_and_named(network, picture):
+    scored = objective.build(
+        network, picture(0), [picture(1)], content_weights={}, style_weights={"relu5_1": 1e38}
+    )
+    with pytest.raises(solve.DivergedError, match="style/relu5_1 at step 1"):
+        solved(scored, picture(0) * 1e3, 1)
