@@ -1,8 +1,8 @@
 """Neural style transfer in JAX.
 
-``stylize`` does a whole run; ``Settings`` is everything it can be told, ``resolve`` makes one. The functional core beneath
-it is public too: ``jaxstyle.vgg`` (features), ``jaxstyle.objective`` (losses as one pytree),
-``jaxstyle.solve`` (one step, many steps).
+``stylize`` does a whole run; ``Settings`` is everything it can be told, and ``resolve`` makes one.
+The functional core beneath it is public too: ``jaxstyle.vgg`` (features), ``jaxstyle.objective``
+(losses as one pytree), ``jaxstyle.solve`` (one step, many steps).
 """
 
 from jaxstyle.result import Progress, Result

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from jaxstyle import __version__
 from jaxstyle.cli import run
-from jaxstyle.cli.flags import Parser
 from jaxstyle.cli.failures import exit_status
+from jaxstyle.cli.flags import Parser
 
 COMMANDS = {"run": run}
 """A new command is one file in ``jaxstyle/cli`` and one entry here."""
@@ -18,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"jaxstyle {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        command.add_arguments(commands.add_parser(name, help=command.HELP, description=command.HELP))
+        command.add_arguments(
+            commands.add_parser(name, help=command.HELP, description=command.HELP)
+        )
     namespace = parser.parse_args(arguments)
     return exit_status(COMMANDS[namespace.command].main, namespace)
 

@@ -33,9 +33,9 @@ def counted() -> Iterator[Compilations]:
     """
     tally = Compilations()
 
-    def listen(event: str, seconds: float, **details: str | int) -> None:
+    def listen(event: str, duration_secs: float, **details: str | int) -> None:
         if event.startswith(_PREFIX):
-            tally.seconds += seconds
+            tally.seconds += duration_secs
         if event == _BACKEND:
             name = str(details.get("fun_name", ""))
             tally.programs[name.removeprefix("jit(").removesuffix(")")] += 1

@@ -74,6 +74,7 @@ def build(
     style_weights: Mapping[str, float],
     tv_weight: float = 0.0,
     style_blend: Sequence[float] = (),
+    content_loss: str = "content",
     style_loss: str = "gram",
 ) -> Objective:
     """The objective of Gatys et al. 2016, equation 7, plus total variation.
@@ -84,6 +85,7 @@ def build(
       styles: style pictures, each at any size of its own.
       content_weights, style_weights: weight by layer name.
       style_blend: share of each style picture, normalized to sum to one; equal if empty.
+      content_loss, style_loss: names in ``jaxstyle.losses.LOSSES``.
     """
     shares = jnp.asarray(style_blend or [1.0] * len(styles), jnp.float32)
     content_targets, style_targets = targets(
@@ -93,20 +95,21 @@ def build(
         shares / shares.sum(),
         content_layers=tuple(content_weights),
         style_layers=tuple(style_weights),
+        content_loss=content_loss,
         style_loss=style_loss,
     )
     terms = {
-        f"content/{layer}": Term(jnp.float32(weight), content_targets[layer], "content", layer)
+        f"content/{layer}": Term(jnp.float32(weight), content_targets[layer], content_loss, layer)
         for layer, weight in content_weights.items()
     } | {
         f"style/{layer}": Term(jnp.float32(weight), style_targets[layer], style_loss, layer)
         for layer, weight in style_weights.items()
     }
-    terms["tv"] = Term(jnp.float32(tv_weight), None, "total_variation", IMAGE)
+    terms["tv"] = Term(jnp.float32(tv_weight), None, "total-variation", IMAGE)
     return Objective(network, terms)
 
 
-@jax.jit(static_argnames=("content_layers", "style_layers", "style_loss"))
+@jax.jit(static_argnames=("content_layers", "style_layers", "content_loss", "style_loss"))
 def targets(
     network: VGG19,
     content: Float[Array, "h w 3"],
@@ -115,6 +118,7 @@ def targets(
     *,
     content_layers: tuple[str, ...],
     style_layers: tuple[str, ...],
+    content_loss: str,
     style_loss: str,
 ) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
     """Statistics by layer of the content picture, and of the style pictures in their shares."""
@@ -122,7 +126,7 @@ def targets(
     blended = jax.tree.map(
         lambda *leaves: sum(share * leaf for share, leaf in zip(shares, leaves, strict=True)), *each
     )
-    return statistics(network, content, "content", content_layers), blended
+    return statistics(network, content, content_loss, content_layers), blended
 
 
 def statistics(

@@ -5,7 +5,7 @@ small, and only texture is left to do where it is large and steps are dear (Gaty
 section 6).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 
@@ -47,7 +47,7 @@ def schedule(
     smallest: int,
     factor: float,
     steps: Sequence[int],
-    smallest_side: int = 1,
+    usable: Callable[[int], bool] = lambda longest: True,
 ) -> list[Scale]:
     """The scales of a run, coarse to fine.
 
@@ -56,14 +56,11 @@ def schedule(
       size: longest side of the result.
       smallest, factor: see ``sizes``.
       steps: per scale, coarsest first; the last number repeats where scales outnumber it.
-      smallest_side: scales whose shorter side would be below it are left out, but never the last.
+      usable: whether a scale with this longest side can be run; the last one is kept in any case.
     """
     longest = sizes(size, smallest, factor)
-    usable = [s for s in longest[:-1] if min(fit(height, width, s)) >= smallest_side]
-    chosen = [*usable, longest[-1]]
+    chosen = [*filter(usable, longest[:-1]), longest[-1]]
     # Steps belong to a place in the full ladder: leaving out a coarse scale shifts nothing.
     first = len(longest) - len(chosen)
     per_scale = [steps[min(first + i, len(steps) - 1)] for i in range(len(chosen))]
-    return [
-        Scale(*fit(height, width, s), s, n) for s, n in zip(chosen, per_scale, strict=True)
-    ]
+    return [Scale(*fit(height, width, s), s, n) for s, n in zip(chosen, per_scale, strict=True)]

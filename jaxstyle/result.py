@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from jaxstyle import image as images
 from jaxstyle import solve
+from jaxstyle.compilation import Compilations
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
 from jaxstyle.weights import Loaded
@@ -35,16 +36,23 @@ class Progress:
         return self.solver.image
 
 
-@dataclass
+@dataclass(frozen=True)
 class ScaleReport:
     """What one scale took: wall-clock seconds, and how often its solver was compiled."""
 
     height: int
     width: int
     steps: int
-    compile_seconds: float = 0.0
-    run_seconds: float = 0.0
-    compilations: int = 0
+    compile_seconds: float
+    run_seconds: float
+    compilations: int
+
+    @classmethod
+    def of(cls, scale: Scale, compiled: Compilations, last: solve.Report) -> "ScaleReport":
+        """From the scale's plan, what was compiled for it, and its last report."""
+        compilations = sum(compiled.programs[name] for name in solve.PROGRAMS)
+        size = scale.height, scale.width
+        return cls(*size, scale.steps, compiled.seconds, last.seconds, compilations)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,16 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from jaxstyle import presets
+from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES
 from jaxstyle.optimizers import LEARNING_RATES, OPTIMIZERS
-from jaxstyle.vgg import PADDINGS, POOLINGS, UnknownLayerError, canonical_layer
+from jaxstyle.vgg import (
+    PADDINGS,
+    POOLINGS,
+    Padding,
+    Pooling,
+    UnknownLayerError,
+    canonical_layer,
+)
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 MAX_SIZE = 32768
@@ -31,7 +39,7 @@ def _setting(default: Any, help: str, choices: Iterable[str] = ()) -> Any:
     return field(default=default, metadata=metadata)
 
 
-STYLE_LAYERS = {f"relu{block}_1": 1.0 for block in range(1, 6)}
+STYLE_LAYERS = {"relu1_1": 20.0, "relu2_1": 5.0, "relu3_1": 3.0, "relu4_1": 1.0, "relu5_1": 1.0}
 
 
 @dataclass(frozen=True)
@@ -44,25 +52,33 @@ class Settings:
     preset: str = _setting("default", "published or house settings to start from")
     size: int = _setting(512, "longest side of the result in pixels")
     steps: tuple[int, ...] = _setting(
-        (150, 100, 30), "steps per scale, coarsest first; the last number repeats"
+        (100, 60, 22), "steps per scale, coarsest first; the last number repeats"
     )
     smallest_size: int = _setting(128, "longest side of the coarsest scale")
     scale_factor: float = _setting(2.0, "ratio of one scale's size to the next coarser one's")
     content_weight: float = _setting(1.0, "weight of the content loss")
-    style_weight: float = _setting(20.0, "weight of the style loss")
-    tv_weight: float = _setting(0.0, "weight of the total variation loss")
+    style_weight: float = _setting(2.0, "weight of the style loss")
+    tv_weight: float = _setting(25.0, "weight of the total variation loss")
     content_layers: dict[str, float] = _setting(
         {"relu4_2": 1.0}, "content layers, each with its share if not 1: relu4_2,relu5_2=0.5"
     )
     style_layers: dict[str, float] = _setting(
         STYLE_LAYERS, "style layers, each with its share if not 1: relu1_1=2,relu2_1"
     )
+    content_loss: str = _setting(
+        "content-relative", "content loss, as it is or relative to the photo", CONTENT_LOSSES
+    )
+    style_loss: str = _setting(
+        "gram-relative", "style loss, as it is or relative to the painting", STYLE_LOSSES
+    )
     style_scale: float = _setting(1.0, "size of the style pictures relative to the result's")
     style_blend: tuple[float, ...] = _setting(
         (), "share of each style picture, in their order; equal if not given"
     )
-    pooling: str = _setting("max", "how the network halves its maps", POOLINGS)
-    padding: str = _setting("zeros", "what the network sees beyond the border", PADDINGS)
+    pooling: Pooling = _setting("max", "how the network halves its maps", POOLINGS)
+    padding: Padding = _setting(
+        "replicate-first", "what the network sees beyond the border", PADDINGS
+    )
     init: str = _setting("content", "start from: content, noise, or the path of a picture")
     optimizer: str = _setting("adam", "optimizer", OPTIMIZERS)
     learning_rate: float | None = _setting(None, "step size; the optimizer's own if not given")
@@ -106,7 +122,9 @@ def resolve(preset: str = "default", **given: Any) -> Settings:
         if name not in known:
             raise SettingError(name, f"no such setting{_did_you_mean(name, known)}")
     if preset not in presets.PRESETS:
-        raise SettingError("preset", f"no preset {preset!r}{_did_you_mean(preset, presets.PRESETS)}")
+        raise SettingError(
+            "preset", f"no preset {preset!r}{_did_you_mean(preset, presets.PRESETS)}"
+        )
     chosen = {**presets.PRESETS[preset], **given, "preset": preset}
     return Settings(**{name: _clean(name, value) for name, value in chosen.items()})
 

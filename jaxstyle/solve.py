@@ -2,8 +2,9 @@
 
     x <- clip(x + rate * direction(grad L(x)), 0, 1)
 
-``init`` and ``step`` are pure and can be used alone. ``minimize`` is the loop a run uses: it compiles
-the step once, reports as it goes, and recovers from steps that leave the finite numbers.
+``init`` and ``step`` are pure and can be used alone. ``compile_program`` compiles the step once;
+``minimize`` is the loop a run uses: it reports as it goes, and recovers from steps that leave the
+finite numbers.
 """
 
 import time
@@ -56,9 +57,7 @@ class Losses:
     finite: PyTree
 
 
-def init(
-    image: Float[Array, "h w 3"], optimizer: optax.GradientTransformationExtraArgs
-) -> State:
+def init(image: Float[Array, "h w 3"], optimizer: optax.GradientTransformationExtraArgs) -> State:
     """The state before the first step."""
     image = jnp.asarray(image, jnp.float32)
     state = State(image, optimizer.init(image), jnp.zeros_like(image), jnp.int32(0))
@@ -93,11 +92,12 @@ def step(
     return State(image, optimizer_state, average, state.step + 1), Losses(total, terms, finite)
 
 
+@jax.jit
 def picture(state: State, rates: Rates) -> Float[Array, "h w 3"]:
-    """The exponential moving average of the iterates, corrected for its start at zero (as Adam's)."""
-    if state.step == 0:
-        return state.image
-    return jnp.clip(state.average / (1 - rates.average_decay**state.step), 0.0, 1.0)
+    """The exponential moving average of the iterates, corrected for its start at zero."""
+    seen = 1 - rates.average_decay**state.step
+    average = jnp.clip(state.average / jnp.where(state.step == 0, 1.0, seen), 0.0, 1.0)
+    return jnp.where(state.step == 0, state.image, average)
 
 
 PROGRAMS = ("solver_step", "solver_loop")
@@ -118,6 +118,7 @@ def compile_program(
     On CPU the step is called from Python: XLA's loops run convolutions several times slower there.
     On accelerators many steps are one dispatch, and their number is traced.
     """
+
     def solver_step(objective, rates, state):
         return step(objective, rates, state, optimizer=optimizer)
 
@@ -156,6 +157,11 @@ class Report:
     seconds: float
     rates: Rates
     state: State
+
+    @classmethod
+    def before(cls, rates: Rates, state: State) -> "Report":
+        """The report of no step at all."""
+        return cls(0, 0, np.nan, {}, 0.0, rates, state)
 
     @property
     def image(self) -> Float[np.ndarray, "h w 3"]:

@@ -7,7 +7,7 @@ the features of a fixed VGG-19 (Gatys, Ecker, Bethge, CVPR 2016).
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,24 +16,18 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import image as images
-from jaxstyle import objective, pyramid, result, solve, vgg, weights
+from jaxstyle import objective, pyramid, solve, vgg, weights
 from jaxstyle.compilation import counted
 from jaxstyle.image import Picture
 from jaxstyle.optimizers import OPTIMIZERS
 from jaxstyle.pyramid import Scale
-from jaxstyle.result import Progress, Result, ScaleReport
+from jaxstyle.result import Progress, Result, ScaleReport, loss_record
 from jaxstyle.settings import SettingError, Settings, resolve
 
 Source = Any
 """A path, a PIL image or an array: whatever ``jaxstyle.image.read`` takes."""
 
 Image = Float[np.ndarray, "_ _ 3"]
-
-STEPS_PER_REPORT = {"cpu": 1}
-STEPS_PER_REPORT_ELSEWHERE = 20
-
-COARSEST_SIDE = 32
-"""Scales with a shorter side than this show the network too little to be worth a compilation."""
 
 
 class PictureSizeError(ValueError):
@@ -78,79 +72,58 @@ def run(
     """The same for pictures already read: the whole method, coarse to fine."""
     start = time.perf_counter()
     scales = plan(content, styles, settings)
-    network = weights.network(
-        loaded.weights,
-        pooling=settings.pooling,
-        padding=settings.padding,
-        dtype=compute_dtype(settings.precision),
-    )
+    network = network_of(loaded, settings)
+    optimizer = OPTIMIZERS[settings.optimizer]()
+    rates = solve.Rates(jnp.float32(settings.rate), jnp.float32(settings.average))
     image = first_image(content.rgb, scales[0], settings)
     reports, losses = [], []
     for index, scale in enumerate(scales):
-        image = images.resize(image, scale.height, scale.width)
-        report = ScaleReport(scale.height, scale.width, scale.steps)
-        for solved in solve_scale(network, image, content.rgb, styles, scale, settings, report):
-            losses.append(result.loss_record(index, solved))
-            callback(Progress(scales, index, solved, time.perf_counter() - start))
-            image = solved.image
-        reports.append(report)
-    alpha = None if content.alpha is None else images.resize(content.alpha, *image.shape[:2])
+        state = solve.init(jnp.asarray(resize(image, scale)), optimizer)
+        with counted() as compiled:
+            scored = objective_at(scale, network, content.rgb, styles, settings)
+            program = solve.compile_program(scored, rates, state, optimizer)
+        report = solve.Report.before(rates, state)
+        for report in solve.minimize(program, scored, rates, state, scale.steps, report_every()):
+            losses.append(loss_record(index, report))
+            callback(Progress(scales, index, report, time.perf_counter() - start))
+        image = report.image
+        reports.append(ScaleReport.of(scale, compiled, report))
+    alpha = None if content.alpha is None else resize(content.alpha, scales[-1])
     seconds = time.perf_counter() - start
     return Result(image, alpha, settings, loaded, reports, losses, seconds)
 
 
-def solve_scale(
-    network: vgg.VGG19,
-    image: Image,
-    content: Image,
-    styles: Sequence[Image],
-    scale: Scale,
-    settings: Settings,
-    report: ScaleReport,
-) -> Iterator[solve.Report]:
-    """Targets once, one compilation, then the steps of one scale; fills in ``report``."""
-    optimizer = OPTIMIZERS[settings.optimizer]()
-    rates = solve.Rates(jnp.float32(settings.rate), jnp.float32(settings.average))
-    state = solve.init(jnp.asarray(image), optimizer)
-    every = STEPS_PER_REPORT.get(jax.default_backend(), STEPS_PER_REPORT_ELSEWHERE)
-    with counted() as compiled:
-        scored = objective_at(network, content, styles, scale, settings)
-        program = solve.compile_program(scored, rates, state, optimizer)
-    report.compile_seconds = compiled.seconds
-    report.compilations = sum(compiled.programs[name] for name in solve.PROGRAMS)
-    for solved in solve.minimize(program, scored, rates, state, scale.steps, every):
-        report.run_seconds = solved.seconds
-        yield solved
-
-
 def objective_at(
-    network: vgg.VGG19,
-    content: Image,
-    styles: Sequence[Image],
-    scale: Scale,
-    settings: Settings,
+    scale: Scale, network: vgg.VGG19, content: Image, styles: Sequence[Image], settings: Settings
 ) -> objective.Objective:
     """The objective at one scale, content and styles resized to it."""
-    resized = [images.resize(style, *style_size(style, scale, settings)) for style in styles]
+    sizes = [style_size(style, scale.longest, settings) for style in styles]
     return objective.build(
         network,
-        jnp.asarray(images.resize(content, scale.height, scale.width)),
-        [jnp.asarray(style) for style in resized],
+        jnp.asarray(resize(content, scale)),
+        [jnp.asarray(images.resize(s, *size)) for s, size in zip(styles, sizes, strict=True)],
         content_weights=settings.content_weights(),
         style_weights=settings.style_weights(),
         tv_weight=settings.tv_weight,
         style_blend=settings.style_blend,
+        content_loss=settings.content_loss,
+        style_loss=settings.style_loss,
     )
 
 
 def first_image(content: Image, scale: Scale, settings: Settings) -> Image:
     """Where the optimization starts: the content, uniform noise, or a picture of the user's."""
     if settings.init == "content":
-        return images.resize(content, scale.height, scale.width)
+        return resize(content, scale)
     if settings.init == "noise":
         key = jax.random.key(settings.seed)
         return np.asarray(jax.random.uniform(key, (scale.height, scale.width, 3)))
-    return images.resize(images.read(settings.init).rgb, scale.height, scale.width)
+    return resize(images.read(settings.init).rgb, scale)
+
+
+def resize(image: np.ndarray, scale: Scale) -> np.ndarray:
+    """An image or its alpha, at the size of a scale."""
+    return images.resize(image, scale.height, scale.width)
 
 
 def plan(content: Picture, styles: Sequence[Image], settings: Settings) -> list[Scale]:
@@ -161,19 +134,23 @@ def plan(content: Picture, styles: Sequence[Image], settings: Settings) -> list[
     """
     if settings.style_blend and len(settings.style_blend) != len(styles):
         raise SettingError(
-            "style_blend", f"has {len(settings.style_blend)} shares for {len(styles)} style pictures"
+            "style_blend",
+            f"has {len(settings.style_blend)} shares for {len(styles)} style pictures",
         )
     needed = vgg.smallest_side(settings.layers())
     named = {"the content picture": content.rgb} | {
         f"style picture {number}": style for number, style in enumerate(styles, start=1)
     }
     for name, picture in named.items():
-        if min(picture.shape[:2]) < needed:
-            raise PictureSizeError(
-                f"{name} is {picture.shape[1]}x{picture.shape[0]} pixels: "
-                f"too small, both sides need at least {needed}"
-            )
+        _require_side(name, "is", picture.shape[:2], needed, "use a larger one")
+
     height, width = content.rgb.shape[:2]
+
+    def usable(longest: int) -> bool:
+        sizes = [pyramid.fit(height, width, longest)]
+        sizes += [style_size(style, longest, settings) for style in styles]
+        return min(min(size) for size in sizes) >= needed
+
     scales = pyramid.schedule(
         height,
         width,
@@ -181,39 +158,43 @@ def plan(content: Picture, styles: Sequence[Image], settings: Settings) -> list[
         smallest=settings.smallest_size,
         factor=settings.scale_factor,
         steps=settings.steps,
-        smallest_side=COARSEST_SIDE,
+        usable=usable,
     )
-    _require_room(scales, styles, settings, needed)
+    last = scales[-1]
+    _require_side("the result", "would be", (last.height, last.width), needed, "raise the size")
+    for number, style in enumerate(styles, start=1):
+        size = style_size(style, last.longest, settings)
+        _require_side(f"style picture {number}", "would be", size, needed, "raise the style scale")
     return scales
 
 
-def _require_room(
-    scales: Sequence[Scale], styles: Sequence[Image], settings: Settings, needed: int
-) -> None:
-    for scale in scales:
-        if min(scale.height, scale.width) < needed:
-            raise PictureSizeError(
-                f"the result would be {scale.width}x{scale.height} pixels at size "
-                f"{scale.longest}: both sides need at least {needed}, so raise the size"
-            )
-        for number, style in enumerate(styles, start=1):
-            height, width = style_size(style, scale, settings)
-            if min(height, width) < needed:
-                raise PictureSizeError(
-                    f"style picture {number} would be {width}x{height} pixels at size "
-                    f"{scale.longest}: both sides need at least {needed}, so raise the size or "
-                    "the style scale"
-                )
+def _require_side(name: str, verb: str, size: tuple[int, int], needed: int, remedy: str) -> None:
+    if min(size) < needed:
+        raise PictureSizeError(
+            f"{name} {verb} {size[1]}x{size[0]} pixels, too small for the layers in use: "
+            f"both sides need at least {needed}, so {remedy}"
+        )
 
 
-def style_size(style: Image, scale: Scale, settings: Settings) -> tuple[int, int]:
-    """Height and width of a style picture at one scale."""
-    longest = max(1, round(scale.longest * settings.style_scale))
-    return pyramid.fit(*style.shape[:2], longest)
+def style_size(style: Image, longest: int, settings: Settings) -> tuple[int, int]:
+    """Height and width of a style picture where the result's longest side is ``longest``."""
+    height, width = style.shape[:2]
+    return pyramid.fit(height, width, max(1, round(longest * settings.style_scale)))
 
 
-def compute_dtype(precision: str) -> jnp.dtype:
-    """The number format of the network: bfloat16 where the hardware is made for it."""
+def network_of(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:
+    """The network as the settings want it; bfloat16 where the hardware is made for it."""
+    precision = settings.precision
     if precision == "auto":
         precision = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return jnp.dtype(precision)
+    return weights.network(
+        loaded.weights,
+        pooling=settings.pooling,
+        padding=settings.padding,
+        dtype=jnp.dtype(precision),
+    )
+
+
+def report_every() -> int:
+    """Steps between two reports: on accelerators each report is a wait for the device."""
+    return 1 if jax.default_backend() == "cpu" else 20

@@ -3,8 +3,8 @@
 Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
 arXiv:1409.1556, configuration E, without its fully connected layers.
 
-The module is a pytree: it goes straight into ``jax.jit``, ``jax.grad`` and ``jax.vmap``. Kernels and
-the preprocessing are leaves; pooling and padding are static.
+The module is a pytree: it goes straight into ``jax.jit``, ``jax.grad`` and ``jax.vmap``. Kernels
+and the preprocessing are leaves; pooling and padding are static.
 """
 
 import difflib
@@ -52,8 +52,8 @@ class TooSmallError(ValueError):
 def canonical_layer(name: str) -> str:
     """The project's name of a layer.
 
-    Keras names are accepted: ``block4_conv2`` is ``relu4_2`` (Keras counts the activation as part of
-    the convolution) and ``block4_pool`` is ``pool4``.
+    Keras names are accepted: ``block4_conv2`` is ``relu4_2`` (Keras counts the activation as part
+    of the convolution) and ``block4_pool`` is ``pool4``.
 
     Raises:
       UnknownLayerError: with the nearest existing name, if VGG-19 has no such layer.
@@ -209,6 +209,4 @@ def _pool(x: Float[Array, "1 h w c"], pooling: str) -> Float[Array, "1 h2 w2 c"]
     corners = [even[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
     if pooling == "average":
         return sum(corners[1:], corners[0]) / 4
-    return jnp.maximum(
-        jnp.maximum(corners[0], corners[1]), jnp.maximum(corners[2], corners[3])
-    )
+    return jnp.maximum(jnp.maximum(corners[0], corners[1]), jnp.maximum(corners[2], corners[3]))

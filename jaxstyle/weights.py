@@ -77,7 +77,7 @@ def network(
 ) -> VGG19:
     """The network of a weights file, expecting RGB in [0, 1] whatever the file's own convention."""
     convolutions = {name: (c.kernel, c.bias) for name, c in weights.layers.items()}
-    mean, std = np.float32(weights.mean), np.float32(weights.std)
+    mean, std = (np.asarray(v, np.float32) for v in (weights.mean, weights.std))
     if weights.channel_order == "BGR":
         kernel, bias = convolutions["conv1_1"]
         convolutions["conv1_1"] = (kernel[:, :, ::-1], bias)

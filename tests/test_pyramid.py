@@ -38,7 +38,7 @@ def test_the_last_number_of_steps_repeats():
     assert [s.steps for s in scales(size=128)] == [300]
 
 
-def test_narrow_pictures_skip_scales_that_show_nothing():
-    narrow = scales(shape=(100, 800), smallest_side=32)
-    assert [(s.height, s.width, s.steps) for s in narrow] == [(32, 256, 200), (64, 512, 100)]
-    assert [s.longest for s in scales(shape=(10, 5000), smallest_side=32)] == [512]
+def test_scales_that_cannot_be_run_are_left_out_but_never_the_last():
+    narrow = scales(usable=lambda longest: longest > 128)
+    assert [(s.longest, s.steps) for s in narrow] == [(256, 200), (512, 100)]
+    assert [s.longest for s in scales(usable=lambda longest: False)] == [512]

@@ -108,10 +108,11 @@ def test_tiny_pictures_are_refused_before_any_work(pictures, shape):
 
 
 def test_a_result_too_small_for_the_layers_is_refused(pictures):
-    with pytest.raises(PictureSizeError, match="result would be 16x11 pixels at size 16"):
+    with pytest.raises(PictureSizeError, match="result would be 16x11 pixels, too small"):
         refused(pictures, size=16)
     with pytest.raises(PictureSizeError, match="style picture 1 would be 6x6.*style scale"):
         refused(pictures, size=64, smallest_size=64, style_scale=0.1)
+    assert [s.longest for s in refused(pictures, size=64, smallest_size=16)] == [32, 64]
     assert refused(pictures, size=16, style_layers=["relu2_1"], content_layers=["relu2_1"])
 
 

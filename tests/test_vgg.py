@@ -54,7 +54,9 @@ def test_every_layer_equals_the_plain_evaluation(picture, pooling, padding):
 
 def test_it_computes_no_further_than_the_deepest_layer(network, picture):
     def convolutions(layers):
-        return str(jax.make_jaxpr(lambda image: network(image, layers))(picture())).count("conv_gen")
+        return str(jax.make_jaxpr(lambda image: network(image, layers))(picture())).count(
+            "conv_gen"
+        )
 
     assert convolutions(["relu1_1"]) == 1
     assert convolutions(["conv1_1", "relu4_2"]) == 10

@@ -21,7 +21,9 @@ class UsageError(Exception):
     """A combination of arguments that cannot be meant."""
 
 
-def exit_status(command: Callable[[argparse.Namespace], None], namespace: argparse.Namespace) -> int:
+def exit_status(
+    command: Callable[[argparse.Namespace], None], namespace: argparse.Namespace
+) -> int:
     """Run a command. What went wrong is said in one line; ``--debug`` shows the traceback."""
     try:
         command(namespace)

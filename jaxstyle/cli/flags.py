@@ -1,7 +1,7 @@
 """Flags from the fields of a settings dataclass.
 
-``size: int = 512`` becomes ``--size N``; a flag that is not given is not in the namespace, so that a
-preset can fill it in.
+``size: int = 512`` becomes ``--size N``; a flag that is not given is not in the namespace, so that
+a preset can fill it in.
 """
 
 import argparse
@@ -57,6 +57,8 @@ def _reader(hint: Any) -> Callable[[str], Any]:
         return _comma_separated(_reader(typing.get_args(hint)[0]))
     if typing.get_origin(hint) is dict:
         return _shares
+    if typing.get_origin(hint) is typing.Literal:
+        return str
     readers = {int: whole_number, float: number, str: str}
     return readers[hint]
 
@@ -108,7 +110,9 @@ def _default(field: dataclasses.Field) -> Any:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ",".join(name if share == 1 else f"{name}={share:g}" for name, share in value.items())
+        return ",".join(
+            name if share == 1 else f"{name}={share:g}" for name, share in value.items()
+        )
     if isinstance(value, tuple):
         return ",".join(f"{part:g}" for part in value) or "none"
     return "none" if value is None else f"{value}"

@@ -1,4 +1,4 @@
-"""The files of a run: checked before it, previews during it, the picture and its record after it."""
+"""The files of a run: checked before it, previews during it, picture and record after it."""
 
 import json
 from dataclasses import dataclass, field

@@ -1,8 +1,7 @@
 """A progress bar: scale, step, loss, steps a second and time left; silent off a terminal."""
 
-import sys
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -11,43 +10,34 @@ from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress as RunProgress
 
 
-class ProgressBar:
-    """Context manager; call it with every report of a run."""
+@contextmanager
+def progress_bar(hidden: bool = False) -> Iterator[Callable[[RunProgress], None]]:
+    """A bar on standard error while the block runs; what it yields takes every report of a run."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.fields[scale]}"), BarColumn(), TextColumn("{task.fields[text]}")
+    disable = hidden or not console.is_terminal
+    with Progress(*columns, console=console, disable=disable, transient=True) as bar:
+        task = bar.add_task("", total=1.0, scale="compiling", text="")
 
-    def __init__(self, hidden: bool = False):
-        console = Console(file=sys.stderr)
-        self._bar = Progress(
-            TextColumn("{task.fields[scale]}"),
-            BarColumn(),
-            TextColumn("{task.fields[text]}"),
-            console=console,
-            disable=hidden or not console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=1.0, scale="compiling", text="")
+        def update(progress: RunProgress) -> None:
+            scale, report = progress.scales[progress.scale], progress.solver
+            bar.update(
+                task,
+                completed=done_share(progress.scales, progress.scale, report.step),
+                scale=f"{scale.width}x{scale.height} ({progress.scale + 1}/{len(progress.scales)})",
+                text=_text(progress),
+            )
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
+        yield update
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
-    def __call__(self, progress: RunProgress) -> None:
-        scale, report = progress.scales[progress.scale], progress.solver
-        speed = report.step / report.seconds if report.seconds else 0.0
-        self._bar.update(
-            self._task,
-            completed=done_share(progress.scales, progress.scale, report.step),
-            scale=f"{scale.width}x{scale.height} ({progress.scale + 1}/{len(progress.scales)})",
-            text=f"step {report.step}/{report.steps}  loss {report.total:.4g}  "
-            f"{speed:.1f} steps/s  {_clock(seconds_left(progress))} left",
-        )
+def _text(progress: RunProgress) -> str:
+    report = progress.solver
+    speed = report.step / report.seconds if report.seconds else 0.0
+    return (
+        f"step {report.step}/{report.steps}  loss {report.total:.4g}  "
+        f"{speed:.1f} steps/s  {_clock(seconds_left(progress))} left"
+    )
 
 
 def seconds_left(progress: RunProgress) -> float:

@@ -12,7 +12,7 @@ from jaxstyle.cli import recipe
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings, whole_number
 from jaxstyle.cli.outputs import Outputs
-from jaxstyle.cli.progress import ProgressBar
+from jaxstyle.cli.progress import progress_bar
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.result import Progress, Result
 from jaxstyle.settings import resolve
@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace) -> None:
     _warn(job, loaded)
     job = replace(job, weights_sha256=loaded.sha256)
     try:
-        with ProgressBar(hidden=tell is _silence) as bar:
+        with progress_bar(hidden=tell is _silence) as bar:
 
             def watch(progress: Progress) -> None:
                 outputs(progress)
@@ -69,7 +69,9 @@ def main(arguments: argparse.Namespace) -> None:
         kept = outputs.save_unfinished(content, job.to_json())
         raise type(stop)(": ".join(filter(None, [str(stop) or "interrupted", kept]))) from None
     outputs.save(result, job.to_json())
-    print(json.dumps(result.report())) if arguments.json else tell(_summary(outputs.picture, result))
+    print(json.dumps(result.report())) if arguments.json else tell(
+        _summary(outputs.picture, result)
+    )
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:

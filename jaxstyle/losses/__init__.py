@@ -24,6 +24,11 @@ class Loss(NamedTuple):
 
 LOSSES: dict[str, Loss] = {
     "content": Loss(content.statistics, content.distance),
+    "content-relative": Loss(content.statistics, content.relative_distance),
     "gram": Loss(gram.statistics, gram.distance),
-    "total_variation": Loss(total_variation.statistics, total_variation.distance),
+    "gram-relative": Loss(gram.statistics, gram.relative_distance),
+    "total-variation": Loss(total_variation.statistics, total_variation.distance),
 }
+
+CONTENT_LOSSES = ("content", "content-relative")
+STYLE_LOSSES = ("gram", "gram-relative")

@@ -1,0 +1,130 @@
+"""python -m convert_weights [SOURCE] -o vgg19.h5: any published VGG-19 as one HDF5 file."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from convert_weights.archive import PROJECT, VERSION
+from convert_weights.download import is_url
+from convert_weights.errors import WeightsError, naming, one_line
+from convert_weights.fetch import fetch_url, fetch_weights
+from convert_weights.files import check_output, sha256
+from convert_weights.sources import identify, load_source
+from convert_weights.weights_file import Weights, write_weights
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status is 0, 1 (it failed), 2 (usage) or 130 (Ctrl-C)."""
+    options = _parse(arguments)
+    try:
+        if options.info:
+            print(describe(options.info))
+        else:
+            _convert(options)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if options.debug:
+            raise
+        told = isinstance(error, WeightsError)
+        unexpected = f"unexpected {type(error).__name__}: {one_line(error)} (--debug tells more)"
+        print(f"error: {error if told else unexpected}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def describe(path: Path) -> str:
+    """What a weights file of any known format holds, in a few lines for people."""
+    with naming(path):
+        format_name = identify(path).name
+    weights = load_source(path)
+    lines = [
+        ("file", str(path)),
+        ("format", format_name),
+        ("sha256", sha256(path)),
+        ("made from", f"{weights.source} (sha256 {weights.source_sha256})"),
+        ("input", f"{weights.channel_order} x {weights.scale:g}, minus mean, over std"),
+        ("mean", _numbers(weights.mean)),
+        ("std", _numbers(weights.std)),
+        ("padding", weights.padding),
+        ("normalized", "yes" if weights.normalized else "no"),
+        ("licence", weights.licence),
+        ("layers", f"{len(weights.layers)} convolutions, {_parameters(weights):,} parameters"),
+    ]
+    for name, layer in weights.layers.items():
+        shape = "x".join(map(str, layer.kernel.shape))
+        lines.append((name, f"{shape:<13} standard deviation {np.std(layer.kernel):.3g}"))
+    return "\n".join(f"{label:<11} {value}" for label, value in lines)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    check_output(options.output, options.force)
+    weights = _load(options.source, options.normalize)
+    write_weights(options.output, weights, options.dtype, options.force)
+    size = options.output.stat().st_size / 1e6
+    kind = "normalized" if weights.normalized else "not normalized"
+    print(f"{options.output}: VGG-19 from {weights.source}, {kind}, {options.dtype}, {size:.1f} MB")
+
+
+def _load(source: str | None, pictures: Path | None) -> Weights:
+    if pictures is None:
+        return _read(source)
+    from convert_weights import normalize  # JAX takes a second to import and is needed only here
+
+    images = normalize.find_pictures(pictures)
+    weights = _read(source)
+    print(f"measuring activations on {len(images)} pictures", file=sys.stderr)
+    means = normalize.mean_activations(weights, images)
+    if silent := normalize.silent_filters(means):
+        note = f"{silent} filters are never active on these {len(images)} pictures and stay as is"
+        print(note, file=sys.stderr)
+    return normalize.rescale(weights, means)
+
+
+def _read(source: str | None) -> Weights:
+    if source is None:
+        print(f"fetching the normalized VGG-19 in {PROJECT} {VERSION}", file=sys.stderr)
+        return fetch_weights()
+    return fetch_url(source) if is_url(source) else load_source(Path(source))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m convert_weights",
+        description="Convert VGG-19 weights of MatConvNet (.mat), Keras (.h5) or PyTorch (.pth), "
+        "told apart by content, into one HDF5 file that says how to use it.",
+    )
+    add = parser.add_argument
+    add("source", nargs="?", metavar="SOURCE", help="file or URL; fetched by default")
+    add("-o", "--output", type=Path, default=None, help="file to write (default: vgg19.h5)")
+    add("--dtype", choices=("float32", "float16"), default="float32", help="of the kernels")
+    add("--force", action="store_true", help="replace an existing output")
+    add(
+        "--normalize",
+        type=Path,
+        metavar="IMAGES_DIR",
+        help="rescale every filter to mean activation one over the pictures in a directory",
+    )
+    add("--info", type=Path, metavar="FILE", help="say what a weights file is, and convert nothing")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    options = parser.parse_args(arguments)
+    if options.info and (options.source or options.output or options.normalize or options.force):
+        parser.error("--info FILE goes alone: it writes nothing")
+    options.output = options.output or Path("vgg19.h5")
+    return options
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _parameters(weights: Weights) -> int:
+    return sum(layer.kernel.size + layer.bias.size for layer in weights.layers.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

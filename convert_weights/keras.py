@@ -1,0 +1,107 @@
+"""VGG-19 from the HDF5 files of Keras, whatever the nesting of groups.
+
+Known layouts: a group per layer at the root or under `model_weights`, its arrays directly in it
+(block1_conv1/block1_conv1_W_1:0) or deeper (block1_conv1/block1_conv1/kernel:0), and since Keras 3
+`layers/NAME/vars/0` and `1`, where NAME may be block1_conv1 or, counted over the program that saved
+it, conv2d, conv2d_1, and so on. So layers are found by name and arrays by their number of axes.
+Kernels are HWIO already. All published files are the Caffe model: BGR, 0..255, minus the mean.
+"""
+
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from convert_weights import vgg19
+from convert_weights.errors import WeightsError
+from convert_weights.hdf5 import child, names, open_hdf5, read_array
+from convert_weights.original import LICENCE, caffe_mean, recognize
+from convert_weights.vgg19 import LAYERS
+from convert_weights.weights_file import Weights
+
+_CONTAINERS = ("model_weights", "layers", "_layer_checkpoint_dependencies")
+_DEPTH = 8  # of groups below a layer
+
+
+def read_keras(path: Path) -> Weights:
+    """Read a Keras weights file or a whole model saved as HDF5, with or without the top.
+
+    Raises:
+        WeightsError: not a VGG-19, damaged, or reaching outside the file.
+    """
+    with open_hdf5(path) as file:
+        groups = _layer_groups(file)
+        layers = vgg19.network({layer: _arrays(group, layer) for layer, group in groups.items()})
+    original = recognize(layers["conv1_1"].kernel)
+    order = original.channel_order if original else "BGR"
+    return Weights(
+        layers,
+        channel_order=order,
+        scale=255.0,
+        mean=caffe_mean(order),
+        std=(1.0, 1.0, 1.0),
+        normalized=original.rescaled if original else False,
+        licence=LICENCE,
+    )
+
+
+def is_keras(file: h5py.File) -> bool:
+    """Whether an open HDF5 file looks like one of Keras."""
+    present = set(names(file))
+    return bool(
+        present & {*_CONTAINERS, "block1_conv1"}
+        or {"layer_names", "keras_version"} & set(file.attrs)
+    )
+
+
+def _layer_groups(file: h5py.File) -> dict[str, h5py.Group]:
+    parent: h5py.Group = file
+    for name in _CONTAINERS:
+        if name in names(parent):
+            found = child(parent, name)
+            parent = found if isinstance(found, h5py.Group) else parent
+    places = _named(parent) or _numbered(parent)
+    if not places:
+        shown = ", ".join(names(parent)[:3]) or "nothing"
+        raise WeightsError(f"not a VGG-19: it has no block1_conv1 but {shown}")
+    groups = {layer: child(parent, name) for layer, name in places.items()}
+    return {layer: group for layer, group in groups.items() if isinstance(group, h5py.Group)}
+
+
+def _named(parent: h5py.Group) -> dict[str, str]:
+    # Names of Keras by ours: conv3_2 is block3_conv2.
+    present = set(names(parent))
+    named = {layer: f"block{layer[4]}_conv{layer[6]}" for layer in LAYERS}
+    return {layer: name for layer, name in named.items() if name in present}
+
+
+def _numbered(parent: h5py.Group) -> dict[str, str]:
+    # conv2d, conv2d_1, ...: in the order of their numbers, for the alphabet puts 10 before 2.
+    matches = (re.fullmatch(r"conv2d(?:_(\d{1,6}))?", name) for name in names(parent))
+    numbered = sorted((int(m[1] or 0), m[0]) for m in matches if m)
+    if numbered and len(numbered) != len(LAYERS):
+        raise WeightsError(f"not a VGG-19: it has {len(numbered)} convolutions and should have 16")
+    return {layer: name for layer, (_, name) in zip(LAYERS, numbered, strict=False)}
+
+
+def _arrays(group: h5py.Group, layer: str) -> tuple[np.ndarray, np.ndarray]:
+    datasets = _datasets(group, _DEPTH)
+    kernels = [dataset for dataset in datasets if dataset.ndim == 4]
+    biases = [dataset for dataset in datasets if dataset.ndim == 1]
+    if len(kernels) != 1 or len(biases) != 1:
+        raise WeightsError(
+            f"not a VGG-19: {layer} ({group.name}) has {len(kernels)} kernels and {len(biases)} "
+            "biases, not one of each"
+        )
+    return read_array(kernels[0]), read_array(biases[0])
+
+
+def _datasets(group: h5py.Group, depth: int) -> list[h5py.Dataset]:
+    if depth == 0:
+        raise WeightsError(f"{group.name} is nested too deeply")
+    found: list[h5py.Dataset] = []
+    for name in names(group):
+        item = child(group, name)
+        found += [item] if isinstance(item, h5py.Dataset) else _datasets(item, depth - 1)
+    return found

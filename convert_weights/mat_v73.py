@@ -1,0 +1,65 @@
+"""MATLAB v7.3 files as plain Python data, bounded.
+
+They are HDF5: arrays with their axes in reversed order, cells as arrays of references to objects
+elsewhere in the file, structures as groups, texts as UTF-16 code units.
+"""
+
+import math
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from convert_weights import hdf5
+from convert_weights.errors import WeightsError
+from convert_weights.hdf5 import child, open_hdf5, read_array, require_local
+from convert_weights.vgg19 import MAX_ELEMENTS
+
+_MAX_NODES = 100_000  # the published network has some thousands
+_MAX_DEPTH = 16
+
+
+def read_mat_v73(path: Path, names: Set[str]) -> dict[str, Any]:
+    """The variables called `names` that a file has, as `mat_v5.read_mat_v5` returns them.
+
+    Raises:
+        WeightsError: a damaged or truncated file, or one that reaches outside itself.
+    """
+    with open_hdf5(path) as file:
+        reader = _Reader(file)
+        present = names & set(hdf5.names(file))
+        return {name: reader.value(child(file, name), 0) for name in present}
+
+
+class _Reader:
+    def __init__(self, file: h5py.File) -> None:
+        self.file = file
+        self.nodes = 0
+
+    def value(self, node: Any, depth: int) -> Any:
+        self.nodes += 1
+        # References can form cycles, and few of them very many paths.
+        if self.nodes > _MAX_NODES or depth > _MAX_DEPTH:
+            raise WeightsError("not a VGG-19: its cells and structures never end")
+        if isinstance(node, h5py.Group):
+            return {name: self.value(child(node, name), depth + 1) for name in hdf5.names(node)}
+        if not isinstance(node, h5py.Dataset) or node.shape is None:
+            return None
+        if "MATLAB_empty" in node.attrs:
+            return np.zeros((0, 0))
+        if h5py.check_ref_dtype(node.dtype) is h5py.Reference:
+            return self.cells(node, depth)
+        if math.prod(node.shape) > MAX_ELEMENTS or node.dtype.kind not in "fiu":
+            return None
+        if node.dtype == np.uint16:
+            units = read_array(node, "u").astype("<u2").tobytes()
+            return units.decode("utf-16-le", "replace")
+        return read_array(node, "fiu").T
+
+    def cells(self, node: h5py.Dataset, depth: int) -> list[Any]:
+        require_local(node)
+        if math.prod(node.shape) > _MAX_NODES:
+            raise WeightsError(f"not a VGG-19: {node.name} has shape {node.shape}")
+        return [self.value(self.file[item], depth + 1) for item in np.ravel(node[()])]

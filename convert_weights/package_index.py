@@ -1,0 +1,132 @@
+"""Find a file of a package through the index that pip is configured to use, without running it.
+
+`pip download` of a source distribution executes its setup.py to learn its metadata. Here pip is
+only asked for its configuration; the index's page of the project is read directly (the simple
+repository API: HTML of PEP 503, JSON of PEP 691).
+"""
+
+import ast
+import importlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.request import url2pathname
+
+from convert_weights.download import open_url, without_password
+from convert_weights.errors import WeightsError
+
+_MAX_PAGE = 16 << 20  # bytes
+_ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
+
+
+def pip_settings() -> dict[str, str]:
+    """pip's configuration by option (`index-url`, `cert`, ...), from its files and environment."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise WeightsError("pip does not run in this Python (python -m ensurepip installs it)")
+    return parse_settings(result.stdout)
+
+
+def parse_settings(listing: str) -> dict[str, str]:
+    """The options in the output of `pip config list`, in pip's order of precedence.
+
+    An option of the environment beats one of the section [download], which beats [global].
+    """
+    found: dict[str, dict[str, str]] = {"global": {}, "download": {}, ":env:": {}}
+    for line in listing.splitlines():
+        match = re.fullmatch(r"(global|download|:env:)\.([\w-]+)=(.*)", line.strip())
+        if match:
+            section, option, value = match.groups()
+            found[section][option] = str(ast.literal_eval(value))
+    return {**found["global"], **found["download"], **found[":env:"]}
+
+
+def find_file(name: str, location: str, settings: Mapping[str, str]) -> str:
+    """The URL of the file `name` at one of the `locations` of its project.
+
+    Raises:
+        WeightsError: the location does not answer, or does not have the file.
+    """
+    base = location if location.endswith("/") else location + "/"
+    if urlsplit(base).scheme == "file":
+        folder = Path(url2pathname(urlsplit(base).path))
+        if (folder / name).is_file():
+            return (folder / name).as_uri()
+        if not (folder / "index.html").is_file():
+            raise WeightsError(f"{location}: has no {name}")
+        base += "index.html"
+    with open_url(base, settings, {"Accept": _ACCEPT}) as response:
+        page = response.read(_MAX_PAGE).decode("utf-8", "replace")
+        is_json = "json" in response.headers.get("Content-Type", "")
+        address = response.geturl()
+    for link in _links_of_json(page) if is_json else _links_of_html(page):
+        if unquote(urlsplit(link).path).rpartition("/")[2] == name:
+            return _with_login(urljoin(address, link), location)
+    raise WeightsError(f"{without_password(location)}: has no {name}")
+
+
+def locations(project: str, settings: Mapping[str, str]) -> list[str]:
+    """Pages that may list the files of a project, in the order in which to ask them."""
+    links = [_as_url(place) for place in settings.get("find-links", "").split()]
+    if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
+        return links
+    indexes = [settings.get("index-url") or _default_index()]
+    indexes += settings.get("extra-index-url", "").split()
+    page = re.sub(r"[-_.]+", "-", project).lower()  # the normalized name of PEP 503
+    return links + [f"{index.rstrip('/')}/{page}/" for index in indexes]
+
+
+def _default_index() -> str:
+    # What pip itself uses when it is not configured; there is no public name for it.
+    try:
+        return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
+    except (ImportError, AttributeError) as error:
+        raise WeightsError("pip has no index configured") from error
+
+
+def _as_url(place: str) -> str:
+    return place if "://" in place else Path(place).expanduser().absolute().as_uri()
+
+
+def _with_login(url: str, location: str) -> str:
+    """The URL with the user and password of the location, where both are of one server."""
+    parts, origin = urlsplit(url), urlsplit(location)
+    login, _, server = origin.netloc.rpartition("@")
+    if login and parts.netloc == server and parts.scheme == origin.scheme:
+        return urlunsplit(parts._replace(netloc=origin.netloc))
+    return url
+
+
+def _links_of_json(page: str) -> list[str]:
+    try:
+        files = json.loads(page)["files"]
+        return [file["url"] for file in files if isinstance(file["url"], str)]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise WeightsError("the index answered with something that is no list of files") from error
+
+
+def _links_of_html(page: str) -> list[str]:
+    parser = _Anchors()
+    parser.feed(page)
+    return parser.links
+
+
+class _Anchors(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        target = dict(attrs).get("href") if tag == "a" else None
+        if target:
+            self.links.append(target)

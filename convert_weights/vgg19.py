@@ -1,0 +1,102 @@
+"""The architecture: sixteen 3x3 convolutions of VGG-19 and their channels.
+
+Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition"
+(2015), table 1, column E, without the fully connected layers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from convert_weights.errors import WeightsError
+
+# name: (input channels, output channels), in the order of the network
+LAYERS: dict[str, tuple[int, int]] = {
+    "conv1_1": (3, 64),
+    "conv1_2": (64, 64),
+    "conv2_1": (64, 128),
+    "conv2_2": (128, 128),
+    "conv3_1": (128, 256),
+    "conv3_2": (256, 256),
+    "conv3_3": (256, 256),
+    "conv3_4": (256, 256),
+    "conv4_1": (256, 512),
+    "conv4_2": (512, 512),
+    "conv4_3": (512, 512),
+    "conv4_4": (512, 512),
+    "conv5_1": (512, 512),
+    "conv5_2": (512, 512),
+    "conv5_3": (512, 512),
+    "conv5_4": (512, 512),
+}
+
+# No array of the network is larger than this; readers refuse to allocate more.
+MAX_ELEMENTS = 3 * 3 * 512 * 512
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One convolution: kernel as height x width x input x output (HWIO), bias per output."""
+
+    kernel: Float32[np.ndarray, "height width input output"]
+    bias: Float32[np.ndarray, " output"]
+
+
+def kernel_shape(name: str) -> tuple[int, int, int, int]:
+    """Shape (height, width, input, output) of the kernel of a layer of `LAYERS`."""
+    return (3, 3, *LAYERS[name])
+
+
+def network(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Convolution]:
+    """The convolutions of VGG-19 in order, as contiguous float32, from (HWIO kernel, bias) by name.
+
+    Raises:
+        WeightsError: names the first layer that is missing, of another shape, or not of finite
+            real numbers.
+    """
+    layers = {}
+    for name in LAYERS:
+        if name not in arrays:
+            raise WeightsError(f"not a VGG-19: it has no {name}")
+        kernel, bias = (_float32(name, array) for array in arrays[name])
+        _check(name, kernel, bias.reshape(-1))
+        layers[name] = Convolution(kernel, bias.reshape(-1))
+    return layers
+
+
+def validate(layers: Mapping[str, Convolution]) -> None:
+    """Check that these are the convolutions of VGG-19, every value finite.
+
+    Raises:
+        WeightsError: as `network`.
+    """
+    network({name: (layer.kernel, layer.bias) for name, layer in layers.items()})
+
+
+def _check(name: str, kernel: np.ndarray, bias: np.ndarray) -> None:
+    outputs = LAYERS[name][1]
+    if kernel.shape != kernel_shape(name):
+        raise WeightsError(
+            f"not a VGG-19: the kernel of {name} is {_by(kernel.shape)} and should be "
+            f"{_by(kernel_shape(name))} (height, width, input, output)"
+        )
+    if bias.shape != (outputs,):
+        raise WeightsError(
+            f"not a VGG-19: {name} has {_by(bias.shape)} biases and should have {outputs}"
+        )
+    if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+        raise WeightsError(f"{name} holds values that are NaN or infinite")
+
+
+def _float32(name: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "fiu":
+        raise WeightsError(f"{name} holds {array.dtype} where real numbers should be")
+    # A float64 beyond float32 becomes infinite, which is refused next: no warning is needed.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,66 @@
+"""Flags made from the settings' fields."""
+
+import dataclasses
+
+import pytest
+
+from jaxstyle.cli import flags
+from jaxstyle.settings import Settings, resolve
+
+
+def given(*arguments):
+    parser = flags.Parser(prog="test")
+    flags.add_settings(parser)
+    return flags.given_settings(parser.parse_args(arguments))
+
+
+def test_only_what_was_named_is_given():
+    assert given() == {}
+    assert given("--size", "300", "--preset", "fine") == {"size": 300, "preset": "fine"}
+
+
+def test_every_setting_is_a_flag_that_reads_its_own_default():
+    def text(value):
+        if isinstance(value, dict):
+            return ",".join(f"{name}={share}" for name, share in value.items())
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    settings = resolve(learning_rate=0.5, style_blend=[1, 2])
+    arguments = []
+    for field in dataclasses.fields(Settings):
+        arguments += [flags.flag(field.name), text(getattr(settings, field.name))]
+    assert resolve(**given(*arguments)) == settings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--steps", "300,200"], {"steps": (300, 200)}),
+        (["--steps", "1e3"], {"steps": (1000,)}),
+        (["--style-layers", "relu1_1=2, relu2_1"], {"style_layers": {"relu1_1": 2, "relu2_1": 1}}),
+        (["--style-blend", "0.3,0.7"], {"style_blend": (0.3, 0.7)}),
+    ],
+)
+def test_lists_and_shares(arguments, expected):
+    assert given(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "big"], "argument --size: 'big' is not a whole number"),
+        (["--size", "1.5"], "argument --size: '1.5' is not a whole number"),
+        (["--size", "inf"], "argument --size: 'inf' is not a whole number"),
+        (["--steps", "1,x"], "argument --steps: 'x' is not a whole number"),
+        (["--style-weight", "much"], "argument --style-weight: 'much' is not a number"),
+        (["--style-layers", "relu1_1=x"], "argument --style-layers: 'x' is not a number"),
+        (["--stile-weight", "1"], "unrecognized arguments: --stile-weight 1"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        given(*arguments)
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1

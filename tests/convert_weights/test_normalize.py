@@ -1,0 +1,138 @@
+"""Mean activation one, and features that are otherwise unchanged."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convert_weights.errors import WeightsError
+from convert_weights.normalize import (
+    find_pictures,
+    mean_activations,
+    normalize,
+    rescale,
+    silent_filters,
+)
+from convert_weights.vgg19 import Convolution
+from tests.convert_weights import oracle
+
+
+@pytest.fixture(scope="session")
+def unit(weights):
+    """Weights whose input has the scale that He's initialization expects."""
+    return replace(weights, std=(60.0, 60.0, 60.0))
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """Two smooth pictures of different shape, on the grid of 64 pixels: they stay as they are."""
+    directory = tmp_path_factory.mktemp("pictures")
+    for name, height, width in (("a.png", 64, 128), ("b.png", 128, 64)):
+        waves = np.sin(np.arange(height)[:, None, None] / 9 + np.arange(width)[:, None] / (5, 7, 9))
+        Image.fromarray(np.uint8(waves * 100 + 128)).save(directory / name)
+    (directory / "notes.txt").write_text("not a picture")
+    return find_pictures(directory)
+
+
+@pytest.fixture(scope="session")
+def means(unit, pictures):
+    return mean_activations(unit, pictures)
+
+
+def test_means_are_those_over_all_positions_of_all_pictures(unit, pictures, means):
+    features = [
+        oracle.features_of_weights(unit, np.asarray(Image.open(path)) / 255.0, depth=4)
+        for path in pictures
+    ]
+    for layer, mean in zip(zip(*features, strict=True), means.values(), strict=False):
+        pixels = np.concatenate([activation.reshape(-1, mean.size) for activation in layer])
+        expected = pixels.mean(0)
+        np.testing.assert_allclose(mean, expected, rtol=1e-4, atol=1e-4 * expected.max())
+
+
+def test_features_are_the_old_ones_divided_per_channel(unit, means, pictures):
+    """Exact where it should be: to the rounding of the stored float32 numbers."""
+    divided = rescale(unit, means)
+    image = np.random.default_rng(3).random((20, 21, 3))  # another picture than those measured
+    scales = [np.where(mean > 0, mean, 1) for mean in means.values()]
+    expected = [
+        old / scale
+        for old, scale in zip(oracle.features_of_weights(unit, image), scales, strict=True)
+    ]
+    found = oracle.features_of_weights(divided, image)
+    assert oracle.relative_error(found, expected) < 1e-6
+
+
+def test_mean_activation_becomes_one(unit, means, pictures):
+    normalized = rescale(unit, means)
+    assert normalized.normalized
+    for name, mean in mean_activations(normalized, pictures).items():
+        active = means[name] > means[name].max() / 100  # below, rounding decides
+        np.testing.assert_allclose(mean[active], 1, rtol=1e-4)
+
+
+def test_normalize_is_both_steps(unit, means, pictures):
+    expected, found = rescale(unit, means), normalize(unit, pictures)
+    for name, layer in expected.layers.items():
+        np.testing.assert_array_equal(found.layers[name].kernel, layer.kernel)
+    assert replace(found, layers={}) == replace(expected, layers={})
+
+
+def test_silent_filters_stay(unit, pictures):
+    kernel, bias = unit.layers["conv1_1"].kernel.copy(), unit.layers["conv1_1"].bias.copy()
+    kernel[..., :2], bias[:2] = 0, -1
+    dead = replace(unit, layers={**unit.layers, "conv1_1": Convolution(kernel, bias)})
+    means = mean_activations(dead, pictures[:1])
+    assert list(np.flatnonzero(means["conv1_1"] == 0)) == [0, 1]
+    assert silent_filters(means) == sum(int((mean == 0).sum()) for mean in means.values())
+    layers = rescale(dead, means).layers
+    np.testing.assert_array_equal(layers["conv1_1"].bias[:2], [-1, -1])
+    assert all(np.isfinite(layer.kernel).all() for layer in layers.values())
+
+
+def test_directories_without_pictures(tmp_path):
+    with pytest.raises(WeightsError, match="no such directory of pictures"):
+        find_pictures(tmp_path / "none")
+    with pytest.raises(WeightsError, match="no pictures in it"):
+        find_pictures(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(WeightsError, match="no pictures in it"):
+        find_pictures(tmp_path)
+
+
+def test_no_pictures(unit):
+    with pytest.raises(WeightsError, match="no pictures to normalize with"):
+        normalize(unit, [])
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n"])
+def test_unreadable_picture_is_named(unit, tmp_path, content):
+    (tmp_path / "bad.png").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"bad\.png: not a picture that can be read") as caught:
+        normalize(unit, find_pictures(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_bomb_is_refused(unit, tmp_path, monkeypatch):
+    Image.new("L", (300, 300)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50_000)
+    with pytest.raises(WeightsError, match="not a picture that can be read"):
+        normalize(unit, find_pictures(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("mode", "size"),
+    [
+        ("L", (1, 1)),
+        ("L", (900, 100)),
+        ("P", (70, 3)),
+        ("RGBA", (70, 3)),
+        ("CMYK", (70, 3)),
+        ("1", (70, 3)),
+    ],
+)
+def test_pictures_of_any_kind(unit, tmp_path, mode, size):
+    suffix = "tiff" if mode == "CMYK" else "png"
+    Image.new(mode, size, 1).save(tmp_path / f"x.{suffix}")
+    assert np.isfinite(mean_activations(unit, find_pictures(tmp_path))["conv5_4"]).all()

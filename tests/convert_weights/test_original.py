@@ -1,0 +1,48 @@
+"""Recognizing the original network by its first filters."""
+
+import numpy as np
+import pytest
+
+from convert_weights.original import _FILTERS, Original, caffe_mean, decimal, recognize
+
+
+@pytest.fixture
+def kernel(arrays):
+    """Random filters among which are those of the original: height x width x RGB x output."""
+    kernel = arrays["conv1_1"][0].copy()
+    for channel, values in _FILTERS.items():
+        kernel[..., channel] = values
+    return kernel
+
+
+def test_all_forms_are_told_apart(kernel):
+    turned = kernel.transpose(1, 0, 2, 3)
+    assert recognize(kernel) == Original("RGB", transposed=False, rescaled=False)
+    assert recognize(kernel[:, :, ::-1]) == Original("BGR", transposed=False, rescaled=False)
+    assert recognize(turned) == Original("RGB", transposed=True, rescaled=False)
+    assert recognize(turned[:, :, ::-1]) == Original("BGR", transposed=True, rescaled=False)
+
+
+def test_rescaled_filters_are_still_recognized(kernel):
+    scales = np.random.default_rng(0).uniform(0.01, 0.2, 64).astype(np.float32)
+    assert recognize(kernel * scales) == Original("RGB", transposed=False, rescaled=True)
+
+
+def test_fine_tuned_filters_are_still_recognized(kernel):
+    noise = np.random.default_rng(0).normal(0, 0.01, kernel.shape).astype(np.float32)
+    assert recognize(kernel + noise) == Original("RGB", transposed=False, rescaled=False)
+
+
+@pytest.mark.parametrize("change", [np.negative, lambda k: k[::-1].copy(), np.zeros_like])
+def test_anything_else_is_not(kernel, change):
+    assert recognize(change(kernel)) is None
+
+
+def test_random_network_is_not(arrays):
+    assert recognize(arrays["conv1_1"][0]) is None
+
+
+def test_means():
+    assert caffe_mean("RGB") == (123.68, 116.779, 103.939)
+    assert caffe_mean("BGR") == (103.939, 116.779, 123.68)
+    assert decimal(np.float32(103.939)) == 103.939

