@@ -143,7 +143,7 @@ def _progress(name: str, total: int | None) -> Iterator[Any]:
         yield lambda count: None
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),

@@ -169,6 +169,8 @@ class _Elements:
         end = self.left - size
         array_class, shape, _ = self.header()
         value = self.contents(array_class, shape, depth)
+        if self.left < end:
+            raise ValueError("an element reaches beyond the array it is in")
         self.skip(self.left - end)
         return value
 
@@ -182,10 +184,14 @@ class _Elements:
             kind, data = self.data(2 * _MAX_PARTS)
             return data.decode(self.encoding(kind), "replace")
         if array_class in _CLASSES and count <= MAX_ELEMENTS:
-            kind, data = self.data(8 * MAX_ELEMENTS)
-            numbers = np.frombuffer(data, self.order + _NUMBERS.get(kind, "V1"))
-            return numbers.astype(_CLASSES[array_class]).reshape(shape, order="F")
+            return self.numbers().astype(_CLASSES[array_class]).reshape(shape, order="F")
         return None
+
+    def numbers(self) -> np.ndarray:
+        kind, data = self.data(8 * MAX_ELEMENTS)
+        if kind not in _NUMBERS:
+            raise ValueError("numbers of an unknown type")
+        return np.frombuffer(data, self.order + _NUMBERS[kind])
 
     def structures(self, count: int, depth: int) -> Any:
         (length,) = self.integers(4)

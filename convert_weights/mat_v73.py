@@ -17,7 +17,7 @@ from convert_weights.errors import WeightsError
 from convert_weights.hdf5 import child, open_hdf5, read_array, require_local
 from convert_weights.vgg19 import MAX_ELEMENTS
 
-_MAX_NODES = 100_000  # the published network has some thousands
+_MAX_NODES = 20_000  # the published network has some thousands
 _MAX_DEPTH = 16
 
 

@@ -3,8 +3,8 @@
     python examples/gallery.py -o gallery.jpg --table gallery.md
     python examples/gallery.py PHOTO [PHOTO ...] --styles STYLE [STYLE ...] -o gallery.jpg
 
-The table says, for each pair, how many times smaller the style loss of the result is than that of the
-photo, and how its content loss compares with that of an unrelated picture (the style itself).
+The table says, for each pair, how many times smaller the style loss of the result is than that of
+the photo, and how its content loss compares with that of an unrelated picture (the style itself).
 """
 
 import argparse
@@ -91,15 +91,15 @@ def table(pairs: Sequence[Pair]) -> str:
     """The losses as Markdown."""
     lines = [
         "| photo | style | style loss of the photo | of the result | times smaller "
-        "| content loss, share of an unrelated picture's | seconds |",
-        "|---|---|---|---|---|---|---|",
+        "| content loss, share of an unrelated picture's |",
+        "|---|---|---|---|---|---|",
     ]
     for pair in pairs:
         before, after = pair.of_photo["style"], pair.of_result["style"]
         content = pair.of_result["content"] / pair.of_style["content"]
         lines.append(
             f"| {pair.photo.stem} | {pair.style.stem} | {before:.1f} | {after:.3f} "
-            f"| {before / after:.0f} | {content:.0%} | {pair.result.seconds:.0f} |"
+            f"| {before / after:.0f} | {content:.0%} |"
         )
     return "\n".join(lines) + "\n"
 

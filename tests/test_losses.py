@@ -78,7 +78,7 @@ def test_total_variation_of_a_single_row_is_finite():
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradient_equals_float64_finite_differences(float64, name):
     statistics, distance = LOSSES[name]
-    target = statistics(jnp.asarray(OTHER))
+    target = None if name == "total-variation" else statistics(jnp.asarray(OTHER))
 
     def total(features):
         return distance(statistics(features), target)

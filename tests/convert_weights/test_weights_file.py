@@ -180,7 +180,7 @@ def replace_array(file, name, **options):
     ("change", "message"),
     [
         (lambda f: f.attrs.__setitem__("format_version", 2), "format version is 2"),
-        (lambda f: f.attrs.__setitem__("channel_order", np.bytes_("GRB")), "channel_order is 'GRB'"),
+        (lambda f: f.attrs.__setitem__("channel_order", np.bytes_("GRB")), "is 'GRB'"),
         (lambda f: f.attrs.__setitem__("licence", "MIT"), "licence is of variable length"),
         (lambda f: f.attrs.__setitem__("channel_order", 3), "channel_order is not a text"),
         (lambda f: f.attrs.__setitem__("padding", np.bytes_("mirror")), "padding is 'mirror'"),
