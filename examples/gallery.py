@@ -25,7 +25,7 @@ from jaxstyle.settings import Settings
 from jaxstyle.stylize import network_of, objective_at, plan, resize, run
 
 HERE = Path(__file__).parent
-PHOTOS = [HERE / "photos" / f"{name}.jpg" for name in ("chelsea", "coffee", "rocket", "astronaut")]
+PHOTOS = [HERE / "photos" / f"{name}.jpg" for name in ("chelsea", "coffee", "rocket")]
 STYLES = [
     HERE / "styles" / f"{name}.jpg"
     for name in ("brushstrokes", "stained_glass", "woodcut", "mosaic")

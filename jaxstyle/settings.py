@@ -52,12 +52,12 @@ class Settings:
     preset: str = _setting("default", "published or house settings to start from")
     size: int = _setting(512, "longest side of the result in pixels")
     steps: tuple[int, ...] = _setting(
-        (100, 60, 22), "steps per scale, coarsest first; the last number repeats"
+        (100, 60, 30), "steps per scale, coarsest first; the last number repeats"
     )
     smallest_size: int = _setting(128, "longest side of the coarsest scale")
     scale_factor: float = _setting(2.0, "ratio of one scale's size to the next coarser one's")
     content_weight: float = _setting(1.0, "weight of the content loss")
-    style_weight: float = _setting(2.0, "weight of the style loss")
+    style_weight: float = _setting(5.0, "weight of the style loss")
     tv_weight: float = _setting(25.0, "weight of the total variation loss")
     content_layers: dict[str, float] = _setting(
         {"relu4_2": 1.0}, "content layers, each with its share if not 1: relu4_2,relu5_2=0.5"
@@ -82,7 +82,7 @@ class Settings:
     init: str = _setting("content", "start from: content, noise, or the path of a picture")
     optimizer: str = _setting("adam", "optimizer", OPTIMIZERS)
     learning_rate: float | None = _setting(None, "step size; the optimizer's own if not given")
-    average: float = _setting(0.9, "decay of the average of the iterates; 0 keeps the last one")
+    average: float = _setting(0.0, "decay of the average of the iterates; 0 keeps the last one")
     seed: int = _setting(0, "seed of the noise")
     precision: str = _setting("auto", "number format of the network", PRECISIONS)
 

@@ -17,7 +17,10 @@ WRONG_USAGE = 2
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, with exit status 2."""
+    """An ArgumentParser whose errors are one line, with exit status 2; flags are spelled out."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         self.exit(WRONG_USAGE, f"{self.prog}: {message} (--help lists everything)\n")

@@ -1,0 +1,38 @@
+"""A small run with the real VGG-19: the picture takes the style and keeps the photo."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxstyle import image as images
+from jaxstyle import resolve, weights
+from jaxstyle.stylize import network_of, objective_at, plan, resize, run
+
+pytestmark = pytest.mark.real_weights
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_a_small_run_takes_the_style_and_keeps_the_photo():
+    loaded = weights.load(weights.find())
+    content = images.read(EXAMPLES / "photos" / "chelsea.jpg")
+    style = images.read(EXAMPLES / "styles" / "brushstrokes.jpg").rgb
+    settings = resolve(size=128, smallest_size=64, steps=(40, 40))
+    result = run(loaded, content, [style], settings, lambda progress: None)
+
+    scale = plan(content, [style], settings)[-1]
+    scored = objective_at(scale, network_of(loaded, settings), content.rgb, [style], settings)
+    parts = jax.jit(lambda image: scored(image)[1])
+    made, photo, painting = (
+        {name: float(value) for name, value in parts(jnp.asarray(picture)).items()}
+        for picture in (result.image, resize(content.rgb, scale), resize(style, scale))
+    )
+
+    def style_loss(terms):
+        return sum(value for name, value in terms.items() if name.startswith("style"))
+
+    assert style_loss(made) < style_loss(photo) / 20
+    assert made["content/relu4_2"] < painting["content/relu4_2"]
+    assert result.image.std() > 0.1
