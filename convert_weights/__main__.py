@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -92,8 +93,14 @@ def _read(source: str | None) -> Weights:
     return fetch_url(source) if is_url(source) else load_source(Path(source))
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (--help lists everything)\n")
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
+        allow_abbrev=False,
         prog="python -m convert_weights",
         description="Convert VGG-19 weights of MatConvNet (.mat), Keras (.h5) or PyTorch (.pth), "
         "told apart by content, into one HDF5 file that says how to use it.",

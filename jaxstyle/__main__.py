@@ -1,5 +1,6 @@
 """python -m jaxstyle COMMAND"""
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -14,15 +15,25 @@ COMMANDS = {"run": run}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
-    parser = Parser(prog="jaxstyle", description="Neural style transfer in JAX.")
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    name = _parser().parse_args(arguments[:1]).command
+    parser = Parser(prog=f"jaxstyle {name}", description=COMMANDS[name].HELP)
+    COMMANDS[name].add_arguments(parser)
+    # Intermixed: pictures and flags in any order, which subparsers cannot do.
+    return exit_status(COMMANDS[name].main, parser.parse_intermixed_args(arguments[1:]))
+
+
+def _parser() -> Parser:
+    commands = "\n".join(f"  {name:10}{command.HELP}" for name, command in COMMANDS.items())
+    parser = Parser(
+        prog="jaxstyle",
+        description="Neural style transfer in JAX.",
+        epilog=f"commands:\n{commands}\n\n'jaxstyle COMMAND --help' says more",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"jaxstyle {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        command.add_arguments(
-            commands.add_parser(name, help=command.HELP, description=command.HELP)
-        )
-    namespace = parser.parse_args(arguments)
-    return exit_status(COMMANDS[namespace.command].main, namespace)
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS)
+    return parser
 
 
 if __name__ == "__main__":

@@ -15,28 +15,12 @@ __all__ = [
     "Picture",
     "check_directory",
     "check_writable",
-    "fit",
     "read",
     "read_description",
     "resize",
     "write",
     "write_text",
 ]
-
-
-def fit(height: int, width: int, longest: int) -> tuple[int, int]:
-    """The (height, width) of the same aspect whose longest side is exactly `longest`.
-
-    The other side is rounded to the nearest pixel and is at least 1.
-    """
-    if min(height, width, longest) < 1:
-        raise ValueError(f"sizes must be at least 1: {height} x {width} to {longest}")
-    side = max(height, width)
-
-    def scaled(length: int) -> int:
-        return max(1, (2 * length * longest + side) // (2 * side))
-
-    return scaled(height), scaled(width)
 
 
 def resize(

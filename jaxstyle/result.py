@@ -1,6 +1,7 @@
 """What a run gives back: reports on the way, and at the end the picture with its record."""
 
 import importlib.metadata
+import json
 import os
 import platform
 from dataclasses import asdict, dataclass
@@ -72,7 +73,11 @@ class Result:
     seconds: float
 
     def save(self, path: str | os.PathLike, *, bits: int = 8, description: str = "") -> None:
-        """Write the picture by the extension of ``path``: see ``jaxstyle.image.write``."""
+        """Write the picture by the extension of ``path``: see ``jaxstyle.image.write``.
+
+        The settings are written into its metadata, or ``description`` if it is given.
+        """
+        description = description or json.dumps({"settings": self.settings.to_dict()})
         picture = images.Picture(self.image, self.alpha)
         images.write(path, picture, bits=bits, description=description)
 

@@ -18,6 +18,7 @@ from jaxstyle.vgg import (
     canonical_layer,
 )
 
+INITS = ("content", "noise")
 PRECISIONS = ("auto", "float32", "bfloat16")
 MAX_SIZE = 32768
 MAX_STEPS = 1_000_000
@@ -149,7 +150,7 @@ def _number(
 ) -> float:
     try:
         number = float("a truth value" if isinstance(value, bool) else value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise SettingError(name, f"must be a number, not {value!r}") from None
     inside = low < number <= high if above else low <= number <= high
     if not math.isfinite(number) or not inside:
@@ -173,21 +174,23 @@ def _steps(name: str, value: Any) -> tuple[int, ...]:
 
 
 def _blend(name: str, value: Any) -> tuple[float, ...]:
-    shares = tuple(_number(name, share, 0, 1e6) for share in value)
+    each = value if isinstance(value, (tuple, list)) else (value,)
+    shares = tuple(_number(name, share, 0, 1e6) for share in each)
     if shares and not any(shares):
         raise SettingError(name, "at least one share must be above zero")
     return shares
 
 
 def _layers(name: str, value: Any) -> dict[str, float]:
-    shares = value if isinstance(value, Mapping) else dict.fromkeys(value, 1.0)
+    names = [value] if isinstance(value, str) else value
+    shares = value if isinstance(value, Mapping) else dict.fromkeys(names, 1.0)
     if not shares:
         raise SettingError(name, "needs at least one layer (a weight of 0 switches a loss off)")
     try:
         found = {canonical_layer(layer): share for layer, share in shares.items()}
     except UnknownLayerError as error:
         raise SettingError(name, str(error)) from None
-    return {layer: _number(name, share, 0, 1e12) for layer, share in found.items()}
+    return {layer: _number(name, share, 0, 1e6) for layer, share in found.items()}
 
 
 def _init(name: str, value: Any) -> str:
@@ -197,7 +200,7 @@ def _init(name: str, value: Any) -> str:
 
 
 def _weight(name: str, value: Any) -> float:
-    return _number(name, value, 0, 1e15)
+    return _number(name, value, 0, 1e9)
 
 
 def _rate(name: str, value: Any) -> float | None:

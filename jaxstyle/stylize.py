@@ -56,6 +56,8 @@ def stylize(
     """
     chosen = resolve(**settings)
     each_style = list(style) if isinstance(style, (list, tuple)) else [style]
+    if not each_style:
+        raise SettingError("style", "give at least one style picture")
     pictures = images.read(content), [images.read(each).rgb for each in each_style]
     if not isinstance(weights_file, weights.Loaded):
         weights_file = weights.load(weights.find(weights_file))
@@ -68,8 +70,12 @@ def run(
     styles: Sequence[Image],
     settings: Settings,
     callback: Callable[[Progress], None],
+    every: int | None = None,
 ) -> Result:
-    """The same for pictures already read: the whole method, coarse to fine."""
+    """The same for pictures already read: the whole method, coarse to fine.
+
+    ``every`` is the number of steps between two reports.
+    """
     start = time.perf_counter()
     scales = plan(content, styles, settings)
     network = network_of(loaded, settings)
@@ -83,7 +89,8 @@ def run(
             scored = objective_at(scale, network, content.rgb, styles, settings)
             program = solve.compile_program(scored, rates, state, optimizer)
         report = solve.Report.before(rates, state)
-        for report in solve.minimize(program, scored, rates, state, scale.steps, report_every()):
+        every = every or report_every()
+        for report in solve.minimize(program, scored, rates, state, scale.steps, every):
             losses.append(loss_record(index, report))
             callback(Progress(scales, index, report, time.perf_counter() - start))
         image = report.image

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
-from jaxstyle.image import ImageError, fit, resize
+from jaxstyle.image import ImageError, resize
 from jaxstyle.image_write import check_target, replace_file
+from jaxstyle.pyramid import fit
 
 _EXTENSIONS = (".webp", ".gif")
 _LONGEST = 640  # pixels: an animation is for looking at, and its size on disk counts

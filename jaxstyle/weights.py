@@ -52,7 +52,6 @@ def find(path: str | os.PathLike | None = None, tell: Callable[[str], None] = pr
     cached = cached_path()
     if not cached.exists():
         tell(f"No weights yet: fetching VGG-19 (88 MB, once) into {cached}")
-        cached.parent.mkdir(parents=True, exist_ok=True)
         fetch.fetch_default(cached)
     return cached
 
@@ -63,7 +62,12 @@ def load(path: Path) -> Loaded:
     Raises:
       WeightsError: it is not one, or is damaged.
     """
-    weights = read_weights(path)
+    try:
+        weights = read_weights(path)
+    except WeightsError as error:
+        if path != cached_path():
+            raise
+        raise WeightsError(f"{error}: delete it, and it is fetched again") from error
     with open(path, "rb") as file:
         return Loaded(weights, path, hashlib.file_digest(file, "sha256").hexdigest())
 

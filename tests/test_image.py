@@ -6,30 +6,6 @@ import pytest
 from jaxstyle import image
 
 
-@pytest.mark.parametrize(
-    ("size", "longest", "expected"),
-    [
-        ((768, 1024), 512, (384, 512)),
-        ((1024, 768), 512, (512, 384)),
-        ((100, 100), 7, (7, 7)),
-        ((333, 500), 512, (341, 512)),  # 340.99
-        ((3, 2), 3, (3, 2)),
-        ((2, 4), 5, (3, 5)),  # 2.5, up
-        ((3, 5000), 100, (1, 100)),  # never nothing
-        ((5000, 3), 100, (100, 1)),
-        ((1, 1), 64, (64, 64)),
-    ],
-)
-def test_fit(size, longest, expected):
-    assert image.fit(*size, longest) == expected
-
-
-@pytest.mark.parametrize("arguments", [(0, 5, 10), (5, 0, 10), (5, 5, 0), (5, 5, -3)])
-def test_fit_refuses_nothing(arguments):
-    with pytest.raises(ValueError, match="at least 1"):
-        image.fit(*arguments)
-
-
 @pytest.mark.parametrize("shape", [(9, 14, 3), (9, 14)])
 @pytest.mark.parametrize("size", [(5, 6), (9, 14), (40, 31), (1, 1), (3, 40)])
 def test_resize_has_the_size_type_and_range_asked_for(shape, size):

@@ -16,7 +16,9 @@ from tests.conftest import features
 def cache(tmp_path, monkeypatch):
     """An empty cache directory, and no weights named in the environment."""
     monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
-    monkeypatch.setattr(weights.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "c"))
+    monkeypatch.setattr(
+        weights.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "c")
+    )
     return tmp_path / "c" / "vgg19-normalized.h5"
 
 
@@ -46,6 +48,7 @@ def test_the_default_is_fetched_once_and_the_user_is_told(cache, monkeypatch):
 
     def fetch_default(path: Path) -> None:
         fetched.append(path)
+        path.parent.mkdir()
         path.write_bytes(b"weights")
 
     monkeypatch.setattr(fetch, "fetch_default", fetch_default)
@@ -63,7 +66,14 @@ def test_without_a_network_nothing_is_left_in_the_cache(cache, monkeypatch):
     monkeypatch.setattr(fetch, "fetch_default", offline)
     with pytest.raises(WeightsError, match="no index"):
         weights.find(tell=lambda line: None)
-    assert list(cache.parent.iterdir()) == []
+    assert not cache.exists()
+
+
+def test_a_damaged_cache_says_how_to_mend_it(cache):
+    cache.parent.mkdir()
+    cache.write_bytes(b"half a file")
+    with pytest.raises(WeightsError, match="delete it, and it is fetched again"):
+        weights.load(weights.find())
 
 
 def test_every_convention_becomes_the_same_network(weights_file, picture):

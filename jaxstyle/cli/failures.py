@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from jaxstyle.cli.flags import WRONG_USAGE, flag
+from jaxstyle.cli.interrupt import INTERRUPTED
 from jaxstyle.image import ImageError
 from jaxstyle.settings import SettingError
 from jaxstyle.solve import DivergedError
@@ -12,8 +13,6 @@ from jaxstyle.stylize import PictureSizeError
 from jaxstyle.weights import WeightsError
 
 FAILED = 1
-INTERRUPTED = 130
-
 EXPECTED = (ImageError, WeightsError, PictureSizeError, DivergedError, OSError, MemoryError)
 
 
@@ -34,23 +33,26 @@ def exit_status(
     except KeyboardInterrupt as stop:
         if namespace.debug:
             raise
-        return _say(str(stop) or "interrupted", INTERRUPTED)
+        return _say("interrupted", INTERRUPTED, stop)
     return 0
 
 
 def _failed(error: Exception) -> int:
     if isinstance(error, SettingError):
-        return _say(f"{flag(error.name)} {error.problem}", WRONG_USAGE)
+        return _say(f"{flag(error.name)} {error.problem}", WRONG_USAGE, error)
     if isinstance(error, UsageError):
-        return _say(str(error), WRONG_USAGE)
+        return _say(str(error), WRONG_USAGE, error)
     if isinstance(error, EXPECTED):
-        return _say(str(error) or type(error).__name__, FAILED)
+        return _say(str(error) or type(error).__name__, FAILED, error)
     if "RESOURCE_EXHAUSTED" in str(error):
-        return _say("out of memory: lower --size, or use a device with more", FAILED)
+        return _say("out of memory: lower --size, or use a device with more", FAILED, error)
     summary = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
-    return _say(summary, FAILED)
+    return _say(summary, FAILED, error)
 
 
-def _say(message: str, status: int) -> int:
-    print("jaxstyle: " + " ".join(message.split()), file=sys.stderr)
+def _say(message: str, status: int, error: BaseException) -> int:
+    # Notes say what was saved all the same; file names may hold anything.
+    line = ": ".join([message, *getattr(error, "__notes__", ())])
+    printable = "".join(c if c.isprintable() else " " for c in line)
+    print("jaxstyle: " + " ".join(printable.split()), file=sys.stderr)
     return status

@@ -1,6 +1,7 @@
 """The files of a run: checked before it, previews during it, picture and record after it."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from jaxstyle.image import ImageError, Picture
 from jaxstyle.result import Progress, Result
 
 FRAMES = 90
-"""About how many frames a timelapse has."""
+"""At most how many frames a timelapse has."""
+
+JPEG_METADATA = 60_000
+"""Bytes of text that surely fit into a JPEG's EXIF block, which ends at 64 kB."""
 
 
 @dataclass
@@ -21,6 +25,7 @@ class Outputs:
     """Where a run writes. Call it with every report of the run."""
 
     picture: Path
+    tell: Callable[[str], None]
     bits: int = 8
     save_every: int | None = None
     timelapse: Path | None = None
@@ -28,24 +33,34 @@ class Outputs:
     last: Progress | None = None
     frames: list[Float[np.ndarray, "h w 3"]] = field(default_factory=list)
 
-    def check(self) -> None:
-        """Raises ImageError where something could not be written, leaving nothing behind."""
-        images.check_writable(self.picture, bits=self.bits)
+    def check(self, longest: int, inputs: Sequence[Path], description: str) -> None:
+        """Raises ImageError where something could not be written, leaving nothing behind.
+
+        Args:
+          longest: longest side of the picture to come.
+          inputs: files that are read, and must not be written over.
+          description: the metadata to come.
+        """
+        images.check_writable(self.picture, bits=self.bits, longest=longest)
+        if self.picture.suffix.lower() in (".jpg", ".jpeg") and len(description) > JPEG_METADATA:
+            raise ImageError(f"{self.picture}: too many settings for a JPEG's metadata: use PNG")
         if self.timelapse:
             timelapse.check_timelapse(self.timelapse)
         if self.report:
             images.check_directory(self.report)
-        targets = [p.resolve() for p in (self.picture, self.timelapse, self.report) if p]
-        if len(set(targets)) < len(targets):
-            raise ImageError(f"{self.picture}: two outputs have the same name: give each its own")
+        taken = {path.resolve(): "is read by this run" for path in inputs}
+        for path in filter(None, (self.picture, self.timelapse, self.report)):
+            if path.resolve() in taken:
+                raise ImageError(f"{path}: {taken[path.resolve()]}: choose another name")
+            taken[path.resolve()] = "has the same name as another output"
 
     def __call__(self, progress: Progress) -> None:
         before = _taken(self.last) if self.last else 0
         self.last = progress
         if self.save_every and _taken(progress) // self.save_every > before // self.save_every:
-            self._write(self._preview(_taken(progress)), progress.image, None, "")
+            self._preview(progress)
         total = sum(scale.steps for scale in progress.scales)
-        every = max(1, total // FRAMES)
+        every = -(-total // FRAMES)
         if self.timelapse and (_taken(progress) // every > before // every):
             self.frames.append(timelapse.frame(progress.image))
 
@@ -60,20 +75,28 @@ class Outputs:
     def save_unfinished(self, content: Picture, description: str) -> str:
         """The picture so far at the size it was meant to have; says what was saved, if anything."""
         if self.last is None:
-            return "nothing to save yet"
+            return "there is nothing to save yet"
         progress, final = self.last, self.last.scales[-1]
         image = images.resize(progress.image, final.height, final.width)
         alpha = content.alpha
         if alpha is not None:
             alpha = images.resize(alpha, final.height, final.width)
-        self._write(self.picture, image, alpha, description)
+        try:
+            self._write(self.picture, image, alpha, description)
+        except ImageError as error:
+            return f"the picture so far is lost: {error}"
         return (
             f"saved the picture so far (scale {progress.scale + 1}/{len(progress.scales)}, "
             f"step {progress.solver.step}/{progress.solver.steps}) as {self.picture}"
         )
 
-    def _preview(self, step: int) -> Path:
-        return self.picture.with_stem(f"{self.picture.stem}-{step:05}")
+    def _preview(self, progress: Progress) -> None:
+        path = self.picture.with_stem(f"{self.picture.stem}-{_taken(progress):05}")
+        try:
+            self._write(path, progress.image, None, "")
+        except ImageError as error:  # a preview is not worth the run
+            self.tell(f"note: no more previews: {error}")
+            self.save_every = None
 
     def _write(self, path: Path, image: np.ndarray, alpha: np.ndarray | None, text: str) -> None:
         images.write(path, Picture(image, alpha), bits=self.bits, description=text)

@@ -1,39 +1,57 @@
 """What a run was asked for, written into the picture it made and read back by --from."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jaxstyle import __version__
 from jaxstyle import image as images
 from jaxstyle.image import ImageError
-from jaxstyle.settings import Settings, resolve
+from jaxstyle.settings import INITS, Settings, resolve
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Paths as they were given, and settings."""
+    """Pictures, settings, and how the result is stored. weights is None for the default ones."""
 
     content: str
     styles: tuple[str, ...]
     settings: Settings
+    weights: str | None = None
+    bits: int = 8
     weights_sha256: str = ""
 
-    def to_json(self) -> str:
-        """One line of ASCII, fit for a picture's metadata."""
+    def to_json(self, directory: Path) -> str:
+        """One line of ASCII for the metadata of a picture in ``directory``.
+
+        Paths are written relative to it, so that a folder can be moved as a whole.
+        """
+
+        def relative(path: str) -> str:
+            return _relative(path, directory)
+
+        init = self.settings.init
+        settings = replace(self.settings, init=init if init in INITS else relative(init))
         record = {
-            "jaxstyle": __version__,
-            "content": self.content,
-            "styles": list(self.styles),
-            "settings": self.settings.to_dict(),
+            "content": relative(self.content),
+            "styles": [relative(style) for style in self.styles],
+            "settings": settings.to_dict(),
+            "weights": self.weights and relative(self.weights),
+            "bits": self.bits,
             "weights_sha256": self.weights_sha256,
         }
-        return json.dumps(record)
+        return json.dumps({"jaxstyle": record})
+
+    def inputs(self) -> list[Path]:
+        """Every file that the run reads."""
+        init = [] if self.settings.init in INITS else [self.settings.init]
+        weights = [self.weights] if self.weights else []
+        return [Path(path) for path in (self.content, *self.styles, *init, *weights)]
 
 
-def read(path: Path, given: Mapping[str, Any]) -> Recipe:
+def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
     """The recipe in a picture, with the ``given`` settings put over its own.
 
     Raises:
@@ -41,20 +59,35 @@ def read(path: Path, given: Mapping[str, Any]) -> Recipe:
       SettingError: one of ``given`` is wrong.
     """
     try:
-        record = json.loads(images.read_description(path))
-        content, styles = str(record["content"]), _texts(record["styles"])
-        settings, sha256 = dict(record["settings"]), str(record["weights_sha256"])
-        resolve(**settings)
-    except (ValueError, KeyError, TypeError) as error:  # JSON and settings errors are ValueErrors
+        found = _parse(json.loads(images.read_description(picture))["jaxstyle"], picture.parent)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImageError(
-            f"{path}: its settings cannot be read ({error}): give the run's arguments instead"
+            f"{picture}: not a picture of 'jaxstyle run' that can be repeated "
+            f"({type(error).__name__}: {error}): give the run's arguments instead"
         ) from None
-    if "preset" in given:  # another preset starts afresh
-        settings = {}
-    return Recipe(content, styles, resolve(**{**settings, **given}), sha256)
+    own = {} if "preset" in given else found.settings.to_dict()  # a preset starts afresh
+    return replace(found, settings=resolve(**{**own, **given}))
 
 
-def _texts(values: Sequence[Any]) -> tuple[str, ...]:
-    if not isinstance(values, list) or not values:
-        raise TypeError("no style pictures in it")
-    return tuple(str(value) for value in values)
+def _parse(record: Mapping[str, Any], directory: Path) -> Recipe:
+    def absolute(path: str) -> str:
+        return os.path.normpath(directory / path)
+
+    settings = resolve(**record["settings"])
+    if settings.init not in INITS:
+        settings = replace(settings, init=absolute(settings.init))
+    return Recipe(
+        content=absolute(record["content"]),
+        styles=tuple(absolute(style) for style in record["styles"]),
+        settings=settings,
+        weights=record["weights"] and absolute(record["weights"]),
+        bits={8: 8, 16: 16}[record["bits"]],
+        weights_sha256=str(record["weights_sha256"]),
+    )
+
+
+def _relative(path: str, directory: Path) -> str:
+    try:
+        return os.path.relpath(path, directory)
+    except ValueError:  # another drive, on Windows
+        return os.path.abspath(path)

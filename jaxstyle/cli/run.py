@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,13 @@ from jaxstyle import weights
 from jaxstyle.cli import recipe
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings, whole_number
+from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.progress import progress_bar
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.result import Progress, Result
 from jaxstyle.settings import resolve
-from jaxstyle.solve import DivergedError
-from jaxstyle.stylize import run
+from jaxstyle.stylize import report_every, run
 
 HELP = "Stylize a content picture after one or several style pictures."
 FROM_HELP = "repeat the run that made this picture; flags given are put over its settings"
@@ -26,12 +27,11 @@ FROM_HELP = "repeat the run that made this picture; flags given are put over its
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Everything this command takes."""
     add = parser.add_argument
-    add("content", nargs="?", metavar="CONTENT", help="the picture to stylize")
-    add("styles", nargs="*", metavar="STYLE", help="one or several style pictures")
+    add("pictures", nargs="*", metavar=("CONTENT", "STYLE"), help="a photo, and paintings")
     add("-o", "--output", metavar="OUT.png", type=Path, help="PNG, JPEG, WebP or TIFF")
     add("--from", dest="recipe", metavar="OUT.png", type=Path, help=FROM_HELP)
-    add("--bits", type=int, choices=(8, 16), default=8, help="bits a channel: 16 in PNG and TIFF")
-    add("--weights", metavar="VGG19.h5", type=Path, help="a file made by convert_weights")
+    add("--bits", type=int, choices=(8, 16), help="bits a channel: 8, or 16 in PNG and TIFF")
+    add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
     add("--save-every", metavar="N", type=_at_least_one, help="previews beside OUT every N steps")
     add("--timelapse", metavar="FILE.webp", type=Path, help="animate the run: WebP or GIF")
     add("--report", metavar="FILE.json", type=Path, help="settings, versions, losses and seconds")
@@ -43,35 +43,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Check what can be checked, run, save."""
-    job = job_of(arguments)
     tell = _silence if arguments.quiet or arguments.json else _tell
+    job = job_of(arguments)
     outputs = Outputs(
         picture=arguments.output or _beside(arguments.recipe),
-        bits=arguments.bits,
+        tell=tell,
+        bits=job.bits,
         save_every=arguments.save_every,
         timelapse=arguments.timelapse,
         report=arguments.report,
     )
-    outputs.check()
+    directory = outputs.picture.parent
+    outputs.check(job.settings.size, job.inputs(), job.to_json(directory))
     content, *styles = [images.read(path) for path in (job.content, *job.styles)]
-    loaded = weights.load(weights.find(arguments.weights, tell))
-    _warn(job, loaded)
-    job = replace(job, weights_sha256=loaded.sha256)
-    try:
-        with progress_bar(hidden=tell is _silence) as bar:
+    loaded = weights.load(weights.find(job.weights, tell))
+    _note(job, loaded, tell)
+    description = replace(job, weights_sha256=loaded.sha256).to_json(directory)
+    with progress_bar(hidden=tell is _silence) as bar, deferred_interrupt() as check_interrupt:
 
-            def watch(progress: Progress) -> None:
-                outputs(progress)
-                bar(progress)
+        def watch(progress: Progress) -> None:
+            outputs(progress)
+            bar(progress)
+            check_interrupt()
 
-            result = run(loaded, content, [style.rgb for style in styles], job.settings, watch)
-    except (KeyboardInterrupt, DivergedError) as stop:
-        kept = outputs.save_unfinished(content, job.to_json())
-        raise type(stop)(": ".join(filter(None, [str(stop) or "interrupted", kept]))) from None
-    outputs.save(result, job.to_json())
-    print(json.dumps(result.report())) if arguments.json else tell(
-        _summary(outputs.picture, result)
-    )
+        try:
+            style_pictures = [style.rgb for style in styles]
+            result = run(loaded, content, style_pictures, job.settings, watch, job_every(arguments))
+        except (Exception, KeyboardInterrupt) as stop:
+            if outputs.last or isinstance(stop, KeyboardInterrupt):
+                stop.add_note(outputs.save_unfinished(content, description))
+            raise
+        outputs.save(result, description)
+    if arguments.json:
+        print(json.dumps(result.report()))
+    tell(_summary(outputs.picture, result))
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
@@ -81,15 +86,26 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
       UsageError: too few or too many arguments.
     """
     given = given_settings(arguments)
+    stored = {
+        name: value
+        for name, value in (("bits", arguments.bits), ("weights", arguments.weights))
+        if value is not None
+    }
     if arguments.recipe:
-        if arguments.content:
+        if arguments.pictures:
             raise UsageError("--from repeats a run: it takes no CONTENT and STYLE beside it")
-        return recipe.read(arguments.recipe, given)
-    if not arguments.styles:
+        return replace(recipe.read(arguments.recipe, given), **stored)
+    if len(arguments.pictures) < 2:
         raise UsageError("give a CONTENT picture and at least one STYLE picture")
     if not arguments.output:
         raise UsageError("say where the result goes: -o OUT.png")
-    return Recipe(arguments.content, tuple(arguments.styles), resolve(**given))
+    content, *styles = arguments.pictures
+    return Recipe(content, tuple(styles), resolve(**given), **stored)
+
+
+def job_every(arguments: argparse.Namespace) -> int | None:
+    """Steps between two reports, where previews ask for more of them than the solver would."""
+    return arguments.save_every and min(arguments.save_every, report_every())
 
 
 def _beside(path: Path) -> Path:
@@ -97,13 +113,13 @@ def _beside(path: Path) -> Path:
     return path.with_stem(f"{path.stem}-again")
 
 
-def _warn(job: Recipe, loaded: weights.Loaded) -> None:
+def _note(job: Recipe, loaded: weights.Loaded, tell: Callable[[str], None]) -> None:
     if job.weights_sha256 and job.weights_sha256 != loaded.sha256:
-        _tell("note: these are not the weights of the run that is repeated")
+        tell("note: these are not the weights of the run that is repeated")
     if not loaded.weights.normalized:
-        _tell(
-            f"note: {loaded.path} is not normalized, so the settings' weights mean something else: "
-            "python -m convert_weights --normalize mends that"
+        tell(
+            f"note: {loaded.path} is not normalized, and the default settings are meant for "
+            "weights that are: python -m convert_weights --normalize makes them so"
         )
 
 

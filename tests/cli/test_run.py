@@ -61,17 +61,56 @@ def test_the_result_has_exactly_the_size_asked_for(folder, picture):
 
 def test_from_repeats_the_run_byte_for_byte(folder):
     assert run("content.png", "style.png", "-o", "out.png", "--bits", "16", *QUICK) == 0
-    assert run("--from", "out.png", "--bits", "16") == 0
+    assert run("--from", "out.png") == 0
     assert Path("out-again.png").read_bytes() == Path("out.png").read_bytes()
-    assert run("--from", "out.png", "-o", "other.png", "--bits", "16", "--style-weight", "0") == 0
+    assert run("--from", "out.png", "-o", "other.png", "--style-weight", "0") == 0
     assert Path("other.png").read_bytes() != Path("out.png").read_bytes()
+
+
+def test_from_finds_the_pictures_beside_the_result_from_anywhere(folder, monkeypatch, weights_path):
+    start = ["--init", "style.png", "--weights", weights_path]
+    assert run("content.png", "style.png", "-o", "out.png", *start, *QUICK) == 0
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    monkeypatch.delenv("JAXSTYLE_WEIGHTS")
+    assert run("--from", "../out.png") == 0
+    assert Path("../out-again.png").read_bytes() == Path("../out.png").read_bytes()
+
+
+def test_a_picture_saved_by_the_api_holds_its_settings_but_cannot_be_repeated(folder, capsys):
+    import jaxstyle
+
+    result = jaxstyle.stylize("content.png", "style.png", size=32, steps=1)
+    result.save("api.png")
+    assert json.loads(images.read_description("api.png"))["settings"]["size"] == 32
+    assert run("--from", "api.png") == 1
+    assert "api.png: not a picture of 'jaxstyle run'" in capsys.readouterr().err
+
+
+def test_flags_and_pictures_come_in_any_order(folder):
+    assert run("content.png", *QUICK, "style.png", "-o", "out.png") == 0
+
+
+def test_a_failing_preview_does_not_end_the_run(folder, capsys, monkeypatch):
+    write = images.write
+
+    def fails_for_previews(path, *arguments, **options):
+        if "-0000" in str(path):
+            raise images.ImageError(f"{path}: no space")
+        write(path, *arguments, **options)
+
+    monkeypatch.setattr(images, "write", fails_for_previews)
+    assert run("content.png", "style.png", "-o", "out.png", "--save-every", "1", *QUICK) == 0
+    printed = capsys.readouterr().err
+    assert printed.count("no more previews") == 1
+    assert size_of("out.png") == (64, 48)
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg", "webp", "tif"])
 def test_every_format_carries_its_recipe(folder, extension):
     assert run("content.png", "style.png", "-o", f"out.{extension}", *QUICK) == 0
     assert run("--from", f"out.{extension}", "-o", "again.png", "--steps", "0") == 0
-    recipe = json.loads(images.read_description("again.png"))
+    recipe = json.loads(images.read_description("again.png"))["jaxstyle"]
     assert recipe["settings"]["seed"] == 7
     assert recipe["settings"]["steps"] == [0]
     assert recipe["styles"] == ["style.png"]
@@ -101,7 +140,9 @@ def test_several_styles_with_a_blend(folder, picture):
     images.write("other.png", Picture(np.asarray(picture(5, 40, 50)), None))
     blend = ["--style-blend", "0.3,0.7"]
     assert run("content.png", "style.png", "other.png", "-o", "out.png", *blend, *QUICK) == 0
-    assert json.loads(images.read_description("out.png"))["settings"]["style_blend"] == [0.3, 0.7]
+    assert json.loads(images.read_description("out.png"))["jaxstyle"]["settings"][
+        "style_blend"
+    ] == [0.3, 0.7]
 
 
 BAD_ARGUMENTS = [
@@ -140,6 +181,11 @@ BAD_ARGUMENTS = [
     (["content.png", "style.png", "-o", "out.png", "--steps", "-1"], 2, "--steps"),
     (["content.png", "style.png", "-o", "out.png", "--save-every", "0"], 2, "at least 1"),
     (["content.png", "style.png", "-o", "out.png", "--style-blend", "1,2"], 2, "--style-blend"),
+    (["content.png", "style.png", "-o", "content.png"], 1, "content.png: is read by this run"),
+    (["content.png", "style.png", "-o", "o.png", "--report", "style.png"], 1, "is read by this"),
+    (["content.png", "style.png", "-o", "out.webp", "--size", "20000"], 1, "16383"),
+    (["content.png", *["style.png"] * 9000, "-o", "out.jpg"], 1, "use PNG"),
+    (["content.png", "style.png", "-o", "out.png", "--siz", "64"], 2, "--siz"),
 ]
 
 
@@ -218,12 +264,17 @@ def test_weights_that_are_not_normalized_are_remarked_on(folder, capsys, weights
     assert "raw.h5 is not normalized" in capsys.readouterr().err
 
 
-def test_ctrl_c_saves_the_picture_so_far(folder):
+def started(folder, *flags):
+    """A run in a process of its own."""
     command = [sys.executable, "-m", "jaxstyle", "run", "content.png", "style.png", "-o", "out.png"]
-    flags = ["--size", "64", "--steps", "100000", "--save-every", "1"]
-    process = subprocess.Popen(
-        command + flags, stderr=subprocess.PIPE, text=True, env={**os.environ, **ROOT}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen(
+        [*command, "--size", "64", *flags], stderr=subprocess.PIPE, text=True, env=environment
     )
+
+
+def test_ctrl_c_saves_the_picture_so_far(folder):
+    process = started(folder, "--steps", "100000", "--save-every", "1")
     deadline = time.monotonic() + 120
     while not list(folder.glob("out-*.png")) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -235,4 +286,14 @@ def test_ctrl_c_saves_the_picture_so_far(folder):
     assert size_of("out.png") == (64, 48)
 
 
-ROOT = {"PYTHONPATH": str(Path(__file__).parents[2])}
+def test_ctrl_c_while_compiling_ends_in_one_line_too(folder, capsys, monkeypatch):
+    compile_program = solve.compile_program
+
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return compile_program(*arguments)
+
+    monkeypatch.setattr(solve, "compile_program", interrupted)
+    assert run("content.png", "style.png", "-o", "out.png", *QUICK) == 130
+    assert "interrupted: saved the picture so far (scale 1/2, step 1/3)" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
