@@ -25,6 +25,9 @@ from convert_weights.vgg19 import LAYERS, Convolution
 from convert_weights.weights_file import Weights, normalize_input
 
 _LONGEST_SIDE = 512  # pixels; bounds time and memory
+# Nothing else: Pillow hands PostScript, for one, to a program outside.
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
+_EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp"}
 _MULTIPLE = 64  # sides are rounded to it, so that few shapes are compiled for many pictures
 
 Means = dict[str, Float64[np.ndarray, " channels"]]
@@ -49,9 +52,7 @@ def find_pictures(directory: Path) -> list[Path]:
     """
     if not directory.is_dir():
         raise WeightsError(f"{directory}: no such directory of pictures")
-    Image.init()
-    known = Image.registered_extensions().keys()
-    found = sorted(path for path in directory.iterdir() if path.suffix.lower() in known)
+    found = sorted(path for path in directory.iterdir() if path.suffix.lower() in _EXTENSIONS)
     if not found:
         raise WeightsError(f"{directory}: no pictures in it to normalize with")
     return found
@@ -133,7 +134,7 @@ def _positions(name: str, shape: tuple[int, ...]) -> int:
 def _read_picture(path: Path) -> Float32[np.ndarray, "height width 3"]:
     """A picture as sRGB in [0, 1], sides multiples of 64, the longest at most 512 pixels."""
     try:
-        with warnings.catch_warnings(), Image.open(path) as file:
+        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as file:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             file.draft("RGB", (_LONGEST_SIDE, _LONGEST_SIDE))  # decodes large JPEGs at a fraction
             picture = ImageOps.exif_transpose(file).convert("RGB")
