@@ -117,7 +117,9 @@ def test_wrong_usage(capsys, arguments):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert caught.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
 
 
 def test_interrupt(source, monkeypatch, capsys):
