@@ -12,6 +12,7 @@ from jaxstyle import image as images
 from jaxstyle import timelapse
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.result import Progress, Result
+from jaxstyle.stylize import resize
 
 FRAMES = 90
 """At most how many frames a timelapse has."""
@@ -77,10 +78,8 @@ class Outputs:
         if self.last is None:
             return "there is nothing to save yet"
         progress, final = self.last, self.last.scales[-1]
-        image = images.resize(progress.image, final.height, final.width)
-        alpha = content.alpha
-        if alpha is not None:
-            alpha = images.resize(alpha, final.height, final.width)
+        image = resize(progress.image, final)
+        alpha = None if content.alpha is None else resize(content.alpha, final)
         try:
             self._write(self.picture, image, alpha, description)
         except ImageError as error:
