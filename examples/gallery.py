@@ -21,8 +21,9 @@ from PIL import Image
 from jaxstyle import Result, resolve, weights
 from jaxstyle import image as images
 from jaxstyle.cli.flags import add_settings, given_settings
+from jaxstyle.plan import plan, resize
 from jaxstyle.settings import Settings
-from jaxstyle.stylize import network_of, objective_at, plan, resize, run
+from jaxstyle.stylize import network_of, objective_at, run
 
 HERE = Path(__file__).parent
 PHOTOS = [HERE / "photos" / f"{name}.jpg" for name in ("chelsea", "coffee", "rocket")]
@@ -70,10 +71,10 @@ def make(loaded: weights.Loaded, photo: Path, style: Path, settings: Settings) -
     """Run one pair and score it."""
     content, painting = images.read(photo), images.read(style).rgb
     result = run(loaded, content, [painting], settings, lambda progress: None)
-    scale = plan(content, [painting], settings)[-1]
+    scale = plan(content.rgb, [painting], settings)[-1]
     scored = objective_at(scale, network_of(loaded, settings), content.rgb, [painting], settings)
     score = jax.jit(lambda image: sums(scored(image)[1]))
-    pictures = resize(content.rgb, scale), result.image, resize(painting, scale)
+    pictures = resize(content.rgb, scale, settings), result.image, resize(painting, scale, settings)
     pair = Pair(photo, style, result, *(jax.device_get(score(jnp.asarray(p))) for p in pictures))
     print(f"{photo.stem} x {style.stem}: {result.seconds:.0f} s", file=sys.stderr)
     return pair

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 
 from jaxstyle import __version__
-from jaxstyle.cli import run
+from jaxstyle.cli import presets, run, score
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
 
-COMMANDS = {"run": run}
+COMMANDS = {"run": run, "score": score, "presets": presets}
 """A new command is one file in ``jaxstyle/cli`` and one entry here."""
 
 

@@ -1,16 +1,18 @@
 """Pixels: read, write, resize. An image is float32, (height, width, 3), sRGB values in [0, 1].
 
-Files and their formats are in `image_read` and `image_write`, whose public names are here too.
+Files and their formats are in `image_read` and `image_write`, the rules of resizing in `resample`;
+the public names of these are here too.
 """
 
 import numpy as np
 from jaxtyping import Float32
-from PIL import Image
 
 from jaxstyle.image_read import ImageError, Picture, read, read_description
 from jaxstyle.image_write import check_directory, check_writable, write, write_text
+from jaxstyle.resample import RESAMPLINGS, resample
 
 __all__ = [
+    "RESAMPLINGS",
     "ImageError",
     "Picture",
     "check_directory",
@@ -24,24 +26,28 @@ __all__ = [
 
 
 def resize(
-    values: Float32[np.ndarray, "height width *channels"], height: int, width: int
+    values: Float32[np.ndarray, "height width *channels"],
+    height: int,
+    width: int,
+    resampling: str = "lanczos",
 ) -> Float32[np.ndarray, "{height} {width} *channels"]:
     """Resample an image (or alpha, without a channel axis) in float32; clipped to [0, 1].
 
-    Pillow's antialiased Lanczos filter when the picture shrinks, which keeps it crisp, and its
-    bicubic when it grows, which rings less at hard edges. The same size gives the same values.
+    The same size gives the same values, by any rule.
+
+    Args:
+      resampling: one of `RESAMPLINGS`, which `resample` explains.
+
+    Raises:
+      ValueError: if a size is less than 1, or if there is no such rule.
     """
     if min(height, width) < 1:
         raise ValueError(f"sizes must be at least 1: {height} x {width}")
+    if resampling not in RESAMPLINGS:
+        raise ValueError(f"no resampling {resampling!r}: choose from {', '.join(RESAMPLINGS)}")
     if values.shape[:2] == (height, width):
         return values.copy()
-    shrinks = height * width < values.shape[0] * values.shape[1]
-    resample = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
-
-    def plane(channel: np.ndarray) -> np.ndarray:
-        image = Image.fromarray(np.ascontiguousarray(channel))  # float32 becomes mode F
-        return np.asarray(image.resize((width, height), resample))
-
     planes = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)
-    resized = np.stack([plane(channel) for channel in planes], axis=-1)
-    return np.clip(resized, 0, 1).reshape(height, width, *values.shape[2:])
+    resized = [resample(plane, height, width, resampling) for plane in planes]
+    clipped = np.clip(np.stack(resized, axis=-1), 0, 1)
+    return clipped.reshape(height, width, *values.shape[2:])

@@ -8,6 +8,7 @@ weights is how a sweep is run. Losses and layers are static.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -25,44 +26,90 @@ IMAGE = "image"
 class Term:
     """One weighted loss on one layer.
 
-    weight: scalar. target: statistics of the content or style picture, None for a prior.
+    weight: scalar. targets: what ``loss`` compares with, one for each picture whose loss is counted
+    (None for a prior). shares: one for each target. normalize: see ``unit_gradient``.
     """
 
     weight: PyTree
-    target: PyTree
+    targets: PyTree
+    shares: PyTree
     loss: str = field(metadata={"static": True})
     layer: str = field(metadata={"static": True})
+    normalize: bool = field(default=False, metadata={"static": True})
 
-    def __call__(self, features: Mapping[str, Array]) -> Float[Array, ""]:
+    def __call__(
+        self, features: Mapping[str, Array], image_size: tuple[int, int]
+    ) -> Float[Array, ""]:
         """The weighted loss of an image, from its features by layer name."""
-        loss = LOSSES[self.loss]
-        return self.weight * loss.distance(loss.statistics(features[self.layer]), self.target)
+        loss, x = LOSSES[self.loss], features[self.layer]
+        if self.normalize:
+            x = unit_gradient(x, self.weight)
+        statistics = loss.statistics(x)
+        distances = [
+            share * loss.distance(statistics, target)
+            for share, target in zip(self.shares, self.targets, strict=True)
+        ]
+        return self.weight * loss.image_factor(*image_size) * sum(distances)
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A VGG19, and terms by name ("content/relu4_2", "style/relu1_1", "tv")."""
+    """A VGG19, and terms by name ("content/relu4_2", "style/relu1_1", "tv").
+
+    white: the value of a white pixel in the units that priors count in.
+    """
 
     network: PyTree
     terms: dict[str, Term]
+    white: PyTree = 1.0
 
     def __call__(
         self, image: Float[Array, "h w 3"]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """The total loss of an image and its parts, each already multiplied by its weight."""
-        features = features_and_image(
-            self.network, image, [term.layer for term in self.terms.values()]
-        )
-        parts = {name: term(features) for name, term in self.terms.items()}
-        return jnp.sum(jnp.stack(list(parts.values()))), parts
+        layers = [term.layer for term in self.terms.values()]
+        features = features_and_image(self.network, image, layers, self.white)
+        size = image.shape[0], image.shape[1]
+        parts = {name: term(features, size) for name, term in self.terms.items()}
+        return sum(parts.values(), jnp.zeros((), image.dtype)), parts
 
 
 def features_and_image(
-    network: VGG19, image: Float[Array, "h w 3"], layers: Sequence[str]
+    network: VGG19, image: Float[Array, "h w 3"], layers: Sequence[str], white: PyTree = 1.0
 ) -> dict[str, Array]:
-    """Features by layer name, the image itself among them under the name ``IMAGE``."""
-    return {**network(image, [name for name in layers if name != IMAGE]), IMAGE: image}
+    """Features by layer name, the image itself among them under the name ``IMAGE``.
+
+    Where the network wraps around, so does the image: its first row and column follow its last.
+    """
+    wrapped = jnp.pad(image, ((0, 1), (0, 1), (0, 0)), mode="wrap")
+    pixels = white * (wrapped if network.padding == "circular" else image)
+    return {**network(image, [name for name in layers if name != IMAGE]), IMAGE: pixels}
+
+
+@jax.custom_vjp
+def unit_gradient(x: Float[Array, "..."], weight: Float[Array, ""]) -> Float[Array, "..."]:
+    """``x``; but the gradient of a loss that is ``weight`` times another one, coming back through
+    here, leaves as ``weight`` times the other's gradient divided by its L1 norm.
+
+    The option ``normalize_gradients`` of jcjohnson/neural-style: it makes layers with large and
+    small gradients pull with the force of their weights. Not the gradient of any function.
+    """
+    del weight
+    return x
+
+
+def _unit_gradient_forward(x: Array, weight: Array) -> tuple[Array, Array]:
+    return x, weight
+
+
+def _unit_gradient_backward(weight: Array, gradient: Array) -> tuple[Array, Array]:
+    weighted_norm = jnp.sum(jnp.abs(gradient.astype(weight.dtype)))
+    norm = weighted_norm / jnp.where(weight > 0, weight, 1)
+    return (gradient / (norm + 1e-8)).astype(gradient.dtype), jnp.zeros_like(weight)
+
+
+unit_gradient.defvjp(_unit_gradient_forward, _unit_gradient_backward)
 
 
 def build(
@@ -74,8 +121,12 @@ def build(
     style_weights: Mapping[str, float],
     tv_weight: float = 0.0,
     style_blend: Sequence[float] = (),
+    sum_styles: bool = False,
     content_loss: str = "content",
     style_loss: str = "gram",
+    tv_loss: str = "total-variation",
+    white: float = 1.0,
+    normalize_gradients: bool = False,
 ) -> Objective:
     """The objective of Gatys et al. 2016, equation 7, plus total variation.
 
@@ -85,9 +136,12 @@ def build(
       styles: style pictures, each at any size of its own.
       content_weights, style_weights: weight by layer name.
       style_blend: share of each style picture, normalized to sum to one; equal if empty.
-      content_loss, style_loss: names in ``jaxstyle.losses.LOSSES``.
+      sum_styles: add up a loss for each style picture, not one for their blended statistics.
+      content_loss, style_loss, tv_loss: names in ``jaxstyle.losses.LOSSES``.
+      white: the value of a white pixel as total variation counts it.
+      normalize_gradients: of content and style losses, see ``unit_gradient``.
     """
-    shares = jnp.asarray(style_blend or [1.0] * len(styles), jnp.float32)
+    shares = jnp.asarray(style_blend or [1.0] * len(styles))
     content_targets, style_targets = targets(
         network,
         content,
@@ -97,19 +151,29 @@ def build(
         style_layers=tuple(style_weights),
         content_loss=content_loss,
         style_loss=style_loss,
+        sum_styles=sum_styles,
     )
+
+    def term(weight: float, each_target: list, loss: str, layer: str) -> Term:
+        of_each = shares / shares.sum() if len(each_target) > 1 else jnp.ones(1)
+        normalize = normalize_gradients and layer != IMAGE
+        scalar = jnp.asarray(float(weight))
+        return Term(scalar, tuple(each_target), tuple(of_each), loss, layer, normalize)
+
     terms = {
-        f"content/{layer}": Term(jnp.float32(weight), content_targets[layer], content_loss, layer)
+        f"content/{layer}": term(weight, [content_targets[layer]], content_loss, layer)
         for layer, weight in content_weights.items()
     } | {
-        f"style/{layer}": Term(jnp.float32(weight), style_targets[layer], style_loss, layer)
+        f"style/{layer}": term(weight, [of[layer] for of in style_targets], style_loss, layer)
         for layer, weight in style_weights.items()
     }
-    terms["tv"] = Term(jnp.float32(tv_weight), None, "total-variation", IMAGE)
-    return Objective(network, terms)
+    terms["tv"] = term(tv_weight, [None], tv_loss, IMAGE)
+    return Objective(network, terms, jnp.asarray(float(white)))
 
 
-@jax.jit(static_argnames=("content_layers", "style_layers", "content_loss", "style_loss"))
+@jax.jit(
+    static_argnames=("content_layers", "style_layers", "content_loss", "style_loss", "sum_styles")
+)
 def targets(
     network: VGG19,
     content: Float[Array, "h w 3"],
@@ -120,13 +184,24 @@ def targets(
     style_layers: tuple[str, ...],
     content_loss: str,
     style_loss: str,
-) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
-    """Statistics by layer of the content picture, and of the style pictures in their shares."""
-    each = [statistics(network, style, style_loss, style_layers) for style in styles]
-    blended = jax.tree.map(
-        lambda *leaves: sum(share * leaf for share, leaf in zip(shares, leaves, strict=True)), *each
+    sum_styles: bool = False,
+) -> tuple[dict[str, PyTree], list[dict[str, PyTree]]]:
+    """Targets by layer: of the content picture; and of each style picture, or of their blend."""
+    # A style picture has borders, even where the result has none: they must not become its style.
+    bordered = network.padded("reflect") if network.padding == "circular" else network
+    each = [statistics(bordered, style, style_loss, style_layers) for style in styles]
+    if not sum_styles:
+        each = [jax.tree.map(partial(_weighted_sum, shares), *each)]
+    of_content = statistics(network, content, content_loss, content_layers)
+    return (
+        {layer: LOSSES[content_loss].target(kept) for layer, kept in of_content.items()},
+        [{layer: LOSSES[style_loss].target(kept) for layer, kept in e.items()} for e in each],
     )
-    return statistics(network, content, content_loss, content_layers), blended
+
+
+def _weighted_sum(shares: Array, *leaves: Array) -> Array:
+    # Not a matrix product, which accelerators would round.
+    return sum(share * leaf for share, leaf in zip(shares, leaves, strict=True))
 
 
 def statistics(

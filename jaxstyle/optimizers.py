@@ -6,37 +6,107 @@ the learning rate, a traced number, so that changing the rate never recompiles.
 
 from collections.abc import Callable
 
+import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, PyTree
+
+from jaxstyle.lbfgs import lbfgs as torch_lbfgs
 
 
-def adam() -> optax.GradientTransformationExtraArgs:
-    """Adam (Kingma & Ba 2014), beta 0.9 and 0.99.
+def adam(
+    *, betas: tuple[float, float] = (0.9, 0.99), epsilon: float = 1e-8
+) -> optax.GradientTransformationExtraArgs:
+    """Adam (Kingma & Ba 2014).
 
     The second moment forgets faster than usual (0.99, not 0.999): an image is optimized for
     hundreds of steps, not a hundred thousand.
     """
-    return optax.with_extra_args_support(
-        optax.chain(optax.scale_by_adam(b1=0.9, b2=0.99), optax.scale(-1.0))
-    )
+    return _downhill(optax.scale_by_adam(b1=betas[0], b2=betas[1], eps=epsilon))
 
 
-def sgd() -> optax.GradientTransformationExtraArgs:
-    """Gradient descent with Nesterov momentum 0.9."""
-    return optax.with_extra_args_support(
-        optax.chain(optax.trace(decay=0.9, nesterov=True), optax.scale(-1.0))
-    )
+def sgd(*, momentum: float = 0.9) -> optax.GradientTransformationExtraArgs:
+    """Gradient descent with Nesterov momentum."""
+    return _downhill(optax.trace(decay=momentum, nesterov=True))
 
 
-def lbfgs() -> optax.GradientTransformationExtraArgs:
-    """Optax's L-BFGS (memory 10) with its zoom line search: several evaluations a step."""
-    return optax.lbfgs()
+def lbfgs(*, history: int = 100) -> optax.GradientTransformationExtraArgs:
+    """L-BFGS as in Torch and PyTorch: one evaluation a step and no line search."""
+    return optax.with_extra_args_support(torch_lbfgs(history))
 
 
-OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformationExtraArgs]] = {
+def lbfgs_zoom(*, history: int = 10) -> optax.GradientTransformationExtraArgs:
+    """Optax's L-BFGS with its zoom line search: several evaluations a step."""
+    return optax.lbfgs(memory_size=history)
+
+
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
     "adam": adam,
     "sgd": sgd,
     "lbfgs": lbfgs,
+    "lbfgs-zoom": lbfgs_zoom,
 }
 
-LEARNING_RATES: dict[str, float] = {"adam": 0.02, "sgd": 0.1, "lbfgs": 1.0}
-"""The rate used where none is given, for images in [0, 1]."""
+LEARNING_RATES: dict[str, Callable[[float], float]] = {
+    "adam": lambda white: 0.02 * white,
+    "sgd": lambda white: 0.1 * white**2,
+    "lbfgs": lambda white: 1.0,
+    "lbfgs-zoom": lambda white: 1.0,
+}
+"""The rate used where none is given, from the value of white (see ``in_units``): whatever that is,
+the picture moves as much."""
+
+
+def _downhill(uphill: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    return optax.with_extra_args_support(optax.chain(uphill, optax.scale(-1.0)))
+
+
+def in_units(
+    optimizer: optax.GradientTransformationExtraArgs, white: float
+) -> optax.GradientTransformationExtraArgs:
+    """The optimizer as it would act on an image whose white is ``white`` and not 1.
+
+    Published learning rates, Adam's epsilon and L-BFGS' first step are meant for pixels in 0..255:
+    with y = white x, the gradient to y is that to x divided by ``white``, and so is a step of y
+    that is made in x.
+    """
+    if white == 1:
+        return optimizer
+
+    def times(tree: PyTree, factor: float) -> PyTree:
+        return jax.tree.map(lambda leaf: leaf * factor, tree)
+
+    def init(image: Array) -> PyTree:
+        return optimizer.init(times(image, white))
+
+    def update(
+        gradient: Array, state: PyTree, image: Array | None = None, **extra: PyTree
+    ) -> tuple[Array, PyTree]:
+        if "grad" in extra:
+            value_fn = extra["value_fn"]
+            extra["grad"] = times(extra["grad"], 1 / white)
+            extra["value_fn"] = lambda scaled: value_fn(times(scaled, 1 / white))
+        scaled = None if image is None else times(image, white)
+        direction, state = optimizer.update(times(gradient, 1 / white), state, scaled, **extra)
+        return times(direction, 1 / white), state
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def carry(before: PyTree, fresh: PyTree, height: int, width: int) -> PyTree:
+    """The fresh state of an optimizer, with Adam's moments of the scale before resized into it.
+
+    The first moment by bicubic and the second, which must stay positive, by bilinear
+    interpolation, and the count of steps as it was (crowsonkb/style-transfer-pytorch). Optimizers
+    without such moments start afresh.
+    """
+    mu, nu = optax.tree.get(before, "mu"), optax.tree.get(before, "nu")
+    if mu is None or nu is None:
+        return fresh
+    count = optax.tree.get(before, "count")
+
+    def resized(moment: Array, method: str) -> Array:
+        return jax.image.resize(moment, (height, width, 3), method, antialias=False)
+
+    positive = jnp.maximum(resized(nu, "linear"), 0)
+    return optax.tree.set(fresh, count=count, mu=resized(mu, "cubic"), nu=positive)

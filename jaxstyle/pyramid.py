@@ -5,27 +5,43 @@ small, and only texture is left to do where it is large and steps are dear (Gaty
 section 6).
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
+
+SizeRule = Literal["longest", "longest-floor", "shortest", "height", "area"]
+SIZE_RULES: tuple[str, ...] = get_args(SizeRule)
 
 
 class Scale(NamedTuple):
-    """height, width of the picture in pixels; longest is the size both were fitted to."""
+    """height, width of the picture in pixels; size is the number both were fitted to."""
 
     height: int
     width: int
-    longest: int
+    size: int
     steps: int
 
 
-def fit(height: int, width: int, longest: int) -> tuple[int, int]:
-    """The size of the same shape whose longest side is ``longest``, each side at least 1."""
-    factor = longest / max(height, width)
-    return max(1, round(height * factor)), max(1, round(width * factor))
+def fit(height: int, width: int, size: int, rule: SizeRule = "longest") -> tuple[int, int]:
+    """The height and width of the same shape, each at least 1, at a size measured by ``rule``.
+
+    longest: the longest side is ``size``, the other one rounded to the nearest pixel.
+    longest-floor, shortest, height: the side of that name is ``size``, the other rounded down.
+    area: as many pixels as a square of that side.
+
+    >>> fit(734, 979, 512), fit(734, 979, 512, "longest-floor"), fit(734, 979, 512, "shortest")
+    ((384, 512), (383, 512), (512, 682))
+    """
+    longest, shortest = max(height, width), min(height, width)
+    measured = {"shortest": shortest, "height": height, "area": math.sqrt(height * width)}
+    side = measured.get(rule, longest)
+    whole = round if rule in ("longest", "area") else math.floor
+    # Multiplied before it is divided, so that the side that is fitted comes out exactly.
+    return max(1, whole(height * size / side)), max(1, whole(width * size / side))
 
 
 def sizes(size: int, smallest: int, factor: float) -> list[int]:
-    """Longest sides from coarse to fine: ``size`` divided by powers of ``factor`` while at least
+    """Sizes from coarse to fine: ``size`` divided by powers of ``factor`` while at least
     ``smallest``. ``size`` is always among them.
 
     >>> sizes(512, 128, 2.0)
@@ -40,27 +56,26 @@ def sizes(size: int, smallest: int, factor: float) -> list[int]:
 
 
 def schedule(
-    height: int,
-    width: int,
+    fitted: Callable[[int], tuple[int, int]],
     *,
     size: int,
     smallest: int,
     factor: float,
     steps: Sequence[int],
-    usable: Callable[[int], bool] = lambda longest: True,
+    usable: Callable[[int], bool] = lambda size: True,
 ) -> list[Scale]:
     """The scales of a run, coarse to fine.
 
     Args:
-      height, width: of the content picture, whose shape the result has.
-      size: longest side of the result.
+      fitted: height and width of the picture at a size.
+      size: of the result.
       smallest, factor: see ``sizes``.
       steps: per scale, coarsest first; the last number repeats where scales outnumber it.
-      usable: whether a scale with this longest side can be run; the last one is kept in any case.
+      usable: whether a scale of this size can be run; the last one is kept in any case.
     """
-    longest = sizes(size, smallest, factor)
-    chosen = [*filter(usable, longest[:-1]), longest[-1]]
+    ladder = sizes(size, smallest, factor)
+    chosen = [*filter(usable, ladder[:-1]), ladder[-1]]
     # Steps belong to a place in the full ladder: leaving out a coarse scale shifts nothing.
-    first = len(longest) - len(chosen)
+    first = len(ladder) - len(chosen)
     per_scale = [steps[min(first + i, len(steps) - 1)] for i in range(len(chosen))]
-    return [Scale(*fit(height, width, s), s, n) for s, n in zip(chosen, per_scale, strict=True)]
+    return [Scale(*fitted(s), s, n) for s, n in zip(chosen, per_scale, strict=True)]

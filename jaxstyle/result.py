@@ -24,12 +24,14 @@ class Progress:
     """A report of the solver and where in the run it stands.
 
     scales: the whole schedule. scale: index of the current one. seconds: of the run so far.
+    preparing: this is not the picture yet, but one that it needs.
     """
 
     scales: list[Scale]
     scale: int
     solver: solve.Report
     seconds: float
+    preparing: bool = False
 
     @property
     def image(self) -> Float[np.ndarray, "h w 3"]:
@@ -53,7 +55,7 @@ class ScaleReport:
         """From the scale's plan, what was compiled for it, and its last report."""
         compilations = sum(compiled.programs[name] for name in solve.PROGRAMS)
         size = scale.height, scale.width
-        return cls(*size, scale.steps, compiled.seconds, last.seconds, compilations)
+        return cls(*size, last.step, compiled.seconds, last.seconds, compilations)
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,27 @@
 """Everything a run can be told: the one source of flags, API keywords, reports and presets."""
 
 import difflib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from jaxstyle import presets
-from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES
+from jaxstyle.checks import CLEANERS, SettingError
+from jaxstyle.color import COLOR_MATCHES, LUMINANCES
+from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES
 from jaxstyle.optimizers import LEARNING_RATES, OPTIMIZERS
-from jaxstyle.vgg import (
-    PADDINGS,
-    POOLINGS,
-    Padding,
-    Pooling,
-    UnknownLayerError,
-    canonical_layer,
-)
+from jaxstyle.presets.preset import ONE_SCALE
+from jaxstyle.pyramid import SIZE_RULES
+from jaxstyle.resample import RESAMPLINGS
+from jaxstyle.vgg import PADDINGS, POOLINGS, ROUNDINGS
+
+__all__ = ["ONE_SCALE", "SettingError", "Settings", "resolve"]
 
 INITS = ("content", "noise")
-PRECISIONS = ("auto", "float32", "bfloat16")
-MAX_SIZE = 32768
-MAX_STEPS = 1_000_000
-
-
-class SettingError(ValueError):
-    """A setting with a value that cannot be meant. ``name`` is the field's."""
-
-    def __init__(self, name: str, problem: str):
-        super().__init__(f"{name}: {problem}")
-        self.name = name
-        self.problem = problem
+NOISES = ("uniform", "gaussian")
+STYLE_FITS = ("size", "no-enlarging", "width", "stretch")
+PRECISIONS = ("auto", "float32", "bfloat16", "float64")
+COLOR_CHOICES = ("none", *COLOR_MATCHES, "luminance")
 
 
 def _setting(default: Any, help: str, choices: Iterable[str] = ()) -> Any:
@@ -51,12 +42,20 @@ class Settings:
     """
 
     preset: str = _setting("default", "published or house settings to start from")
-    size: int = _setting(512, "longest side of the result in pixels")
+
+    # The picture's size, and the way to it
+    size: int = _setting(512, "size of the result in pixels: its longest side")
+    size_rule: str = _setting(
+        "longest", "what size measures; --size alone is the longest side", (*SIZE_RULES, "own")
+    )
     steps: tuple[int, ...] = _setting(
         (100, 60, 30), "steps per scale, coarsest first; the last number repeats"
     )
-    smallest_size: int = _setting(128, "longest side of the coarsest scale")
+    smallest_size: int = _setting(128, "size of the coarsest scale")
     scale_factor: float = _setting(2.0, "ratio of one scale's size to the next coarser one's")
+    resampling: str = _setting("lanczos", "how pictures are resized", RESAMPLINGS)
+
+    # The objective
     content_weight: float = _setting(1.0, "weight of the content loss")
     style_weight: float = _setting(5.0, "weight of the style loss")
     tv_weight: float = _setting(25.0, "weight of the total variation loss")
@@ -72,41 +71,101 @@ class Settings:
     style_loss: str = _setting(
         "gram-relative", "style loss, as it is or relative to the painting", STYLE_LOSSES
     )
-    style_scale: float = _setting(1.0, "size of the style pictures relative to the result's")
+    tv_loss: str = _setting("total-variation", "total variation loss", TV_LOSSES)
+    normalize_gradients: bool = _setting(
+        False, "every layer's loss pulls with the L1 norm of its weight"
+    )
+
+    # The style pictures
+    style_scale: tuple[float, ...] = _setting(
+        (1.0,), "size of the style pictures relative to the result's, or of each one"
+    )
+    style_fit: str = _setting(
+        "size", "style pictures have the result's size, its width, or are stretched", STYLE_FITS
+    )
     style_blend: tuple[float, ...] = _setting(
         (), "share of each style picture, in their order; equal if not given"
     )
-    pooling: Pooling = _setting("max", "how the network halves its maps", POOLINGS)
-    padding: Padding = _setting(
-        "replicate-first", "what the network sees beyond the border", PADDINGS
+    sum_styles: bool = _setting(
+        False, "one loss for each style picture, not one for their blended statistics"
     )
+    fine_style: str = _setting("", "a picture whose fine texture the style pictures are given")
+
+    # Color
+    color_match: str = _setting(
+        "none", "give the style pictures the photo's colors, before the run", COLOR_CHOICES
+    )
+    original_colors: bool = _setting(False, "give the result the photo's colors, after the run")
+    luminance: str = _setting(
+        "rec601", "what is not color; rec601 is that of YUV, YIQ and YCbCr", LUMINANCES
+    )
+
+    # The network
+    pooling: str = _setting("max", "how the network halves its maps", POOLINGS)
+    rounding: str = _setting("floor", "what halving does to a last odd row", ROUNDINGS)
+    pooling_scale: bool = _setting(False, "make up for what average or l2 pooling weakens")
+    padding: str = _setting("replicate-first", "what the network sees beyond the border", PADDINGS)
+    network_white: float = _setting(255.0, "white as the network is shown it: 255, or 256 in Torch")
+    network_mean: tuple[float, ...] = _setting(
+        (), "the color the network takes for zero, three numbers; the weights' own if not given"
+    )
+
+    # The start
     init: str = _setting("content", "start from: content, noise, or the path of a picture")
+    init_noise: float = _setting(0.0, "share of noise in the start")
+    noise: str = _setting("uniform", "uniform, or Gaussian around the mean color", NOISES)
+    noise_level: float = _setting(0.25, "standard deviation of Gaussian noise; white is 1")
+    seed: int = _setting(0, "seed of the noise")
+
+    # The optimizer
     optimizer: str = _setting("adam", "optimizer", OPTIMIZERS)
     learning_rate: float | None = _setting(None, "step size; the optimizer's own if not given")
+    learning_rate_decay: float = _setting(1.0, "factor of the step size from step to step")
+    betas: tuple[float, ...] = _setting((0.9, 0.99), "Adam's two decays")
+    epsilon: float = _setting(1e-8, "Adam's epsilon")
+    momentum: float = _setting(0.9, "of sgd (Nesterov's)")
+    history: int | None = _setting(None, "pairs L-BFGS remembers: 100, or 10 for lbfgs-zoom")
+    white: float = _setting(1.0, "white in the units of step size and total variation: 1 or 255")
+    clamp: bool = _setting(True, "keep the pixels between black and white at every step")
+    carry: bool = _setting(False, "Adam's moments go on to the next scale")
     average: float = _setting(0.0, "decay of the average of the iterates; 0 keeps the last one")
-    seed: int = _setting(0, "seed of the noise")
+    keep_best: bool = _setting(False, "the picture with the least loss, not the last one")
+    tolerance: float = _setting(
+        0.0, "end a scale once 20 steps lessen the loss by a smaller share; 0: never"
+    )
     precision: str = _setting("auto", "number format of the network", PRECISIONS)
 
     @property
     def rate(self) -> float:
         """The learning rate in force."""
-        return LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return LEARNING_RATES[self.optimizer](self.white)
 
     def content_weights(self) -> dict[str, float]:
-        """Weight by content layer."""
-        return {layer: self.content_weight * w for layer, w in self.content_layers.items()}
+        """Weight by content layer; none where the content weighs nothing."""
+        return _times(self.content_weight, self.content_layers)
 
     def style_weights(self) -> dict[str, float]:
-        """Weight by style layer."""
-        return {layer: self.style_weight * w for layer, w in self.style_layers.items()}
+        """Weight by style layer; none where the style weighs nothing."""
+        return _times(self.style_weight, self.style_layers)
 
     def layers(self) -> list[str]:
         """Every layer the losses look at."""
-        return [*self.content_layers, *self.style_layers]
+        return [*self.content_weights(), *self.style_weights()]
+
+    def paths(self) -> dict[str, str]:
+        """The settings that name a picture."""
+        named = {"init": self.init, "fine_style": self.fine_style}
+        return {name: path for name, path in named.items() if path and path not in INITS}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``resolve(**settings.to_dict())`` gives the same settings."""
         return asdict(self)
+
+
+def _times(weight: float, shares: Mapping[str, float]) -> dict[str, float]:
+    return {layer: weight * share for layer, share in shares.items() if weight * share > 0}
 
 
 def resolve(preset: str = "default", **given: Any) -> Settings:
@@ -122,17 +181,20 @@ def resolve(preset: str = "default", **given: Any) -> Settings:
     for name in given:
         if name not in known:
             raise SettingError(name, f"no such setting{_did_you_mean(name, known)}")
+    preset = presets.ALIASES.get(preset, preset)
     if preset not in presets.PRESETS:
         raise SettingError(
             "preset", f"no preset {preset!r}{_did_you_mean(preset, presets.PRESETS)}"
         )
-    chosen = {**presets.PRESETS[preset], **given, "preset": preset}
+    if "size" in given:
+        given = {"size_rule": "longest", **given}  # whatever side the preset measures
+    chosen = {**presets.PRESETS[preset].settings, **given, "preset": preset}
     return Settings(**{name: _clean(name, value) for name, value in chosen.items()})
 
 
 def _clean(name: str, value: Any) -> Any:
-    if name in _CLEANERS:
-        return _CLEANERS[name](name, value)
+    if name in CLEANERS:
+        return CLEANERS[name](name, value)
     choices = next(f.metadata["choices"] for f in fields(Settings) if f.name == name)
     if choices and value not in choices:
         raise SettingError(name, f"{value!r} is not one of {', '.join(choices)}")
@@ -143,84 +205,3 @@ def _did_you_mean(word: str, words: Iterable[str]) -> str:
     words = sorted(words)
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return f": did you mean {near[0]}?" if near else f" (there are: {', '.join(words)})"
-
-
-def _number(
-    name: str, value: Any, low: float | int, high: float | int, *, above: bool = False
-) -> float:
-    try:
-        number = float("a truth value" if isinstance(value, bool) else value)
-    except (TypeError, ValueError, OverflowError):
-        raise SettingError(name, f"must be a number, not {value!r}") from None
-    inside = low < number <= high if above else low <= number <= high
-    if not math.isfinite(number) or not inside:
-        bound = "above" if above else "at least"
-        raise SettingError(name, f"must be {bound} {low:g} and at most {high:g}, not {value!r}")
-    return number
-
-
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-    number = _number(name, value, low, high)
-    if number != int(number):
-        raise SettingError(name, f"must be a whole number, not {value!r}")
-    return int(number)
-
-
-def _steps(name: str, value: Any) -> tuple[int, ...]:
-    numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    if not numbers:
-        raise SettingError(name, "needs at least one number")
-    return tuple(_whole(name, number, 0, MAX_STEPS) for number in numbers)
-
-
-def _blend(name: str, value: Any) -> tuple[float, ...]:
-    each = value if isinstance(value, (tuple, list)) else (value,)
-    shares = tuple(_number(name, share, 0, 1e6) for share in each)
-    if shares and not any(shares):
-        raise SettingError(name, "at least one share must be above zero")
-    return shares
-
-
-def _layers(name: str, value: Any) -> dict[str, float]:
-    names = [value] if isinstance(value, str) else value
-    shares = value if isinstance(value, Mapping) else dict.fromkeys(names, 1.0)
-    if not shares:
-        raise SettingError(name, "needs at least one layer (a weight of 0 switches a loss off)")
-    try:
-        found = {canonical_layer(layer): share for layer, share in shares.items()}
-    except UnknownLayerError as error:
-        raise SettingError(name, str(error)) from None
-    return {layer: _number(name, share, 0, 1e6) for layer, share in found.items()}
-
-
-def _init(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise SettingError(name, "must be content, noise or the path of a picture")
-    return value
-
-
-def _weight(name: str, value: Any) -> float:
-    return _number(name, value, 0, 1e9)
-
-
-def _rate(name: str, value: Any) -> float | None:
-    return None if value is None else _number(name, value, 0, 1e6, above=True)
-
-
-_CLEANERS = {
-    "size": lambda name, value: _whole(name, value, 1, MAX_SIZE),
-    "steps": _steps,
-    "smallest_size": lambda name, value: _whole(name, value, 1, MAX_SIZE),
-    "scale_factor": lambda name, value: _number(name, value, 1.1, 100),
-    "content_weight": _weight,
-    "style_weight": _weight,
-    "tv_weight": _weight,
-    "content_layers": _layers,
-    "style_layers": _layers,
-    "style_scale": lambda name, value: _number(name, value, 0.01, 100),
-    "style_blend": _blend,
-    "init": _init,
-    "learning_rate": _rate,
-    "average": lambda name, value: _number(name, value, 0, 0.9999),
-    "seed": lambda name, value: _whole(name, value, 0, 2**32 - 1),
-}

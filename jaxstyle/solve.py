@@ -1,6 +1,6 @@
 """The solver: one state, one step, many steps, and what to do when a step goes wrong.
 
-    x <- clip(x + rate * direction(grad L(x)), 0, 1)
+    x <- clip(x + rate * direction(grad L(x)), low, high)
 
 ``init`` and ``step`` are pure and can be used alone. ``compile_program`` compiles the step once;
 ``minimize`` is the loop a run uses: it reports as it goes, and recovers from steps that leave the
@@ -22,6 +22,9 @@ from jaxstyle.objective import Objective
 
 RETRIES = 5
 
+PATIENCE = 20
+"""Steps over which a run that may stop early looks for an improvement."""
+
 
 class DivergedError(RuntimeError):
     """The optimization left the finite numbers, and smaller steps did not help."""
@@ -30,21 +33,39 @@ class DivergedError(RuntimeError):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Rates:
-    """Traced numbers of a step: learning_rate, and average_decay of the iterates' average."""
+    """Traced numbers of a step.
+
+    learning_rate, and decay: its factor from one step to the next. average_decay: of the iterates'
+    average; 0 keeps the last one alone. low, high: what the pixels are kept between.
+    """
 
     learning_rate: PyTree
-    average_decay: PyTree
+    average_decay: PyTree = 0.0
+    decay: PyTree = 1.0
+    low: PyTree = 0.0
+    high: PyTree = 1.0
+
+    @classmethod
+    def of(cls, learning_rate: float, **others: float) -> "Rates":
+        """Rates as arrays: new numbers never recompile."""
+        values = {"average_decay": 0.0, "decay": 1.0, "low": 0.0, "high": 1.0} | others
+        return cls(jnp.float32(learning_rate), **{k: jnp.float32(v) for k, v in values.items()})
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class State:
-    """image: height x width x 3. average: sum of decayed iterates. step: how many were taken."""
+    """image: height x width x 3. average: of the iterates. step: how many were taken.
+
+    best, best_total: of the images whose loss is known, the one where it was least.
+    """
 
     image: PyTree
     optimizer: PyTree
     average: PyTree
     step: PyTree
+    best: PyTree
+    best_total: PyTree
 
 
 @jax.tree_util.register_dataclass
@@ -59,9 +80,10 @@ class Losses:
 
 def init(image: Float[Array, "h w 3"], optimizer: optax.GradientTransformationExtraArgs) -> State:
     """The state before the first step."""
-    image = jnp.asarray(image, jnp.float32)
-    state = State(image, optimizer.init(image), jnp.zeros_like(image), jnp.int32(0))
-    return copy(state)  # some optimizers keep one array in two places, which cannot be donated
+    image = jnp.asarray(image, jnp.promote_types(image.dtype, jnp.float32))
+    least = jnp.full((), jnp.inf, image.dtype)
+    state = State(image, optimizer.init(image), image, jnp.int32(0), image, least)
+    return copy(state)  # one array in two places cannot be donated
 
 
 def copy(state: State) -> State:
@@ -76,7 +98,7 @@ def step(
     *,
     optimizer: optax.GradientTransformationExtraArgs,
 ) -> tuple[State, Losses]:
-    """One step of the image down the gradient of the objective, kept within [0, 1]."""
+    """One step of the image down the gradient of the objective, kept between low and high."""
     (total, terms), gradient = jax.value_and_grad(objective, has_aux=True)(state.image)
     direction, optimizer_state = optimizer.update(
         gradient,
@@ -86,18 +108,35 @@ def step(
         grad=gradient,
         value_fn=lambda image: objective(image)[0],
     )
-    image = jnp.clip(state.image + rates.learning_rate * direction, 0.0, 1.0)
-    average = rates.average_decay * state.average + (1 - rates.average_decay) * image
+    rate = rates.learning_rate * rates.decay**state.step
+    image = jnp.clip(state.image + rate * direction, rates.low, rates.high)
+    image = image.astype(state.image.dtype)
+    better = total < state.best_total
+    after = State(
+        image,
+        optimizer_state,
+        averaged(state, image, rates.average_decay),
+        state.step + 1,
+        best=jnp.where(better, state.image, state.best),
+        best_total=jnp.where(better, total, state.best_total).astype(state.best_total.dtype),
+    )
     finite = jnp.isfinite(total) & jnp.all(jnp.isfinite(image))
-    return State(image, optimizer_state, average, state.step + 1), Losses(total, terms, finite)
+    return after, Losses(total, terms, finite)
 
 
-@jax.jit
-def picture(state: State, rates: Rates) -> Float[Array, "h w 3"]:
-    """The exponential moving average of the iterates, corrected for its start at zero."""
-    seen = 1 - rates.average_decay**state.step
-    average = jnp.clip(state.average / jnp.where(state.step == 0, 1.0, seen), 0.0, 1.0)
-    return jnp.where(state.step == 0, state.image, average)
+def averaged(state: State, image: Float[Array, "h w 3"], decay: Array) -> Float[Array, "h w 3"]:
+    """The exponential moving average with one more image, corrected for its start as Adam's are.
+
+    With V_n = d V_n-1 + (1 - d) x_n and V_-1 = 0, this is A_n = V_n / (1 - d^(n+1)), written as a
+    step from A_n-1 to x_n; the first image, x_0, is part of it.
+    """
+    share = (1 - decay) / (1 - decay ** (state.step + 2))
+    return (state.average + share * (image - state.average)).astype(image.dtype)
+
+
+def picture(state: State) -> Float[Array, "h w 3"]:
+    """The average of the iterates, within [0, 1]."""
+    return jnp.clip(state.average, 0.0, 1.0)
 
 
 PROGRAMS = ("solver_step", "solver_loop")
@@ -148,6 +187,7 @@ class Report:
 
     step: steps taken of ``steps``. total, terms: losses (weighted) of the image before the last
     step. seconds: running, without compiling. rates, state: what they were reached with.
+    best: whether the picture is the one of least loss, and not the average.
     """
 
     step: int
@@ -157,6 +197,7 @@ class Report:
     seconds: float
     rates: Rates
     state: State
+    best: bool = False
 
     @classmethod
     def before(cls, rates: Rates, state: State) -> "Report":
@@ -166,22 +207,32 @@ class Report:
     @property
     def image(self) -> Float[np.ndarray, "h w 3"]:
         """The picture reached, on the host."""
-        return np.asarray(picture(self.state, self.rates))
+        shown = jnp.clip(self.state.best, 0.0, 1.0) if self.best else picture(self.state)
+        return np.asarray(shown)
 
 
 def minimize(
-    program: Program, objective: Objective, rates: Rates, state: State, steps: int, every: int
+    program: Program,
+    objective: Objective,
+    rates: Rates,
+    state: State,
+    steps: int,
+    every: int,
+    *,
+    tolerance: float = 0.0,
+    best: bool = False,
 ) -> Iterator[Report]:
     """Take ``steps`` steps, yielding a report after each ``every`` of them and after the last.
 
     Where the loss or the image is not finite, the steps since the last report are taken back and
-    the learning rate is halved.
+    the learning rate is halved. It ends early once ``PATIENCE`` steps have lessened the loss by a
+    smaller share than ``tolerance``. ``best`` is for the reports.
 
     Raises:
       DivergedError: when halving the rate ``RETRIES`` times in a row does not help.
     """
     good, failures, seconds = state, 0, 0.0
-    done = 0
+    done, mark, total_at_mark = 0, 0, np.inf
     while done < steps:
         count = min(every, steps - done)
         start = time.perf_counter()
@@ -196,7 +247,12 @@ def minimize(
             continue
         good, failures, done = state, 0, done + count
         terms = {name: float(value) for name, value in losses.terms.items()}
-        yield Report(done, steps, float(losses.total), terms, seconds, rates, good)
+        total = float(losses.total)
+        yield Report(done, steps, total, terms, seconds, rates, good, best)
+        if tolerance and done - mark >= PATIENCE:
+            if total > (1 - tolerance) * total_at_mark:
+                return
+            mark, total_at_mark = done, total
 
 
 def _diverged(losses: Losses, step: int) -> str:

@@ -8,30 +8,30 @@ the features of a fixed VGG-19 (Gatys, Ecker, Bethge, CVPR 2016).
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Float
 
+from jaxstyle import color, objective, optimizers, solve, vgg, weights
 from jaxstyle import image as images
-from jaxstyle import objective, pyramid, solve, vgg, weights
 from jaxstyle.compilation import counted
 from jaxstyle.image import Picture
-from jaxstyle.optimizers import OPTIMIZERS
+from jaxstyle.plan import Image, PictureSizeError, plan, resize, seamless, style_size
 from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress, Result, ScaleReport, loss_record
-from jaxstyle.settings import SettingError, Settings, resolve
+from jaxstyle.settings import ONE_SCALE, SettingError, Settings, resolve
+
+__all__ = ["PictureSizeError", "run", "stylize"]
+
+Alpha = Float[np.ndarray, "_ _"]
 
 Source = Any
 """A path, a PIL image or an array: whatever ``jaxstyle.image.read`` takes."""
-
-Image = Float[np.ndarray, "_ _ 3"]
-
-
-class PictureSizeError(ValueError):
-    """A picture, or the result asked for, has too few pixels for the layers in use."""
 
 
 def stylize(
@@ -77,25 +77,40 @@ def run(
     ``every`` is the number of steps between two reports.
     """
     start = time.perf_counter()
-    scales = plan(content, styles, settings)
+    scales = plan(content.rgb, styles, settings)
     network = network_of(loaded, settings)
-    optimizer = OPTIMIZERS[settings.optimizer]()
-    rates = solve.Rates(jnp.float32(settings.rate), jnp.float32(settings.average))
-    image = first_image(content.rgb, scales[0], settings)
-    reports, losses = [], []
+    if settings.fine_style:
+        styles = with_fine_texture(loaded, styles, scales[-1], settings, callback)
+    photo, styles = recolored(content.rgb, styles, settings)
+    optimizer, rates = optimizer_of(settings), rates_of(settings)
+    image = first_image(photo, scales[0], network, settings)
+    state, reports, losses = None, [], []
     for index, scale in enumerate(scales):
-        state = solve.init(jnp.asarray(resize(image, scale)), optimizer)
+        enlarge = seamless if settings.padding == "circular" else resize
+        begin = jnp.asarray(enlarge(image, scale, settings))
+        before, state = state, solve.init(begin, optimizer)
+        if before and settings.carry:
+            moments = optimizers.carry(before.optimizer, state.optimizer, scale.height, scale.width)
+            state = replace(state, optimizer=moments)
         with counted() as compiled:
-            scored = objective_at(scale, network, content.rgb, styles, settings)
+            scored = objective_at(scale, network, photo, styles, settings)
             program = solve.compile_program(scored, rates, state, optimizer)
         report = solve.Report.before(rates, state)
-        every = every or report_every()
-        for report in solve.minimize(program, scored, rates, state, scale.steps, every):
+        for report in solve.minimize(
+            program,
+            scored,
+            rates,
+            state,
+            scale.steps,
+            every or report_every(),
+            tolerance=settings.tolerance,
+            best=settings.keep_best,
+        ):
             losses.append(loss_record(index, report))
             callback(Progress(scales, index, report, time.perf_counter() - start))
-        image = report.image
+        image, state = report.image, report.state
         reports.append(ScaleReport.of(scale, compiled, report))
-    alpha = None if content.alpha is None else resize(content.alpha, scales[-1])
+    image, alpha = finished(image, content, scales[-1], settings)
     seconds = time.perf_counter() - start
     return Result(image, alpha, settings, loaded, reports, losses, seconds)
 
@@ -104,101 +119,180 @@ def objective_at(
     scale: Scale, network: vgg.VGG19, content: Image, styles: Sequence[Image], settings: Settings
 ) -> objective.Objective:
     """The objective at one scale, content and styles resized to it."""
-    sizes = [style_size(style, scale.longest, settings) for style in styles]
+    sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
+    return objective_of(
+        network,
+        resize(content, scale, settings),
+        [
+            images.resize(s, *size, settings.resampling)
+            for s, size in zip(styles, sizes, strict=True)
+        ],
+        settings,
+    )
+
+
+def objective_of(
+    network: vgg.VGG19, content: Image, styles: Sequence[Image], settings: Settings
+) -> objective.Objective:
+    """The objective for pictures of the right sizes."""
     return objective.build(
         network,
-        jnp.asarray(resize(content, scale)),
-        [jnp.asarray(images.resize(s, *size)) for s, size in zip(styles, sizes, strict=True)],
+        jnp.asarray(content),
+        [jnp.asarray(style) for style in styles],
         content_weights=settings.content_weights(),
         style_weights=settings.style_weights(),
         tv_weight=settings.tv_weight,
         style_blend=settings.style_blend,
+        sum_styles=settings.sum_styles,
         content_loss=settings.content_loss,
         style_loss=settings.style_loss,
+        tv_loss=settings.tv_loss,
+        white=settings.white,
+        normalize_gradients=settings.normalize_gradients,
     )
 
 
-def first_image(content: Image, scale: Scale, settings: Settings) -> Image:
-    """Where the optimization starts: the content, uniform noise, or a picture of the user's."""
-    if settings.init == "content":
-        return resize(content, scale)
+def first_image(content: Image, scale: Scale, network: vgg.VGG19, settings: Settings) -> Image:
+    """Where the optimization starts: the content or a picture of the user's, with noise over it."""
     if settings.init == "noise":
-        key = jax.random.key(settings.seed)
-        return np.asarray(jax.random.uniform(key, (scale.height, scale.width, 3)))
-    return resize(images.read(settings.init).rgb, scale)
+        return noise(scale, network, settings)
+    picture = content if settings.init == "content" else images.read(settings.init).rgb
+    image, share = resize(picture, scale, settings), np.float32(settings.init_noise)
+    return (1 - share) * image + share * noise(scale, network, settings) if share else image
 
 
-def resize(image: np.ndarray, scale: Scale) -> np.ndarray:
-    """An image or its alpha, at the size of a scale."""
-    return images.resize(image, scale.height, scale.width)
+def noise(scale: Scale, network: vgg.VGG19, settings: Settings) -> Image:
+    """Uniform between black and white, or Gaussian around the color the network takes for zero."""
+    key, shape = jax.random.key(settings.seed), (scale.height, scale.width, 3)
+    if settings.noise == "uniform":
+        return np.asarray(jax.random.uniform(key, shape, jnp.float32))
+    mean = network.offset[...] / network.gain[...]
+    gaussian = mean + settings.noise_level * jax.random.normal(key, shape)
+    return np.asarray(gaussian, np.float32)
 
 
-def plan(content: Picture, styles: Sequence[Image], settings: Settings) -> list[Scale]:
-    """The scales of a run, once it is certain that every picture is large enough for it.
+def with_fine_texture(
+    loaded: weights.Loaded,
+    styles: Sequence[Image],
+    scale: Scale,
+    settings: Settings,
+    callback: Callable[[Progress], None],
+) -> list[Image]:
+    """The style pictures, their fine texture replaced by that of ``settings.fine_style``.
 
-    Raises:
-      PictureSizeError, SettingError: found before any work is done.
+    Gatys et al. 2017, section 6: the image starts from the coarse style and is given the Gram
+    matrices of the fine one in the layers up to relu2_1, with no content loss.
     """
-    if settings.style_blend and len(settings.style_blend) != len(styles):
-        raise SettingError(
-            "style_blend",
-            f"has {len(settings.style_blend)} shares for {len(styles)} style pictures",
-        )
-    needed = vgg.smallest_side(settings.layers())
-    named = {"the content picture": content.rgb} | {
-        f"style picture {number}": style for number, style in enumerate(styles, start=1)
+    fine = images.read(settings.fine_style).rgb
+    shallow = {
+        layer: share
+        for layer, share in settings.style_layers.items()
+        if vgg.LAYERS.index(layer) <= vgg.LAYERS.index("relu2_1")
     }
-    for name, picture in named.items():
-        _require_side(name, "is", picture.shape[:2], needed, "use a larger one")
-
-    height, width = content.rgb.shape[:2]
-
-    def usable(longest: int) -> bool:
-        sizes = [pyramid.fit(height, width, longest)]
-        sizes += [style_size(style, longest, settings) for style in styles]
-        return min(min(size) for size in sizes) >= needed
-
-    scales = pyramid.schedule(
-        height,
-        width,
-        size=settings.size,
-        smallest=settings.smallest_size,
-        factor=settings.scale_factor,
-        steps=settings.steps,
-        usable=usable,
-    )
-    last = scales[-1]
-    _require_side("the result", "would be", (last.height, last.width), needed, "raise the size")
-    for number, style in enumerate(styles, start=1):
-        size = style_size(style, last.longest, settings)
-        _require_side(f"style picture {number}", "would be", size, needed, "raise the style scale")
-    return scales
-
-
-def _require_side(name: str, verb: str, size: tuple[int, int], needed: int, remedy: str) -> None:
-    if min(size) < needed:
-        raise PictureSizeError(
-            f"{name} {verb} {size[1]}x{size[0]} pixels, too small for the layers in use: "
-            f"both sides need at least {needed}, so {remedy}"
+    if not shallow:
+        raise SettingError("fine_style", "needs a style layer up to relu2_1")
+    mixtures = []
+    for index, style in enumerate(styles):
+        mixing = replace(
+            settings,
+            fine_style="",
+            size=max(style_size(style, index, scale, settings)),
+            size_rule="longest",
+            smallest_size=ONE_SCALE,
+            content_weight=0.0,
+            style_layers=shallow,
+            style_scale=(1.0,),
+            style_blend=(),
+            init="content",
+            init_noise=0.0,
+            color_match="none",
+            original_colors=False,
         )
 
+        def preparing(progress: Progress) -> None:
+            callback(replace(progress, preparing=True))
 
-def style_size(style: Image, longest: int, settings: Settings) -> tuple[int, int]:
-    """Height and width of a style picture where the result's longest side is ``longest``."""
-    height, width = style.shape[:2]
-    return pyramid.fit(height, width, max(1, round(longest * settings.style_scale)))
+        mixed = run(loaded, Picture(style), [fine], mixing, preparing)
+        mixtures.append(mixed.image)
+    return mixtures
+
+
+def recolored(
+    content: Image, styles: Sequence[Image], settings: Settings
+) -> tuple[Image, list[Image]]:
+    """The pictures that the objective is made of: color is settled before the run.
+
+    Gatys et al. 2016 (arXiv:1606.05897): the style pictures are given the content's mean color and
+    covariance (section 3.1), or all are reduced to their luminance (section 3.2).
+    """
+    if settings.color_match == "none":
+        return content, list(styles)
+    if settings.color_match != "luminance":
+        return content, [color.match_colors(s, content, settings.color_match) for s in styles]
+    light = color.luminance(content, settings.luminance)
+    each = [color.luminance(style, settings.luminance) for style in styles]
+    matched = [color.match_luminance(style, light) for style in each]
+    return _gray(light), [_gray(np.clip(style, 0, 1)) for style in matched]
+
+
+def finished(
+    image: Image, content: Picture, scale: Scale, settings: Settings
+) -> tuple[Image, Alpha | None]:
+    """The picture at its final size, in the content's colors where that is wanted; its alpha."""
+    image = resize(image, scale, settings)
+    alpha = None if content.alpha is None else resize(content.alpha, scale, settings)
+    if settings.original_colors or settings.color_match == "luminance":
+        colors = resize(content.rgb, scale, settings)
+        image = color.original_colors(image, colors, settings.luminance)
+    return image, alpha
+
+
+def _gray(luminance: np.ndarray) -> Image:
+    return np.repeat(luminance[..., None], 3, axis=-1)
 
 
 def network_of(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:
-    """The network as the settings want it; bfloat16 where the hardware is made for it."""
+    """The network as the settings want it; bfloat16 where the hardware is made for it.
+
+    Raises:
+      SettingError: float64, but JAX has not been told to use it.
+    """
     precision = settings.precision
     if precision == "auto":
         precision = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    if precision == "float64" and not jax.config.jax_enable_x64:
+        raise SettingError("precision", "float64 needs JAX_ENABLE_X64=1 in the environment")
     return weights.network(
         loaded.weights,
         pooling=settings.pooling,
+        rounding=settings.rounding,
+        pooling_scale=settings.pooling_scale,
         padding=settings.padding,
+        white=settings.network_white,
+        mean=settings.network_mean,
         dtype=jnp.dtype(precision),
+    )
+
+
+def optimizer_of(settings: Settings) -> optax.GradientTransformationExtraArgs:
+    """The optimizer with its options, in the units it was meant for."""
+    options: dict[str, dict[str, Any]] = {
+        "adam": {"betas": settings.betas, "epsilon": settings.epsilon},
+        "sgd": {"momentum": settings.momentum},
+    }
+    history = {} if settings.history is None else {"history": settings.history}
+    make = optimizers.OPTIMIZERS[settings.optimizer]
+    return optimizers.in_units(make(**options.get(settings.optimizer, history)), settings.white)
+
+
+def rates_of(settings: Settings) -> solve.Rates:
+    """The traced numbers of a step."""
+    bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
+    return solve.Rates.of(
+        settings.rate,
+        average_decay=settings.average,
+        decay=settings.learning_rate_decay,
+        **bounds,
     )
 
 

@@ -4,9 +4,10 @@ Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Re
 arXiv:1409.1556, configuration E, without its fully connected layers.
 
 The module is a pytree: it goes straight into ``jax.jit``, ``jax.grad`` and ``jax.vmap``. Kernels
-and the preprocessing are leaves; pooling and padding are static.
+and the preprocessing are leaves; pooling and padding are static, and can be those of other systems.
 """
 
+import copy
 import difflib
 import os
 import re
@@ -18,10 +19,15 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-Pooling = Literal["max", "average"]
-Padding = Literal["zeros", "reflect", "replicate", "reflect-first", "replicate-first"]
+Pooling = Literal["max", "average", "l2"]
+Rounding = Literal["floor", "ceil", "ceil-max"]
+Padding = Literal["zeros", "reflect", "replicate", "circular", "reflect-first", "replicate-first"]
 POOLINGS: tuple[str, ...] = get_args(Pooling)
+ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 PADDINGS: tuple[str, ...] = get_args(Padding)
+
+POOLING_SCALES: dict[Pooling, float] = {"max": 1.0, "average": 2.0, "l2": 0.78}
+"""Factors that keep the later layers' sizes, by Katherine Crowson (style-transfer-pytorch)."""
 
 CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
 CHANNELS_PER_BLOCK = (64, 128, 256, 512, 512)
@@ -74,7 +80,11 @@ def _nearest(word: str) -> str:
 
 
 def smallest_side(layers: Iterable[str]) -> int:
-    """The fewest pixels a side may have for every one of ``layers`` to exist."""
+    """The fewest pixels a side may have for every one of ``layers`` to exist.
+
+    That is when pooling rounds odd sizes down. When it rounds them up any side would do, but there
+    would be nothing left but border: as much is asked.
+    """
     halvings = max((_pools_before(layer) for layer in layers), default=0)
     return 2**halvings
 
@@ -110,9 +120,15 @@ class VGG19(nnx.Module):
       convolutions: (kernel, bias) by layer name, all sixteen, kernels HWIO with RGB input.
       gain, offset: the preprocessing of the weights' source, per RGB channel:
         ``x = image * gain - offset`` for an image in [0, 1].
-      pooling: "max", or "average" as Gatys et al. 2016 recommend for synthesis (section 2).
+      pooling: "max", or "average" as Gatys et al. 2016 recommend for synthesis (section 2), or
+        "l2", the root of the sum of squares.
+      rounding: whether pooling drops a last odd row or column ("floor") or pools what is there of
+        its windows ("ceil", as TensorFlow's SAME does). "ceil-max" is "ceil" for max pooling and
+        "floor" for the others, as in the networks that Torch reads from Caffe's files.
+      pooling_scale: multiply pooled maps by `POOLING_SCALES`.
       padding: what surrounds each map before a convolution. "zeros" is how the network was
         trained; "reflect" and "replicate" apply to all convolutions, "...-first" to conv1_1 alone.
+        "circular" wraps around, for textures that tile without a seam.
       dtype: in which the convolutions are computed; features come out in it.
     """
 
@@ -123,6 +139,8 @@ class VGG19(nnx.Module):
         offset: Float[Array, "3"],
         *,
         pooling: Pooling = "max",
+        rounding: Rounding = "floor",
+        pooling_scale: bool = False,
         padding: Padding = "zeros",
         dtype: jnp.dtype | type = jnp.float32,
     ):
@@ -132,9 +150,12 @@ class VGG19(nnx.Module):
                 for name, (kernel, bias) in convolutions.items()
             }
         )
-        self.gain = nnx.Param(jnp.asarray(gain))
-        self.offset = nnx.Param(jnp.asarray(offset))
-        self.pooling = pooling
+        precise = jnp.promote_types(dtype, jnp.float32)
+        self.gain = nnx.Param(jnp.asarray(gain, precise))
+        self.offset = nnx.Param(jnp.asarray(offset, precise))
+        self.pooling: Pooling = pooling
+        self.rounding: Rounding = rounding
+        self.pooling_scale = pooling_scale
         self.padding = padding
         self.dtype = jnp.dtype(dtype)
 
@@ -148,7 +169,7 @@ class VGG19(nnx.Module):
           layers: canonical layer names. "conv" is before the ReLU, "relu" after it.
 
         Returns:
-          height x width x channels arrays, smaller by two at each pooling (odd sizes round down).
+          height x width x channels arrays, halved at each pooling (odd sizes by `rounding`).
 
         Raises:
           TooSmallError: a side is too short to be halved that often.
@@ -166,11 +187,18 @@ class VGG19(nnx.Module):
                 features[name] = x[0]
         return features
 
+    def padded(self, padding: Padding) -> "VGG19":
+        """The same network (the same arrays) with another padding."""
+        other = copy.copy(self)
+        other.padding = padding
+        return other
+
     def _layer(self, name: str, x: Float[Array, "1 _ _ _"]) -> Float[Array, "1 _ _ _"]:
         if name.startswith("relu"):
             return jax.nn.relu(x)
         if name.startswith("pool"):
-            return _pool(x, self.pooling)
+            pooled = pool(x, self.pooling, self.rounding)
+            return pooled * POOLING_SCALES[self.pooling] if self.pooling_scale else pooled
         return self.convolutions[name](_pad(x, self._padding_mode(name)))
 
     def _padding_mode(self, name: str) -> str:
@@ -193,20 +221,43 @@ def _pad(x: Float[Array, "1 h w c"], mode: str) -> Float[Array, "1 h2 w2 c"]:
     margin = ((0, 0), (1, 1), (1, 1), (0, 0))
     if mode == "zeros":
         return jnp.pad(x, margin)
+    if mode == "circular":
+        return jnp.pad(x, margin, mode="wrap")
     # A map of one pixel has nothing to reflect: repeating it is the nearest thing.
     reflectable = mode == "reflect" and min(x.shape[1:3]) > 1
     return jnp.pad(x, margin, mode="reflect" if reflectable else "edge")
 
 
-def _pool(x: Float[Array, "1 h w c"], pooling: str) -> Float[Array, "1 h2 w2 c"]:
-    """2x2 pooling, stride 2; a last odd row or column is dropped.
+def pool(
+    x: Float[Array, "1 h w c"], pooling: Pooling, rounding: Rounding = "floor"
+) -> Float[Array, "1 h2 w2 c"]:
+    """2x2 pooling, stride 2: the maximum, the average, or the root of the sum of squares.
 
     Four strided slices rather than ``reduce_window``: its gradient is a scatter that XLA runs
     slowly, theirs is a handful of selects.
     """
-    _, height, width, _ = x.shape
-    even = x[:, : height // 2 * 2, : width // 2 * 2]
-    corners = [even[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    a, b, c, d = _corners(x, pooling, rounding)
+    if pooling == "max":
+        return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
+    a, b, c, d = (v.astype(jnp.promote_types(v.dtype, jnp.float32)) for v in (a, b, c, d))
     if pooling == "average":
-        return sum(corners[1:], corners[0]) / 4
-    return jnp.maximum(jnp.maximum(corners[0], corners[1]), jnp.maximum(corners[2], corners[3]))
+        return ((a + b + c + d) / 4).astype(x.dtype)
+    squares = a * a + b * b + c * c + d * d
+    # The root has no slope at zero, and after a ReLU whole windows are zero: theirs is zero.
+    positive = squares > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0).astype(x.dtype)
+
+
+def _corners(
+    x: Float[Array, "1 h w c"], pooling: str, rounding: str
+) -> list[Float[Array, "1 h2 w2 c"]]:
+    """The upper left, upper right, lower left and lower right pixels of all windows."""
+    _, height, width, _ = x.shape
+    if rounding == "ceil" or (rounding, pooling) == ("ceil-max", "max"):
+        # A window with some pixels twice has the maximum and the average of those it has; one with
+        # zeros has their sum of squares.
+        missing = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
+        even = jnp.pad(x, missing, mode="constant" if pooling == "l2" else "edge")
+    else:
+        even = x[:, : height // 2 * 2, : width // 2 * 2]
+    return [even[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]

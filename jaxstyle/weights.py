@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import platformdirs
 
 from convert_weights import fetch
 from convert_weights.weights_file import Weights, WeightsError, read_weights
-from jaxstyle.vgg import VGG19, Padding, Pooling
+from jaxstyle.vgg import VGG19, Padding, Pooling, Rounding
 
 ENVIRONMENT = "JAXSTYLE_WEIGHTS"
 
@@ -76,16 +76,36 @@ def network(
     weights: Weights,
     *,
     pooling: Pooling = "max",
+    rounding: Rounding = "floor",
+    pooling_scale: bool = False,
     padding: Padding = "zeros",
+    white: float = 255.0,
+    mean: Sequence[float] = (),
     dtype: jnp.dtype | type = jnp.float32,
 ) -> VGG19:
-    """The network of a weights file, expecting RGB in [0, 1] whatever the file's own convention."""
+    """The network of a weights file, expecting RGB in [0, 1] whatever the file's own convention.
+
+    ``white`` is the value of white that the network is shown, in the units of 0..255 it was trained
+    in: 256 is jcjohnson/neural-style's. ``mean`` is the color it takes for zero, RGB in [0, 1], in
+    place of the file's own. The other options are those of ``VGG19``.
+    """
     convolutions = {name: (c.kernel, c.bias) for name, c in weights.layers.items()}
-    mean, std = (np.asarray(v, np.float32) for v in (weights.mean, weights.std))
+    zero, std = np.asarray(weights.mean), np.asarray(weights.std)
     if weights.channel_order == "BGR":
         kernel, bias = convolutions["conv1_1"]
         convolutions["conv1_1"] = (kernel[:, :, ::-1], bias)
-        mean, std = mean[::-1], std[::-1]
+        zero, std = zero[::-1], std[::-1]
+    if len(mean):
+        zero = np.asarray(mean) * weights.scale
     arrays = {name: (jnp.asarray(k), jnp.asarray(b)) for name, (k, b) in convolutions.items()}
-    gain, offset = jnp.asarray(weights.scale / std), jnp.asarray(mean / std)
-    return VGG19(arrays, gain, offset, pooling=pooling, padding=padding, dtype=dtype)
+    precise = jnp.promote_types(dtype, jnp.float32)
+    return VGG19(
+        arrays,
+        gain=jnp.asarray(weights.scale * (white / 255) / std, precise),
+        offset=jnp.asarray(zero / std, precise),
+        pooling=pooling,
+        rounding=rounding,
+        pooling_scale=pooling_scale,
+        padding=padding,
+        dtype=dtype,
+    )

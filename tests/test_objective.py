@@ -115,7 +115,9 @@ def test_vmap_axes_can_be_an_objective_themselves(network, picture, pictures):
         },
     )
     axes = Objective(
-        None, {name: Term(0, None, term.loss, term.layer) for name, term in scored.terms.items()}
+        None,
+        {name: Term(0, None, None, term.loss, term.layer) for name, term in scored.terms.items()},
+        None,
     )
     totals = jax.jit(jax.vmap(lambda o: o(image)[0], in_axes=(axes,)))(stacked)
     np.testing.assert_allclose(totals, score(scored, image)[0] * jnp.arange(1.0, 4.0), rtol=1e-5)

@@ -8,7 +8,8 @@ import pytest
 
 from jaxstyle import image as images
 from jaxstyle import resolve, weights
-from jaxstyle.stylize import network_of, objective_at, plan, resize, run
+from jaxstyle.plan import plan, resize
+from jaxstyle.stylize import network_of, objective_at, run
 
 pytestmark = pytest.mark.real_weights
 
@@ -22,12 +23,16 @@ def test_a_small_run_takes_the_style_and_keeps_the_photo():
     settings = resolve(size=128, smallest_size=64, steps=(40, 40))
     result = run(loaded, content, [style], settings, lambda progress: None)
 
-    scale = plan(content, [style], settings)[-1]
+    scale = plan(content.rgb, [style], settings)[-1]
     scored = objective_at(scale, network_of(loaded, settings), content.rgb, [style], settings)
     parts = jax.jit(lambda image: scored(image)[1])
     made, photo, painting = (
         {name: float(value) for name, value in parts(jnp.asarray(picture)).items()}
-        for picture in (result.image, resize(content.rgb, scale), resize(style, scale))
+        for picture in (
+            result.image,
+            resize(content.rgb, scale, settings),
+            resize(style, scale, settings),
+        )
     )
 
     def style_loss(terms):

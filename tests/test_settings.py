@@ -28,9 +28,9 @@ def test_weights_are_the_weight_times_the_share():
 
 
 def test_what_is_given_beats_the_preset():
-    assert resolve("fine").size == PRESETS["fine"]["size"]
+    assert resolve("fine").size == PRESETS["fine"].settings["size"]
     assert resolve("fine", size=300).size == 300
-    assert resolve("fine", size=300).steps == PRESETS["fine"]["steps"]
+    assert resolve("fine", size=300).steps == PRESETS["fine"].settings["steps"]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -93,7 +93,7 @@ def test_nothing_to_do_is_refused():
     [
         ({"preset": "defualt"}, "preset: no preset 'defualt': did you mean default"),
         ({"style_wieght": 3}, "style_wieght: no such setting: did you mean style_weight"),
-        ({"preset": "zzzz"}, "there are: default, fine"),
+        ({"preset": "zzzz"}, "there are: anishathalye, crowsonkb, default"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(arguments, problem):

@@ -95,7 +95,7 @@ def test_two_styles_and_a_blend(weights_file, pictures, picture):
 
 def refused(pictures, **settings):
     content = Picture(pictures[0], None)
-    return plan(content, [pictures[1]], jaxstyle.resolve(**settings))
+    return plan(content.rgb, [pictures[1]], jaxstyle.resolve(**settings))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5000)])
@@ -112,7 +112,7 @@ def test_a_result_too_small_for_the_layers_is_refused(pictures):
         refused(pictures, size=16)
     with pytest.raises(PictureSizeError, match="style picture 1 would be 6x6.*style scale"):
         refused(pictures, size=64, smallest_size=64, style_scale=0.1)
-    assert [s.longest for s in refused(pictures, size=64, smallest_size=16)] == [32, 64]
+    assert [s.size for s in refused(pictures, size=64, smallest_size=16)] == [32, 64]
     assert refused(pictures, size=16, style_layers=["relu2_1"], content_layers=["relu2_1"])
 
 

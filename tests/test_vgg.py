@@ -1,5 +1,7 @@
 """The network against a plain NumPy evaluation, layer by layer."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +10,31 @@ import pytest
 from jaxstyle import vgg
 from tests.conftest import features, small_arrays, small_network
 
-NUMPY_PADDING = {"zeros": "constant", "reflect": "reflect", "replicate": "edge"}
+NUMPY_PADDING: dict[str, Any] = {
+    "zeros": "constant",
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}
+WINDOW = {"max": np.max, "average": np.mean, "l2": lambda v, axis: np.sqrt((v**2).sum(axis))}
+SCALE = {"max": 1, "average": 2, "l2": 0.78}
 
 
-def numpy_features(image, layers, pooling="max", padding="zeros"):
+def numpy_pool(x, pooling, rounding="floor"):
+    """Window by window; the last ones have what there is."""
+    ceil = {"floor": False, "ceil": True, "ceil-max": pooling == "max"}[rounding]
+    height, width = ((side + ceil) // 2 for side in x.shape[:2])
+    pooled = np.empty((height, width, x.shape[2]))
+    for i in range(height):
+        for j in range(width):
+            window = x[2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+            pooled[i, j] = WINDOW[pooling](window, axis=(0, 1))
+    return pooled
+
+
+def numpy_features(
+    image, layers, pooling="max", padding="zeros", rounding="floor", pooling_scale=False
+):
     """An independent VGG-19: loops, no JAX, double precision."""
     arrays = small_arrays()
     x = np.asarray(image, np.float64) * [4.0, 4.5, 5.0] - [2.0, 2.1, 1.9]
@@ -31,25 +54,126 @@ def numpy_features(image, layers, pooling="max", padding="zeros"):
         elif name.startswith("relu"):
             x = np.maximum(x, 0)
         else:
-            height, width = (side // 2 for side in x.shape[:2])
-            cells = x[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1)
-            x = cells.max((1, 3)) if pooling == "max" else cells.mean((1, 3))
+            x = numpy_pool(x, pooling, rounding) * (SCALE[pooling] if pooling_scale else 1)
         features[name] = x
         if all(layer in features for layer in layers):
             return {layer: features[layer] for layer in layers}
     raise AssertionError(layers)
 
 
-@pytest.mark.parametrize("pooling", vgg.POOLINGS)
-@pytest.mark.parametrize("padding", vgg.PADDINGS)
-def test_every_layer_equals_the_plain_evaluation(picture, pooling, padding):
-    image = picture(height=37, width=50)  # odd sizes on the way down
-    network = small_network(pooling=pooling, padding=padding)
-    ours = features(network, image, vgg.LAYERS)
-    theirs = numpy_features(image, vgg.LAYERS, pooling, padding)
+def random_maps(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"pooling": pooling} for pooling in vgg.POOLINGS]
+    + [{"padding": padding} for padding in vgg.PADDINGS if padding != "zeros"]
+    + [{"pooling": p, "rounding": "ceil", "pooling_scale": True} for p in vgg.POOLINGS],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+def test_every_layer_equals_the_plain_evaluation(float64, picture, options):
+    image = np.asarray(picture(height=37, width=50), np.float64)  # odd sizes on the way down
+    ours = features(small_network(jnp.float64, **options), jnp.asarray(image), vgg.LAYERS)
+    theirs = numpy_features(image, vgg.LAYERS, **options)
     assert set(ours) == set(vgg.LAYERS)
     for layer in vgg.LAYERS:
+        assert ours[layer].dtype == jnp.float64
+        np.testing.assert_allclose(ours[layer], theirs[layer], atol=1e-11, err_msg=layer)
+
+
+@pytest.mark.parametrize("options", [{}, {"pooling": "l2"}])
+def test_float32_is_near_the_plain_evaluation(picture, options):
+    ours = features(small_network(**options), picture(height=37, width=50), vgg.LAYERS)
+    theirs = numpy_features(picture(height=37, width=50), vgg.LAYERS, **options)
+    for layer in vgg.LAYERS:
+        assert ours[layer].dtype == jnp.float32
         np.testing.assert_allclose(ours[layer], theirs[layer], rtol=1e-4, atol=1e-4, err_msg=layer)
+
+
+@pytest.mark.parametrize("rounding", vgg.ROUNDINGS)
+@pytest.mark.parametrize("pooling", vgg.POOLINGS)
+def test_pooling_equals_the_plain_one_at_every_odd_size(float64, pooling, rounding):
+    sizes = [(6, 7), (5, 4), (3, 3)] + [(1, 3), (1, 1)] * (rounding == "ceil")
+    for height, width in sizes:
+        maps = random_maps(height, width, 3)  # negative ones too, as a convolution's are
+        ours = jax.jit(vgg.pool, static_argnums=(1, 2))(jnp.asarray(maps)[None], pooling, rounding)
+        np.testing.assert_allclose(ours[0], numpy_pool(maps, pooling, rounding), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "rounding"),  # but for l2, torch scales what is there of a window up to a whole one
+    [("max", "floor"), ("max", "ceil"), ("average", "floor"), ("average", "ceil"), ("l2", "floor")],
+)
+def test_pooling_and_its_gradient_equal_those_of_torch(float64, pooling, rounding):
+    torch = pytest.importorskip("torch")
+    layer = {
+        "max": torch.nn.MaxPool2d(2, ceil_mode=rounding == "ceil"),
+        "average": torch.nn.AvgPool2d(2, ceil_mode=rounding == "ceil"),
+        "l2": torch.nn.LPPool2d(2, 2),
+    }[pooling]
+    maps = random_maps(1, 9, 7, 4)
+    theirs = torch.tensor(maps.transpose(0, 3, 1, 2), requires_grad=True)
+    pooled = layer(theirs)
+    slope = random_maps(*pooled.shape, seed=1)
+    pooled.backward(torch.tensor(slope))
+    ours, pull = jax.vjp(lambda x: vgg.pool(x, pooling, rounding), jnp.asarray(maps))
+    (gradient,) = pull(jnp.asarray(slope.transpose(0, 2, 3, 1)))
+    np.testing.assert_allclose(ours, pooled.detach().numpy().transpose(0, 2, 3, 1), rtol=1e-12)
+    np.testing.assert_allclose(gradient, theirs.grad.numpy().transpose(0, 2, 3, 1), atol=1e-12)
+
+
+def test_rounding_up_for_max_pooling_alone():
+    maps = jnp.ones((1, 5, 7, 1))
+    shapes = {p: vgg.pool(maps, p, "ceil-max").shape for p in vgg.POOLING_SCALES}
+    assert shapes == {"max": (1, 3, 4, 1), "average": (1, 2, 3, 1), "l2": (1, 2, 3, 1)}
+
+
+@pytest.mark.parametrize("rounding", vgg.ROUNDINGS)
+def test_l2_pooling_of_zeros_has_no_gradient(rounding):
+    maps = jnp.zeros((1, 5, 5, 2)).at[0, 0, 0, 0].set(3.0)
+    gradient = jax.grad(lambda x: vgg.pool(x, "l2", rounding).sum())(maps)
+    np.testing.assert_array_equal(gradient, maps / 3)
+
+
+@pytest.mark.parametrize("pooling", ["average", "l2"])
+def test_pooling_of_bfloat16_is_rounded_once(pooling):
+    maps = jnp.asarray(random_maps(1, 8, 8, 16), jnp.bfloat16)
+    pooled = vgg.pool(maps, pooling)
+    assert pooled.dtype == jnp.bfloat16
+    exact = vgg.pool(maps.astype(jnp.float32), pooling)
+    np.testing.assert_array_equal(pooled, exact.astype(jnp.bfloat16))
+
+
+def test_wrapped_around_the_network_does_not_know_where_the_border_is(float64, picture):
+    network = small_network(jnp.float64, padding="circular")
+    image = jnp.asarray(picture(height=48, width=64), jnp.float64)
+    layers = [name for name in vgg.LAYERS if name != "pool5"]
+    still = features(network, image, layers)
+    for shift in ((16, 0), (0, 16), (-16, 32)):
+        rolled = features(network, jnp.roll(image, shift, (0, 1)), layers)
+        for layer in layers:
+            halvings = vgg.smallest_side([layer])
+            steps = tuple(step // halvings for step in shift)
+            expected = np.roll(still[layer], steps, (0, 1))
+            np.testing.assert_allclose(rolled[layer], expected, atol=1e-11, err_msg=layer)
+
+
+@pytest.mark.parametrize("padding", ["reflect", "circular"])
+def test_maps_of_one_pixel_repeat_it_and_have_a_gradient(picture, padding):
+    network = small_network(pooling="l2", padding=padding)
+    image = picture(height=16, width=31)
+
+    @jax.jit
+    def total(image):
+        maps = network(image, ["relu5_2"])["relu5_2"]
+        return jnp.sum(maps), maps
+
+    gradient, maps = jax.grad(total, has_aux=True)(image)
+    expected = numpy_features(image, ["relu5_2"], "l2", padding)["relu5_2"]
+    assert maps.shape[:2] == (1, 1)
+    np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-4)
+    assert np.isfinite(gradient).all() and np.any(gradient)
 
 
 def test_it_computes_no_further_than_the_deepest_layer(network, picture):

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from jaxstyle.cli.flags import WRONG_USAGE, flag
 from jaxstyle.cli.interrupt import INTERRUPTED
 from jaxstyle.image import ImageError
+from jaxstyle.plan import PictureSizeError
 from jaxstyle.settings import SettingError
 from jaxstyle.solve import DivergedError
-from jaxstyle.stylize import PictureSizeError
 from jaxstyle.weights import WeightsError
 
 FAILED = 1

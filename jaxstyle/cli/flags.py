@@ -8,7 +8,7 @@ import argparse
 import dataclasses
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, NoReturn
 
 from jaxstyle.settings import Settings
@@ -26,18 +26,25 @@ class Parser(argparse.ArgumentParser):
         self.exit(WRONG_USAGE, f"{self.prog}: {message} (--help lists everything)\n")
 
 
-def add_settings(parser: argparse.ArgumentParser, settings: type = Settings) -> None:
-    """One flag for every field of a settings dataclass."""
+def add_settings(
+    parser: argparse.ArgumentParser, settings: type = Settings, *, without: Container[str] = ()
+) -> None:
+    """One flag for every field of a settings dataclass; ``--name`` and ``--no-name`` for truths."""
     group = parser.add_argument_group("settings")
     hints = typing.get_type_hints(settings)
     for field in dataclasses.fields(settings):
+        if field.name in without:
+            continue
+        form: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+        if hints[field.name] is not bool:
+            metavar = _metavar(hints[field.name], field.metadata["choices"])
+            form = {"type": _reader(hints[field.name]), "metavar": metavar}
         group.add_argument(
             flag(field.name),
             dest=field.name,
-            type=_reader(hints[field.name]),
             default=argparse.SUPPRESS,
-            metavar=_metavar(hints[field.name], field.metadata["choices"]),
             help=f"{field.metadata['help']} (default: {_shown(_default(field))})",
+            **form,
         )
 
 
@@ -118,4 +125,6 @@ def _shown(value: Any) -> str:
         )
     if isinstance(value, tuple):
         return ",".join(f"{part:g}" for part in value) or "none"
-    return "none" if value is None else f"{value}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value in (None, "") else f"{value}"

@@ -12,7 +12,8 @@ from jaxstyle import image as images
 from jaxstyle import timelapse
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.result import Progress, Result
-from jaxstyle.stylize import resize
+from jaxstyle.settings import Settings
+from jaxstyle.stylize import finished
 
 FRAMES = 90
 """At most how many frames a timelapse has."""
@@ -56,6 +57,8 @@ class Outputs:
             taken[path.resolve()] = "has the same name as another output"
 
     def __call__(self, progress: Progress) -> None:
+        if progress.preparing:
+            return
         before = _taken(self.last) if self.last else 0
         self.last = progress
         if self.save_every and _taken(progress) // self.save_every > before // self.save_every:
@@ -73,13 +76,12 @@ class Outputs:
         if self.report:
             images.write_text(self.report, json.dumps(result.report(), indent=1) + "\n")
 
-    def save_unfinished(self, content: Picture, description: str) -> str:
+    def save_unfinished(self, content: Picture, settings: Settings, description: str) -> str:
         """The picture so far at the size it was meant to have; says what was saved, if anything."""
         if self.last is None:
             return "there is nothing to save yet"
         progress, final = self.last, self.last.scales[-1]
-        image = resize(progress.image, final)
-        alpha = None if content.alpha is None else resize(content.alpha, final)
+        image, alpha = finished(progress.image, content, final, settings)
         try:
             self._write(self.picture, image, alpha, description)
         except ImageError as error:

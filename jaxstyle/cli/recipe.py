@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxstyle import image as images
 from jaxstyle.image import ImageError
-from jaxstyle.settings import INITS, Settings, resolve
+from jaxstyle.settings import Settings, resolve
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Recipe:
         def relative(path: str) -> str:
             return _relative(path, directory)
 
-        init = self.settings.init
-        settings = replace(self.settings, init=init if init in INITS else relative(init))
+        paths = {name: relative(path) for name, path in self.settings.paths().items()}
+        settings = replace(self.settings, **paths)
         record = {
             "content": relative(self.content),
             "styles": [relative(style) for style in self.styles],
@@ -46,9 +46,9 @@ class Recipe:
 
     def inputs(self) -> list[Path]:
         """Every file that the run reads."""
-        init = [] if self.settings.init in INITS else [self.settings.init]
+        named = self.settings.paths().values()
         weights = [self.weights] if self.weights else []
-        return [Path(path) for path in (self.content, *self.styles, *init, *weights)]
+        return [Path(path) for path in (self.content, *self.styles, *named, *weights)]
 
 
 def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
@@ -74,8 +74,8 @@ def _parse(record: Mapping[str, Any], directory: Path) -> Recipe:
         return os.path.normpath(directory / path)
 
     settings = resolve(**record["settings"])
-    if settings.init not in INITS:
-        settings = replace(settings, init=absolute(settings.init))
+    paths = {name: absolute(path) for name, path in settings.paths().items()}
+    settings = replace(settings, **paths)
     return Recipe(
         content=absolute(record["content"]),
         styles=tuple(absolute(style) for style in record["styles"]),

@@ -13,6 +13,7 @@ from jaxstyle.cli import recipe
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings, whole_number
 from jaxstyle.cli.interrupt import deferred_interrupt
+from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.progress import progress_bar
 from jaxstyle.cli.recipe import Recipe
@@ -71,7 +72,7 @@ def main(arguments: argparse.Namespace) -> None:
             result = run(loaded, content, style_pictures, job.settings, watch, job_every(arguments))
         except (Exception, KeyboardInterrupt) as stop:
             if outputs.last or isinstance(stop, KeyboardInterrupt):
-                stop.add_note(outputs.save_unfinished(content, description))
+                stop.add_note(outputs.save_unfinished(content, job.settings, description))
             raise
         outputs.save(result, description)
     if arguments.json:
@@ -116,11 +117,8 @@ def _beside(path: Path) -> Path:
 def _note(job: Recipe, loaded: weights.Loaded, tell: Callable[[str], None]) -> None:
     if job.weights_sha256 and job.weights_sha256 != loaded.sha256:
         tell("note: these are not the weights of the run that is repeated")
-    if not loaded.weights.normalized:
-        tell(
-            f"note: {loaded.path} is not normalized, and the default settings are meant for "
-            "weights that are: python -m convert_weights --normalize makes them so"
-        )
+    for note in network_note(job.settings, loaded):
+        tell(note)
 
 
 def _summary(path: Path, result: Result) -> str:

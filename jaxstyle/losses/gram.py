@@ -1,38 +1,80 @@
-"""Style loss: correlations between feature channels, whatever their place.
+"""Style losses: correlations between feature channels, whatever their place.
 
-Gatys, Ecker, Bethge, CVPR 2016, equations 3 to 5. F is the (H W) x C matrix of features:
+Gatys, Ecker, Bethge, CVPR 2016, equations 3 to 5. F is the (H W) x C matrix of the features of one
+layer, G the Gram matrix of the image and A that of the style picture, here in the units of each:
 
-    G = F^T F / (H W)                           Gram matrix
-    L_style = mean over c, d of (G_cd - A_cd)^2
+    "gram"            G = F^T F / (H W)      mean over c, d of (G_cd - A_cd)^2
+    "gram-relative"   G = F^T F / (H W)      the same / mean over c, d of A_cd^2
+    "gram-size"       G = F^T F / (H W C)    mean over c, d of (G_cd - A_cd)^2
+    "gram-sum"        G = F^T F              sum over c, d of (G_cd - A_cd)^2 / (4 C^2 (H W)^2)
+    "gram-keras"      G = F^T F              sum over c, d of (G_cd - A_cd)^2 / (4 3^2 (h w)^2)
 
 Dividing by the number of positions makes images of different sizes comparable, as the authors do in
 their own later code (Gatys et al. 2017). Grams of different paintings still differ in size by a
-factor of a hundred, so there is also the relative form, in which a weight means the same for any
-painting, any layer and any scaling of the network:
-
-    L_style / mean over c, d of A_cd^2
+factor of a hundred: hence the relative form, in which a weight means the same for any painting, any
+layer and any scaling of the network. The rest is for the sake of peers: "gram-size" is that of
+jcjohnson, neural-style-pt and anishathalye; "gram-sum" the paper's equation 4 to the letter, H W
+being the positions of the image's map whatever those of the style's; "gram-keras" the Keras
+example's, which takes 3 for the channels and the h w pixels of the image for the positions.
 """
+
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxstyle.losses.content import TINY
+from jaxstyle.losses import distance
+
+KERAS_CHANNELS = 3
 
 
-def statistics(features: Float[Array, "h w c"]) -> Float[Array, "c c"]:
+class Sums(NamedTuple):
+    """A Gram matrix summed over positions, and how many positions there were."""
+
+    gram: Float[Array, "c c"]
+    positions: Float[Array, ""]
+
+
+def per_position(features: Float[Array, "h w c"]) -> Float[Array, "c c"]:
     """Gram matrix per position, summed in float32 whatever the features are."""
-    height, width, channels = features.shape
-    flat = features.reshape(height * width, channels)
+    height, width, _ = features.shape
+    return summed(features) / (height * width)
+
+
+def per_entry(features: Float[Array, "h w c"]) -> Float[Array, "c c"]:
+    """Gram matrix divided by the number of features, channels and all."""
+    return per_position(features) / features.shape[-1]
+
+
+def summed(features: Float[Array, "h w c"]) -> Float[Array, "c c"]:
+    """Gram matrix as a plain sum over positions, in float32 or better."""
+    flat = features.reshape(-1, features.shape[-1])
     accumulate = jnp.promote_types(features.dtype, jnp.float32)
-    gram = jnp.einsum("nc,nd->cd", flat, flat, preferred_element_type=accumulate)
-    return gram / (height * width)
+    return jnp.einsum("nc,nd->cd", flat, flat, preferred_element_type=accumulate)
 
 
-def distance(gram: Float[Array, "c c"], target: Float[Array, "c c"]) -> Float[Array, ""]:
-    """Mean squared difference between two Gram matrices."""
-    return jnp.mean((gram - target) ** 2)
+def sums(features: Float[Array, "h w c"]) -> Sums:
+    """The plain sum, with the number of positions that equation 4 divides by."""
+    gram = summed(features)
+    height, width, _ = features.shape
+    return Sums(gram, jnp.asarray(height * width, gram.dtype))
 
 
-def relative_distance(gram: Float[Array, "c c"], target: Float[Array, "c c"]) -> Float[Array, ""]:
-    """The same, divided by the mean square of the style's Gram matrix."""
-    return distance(gram, target) / (jnp.mean(target**2) + TINY)
+def sums_target(style: Sums) -> Float[Array, "c c"]:
+    """The style's own number of positions plays no part."""
+    return style.gram
+
+
+def sums_distance(image: Sums, target: Float[Array, "c c"]) -> Float[Array, ""]:
+    """Equation 4; divided before it is squared, which keeps float32 within its range."""
+    return distance.mean_square(image.gram / image.positions, target / image.positions) / 4
+
+
+def keras_distance(gram: Float[Array, "c c"], target: Float[Array, "c c"]) -> Float[Array, ""]:
+    """The Keras example's, but for its division by the pixels: see ``keras_image_factor``."""
+    return distance.sum_square(gram, target) / (4 * KERAS_CHANNELS**2)
+
+
+def keras_image_factor(height: int, width: int) -> float:
+    """One over the square of the number of pixels of the image."""
+    return 1 / (height * width) ** 2

@@ -3,12 +3,44 @@
 A preset holds only what it changes; ``jaxstyle.settings.Settings`` has the rest.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from jaxstyle.presets import (
+    anishathalye,
+    crowsonkb,
+    default,
+    fine,
+    gatys_2015,
+    gatys_2016,
+    gatys_2017,
+    gatys_color,
+    gatys_pytorch,
+    gatys_texture,
+    keras,
+    neural_style,
+    neural_style_pt,
+    texture,
+    tf_mat,
+    tf_tutorial,
+)
+from jaxstyle.presets.preset import Preset
 
-from jaxstyle.presets import default, fine
-
-PRESETS: dict[str, Mapping[str, Any]] = {
-    "default": default.SETTINGS,
-    "fine": fine.SETTINGS,
+PRESETS: dict[str, Preset] = {
+    "default": default.PRESET,
+    "fine": fine.PRESET,
+    "texture": texture.PRESET,
+    "gatys-texture": gatys_texture.PRESET,
+    "gatys-2015": gatys_2015.PRESET,
+    "gatys-2016": gatys_2016.PRESET,
+    "gatys-color": gatys_color.PRESET,
+    "gatys-2017": gatys_2017.PRESET,
+    "gatys-pytorch": gatys_pytorch.PRESET,
+    "neural-style": neural_style.PRESET,
+    "neural-style-pt": neural_style_pt.PRESET,
+    "anishathalye": anishathalye.PRESET,
+    "keras": keras.PRESET,
+    "tf-mat": tf_mat.PRESET,
+    "tf-tutorial": tf_tutorial.PRESET,
+    "crowsonkb": crowsonkb.PRESET,
 }
+
+ALIASES = {"quanfita": "anishathalye"}
+"""Other names: Quanfita/Neural-Style is an older copy of anishathalye/neural-style."""

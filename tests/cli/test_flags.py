@@ -25,10 +25,12 @@ def test_every_setting_is_a_flag_that_reads_its_own_default():
             return ",".join(f"{name}={share}" for name, share in value.items())
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
-    settings = resolve(learning_rate=0.5, style_blend=[1, 2])
+    settings = resolve(learning_rate=0.5, style_blend=[1, 2], history=7, original_colors=True)
     arguments = []
     for field in dataclasses.fields(Settings):
-        arguments += [flags.flag(field.name), text(getattr(settings, field.name))]
+        value = getattr(settings, field.name)
+        name = field.name if value is not False else f"no_{field.name}"
+        arguments += [flags.flag(name), *([] if isinstance(value, bool) else [text(value)])]
     assert resolve(**given(*arguments)) == settings
 
 

@@ -14,7 +14,13 @@ SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]
 def progress(scale, step, seconds):
     zero = jnp.zeros(())
     report = Report(
-        step, SCALES[scale].steps, 1.5, {}, seconds, Rates(zero, zero), State(zero, (), zero, zero)
+        step,
+        SCALES[scale].steps,
+        1.5,
+        {},
+        seconds,
+        Rates(zero),
+        State(zero, (), zero, zero, zero, zero),
     )
     return Progress(SCALES, scale, report, seconds)
 

@@ -236,8 +236,8 @@ def test_a_full_disk_leaves_the_old_picture(folder, capsys, monkeypatch):
 def test_divergence_saves_the_last_good_picture(folder, capsys, monkeypatch):
     minimize = solve.minimize
 
-    def breaks(*arguments):
-        for report in minimize(*arguments):
+    def breaks(*arguments, **options):
+        for report in minimize(*arguments, **options):
             yield report
             if report.state.image.shape[1] == 64:
                 raise solve.DivergedError("the loss is not finite")

@@ -1,0 +1,158 @@
+"""What a setting may be: one cleaner per field, from looser values to one form, or a refusal."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from jaxstyle.vgg import UnknownLayerError, canonical_layer
+
+MAX_SIZE = 32768
+MAX_STEPS = 1_000_000
+MAX_WEIGHT = 1e15
+"""Raw Gram matrices of large pictures make losses, and published weights, of any size."""
+
+
+class SettingError(ValueError):
+    """A setting with a value that cannot be meant. ``name`` is the field's."""
+
+    def __init__(self, name: str, problem: str):
+        super().__init__(f"{name}: {problem}")
+        self.name = name
+        self.problem = problem
+
+
+def _number(
+    name: str, value: Any, low: float | int, high: float | int, *, above: bool = False
+) -> float:
+    try:
+        number = float("a truth value" if isinstance(value, bool) else value)
+    except (TypeError, ValueError, OverflowError):
+        raise SettingError(name, f"must be a number, not {value!r}") from None
+    inside = low < number <= high if above else low <= number <= high
+    if not math.isfinite(number) or not inside:
+        bound = "above" if above else "at least"
+        raise SettingError(name, f"must be {bound} {low:g} and at most {high:g}, not {value!r}")
+    return number
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    number = _number(name, value, low, high)
+    if number != int(number):
+        raise SettingError(name, f"must be a whole number, not {value!r}")
+    return int(number)
+
+
+def _truth(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise SettingError(name, f"must be true or false, not {value!r}")
+    return value
+
+
+def _steps(name: str, value: Any) -> tuple[int, ...]:
+    if not _each(value):
+        raise SettingError(name, "needs at least one number")
+    return tuple(_whole(name, number, 0, MAX_STEPS) for number in _each(value))
+
+
+def _each(value: Any) -> tuple:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def _scales(name: str, value: Any) -> tuple[float, ...]:
+    if not _each(value):
+        raise SettingError(name, "needs at least one number")
+    return tuple(_number(name, scale, 0.01, 100) for scale in _each(value))
+
+
+def _betas(name: str, value: Any) -> tuple[float, ...]:
+    if len(_each(value)) != 2:
+        raise SettingError(name, f"needs two numbers, not {value!r}")
+    return tuple(_number(name, beta, 0, 0.999999) for beta in _each(value))
+
+
+def _blend(name: str, value: Any) -> tuple[float, ...]:
+    shares = tuple(_number(name, share, 0, 1e6) for share in _each(value))
+    if shares and not any(shares):
+        raise SettingError(name, "at least one share must be above zero")
+    return shares
+
+
+def _mean(name: str, value: Any) -> tuple[float, ...]:
+    if len(_each(value)) not in (0, 3):
+        raise SettingError(name, f"needs three numbers (red, green, blue), not {value!r}")
+    return tuple(_number(name, part, 0, 1) for part in _each(value))
+
+
+def _layers(name: str, value: Any) -> dict[str, float]:
+    names = [value] if isinstance(value, str) else value
+    shares = value if isinstance(value, Mapping) else dict.fromkeys(names, 1.0)
+    if not shares:
+        raise SettingError(name, "needs at least one layer (a weight of 0 switches a loss off)")
+    try:
+        found = {canonical_layer(layer): share for layer, share in shares.items()}
+    except UnknownLayerError as error:
+        raise SettingError(name, str(error)) from None
+    return {layer: _number(name, share, 0, MAX_WEIGHT) for layer, share in found.items()}
+
+
+def _init(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise SettingError(name, "must be content, noise or the path of a picture")
+    return value
+
+
+def _weight(name: str, value: Any) -> float:
+    return _number(name, value, 0, MAX_WEIGHT)
+
+
+def _path(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise SettingError(name, f"must be the path of a picture, not {value!r}")
+    return value
+
+
+def _history(name: str, value: Any) -> int | None:
+    return None if value is None else _whole(name, value, 1, 10_000)
+
+
+def _rate(name: str, value: Any) -> float | None:
+    return None if value is None else _number(name, value, 0, 1e6, above=True)
+
+
+CLEANERS = {
+    "size": lambda name, value: _whole(name, value, 1, MAX_SIZE),
+    "steps": _steps,
+    "smallest_size": lambda name, value: _whole(name, value, 1, MAX_SIZE),
+    "scale_factor": lambda name, value: _number(name, value, 1.1, 100),
+    "content_weight": _weight,
+    "style_weight": _weight,
+    "tv_weight": _weight,
+    "content_layers": _layers,
+    "style_layers": _layers,
+    "normalize_gradients": _truth,
+    "style_scale": _scales,
+    "style_blend": _blend,
+    "sum_styles": _truth,
+    "fine_style": _path,
+    "original_colors": _truth,
+    "pooling_scale": _truth,
+    "network_white": lambda name, value: _number(name, value, 1, 65535),
+    "network_mean": _mean,
+    "init": _init,
+    "init_noise": lambda name, value: _number(name, value, 0, 1),
+    "noise_level": lambda name, value: _number(name, value, 0, 100),
+    "seed": lambda name, value: _whole(name, value, 0, 2**32 - 1),
+    "learning_rate": _rate,
+    "learning_rate_decay": lambda name, value: _number(name, value, 0, 1, above=True),
+    "betas": _betas,
+    "epsilon": lambda name, value: _number(name, value, 0, 1, above=True),
+    "momentum": lambda name, value: _number(name, value, 0, 0.9999),
+    "history": _history,
+    "white": lambda name, value: _number(name, value, 1, 65535),
+    "clamp": _truth,
+    "carry": _truth,
+    "average": lambda name, value: _number(name, value, 0, 0.9999),
+    "keep_best": _truth,
+    "tolerance": lambda name, value: _number(name, value, 0, 1),
+}
+"""By field of ``jaxstyle.settings.Settings``; fields with choices have none."""

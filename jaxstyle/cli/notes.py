@@ -1,0 +1,57 @@
+"""What a user should know before a run, although nothing is wrong."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jaxstyle.cli.flags import flag
+from jaxstyle.presets import PRESETS
+from jaxstyle.settings import Settings
+from jaxstyle.weights import Loaded
+
+
+def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:
+    """A line where the preset was published for another kind of VGG-19 than the one at hand.
+
+    None where the settings have been set to the known equivalent, or nothing is known to be wrong.
+    """
+    preset = PRESETS[settings.preset]
+    kind = "normalized" if loaded.weights.normalized else "original"
+    if preset.network in (kind, "any"):
+        return
+    remedy = "the weights of its losses will not mean the same"
+    if preset.equivalent:
+        if all(getattr(settings, name) == value for name, value in preset.equivalent.items()):
+            return
+        remedy = f"for about the same effect add {flags_of(preset.equivalent)}"
+    elif kind == "original":
+        remedy = "python -m convert_weights --normalize makes them so"
+    yield (
+        f"note: preset {settings.preset} is meant for the {preset.network} VGG-19, and "
+        f"{loaded.path.name} is {'' if kind == 'normalized' else 'not '}normalized: {remedy}"
+    )
+
+
+def flags_of(settings: Mapping[str, Any]) -> str:
+    """Settings as they are written on the command line.
+
+    >>> flags_of({"style_weight": 1e5, "style_layers": {"relu1_1": 0.2}, "clamp": False})
+    '--style-weight 1e+05 --style-layers relu1_1=0.2 --no-clamp'
+    """
+    return " ".join(_flag_of(name, value) for name, value in settings.items())
+
+
+def _flag_of(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return flag(name if value else f"no_{name}")
+    if isinstance(value, Mapping):
+        shares = (layer if s == 1 else f"{layer}={_short(s)}" for layer, s in value.items())
+        return f"{flag(name)} {','.join(shares)}"
+    if isinstance(value, tuple | list):
+        return f"{flag(name)} {','.join(map(_short, value))}"
+    return f"{flag(name)} {_short(value)}"
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)

@@ -1,0 +1,125 @@
+"""The score of a picture: its losses under the objective of any system."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from jaxstyle import image as images
+from jaxstyle import plan, pyramid, vgg, weights
+from jaxstyle.pyramid import Scale
+from jaxstyle.settings import SettingError, Settings, resolve
+from jaxstyle.stylize import Source, network_of, objective_of, recolored
+
+Image = Float[np.ndarray, "_ _ 3"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """total, and terms by name ("content/relu4_2", "style/relu1_1", "tv"), already weighted."""
+
+    preset: str
+    total: float
+    terms: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"preset": self.preset, "total": self.total, "terms": self.terms}
+
+
+def score(
+    image: Source,
+    content: Source | None,
+    style: Source | Sequence[Source],
+    *,
+    size: int | None = None,
+    weights_file: str | os.PathLike | weights.Loaded | None = None,
+    **settings: Any,
+) -> Score:
+    """Score a picture, made by whatever program, under the objective of a preset.
+
+    Args:
+      image, content, style: paths, PIL images or arrays (see ``jaxstyle.image.read``). The content
+        may be None where it weighs nothing.
+      size: longest side that all pictures are brought to first. If None, the image and the style
+        pictures are taken as they are, and the content is brought to the size of the image.
+      weights_file, settings: as in ``jaxstyle.stylize``.
+
+    Computed in float32, or in float64 where JAX is told to (``jax_enable_x64``): then eight and
+    sixteen-bit pictures that need no resizing are exact too.
+
+    Raises:
+      SettingError, ImageError, WeightsError, PictureSizeError: one line each.
+    """
+    chosen = resolve(**settings, **({} if size is None else {"size": size}))
+    each = list(style) if isinstance(style, (list, tuple)) else [style]
+    if not each:
+        raise SettingError("style", "give at least one style picture")
+    if content is None and chosen.content_weights():
+        raise SettingError("content", f"preset {chosen.preset} has a content loss: give a picture")
+    if chosen.fine_style:
+        raise SettingError("fine_style", "is made by a run, and cannot be scored")
+    picture = images.read(image).rgb
+    photo = picture if content is None else images.read(content).rgb
+    styles = [images.read(one).rgb for one in each]
+    if not isinstance(weights_file, weights.Loaded):
+        weights_file = weights.load(weights.find(weights_file))
+    return score_pictures(weights_file, picture, photo, styles, chosen, resized=size is not None)
+
+
+def score_pictures(
+    loaded: weights.Loaded,
+    image: Image,
+    content: Image,
+    styles: Sequence[Image],
+    settings: Settings,
+    *,
+    resized: bool,
+) -> Score:
+    """The same for pictures already read. ``resized``: to the size of the settings."""
+    if settings.precision == "auto":
+        double = bool(jax.config.jax_enable_x64)
+        settings = replace(settings, precision="float64" if double else "float32")
+    plan.check_counts(styles, settings)
+    height, width = image.shape[:2]
+    if resized:
+        scale = Scale(*pyramid.fit(height, width, settings.size), settings.size, 0)
+        style_sizes = [plan.style_size(s, i, scale, settings) for i, s in enumerate(styles)]
+    else:
+        scale = Scale(height, width, max(height, width), 0)
+        stretched = settings.style_fit == "stretch"
+        style_sizes = [(height, width) if stretched else style.shape[:2] for style in styles]
+    sizes = [("the image", scale[:2]), *(("a style picture", size) for size in style_sizes)]
+    for name, sides in sizes:
+        plan.require_side(name, sides, vgg.smallest_side(settings.layers()))
+    photo, paintings = recolored(content, styles, settings)
+    network = network_of(loaded, settings)
+    scored = objective_of(
+        network,
+        _at(photo, scale[:2], settings),
+        [_at(style, size, settings) for style, size in zip(paintings, style_sizes, strict=True)],
+        settings,
+    )
+    # The tensor cores of a GPU would otherwise round float32 to ten bits.
+    with jax.default_matmul_precision("highest"):
+        _, terms = jax.jit(scored)(jnp.asarray(_at(image, scale[:2], settings)))
+    if not settings.tv_weight:
+        del terms["tv"]
+    values = {name: float(value) for name, value in terms.items()}
+    return Score(settings.preset, sum(values.values()), values)
+
+
+def _at(picture: Image, size: tuple[int, int], settings: Settings) -> Image:
+    """A picture at a size; in float64, the exact value of every pixel that was not touched."""
+    resized = images.resize(picture, *size, settings.resampling)
+    if settings.precision != "float64":
+        return resized
+    exact = resized.astype(np.float64)
+    steps = np.rint(exact * 65535)  # 65535 is 257 times 255: this holds 8 and 16 bits alike
+    from_file = np.array_equal((steps / 65535).astype(np.float32), resized)
+    return steps / 65535 if from_file else exact

@@ -1,0 +1,107 @@
+"""Total variations against loops over pixels, and on pictures whose variation is known."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxstyle.losses import LOSSES, TV_LOSSES
+
+IMAGE = np.random.default_rng(0).normal(size=(7, 5, 3))
+
+
+@partial(jax.jit, static_argnums=0)
+def variation(name, image):
+    loss = LOSSES[name]
+    return loss.distance(loss.statistics(image), None)
+
+
+def differences(image, down, right, until_down, until_right):
+    """Those of each pixel to the one so far down and right, over the given range of pixels."""
+    return np.array(
+        [
+            image[i + down, j + right] - image[i, j]
+            for i in range(until_down)
+            for j in range(until_right)
+        ]
+    )
+
+
+VERTICAL, HORIZONTAL = differences(IMAGE, 1, 0, 6, 5), differences(IMAGE, 0, 1, 7, 4)
+INNER = differences(IMAGE, 1, 0, 6, 4) ** 2 + differences(IMAGE, 0, 1, 6, 4) ** 2
+
+
+def nine_point(image):
+    """The stencil, pixel by pixel, reading the nearest pixel where there is none."""
+    height, width, _ = image.shape
+
+    def at(i, j):
+        return image[np.clip(i, 0, height - 1), np.clip(j, 0, width - 1)]
+
+    def mean(step, rows, columns):
+        squares = [(at(i + step[0], j + step[1]) - at(i, j)) ** 2 for i in rows for j in columns]
+        return np.mean(squares)
+
+    rows, columns = range(height), range(width)
+    around, across = range(-1, height), range(-1, width)
+    straight = mean((0, 1), rows, columns) + mean((1, 0), rows, columns)
+    falling = mean((1, 1), around, across)
+    rising = mean((1, -1), around, range(0, width + 1))
+    return 2 * (straight / 3 + (falling + rising) / 12)
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("total-variation", np.mean(VERTICAL**2) + np.mean(HORIZONTAL**2)),
+        ("total-variation-absolute", np.abs(VERTICAL).sum() + np.abs(HORIZONTAL).sum()),
+        ("total-variation-half", INNER.sum() / 2),
+        ("total-variation-power", (INNER**1.25).sum()),
+        ("total-variation-nine", nine_point(IMAGE)),
+    ],
+)
+def test_total_variation_is_its_formula(name, expected):
+    np.testing.assert_allclose(variation(name, IMAGE), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("total-variation", 2),
+        ("total-variation-absolute", 3 * (5 * 8 + 6 * 7)),
+        ("total-variation-half", 3 * 5 * 7),
+        ("total-variation-power", 3 * 5 * 7 * 2**1.25),
+        # Inside, diagonal neighbors are equal; across the repeated border they are not.
+        ("total-variation-nine", 2 * ((40 + 42) / 48 / 3 + 2 * 24 / 63 / 12)),
+    ],
+)
+def test_total_variation_of_a_checkerboard_is_known(name, expected):
+    board = np.indices((6, 8)).sum(0)[..., None] % 2 * np.ones(3)
+    np.testing.assert_allclose(variation(name, board), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", TV_LOSSES)
+def test_a_flat_image_has_no_variation_and_no_gradient(name):
+    flat = jnp.full((4, 5, 3), 0.3)
+    value, gradient = jax.value_and_grad(partial(variation, name))(flat)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, np.zeros((4, 5, 3)))
+
+
+@pytest.mark.parametrize("name", TV_LOSSES)
+@pytest.mark.parametrize("shape", [(1, 5, 3), (5, 1, 3), (1, 1, 3)])
+def test_a_single_row_or_column_has_a_finite_variation(name, shape):
+    image = jnp.asarray(np.random.default_rng(0).normal(size=shape))
+    value, gradient = jax.value_and_grad(partial(variation, name))(image)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", TV_LOSSES)
+def test_variation_does_not_depend_on_brightness_but_grows_with_contrast(name):
+    degree = {"total-variation-absolute": 1, "total-variation-power": 2.5}.get(name, 2)
+    expected = variation(name, IMAGE)
+    np.testing.assert_allclose(variation(name, IMAGE + 1), expected, rtol=1e-4)
+    np.testing.assert_allclose(variation(name, 3 * IMAGE), 3**degree * expected, rtol=1e-4)
