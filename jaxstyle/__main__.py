@@ -5,11 +5,17 @@ import sys
 from collections.abc import Sequence
 
 from jaxstyle import __version__
-from jaxstyle.cli import presets, run, score
+from jaxstyle.cli import presets, reconstruct, run, score, texture
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
 
-COMMANDS = {"run": run, "score": score, "presets": presets}
+COMMANDS = {
+    "run": run,
+    "texture": texture,
+    "reconstruct": reconstruct,
+    "score": score,
+    "presets": presets,
+}
 """A new command is one file in ``jaxstyle/cli`` and one entry here."""
 
 

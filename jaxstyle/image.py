@@ -7,7 +7,7 @@ the public names of these are here too.
 import numpy as np
 from jaxtyping import Float32
 
-from jaxstyle.image_read import ImageError, Picture, read, read_description
+from jaxstyle.image_read import ImageError, Picture, listed, read, read_description
 from jaxstyle.image_write import check_directory, check_writable, write, write_text
 from jaxstyle.resample import RESAMPLINGS, resample
 
@@ -17,6 +17,7 @@ __all__ = [
     "Picture",
     "check_directory",
     "check_writable",
+    "listed",
     "read",
     "read_description",
     "resize",

@@ -76,18 +76,18 @@ def in_units(
     def times(tree: PyTree, factor: float) -> PyTree:
         return jax.tree.map(lambda leaf: leaf * factor, tree)
 
-    def init(image: Array) -> PyTree:
-        return optimizer.init(times(image, white))
+    def init(params: PyTree) -> PyTree:
+        return optimizer.init(times(params, white))
 
     def update(
-        gradient: Array, state: PyTree, image: Array | None = None, **extra: PyTree
-    ) -> tuple[Array, PyTree]:
+        updates: PyTree, state: PyTree, params: PyTree = None, **extra: PyTree
+    ) -> tuple[PyTree, PyTree]:
         if "grad" in extra:
             value_fn = extra["value_fn"]
             extra["grad"] = times(extra["grad"], 1 / white)
             extra["value_fn"] = lambda scaled: value_fn(times(scaled, 1 / white))
-        scaled = None if image is None else times(image, white)
-        direction, state = optimizer.update(times(gradient, 1 / white), state, scaled, **extra)
+        scaled = times(params, white)
+        direction, state = optimizer.update(times(updates, 1 / white), state, scaled, **extra)
         return times(direction, 1 / white), state
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -14,7 +14,7 @@ from jaxstyle import image as images
 from jaxstyle import plan, pyramid, vgg, weights
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import SettingError, Settings, resolve
-from jaxstyle.stylize import Source, network_of, objective_of, recolored
+from jaxstyle.stylize import Source, in_float64, network_of, objective_of, read_styles, recolored
 
 Image = Float[np.ndarray, "_ _ 3"]
 
@@ -56,17 +56,15 @@ def score(
     Raises:
       SettingError, ImageError, WeightsError, PictureSizeError: one line each.
     """
-    chosen = resolve(**settings, **({} if size is None else {"size": size}))
-    each = list(style) if isinstance(style, (list, tuple)) else [style]
-    if not each:
-        raise SettingError("style", "give at least one style picture")
+    given = settings if size is None else {**settings, "size": size}
+    chosen = resolve(**given)
     if content is None and chosen.content_weights():
         raise SettingError("content", f"preset {chosen.preset} has a content loss: give a picture")
     if chosen.fine_style:
         raise SettingError("fine_style", "is made by a run, and cannot be scored")
     picture = images.read(image).rgb
     photo = picture if content is None else images.read(content).rgb
-    styles = [images.read(one).rgb for one in each]
+    styles = read_styles(style)
     if not isinstance(weights_file, weights.Loaded):
         weights_file = weights.load(weights.find(weights_file))
     return score_pictures(weights_file, picture, photo, styles, chosen, resized=size is not None)
@@ -83,8 +81,7 @@ def score_pictures(
 ) -> Score:
     """The same for pictures already read. ``resized``: to the size of the settings."""
     if settings.precision == "auto":
-        double = bool(jax.config.jax_enable_x64)
-        settings = replace(settings, precision="float64" if double else "float32")
+        settings = replace(settings, precision="float64" if in_float64() else "float32")
     plan.check_counts(styles, settings)
     height, width = image.shape[:2]
     if resized:

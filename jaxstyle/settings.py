@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from jaxstyle import presets
 from jaxstyle.checks import CLEANERS, SettingError
@@ -11,9 +11,9 @@ from jaxstyle.color import COLOR_MATCHES, LUMINANCES
 from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES
 from jaxstyle.optimizers import LEARNING_RATES, OPTIMIZERS
 from jaxstyle.presets.preset import ONE_SCALE
-from jaxstyle.pyramid import SIZE_RULES
+from jaxstyle.pyramid import SIZE_RULES, SizeRule
 from jaxstyle.resample import RESAMPLINGS
-from jaxstyle.vgg import PADDINGS, POOLINGS, ROUNDINGS
+from jaxstyle.vgg import PADDINGS, POOLINGS, ROUNDINGS, Padding, Pooling, Rounding
 
 __all__ = ["ONE_SCALE", "SettingError", "Settings", "resolve"]
 
@@ -45,7 +45,7 @@ class Settings:
 
     # The picture's size, and the way to it
     size: int = _setting(512, "size of the result in pixels: its longest side")
-    size_rule: str = _setting(
+    size_rule: SizeRule | Literal["own"] = _setting(
         "longest", "what size measures; --size alone is the longest side", (*SIZE_RULES, "own")
     )
     steps: tuple[int, ...] = _setting(
@@ -101,10 +101,12 @@ class Settings:
     )
 
     # The network
-    pooling: str = _setting("max", "how the network halves its maps", POOLINGS)
-    rounding: str = _setting("floor", "what halving does to a last odd row", ROUNDINGS)
+    pooling: Pooling = _setting("max", "how the network halves its maps", POOLINGS)
+    rounding: Rounding = _setting("floor", "what halving does to a last odd row", ROUNDINGS)
     pooling_scale: bool = _setting(False, "make up for what average or l2 pooling weakens")
-    padding: str = _setting("replicate-first", "what the network sees beyond the border", PADDINGS)
+    padding: Padding = _setting(
+        "replicate-first", "what the network sees beyond the border", PADDINGS
+    )
     network_white: float = _setting(255.0, "white as the network is shown it: 255, or 256 in Torch")
     network_mean: tuple[float, ...] = _setting(
         (), "the color the network takes for zero, three numbers; the weights' own if not given"

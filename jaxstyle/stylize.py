@@ -45,7 +45,8 @@ def stylize(
     """Stylize one content picture after one or several style pictures.
 
     Args:
-      content, style: paths, PIL images or arrays (see ``jaxstyle.image.read``).
+      content, style: paths, PIL images or arrays (see ``jaxstyle.image.read``); a folder stands
+        for all style pictures in it.
       weights_file: a file of convert_weights, or ``jaxstyle.weights.load`` of one; if None, the
         default weights, fetched on first use.
       callback: called after every report of the solver.
@@ -55,13 +56,22 @@ def stylize(
       SettingError, ImageError, WeightsError, PictureSizeError, DivergedError: one line each.
     """
     chosen = resolve(**settings)
-    each_style = list(style) if isinstance(style, (list, tuple)) else [style]
-    if not each_style:
-        raise SettingError("style", "give at least one style picture")
-    pictures = images.read(content), [images.read(each).rgb for each in each_style]
+    pictures = images.read(content), read_styles(style)
     if not isinstance(weights_file, weights.Loaded):
         weights_file = weights.load(weights.find(weights_file))
     return run(weights_file, *pictures, chosen, callback or (lambda progress: None))
+
+
+def read_styles(style: Source | Sequence[Source]) -> list[Image]:
+    """The style pictures: one source, or several, or folders of pictures.
+
+    Raises:
+      SettingError, ImageError: there is none, or one that cannot be read.
+    """
+    each = images.listed(style if isinstance(style, list | tuple) else [style])
+    if not each:
+        raise SettingError("style", "give at least one style picture")
+    return [images.read(source).rgb for source in each]
 
 
 def run(
@@ -260,7 +270,7 @@ def network_of(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:
     precision = settings.precision
     if precision == "auto":
         precision = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    if precision == "float64" and not jax.config.jax_enable_x64:
+    if precision == "float64" and not in_float64():
         raise SettingError("precision", "float64 needs JAX_ENABLE_X64=1 in the environment")
     return weights.network(
         loaded.weights,
@@ -272,6 +282,11 @@ def network_of(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:
         mean=settings.network_mean,
         dtype=jnp.dtype(precision),
     )
+
+
+def in_float64() -> bool:
+    """Whether JAX has been told to compute in double precision."""
+    return jnp.result_type(float) == jnp.float64
 
 
 def optimizer_of(settings: Settings) -> optax.GradientTransformationExtraArgs:

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxstyle import image as images
 from jaxstyle import plan, pyramid, weights
 from jaxstyle.image import Picture
 from jaxstyle.plan import PERIOD, Image
 from jaxstyle.result import Progress, Result
 from jaxstyle.settings import SettingError, Settings, resolve
-from jaxstyle.stylize import Source, run
+from jaxstyle.stylize import Source, read_styles, run
 
 
 def texture(
@@ -45,9 +44,7 @@ def texture(
       SettingError, ImageError, WeightsError, PictureSizeError, DivergedError: one line each.
     """
     chosen = resolve(preset, **settings)
-    styles = [images.read(s).rgb for s in (style if isinstance(style, list | tuple) else [style])]
-    if not styles:
-        raise SettingError("style", "give at least one style picture")
+    styles = read_styles(style)
     canvas, chosen = on_canvas(styles, shape, periodic, chosen)
     if not isinstance(weights_file, weights.Loaded):
         weights_file = weights.load(weights.find(weights_file))
@@ -86,5 +83,6 @@ def on_canvas(
 
 def _like(style: Image, periodic: bool, settings: Settings) -> tuple[int, int]:
     rule = "longest" if settings.size_rule == "own" else settings.size_rule
-    sides = pyramid.fit(*style.shape[:2], settings.size, rule)
+    height, width = style.shape[:2]
+    sides = pyramid.fit(height, width, settings.size, rule)
     return plan.whole_periods(sides) if periodic and settings.size % PERIOD == 0 else sides

@@ -9,6 +9,7 @@ import pytest
 
 from jaxstyle import objective
 from jaxstyle.compilation import counted
+from jaxstyle.losses import TV_LOSSES
 from jaxstyle.objective import Objective, Term
 from tests.conftest import features, small_network
 
@@ -121,3 +122,175 @@ def test_vmap_axes_can_be_an_objective_themselves(network, picture, pictures):
     )
     totals = jax.jit(jax.vmap(lambda o: o(image)[0], in_axes=(axes,)))(stacked)
     np.testing.assert_allclose(totals, score(scored, image)[0] * jnp.arange(1.0, 4.0), rtol=1e-5)
+
+
+def test_summed_styles_are_the_losses_of_each_alone_by_share(network, picture, pictures):
+    content, styles = pictures
+    image, shares = picture(3), (1.0, 3.0)
+    summed, blended = (
+        score(build(network, pictures, style_blend=shares, sum_styles=each), image)[1]
+        for each in (True, False)
+    )
+    first, second = (score(build(network, (content, [style])), image)[1] for style in styles)
+    for layer in STYLE:
+        name = f"style/{layer}"
+        expected = 0.25 * first[name] + 0.75 * second[name]
+        np.testing.assert_allclose(summed[name], expected, rtol=1e-5)
+        # Half the sum of squares is more than the square of the mean: the variance of the targets.
+        assert summed[name] > 1.001 * blended[name]
+    for name in ("content/relu3_2", "tv"):
+        np.testing.assert_allclose(summed[name], first[name], rtol=1e-6)
+
+
+def test_one_style_summed_is_one_style_blended(network, picture, pictures):
+    alone = pictures[0], pictures[1][:1]
+    summed, blended = (
+        score(build(network, alone, sum_styles=each), picture(3))[0] for each in (True, False)
+    )
+    assert summed == blended
+
+
+@jax.jit
+def gradient_of(scored, image):
+    return jax.grad(scored, has_aux=True)(image)[0]
+
+
+@jax.jit
+def gradient_at_layer(term, maps, size):
+    return jax.grad(lambda x: term({term.layer: x}, size))(maps)
+
+
+@pytest.mark.parametrize("sum_styles", [False, True])
+@pytest.mark.parametrize("weight", [1e-3, 1.0, 4e4])
+def test_a_normalized_gradient_has_the_l1_norm_of_its_weight(
+    network, picture, pictures, weight, sum_styles
+):
+    image = picture(3)
+    options = {
+        "content_weights": {"relu3_1": weight},
+        "style_weights": {"relu3_1": 2 * weight, "relu1_1": weight},
+        "style_loss": "gram-keras",  # has an image factor
+        "sum_styles": sum_styles,
+    }
+    scored = build(network, pictures, normalize_gradients=True, **options)
+    plain = build(network, pictures, **options)
+    maps = features(network, image, ["relu1_1", "relu3_1"])
+    for name, of in (("content/relu3_1", 1), ("style/relu3_1", 2), ("style/relu1_1", 1)):
+        unweighted = replace(plain.terms[name], weight=jnp.ones(()))
+        x, size = maps[unweighted.layer], image.shape[:2]
+        g = np.asarray(gradient_at_layer(unweighted, x, size), np.float64)
+        expected = of * weight * g / (np.abs(g).sum() + 1e-8)
+        found = gradient_at_layer(scored.terms[name], x, size)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+
+
+def test_normalizing_gradients_changes_no_loss(network, picture, pictures):
+    plain, normalized = (
+        score(build(network, pictures, normalize_gradients=choice), picture(3))
+        for choice in (False, True)
+    )
+    assert plain[0] == normalized[0]
+    assert plain[1] == normalized[1]
+
+
+def test_normalized_gradients_add_up_on_their_way_to_the_image(network, picture, pictures):
+    """Total variation as it is; every other term through the network on its own."""
+    image, size = picture(3), picture(3).shape[:2]
+    scored = build(network, pictures, normalize_gradients=True)
+    plain = build(network, pictures)
+    expected = gradient_of(replace(plain, terms={"tv": plain.terms["tv"]}), image)
+    for name, term in plain.terms.items():
+        if name == "tv":
+            continue
+        maps, back = jax.vjp(lambda x, layer=term.layer: network(x, [layer])[layer], image)
+        g = gradient_at_layer(replace(term, weight=jnp.ones(())), maps, size)
+        expected += back(term.weight * g / (jnp.abs(g).sum() + 1e-8))[0]
+    found = gradient_of(scored, image)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    assert not np.allclose(found, gradient_of(plain, image), rtol=0.1)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_a_weight_of_zero_is_neither_seen_nor_felt(network, picture, pictures, normalize):
+    zeros = {"content_weights": {"relu3_2": 0.0}, "style_weights": {"relu1_1": 0.0}}
+    scored = build(network, pictures, tv_weight=0.0, normalize_gradients=normalize, **zeros)
+    total, parts = score(scored, picture(3))
+    assert total == 0
+    assert set(parts.values()) == {0}
+    np.testing.assert_array_equal(gradient_of(scored, picture(3)), 0)
+
+
+def test_no_layers_at_all_leave_total_variation(network, picture, pictures):
+    scored = build(network, pictures, content_weights={}, style_weights={})
+    total, parts = score(scored, picture(3))
+    assert set(parts) == {"tv"}
+    assert total == parts["tv"] > 0
+
+
+@pytest.mark.parametrize(
+    ("tv_loss", "factor"),
+    [
+        ("total-variation", 255**2),
+        ("total-variation-absolute", 255),
+        ("total-variation-half", 255**2),
+        ("total-variation-power", 255**2.5),
+        ("total-variation-nine", 255**2),
+    ],
+)
+def test_white_is_the_unit_of_total_variation_alone(network, picture, pictures, tv_loss, factor):
+    one, many = (
+        score(build(network, pictures, tv_loss=tv_loss, white=white), picture(3))[1]
+        for white in (1.0, 255.0)
+    )
+    np.testing.assert_allclose(many["tv"], factor * one["tv"], rtol=1e-5)
+    for name in one:
+        assert name == "tv" or one[name] == many[name]
+
+
+@pytest.fixture(scope="module")
+def wrapping():
+    return small_network(padding="circular")
+
+
+def test_a_style_picture_has_borders_where_the_result_has_none(wrapping, pictures):
+    circular = build(wrapping, pictures)
+    reflected = build(small_network(padding="reflect"), pictures)
+    for name, term in circular.terms.items():
+        ours = jax.tree.leaves(term.targets)
+        theirs = jax.tree.leaves(reflected.terms[name].targets)
+        for one, other in zip(ours, theirs, strict=True):
+            if name.startswith("style"):
+                np.testing.assert_allclose(one, other, rtol=1e-5)
+            else:  # the content is a picture like the result, and wraps as it does
+                assert not np.allclose(one, other, rtol=1e-3)
+
+
+@pytest.mark.parametrize("tv_loss", TV_LOSSES)
+def test_total_variation_sees_the_seam_of_a_picture_that_wraps(wrapping, picture, tv_loss):
+    """Half black and half white: one edge inside, and another between the last and the first."""
+    image = jnp.zeros((32, 32, 3)).at[:, 16:].set(1.0)
+    options = {"content_weights": {}, "style_weights": {}, "tv_weight": 1.0, "tv_loss": tv_loss}
+    bordered = objective.build(small_network(), image, [image], **options)
+    seamless = objective.build(wrapping, image, [image], **options)
+    ratio = score(seamless, image)[0] / score(bordered, image)[0]
+    np.testing.assert_allclose(ratio, 2.0, rtol=0.05)
+
+
+@pytest.mark.parametrize("tv_loss", TV_LOSSES)
+@pytest.mark.parametrize("shift", [(16, 0), (0, 16), (-16, 32)])
+def test_a_picture_that_wraps_can_be_rolled(wrapping, picture, tv_loss, shift):
+    image = picture(3, 48, 64)
+    layers = {"relu1_1": 1.0, "relu4_1": 1.0, "relu5_1": 1.0}
+    scored = objective.build(
+        wrapping,
+        image,
+        [picture(1, 40, 50)],
+        content_weights={},
+        style_weights=layers,
+        tv_weight=1.0,
+        tv_loss=tv_loss,
+    )
+    here, there = (score(scored, x)[1] for x in (image, jnp.roll(image, shift, (0, 1))))
+    for name in here:
+        np.testing.assert_allclose(here[name], there[name], rtol=1e-5, err_msg=name)
+    assert not np.isclose(here["tv"], score(scored, jnp.flip(image, 0) ** 2)[1]["tv"])

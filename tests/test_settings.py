@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from jaxstyle.presets import PRESETS
+from jaxstyle.cli import flags
+from jaxstyle.presets import ALIASES, PRESETS
 from jaxstyle.settings import SettingError, resolve
 
 
@@ -99,3 +100,86 @@ def test_nothing_to_do_is_refused():
 def test_unknown_names_are_answered_with_the_nearest(arguments, problem):
     with pytest.raises(SettingError, match=problem):
         resolve(**arguments)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_size_by_itself_is_the_longest_side(name):
+    """Whatever side the preset measures, unless the side is named too."""
+    assert resolve(name, size=300).size_rule == "longest"
+    assert resolve(name, size=300, size_rule="height").size_rule == "height"
+    assert resolve(name, size_rule="area").size_rule == "area"
+    assert resolve(name, steps=3).size_rule == PRESETS[name].settings.get("size_rule", "longest")
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+def test_an_alias_is_the_preset_by_its_own_name(alias, name):
+    assert resolve(alias) == resolve(name)
+    assert resolve(alias).preset == name
+    assert resolve(alias, steps=3) == resolve(name, steps=3)
+
+
+def test_quanfita_is_anishathalye():
+    assert resolve("quanfita").preset == "anishathalye"
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        ({}, 0.02),
+        ({"white": 255}, 5.1),
+        ({"optimizer": "sgd"}, 0.1),
+        ({"optimizer": "sgd", "white": 255}, 6502.5),
+        ({"optimizer": "lbfgs", "white": 255}, 1.0),
+        ({"optimizer": "lbfgs-zoom"}, 1.0),
+        ({"learning_rate": 3}, 3.0),
+    ],
+)
+def test_the_rate_in_force(given, rate):
+    assert resolve(**given).rate == pytest.approx(rate)
+
+
+def test_a_loss_without_weight_looks_at_no_layer():
+    settings = resolve(content_weight=0, style_layers={"relu1_1": 0, "relu2_1": 2})
+    assert settings.content_weights() == {}
+    assert settings.style_weights() == {"relu2_1": 10.0}
+    assert settings.layers() == ["relu2_1"]
+
+
+def test_paths_are_the_settings_that_name_a_picture():
+    assert resolve().paths() == {}
+    assert resolve(init="noise").paths() == {}
+    assert resolve(init="a.png", fine_style="b.png").paths() == {
+        "init": "a.png",
+        "fine_style": "b.png",
+    }
+
+
+def flagged(*arguments):
+    parser = flags.Parser(prog="test")
+    flags.add_settings(parser)
+    return flags.given_settings(parser.parse_args(arguments))
+
+
+TRUTHS = [name for name, value in resolve().to_dict().items() if isinstance(value, bool)]
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_truths_are_two_flags(name):
+    flag = flags.flag(name)
+    assert flagged(flag) == {name: True}
+    assert flagged(flag.replace("--", "--no-", 1)) == {name: False}
+    assert flagged(flag, flag.replace("--", "--no-", 1)) == {name: False}
+    assert getattr(resolve(**flagged(flag)), name) is True
+
+
+@pytest.mark.parametrize("arguments", [["--clamp=yes"], ["--clamp", "yes"], ["--no-size", "3"]])
+def test_truths_take_no_value_and_numbers_no_no(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        flagged(*arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_flag_beats_the_truth_of_a_preset():
+    assert resolve("gatys-2016").clamp is False
+    assert resolve("gatys-2016", **flagged("--clamp")).clamp is True

@@ -1,6 +1,6 @@
 """Steps, averages, reports, recovery, determinism."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -10,7 +10,7 @@ import pytest
 
 from jaxstyle import objective, solve
 from jaxstyle.compilation import counted
-from jaxstyle.optimizers import LEARNING_RATES, OPTIMIZERS, adam
+from jaxstyle.optimizers import LEARNING_RATES, OPTIMIZERS, adam, sgd
 
 
 @pytest.fixture
@@ -159,3 +159,136 @@ def test_a_real_overflow_is_noticed_and_named(network, picture):
     )
     with pytest.raises(solve.DivergedError, match="style/relu5_1 at step 1"):
         solved(scored, picture(0) * 1e3, 1)
+
+
+def test_rates_are_arrays_with_quiet_defaults():
+    plain = solve.Rates.of(0.5)
+    assert [float(x) for x in jax.tree.leaves(plain)] == [0.5, 0.0, 1.0, 0.0, 1.0]
+    told = solve.Rates.of(0.5, average_decay=0.25, decay=0.75, low=-np.inf, high=2.0)
+    assert (told.average_decay, told.decay, told.low, told.high) == (0.25, 0.75, -np.inf, 2.0)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves((plain, told)))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Slope(objective.Objective):
+    """The sum of the pixels, so many times: the gradient is the same everywhere."""
+
+    def __call__(self, image):
+        total = self.network * jnp.sum(image)
+        return total, {"slope": total}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Bowl(objective.Objective):
+    """The sum of squares: gradient descent with a rate r shrinks the image by 1 - 2 r a step."""
+
+    def __call__(self, image):
+        total = self.network * jnp.sum(image**2)
+        return total, {"bowl": total}
+
+
+def descended(scored, numbers, image, steps, **options):
+    optimizer = sgd(momentum=0.0)
+    state = solve.init(image, optimizer)
+    program = solve.compile_program(scored, numbers, state, optimizer)
+    every = options.pop("every", 1)
+    return list(solve.minimize(program, scored, numbers, state, steps, every, **options))
+
+
+GRAY = jnp.full((4, 4, 3), 0.5)
+
+
+def test_the_rate_decays_from_step_to_step():
+    numbers = solve.Rates.of(0.01, decay=0.5, low=-np.inf, high=np.inf)
+    for report in descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 5):
+        moved = 0.01 * (1 - 0.5**report.step) / (1 - 0.5)
+        np.testing.assert_allclose(report.state.image, 0.5 - moved, rtol=1e-5)
+
+
+def test_pixels_are_kept_between_the_bounds():
+    scored = Slope(jnp.float32(1.0), {})
+    last = descended(scored, solve.Rates.of(0.2), GRAY, 5)[-1]
+    np.testing.assert_array_equal(last.state.image, 0)
+    last = descended(scored, solve.Rates.of(0.2, low=0.3), GRAY, 5)[-1]
+    np.testing.assert_allclose(last.state.image, 0.3)
+    last = descended(replace(scored, network=-scored.network), solve.Rates.of(0.2), GRAY, 5)[-1]
+    np.testing.assert_array_equal(last.state.image, 1)
+
+
+def test_without_bounds_pixels_leave_the_gamut_but_pictures_do_not():
+    numbers = solve.Rates.of(0.2, low=-np.inf, high=np.inf)
+    last = descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 5)[-1]
+    np.testing.assert_allclose(last.state.image, -0.5, rtol=1e-5)
+    np.testing.assert_array_equal(solve.picture(last.state), 0)
+    np.testing.assert_array_equal(last.image, 0)
+    up = descended(Slope(jnp.float32(-1.0), {}), numbers, GRAY, 5)[-1]
+    np.testing.assert_array_equal(up.image, 1)
+
+
+def test_the_best_picture_is_the_one_of_least_loss(scored, picture):
+    """At a rate so high that the loss goes up and down."""
+    optimizer, numbers = adam(betas=(0.9, 0.9)), solve.Rates.of(0.3)
+    state = solve.init(picture(0), optimizer)
+    program = solve.compile_program(scored, numbers, state, optimizer)
+    reports = list(solve.minimize(program, scored, numbers, state, 12, 1, best=True))
+    totals = [report.total for report in reports]
+    least = int(np.argmin(totals))
+    assert least < len(totals) - 1
+    last = reports[-1]
+    assert last.state.best_total == totals[least]
+    # The loss of a report is that of the image before its step.
+    before = picture(0) if least == 0 else reports[least - 1].state.image
+    np.testing.assert_array_equal(last.image, np.clip(before, 0, 1))
+    np.testing.assert_allclose(jax.jit(scored)(last.image)[0], min(totals), rtol=1e-5)
+    for number, report in enumerate(reports, start=1):
+        assert report.state.best_total == min(totals[:number])
+
+
+def test_the_best_is_found_between_reports_too(scored, picture):
+    optimizer, numbers = adam(betas=(0.9, 0.9)), solve.Rates.of(0.3)
+    state = solve.init(picture(0), optimizer)
+    program = solve.compile_program(scored, numbers, state, optimizer)
+    often, seldom = (
+        list(solve.minimize(program, scored, numbers, state, 12, every, best=True))[-1]
+        for every in (1, 12)
+    )
+    np.testing.assert_array_equal(often.image, seldom.image)
+    assert seldom.state.best_total < seldom.total
+
+
+def test_the_best_picture_is_within_the_gamut():
+    numbers = solve.Rates.of(0.2, low=-np.inf, high=np.inf)
+    last = descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 6, best=True)[-1]
+    np.testing.assert_allclose(last.state.best, -0.5, rtol=1e-5)  # before the last step
+    np.testing.assert_array_equal(last.image, 0)
+
+
+def test_a_run_that_gets_nowhere_ends_early():
+    flat = Slope(jnp.float32(0.0), {})
+    assert descended(flat, solve.Rates.of(0.1), GRAY, 100)[-1].step == 100
+    steps = [r.step for r in descended(flat, solve.Rates.of(0.1), GRAY, 100, tolerance=1e-4)]
+    assert steps == list(range(1, 2 * solve.PATIENCE + 1))
+    every = descended(flat, solve.Rates.of(0.1), GRAY, 100, tolerance=1e-4, every=solve.PATIENCE)
+    assert every[-1].step == 2 * solve.PATIENCE
+
+
+def test_a_run_that_gets_somewhere_goes_on():
+    """Twenty steps of 1 % leave (0.98^20)^2 = 0.446 of the loss."""
+    bowl, numbers = Bowl(jnp.float32(1.0), {}), solve.Rates.of(0.01)
+    assert descended(bowl, numbers, GRAY, 70, tolerance=0.54)[-1].step == 70
+    assert descended(bowl, numbers, GRAY, 70, tolerance=0.57)[-1].step == 40
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
+def test_the_average_is_the_moving_one_without_its_bias(decay):
+    rng = np.random.default_rng(0)
+    iterates = rng.uniform(0, 1, (8, 4, 4, 3)).astype(np.float32)
+    state = solve.init(jnp.asarray(iterates[0]), sgd())
+    biased = (1 - decay) * iterates[0].astype(np.float64)
+    for number, image in enumerate(iterates[1:], start=1):
+        average = solve.averaged(state, jnp.asarray(image), jnp.float32(decay))
+        biased = decay * biased + (1 - decay) * image
+        np.testing.assert_allclose(average, biased / (1 - decay ** (number + 1)), rtol=1e-4)
+        state = replace(state, image=jnp.asarray(image), average=average, step=jnp.int32(number))

@@ -61,7 +61,7 @@ def flag(name: str) -> str:
 
 def _reader(hint: Any) -> Callable[[str], Any]:
     """Text to value. Whether the value makes sense is for the settings to say."""
-    if typing.get_origin(hint) is types.UnionType:  # X | None
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):  # X | None
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     if typing.get_origin(hint) is tuple:
         return _comma_separated(_reader(typing.get_args(hint)[0]))

@@ -2,11 +2,11 @@
 
 import argparse
 import json
-import sys
 
 import jax
 
 from jaxstyle import weights
+from jaxstyle.cli.common import teller
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings, whole_number
 from jaxstyle.cli.notes import network_note
@@ -47,10 +47,10 @@ def main(arguments: argparse.Namespace) -> None:
     settings = resolve(**given)  # before anything is fetched
     if settings.precision == "float64":
         jax.config.update("jax_enable_x64", True)
-    loaded = weights.load(weights.find(arguments.weights, _tell))
-    if not arguments.quiet and not arguments.json:
-        for note in network_note(settings, loaded):
-            _tell(note)
+    tell = teller(arguments)
+    loaded = weights.load(weights.find(arguments.weights, tell))
+    for note in network_note(settings, loaded):
+        tell(note)
     pictures = arguments.image, arguments.content, arguments.style
     scored = score(*pictures, size=size, weights_file=loaded, **given)
     print(json.dumps(scored.to_dict()) if arguments.json else table(scored))
@@ -61,7 +61,3 @@ def table(scored: Score) -> str:
     rows = {**scored.terms, "total": scored.total}
     width = max(map(len, rows))
     return "\n".join(f"{name:{width}}  {value:.8g}" for name, value in rows.items())
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -1,0 +1,76 @@
+"""What the commands that make pictures share: flags, and lines printed."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxstyle.cli.flags import whole_number
+from jaxstyle.cli.outputs import Outputs
+from jaxstyle.result import Result
+from jaxstyle.stylize import report_every
+
+Tell = Callable[[str], None]
+
+
+def add_output_flags(parser: argparse.ArgumentParser) -> None:
+    """Where results go, and what is said about them."""
+    add = parser.add_argument
+    add("--bits", type=int, choices=(8, 16), help="bits a channel: 8, or 16 in PNG and TIFF")
+    add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
+    add("--save-every", metavar="N", type=at_least_one, help="previews beside OUT every N steps")
+    add("--timelapse", metavar="FILE.webp", type=Path, help="animate the run: WebP or GIF")
+    add("--report", metavar="FILE.json", type=Path, help="settings, versions, losses and seconds")
+    add("--json", action="store_true", help="print the report on standard output")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    add("--debug", action="store_true", help="show a traceback when something fails")
+
+
+def outputs_of(arguments: argparse.Namespace, picture: Path, bits: int, tell: Tell) -> Outputs:
+    """The files that the flags ask for."""
+    return Outputs(
+        picture=picture,
+        tell=tell,
+        bits=bits,
+        save_every=arguments.save_every,
+        timelapse=arguments.timelapse,
+        report=arguments.report,
+    )
+
+
+def reports_every(arguments: argparse.Namespace) -> int | None:
+    """Steps between two reports, where previews ask for more of them than the solver would."""
+    return arguments.save_every and min(arguments.save_every, report_every())
+
+
+def print_result(arguments: argparse.Namespace, path: Path, result: Result, tell: Tell) -> None:
+    """The report for machines, or a line for people."""
+    if arguments.json:
+        print(json.dumps(result.report()))
+    height, width = result.image.shape[:2]
+    compiling = sum(scale.compile_seconds for scale in result.scales)
+    tell(f"{path}: {width}x{height}, {result.seconds:.0f} s ({compiling:.0f} of them compiling)")
+
+
+def teller(arguments: argparse.Namespace) -> Tell:
+    """Prints a line on standard error, unless silence is wanted."""
+    return silence if arguments.quiet or arguments.json else tell_user
+
+
+def tell_user(line: str) -> None:
+    """Print on standard error: standard output is for results."""
+    print(line, file=sys.stderr)
+
+
+def silence(line: str) -> None:
+    """Say nothing."""
+    del line
+
+
+def at_least_one(text: str) -> int:
+    """A whole number above zero."""
+    number = whole_number(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number

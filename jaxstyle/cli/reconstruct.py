@@ -1,0 +1,73 @@
+"""python -m jaxstyle reconstruct IMAGE -o GRID.png"""
+
+import argparse
+import time
+from pathlib import Path
+
+from jaxstyle import image as images
+from jaxstyle import weights
+from jaxstyle.cli.common import silence, teller
+from jaxstyle.cli.failures import UsageError
+from jaxstyle.cli.flags import add_settings, given_settings
+from jaxstyle.cli.interrupt import deferred_interrupt
+from jaxstyle.cli.progress import progress_bar
+from jaxstyle.image import ImageError, Picture
+from jaxstyle.plan import Image
+from jaxstyle.reconstruct import Reconstruction, cells, figure, reconstructions, size_of_cells
+from jaxstyle.result import Progress
+from jaxstyle.settings import Settings, resolve
+
+HELP = "Show what each layer of the network keeps of a picture: the figure of the papers."
+ABOUT_STYLE_PICTURES = (
+    *("style_scale", "style_fit", "style_blend", "sum_styles", "fine_style", "color_match"),
+    *("original_colors", "luminance"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Everything this command takes."""
+    add = parser.add_argument
+    add("image", metavar="IMAGE", type=Path, help="the picture to be reconstructed")
+    add("-o", "--output", metavar="GRID.png", type=Path, help="PNG, JPEG, WebP or TIFF")
+    add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    add("--json", action="store_true", help=argparse.SUPPRESS)
+    add("--debug", action="store_true", help="show a traceback when something fails")
+    add_settings(parser, without=ABOUT_STYLE_PICTURES)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Check what can be checked, make every reconstruction, save the figure."""
+    tell, start = teller(arguments), time.perf_counter()
+    if not arguments.output:
+        raise UsageError("say where the figure goes: -o GRID.png")
+    settings = resolve(**{"preset": "reconstruction", **given_settings(arguments)})
+    image = images.read(arguments.image).rgb
+    height, width = size_of_cells(image, settings)
+    longest = max(3 * height, (len(cells(settings)) + 1) * (width + 12))
+    images.check_writable(arguments.output, longest=longest)
+    if arguments.output.resolve() == arguments.image.resolve():
+        raise ImageError(f"{arguments.output}: is read by this run: choose another name")
+    loaded = weights.load(weights.find(arguments.weights, tell))
+    made: list[Reconstruction] = []
+    with deferred_interrupt() as check, progress_bar(hidden=tell is silence) as bar:
+
+        def watch(progress: Progress) -> None:
+            bar(progress)
+            check()
+
+        try:
+            for one in reconstructions(loaded, image, settings, watch):
+                made.append(one)
+                tell(f"{len(made)}/{len(cells(settings))}  {one.kind} of {one.label}")
+        except (Exception, KeyboardInterrupt) as stop:
+            if made:
+                _save(arguments.output, image, made, settings)
+                stop.add_note(f"saved the {len(made)} made so far as {arguments.output}")
+            raise
+        _save(arguments.output, image, made, settings)
+    tell(f"{arguments.output}: {time.perf_counter() - start:.0f} s")
+
+
+def _save(path: Path, image: Image, made: list[Reconstruction], settings: Settings) -> None:
+    images.write(path, Picture(figure(image, made, settings)))

@@ -1,0 +1,80 @@
+"""python -m jaxstyle texture STYLE [STYLE ...] -o OUT.png"""
+
+import argparse
+import json
+from pathlib import Path
+
+from jaxstyle import image as images
+from jaxstyle import weights
+from jaxstyle.cli.common import (
+    add_output_flags,
+    outputs_of,
+    print_result,
+    reports_every,
+    silence,
+    teller,
+)
+from jaxstyle.cli.failures import UsageError
+from jaxstyle.cli.flags import add_settings, given_settings, whole_number
+from jaxstyle.cli.interrupt import deferred_interrupt
+from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.watch import watched
+from jaxstyle.settings import resolve
+from jaxstyle.stylize import read_styles, run
+from jaxstyle.texture import on_canvas
+
+HELP = "Synthesize a texture of any size, seamless if wanted, like one or several pictures."
+SHAPE_HELP = "width and height in pixels (default: the style's, its longest side --size)"
+PERIODIC_HELP = "without borders: it tiles the plane without a seam (sides: multiples of 16)"
+ABOUT_CONTENT = (
+    *("content_weight", "content_layers", "content_loss", "style_fit", "color_match"),
+    *("original_colors", "luminance"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Everything this command takes."""
+    add = parser.add_argument
+    add("styles", nargs="*", metavar="STYLE", help="pictures, or folders of them")
+    add("-o", "--output", metavar="OUT.png", type=Path, help="PNG, JPEG, WebP or TIFF")
+    add("--shape", metavar="WxH", type=_shape, help=SHAPE_HELP)
+    add("--periodic", action="store_true", help=PERIODIC_HELP)
+    add_output_flags(parser)
+    add_settings(parser, without=ABOUT_CONTENT)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Check what can be checked, run, save."""
+    tell = teller(arguments)
+    if not arguments.styles:
+        raise UsageError("give at least one STYLE picture")
+    if not arguments.output:
+        raise UsageError("say where the texture goes: -o OUT.png")
+    if arguments.shape and "size" in arguments:
+        raise UsageError("give --shape or --size, not both")
+    paths = images.listed(arguments.styles)
+    settings = resolve(**{"preset": "texture", **given_settings(arguments)})
+    styles = read_styles(paths)
+    canvas, settings = on_canvas(styles, arguments.shape, arguments.periodic, settings)
+    outputs = outputs_of(arguments, arguments.output, arguments.bits or 8, tell)
+    description = json.dumps({"texture": {"styles": paths, "settings": settings.to_dict()}})
+    read = [*paths, *settings.paths().values(), *filter(None, [arguments.weights])]
+    outputs.check(settings.size, list(map(Path, read)), description)
+    loaded = weights.load(weights.find(arguments.weights, tell))
+    for note in network_note(settings, loaded):
+        tell(note)
+    with deferred_interrupt() as check:
+        watch_run = watched(outputs, canvas, settings, description, check, hidden=tell is silence)
+        with watch_run as watch:
+            result = run(loaded, canvas, styles, settings, watch, reports_every(arguments))
+        outputs.save(result, description)
+    print_result(arguments, arguments.output, result, tell)
+
+
+def _shape(text: str) -> tuple[int, int]:
+    """``640x480`` to height and width."""
+    width, x, height = text.lower().partition("x")
+    sides = whole_number(height), whole_number(width)
+    if not x or min(sides) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a width and a height, such as 640x480")
+    return sides

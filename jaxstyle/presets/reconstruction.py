@@ -1,0 +1,22 @@
+"""The house settings for reconstructions: from noise, a gentle prior against its grain."""
+
+from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
+
+PRESET = Preset(
+    title="jaxstyle's own settings for reconstructions",
+    link="",
+    differs="one loss at a time, from noise; what `reconstruct` uses unless told otherwise",
+    settings={
+        "size": 256,
+        "smallest_size": ONE_SCALE,
+        "steps": 100,
+        "content_weight": 1,
+        "content_layers": ("relu1_2", "relu2_2", "relu3_2", "relu4_2", "relu5_2"),
+        "style_weight": 1,
+        "style_layers": STYLE_1_TO_5,
+        "tv_weight": 1,
+        "pooling": "average",
+        "init": "noise",
+        "optimizer": "lbfgs",
+    },
+)

@@ -1,0 +1,213 @@
+"""Every setting refuses what cannot be meant in one line that names it, and nothing else."""
+
+import dataclasses
+import math
+import random
+
+import numpy as np
+import pytest
+
+from jaxstyle.checks import CLEANERS
+from jaxstyle.settings import SettingError, Settings, resolve
+
+FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+CHOICES = {name: f.metadata["choices"] for name, f in FIELDS.items() if f.metadata["choices"]}
+TRUTHS = [
+    *("normalize_gradients", "sum_styles", "original_colors", "pooling_scale", "clamp", "carry"),
+    "keep_best",
+]
+
+NUMBERS = {  # lowest and highest of what will do, and what is just outside
+    "size": (1, 32768, 0, 32769),
+    "smallest_size": (1, 32768, 0, 32769),
+    "scale_factor": (1.1, 100, 1.09, 100.1),
+    "content_weight": (0, 1e15, -1e-9, 1.1e15),
+    "style_weight": (0, 1e15, -1e-9, 1.1e15),
+    "tv_weight": (0, 1e15, -1e-9, 1.1e15),
+    "network_white": (1, 65535, 0.9, 65536),
+    "init_noise": (0, 1, -0.1, 1.1),
+    "noise_level": (0, 100, -0.1, 101),
+    "seed": (0, 2**32 - 1, -1, 2**32),
+    "learning_rate": (1e-12, 1e6, 0, 1e6 + 1),
+    "learning_rate_decay": (1e-12, 1, 0, 1.001),
+    "epsilon": (1e-30, 1, 0, 1.1),
+    "momentum": (0, 0.9999, -0.1, 1),
+    "history": (1, 10_000, 0, 10_001),
+    "white": (1, 65535, 0, 65536),
+    "average": (0, 0.9999, -0.1, 1),
+    "tolerance": (0, 1, -0.1, 1.1),
+}
+OPTIONAL = {"learning_rate", "history"}
+LISTS = {
+    "steps": (0, 1_000_000, -1, 1_000_001),
+    "style_scale": (0.01, 100, 0.009, 100.1),
+    "betas": (0, 0.999999, -0.1, 1),
+    "style_blend": (0, 1e6, -0.1, 1.1e6),
+    "network_mean": (0, 1, -0.1, 1.1),
+}
+LENGTHS = {"betas": 2, "network_mean": 3}
+LAYERS = ["content_layers", "style_layers"]
+PATHS = ["fine_style", "init"]
+
+
+def refused(name, value):
+    with pytest.raises(SettingError) as caught:
+        resolve(**{name: value})
+    assert caught.value.name == name
+    line = str(caught.value)
+    assert line.startswith(f"{name}: ")
+    assert line.isprintable()
+    return line
+
+
+def test_every_field_is_checked_and_none_is_left_out_here():
+    assert set(FIELDS) == {"preset", *CLEANERS, *CHOICES}
+    covered = [*TRUTHS, *NUMBERS, *LISTS, *LAYERS, *PATHS]
+    assert sorted(covered) == sorted(CLEANERS)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_have_bounds_and_may_be_texts(name):
+    low, high, below, beyond = NUMBERS[name]
+    for value in (low, high):
+        found = getattr(resolve(**{name: value}), name)
+        assert found == value
+        assert getattr(resolve(**{name: repr(value)}), name) == found
+        assert type(found) is type(FIELDS[name].default if name not in OPTIONAL else found)
+    for value in (below, beyond):
+        assert repr(value) in refused(name, value)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, -math.inf, "", "much", True, False, [], [1], {}, b"1", 10**400]
+)
+def test_what_is_no_number_is_no_number(name, value):
+    refused(name, value)
+
+
+@pytest.mark.parametrize("name", sorted(set(NUMBERS) - OPTIONAL))
+def test_none_is_no_number(name):
+    assert "must be a number, not None" in refused(name, None)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONAL))
+def test_none_is_the_optimizers_own(name):
+    assert getattr(resolve(**{name: None}), name) is None
+
+
+@pytest.mark.parametrize("name", ["size", "smallest_size", "seed", "history"])
+def test_whole_numbers_are_whole(name):
+    assert "must be a whole number, not 2.5" in refused(name, 2.5)
+    found = getattr(resolve(**{name: 64.0}), name)
+    assert found == 64
+    assert isinstance(found, int)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_of_numbers_have_bounds(name):
+    low, high, below, beyond = LISTS[name]
+    length = LENGTHS.get(name, 2)
+    for value in (low, high):
+        if (name, value) == ("style_blend", 0):
+            continue
+        assert getattr(resolve(**{name: [value] * length}), name) == (value,) * length
+    for value in (below, beyond, math.nan, math.inf, "x", None, True, [1]):
+        refused(name, [value] * length)
+        refused(name, [high] * (length - 1) + [value])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("steps", [], "at least one number"),
+        ("steps", [3, 2.5], "whole number"),
+        ("style_scale", (), "at least one number"),
+        ("betas", 0.9, "needs two numbers"),
+        ("betas", (), "needs two numbers"),
+        ("betas", (0.9, 0.99, 0.999), "needs two numbers"),
+        ("network_mean", 0.5, "needs three numbers"),
+        ("network_mean", (0.5, 0.5), "needs three numbers"),
+        ("network_mean", (0.5,) * 4, "needs three numbers"),
+        ("style_blend", (0, 0, 0), "above zero"),
+    ],
+)
+def test_lists_of_the_wrong_length_are_refused(name, value, problem):
+    assert problem in refused(name, value)
+
+
+@pytest.mark.parametrize("name", ["style_blend", "network_mean"])
+def test_lists_that_may_be_empty(name):
+    assert getattr(resolve(**{name: []}), name) == ()
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+@pytest.mark.parametrize("value", [0, 1, "true", "no", None, [], 1.0])
+def test_truths_are_true_or_false(name, value):
+    assert "must be true or false" in refused(name, value)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", ["", "wrong", None, 0, True, [], ["max"], {}, math.nan])
+def test_choices_are_chosen_from(name, value):
+    assert f"is not one of {CHOICES[name][0]}, " in refused(name, value)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_choice_can_be_chosen(name):
+    for choice in CHOICES[name]:
+        assert getattr(resolve(**{name: choice}), name) == choice
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        *([], {}, "", "relu9_9", ["relu1_1", "relu1_11"], {"relu1_1": -1}, {"relu1_1": math.nan}),
+        *({"relu1_1": None}, {"relu1_1": "x"}, {"relu1_1": True}, {"relu1_1": 1e16}),
+        *(None, 5, 0.5, True, [1], [None], [["relu1_1"]], {1: 2}, b"relu1_1", [0.5], object()),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_layers_are_layers_with_shares(name, value):
+    refused(name, value)
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("value", [None, 5, True, [], ["a.png"], b"a.png", {}])
+def test_paths_are_texts(name, value):
+    refused(name, value)
+
+
+@pytest.mark.parametrize("value", [None, 5, True, 0.5, "", [], ["default"], {}, object()])
+def test_a_preset_is_a_name(value):
+    with pytest.raises(SettingError, match="^preset: "):
+        resolve(preset=value)
+
+
+def test_a_line_is_one_line_whatever_was_given():
+    for name in FIELDS:
+        refused(name, np.zeros((3, 3)))
+        refused(name, np.zeros(2))
+
+
+GARBAGE = [
+    *(None, True, 0, -1, 2.5, 1e300, math.nan, -math.inf, 10**400, "", "x", "nan", "1", "\n", "\0"),
+    *(b"ab", [], [1], ["x"], [[1]], [None], (), (1, 2, 3), {}, {"relu1_1": 1}, {1: 2}, {"x": None}),
+    *(set(), frozenset({1}), object(), 1j, range(3), len, int, np.float32(2), np.array(1.0)),
+]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_garbage_is_taken_or_refused_and_what_is_taken_comes_back(name):
+    """Whatever is taken is settled: what it became is taken again as it is."""
+    dice = random.Random(name)
+    mixtures = [[dice.choice(GARBAGE) for _ in range(dice.randint(1, 4))] for _ in range(20)]
+    for value in [*GARBAGE, *mixtures, *map(tuple, mixtures)]:
+        try:
+            settings = resolve(**{name: value})
+        except SettingError as refusal:
+            assert str(refusal).isprintable(), (name, value)
+            assert refusal.name == name
+        else:
+            assert resolve(**settings.to_dict()) == settings

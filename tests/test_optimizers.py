@@ -1,0 +1,157 @@
+"""Optimizers in other units, and what they take along to the next scale."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxstyle.optimizers import LEARNING_RATES, OPTIMIZERS, adam, carry, in_units, lbfgs, sgd
+
+WHITE = 255.0
+
+
+@pytest.fixture
+def valley(float64):
+    """A function of an image in 0..255: curved, coupled, with an uneven scale."""
+    rng = np.random.default_rng(0)
+    target = jnp.asarray(rng.uniform(0, 255, (4, 5, 3)))
+    curvature = jnp.asarray(rng.uniform(0.01, 1, (4, 5, 3)))
+
+    def value(y):
+        away = y - target
+        return jnp.sum(curvature * away**2) + 1e-5 * jnp.sum(away**4) + jnp.sum(away) ** 2 / 500
+
+    return value
+
+
+def trajectory(value, optimizer, start, rate, steps=12):
+    """Every image on the way, as the solver moves it."""
+
+    @jax.jit
+    def step(image, state):
+        loss, gradient = jax.value_and_grad(value)(image)
+        extra = {"value": loss, "grad": gradient, "value_fn": value}
+        direction, state = optimizer.update(gradient, state, image, **extra)
+        return image + rate * direction, state
+
+    image, state, images = start, optimizer.init(start), []
+    for _ in range(steps):
+        image, state = step(image, state)
+        images.append(np.asarray(image))
+    return np.stack(images)
+
+
+CASES = {
+    "adam": (adam(betas=(0.9, 0.99), epsilon=0.1), 10.0),
+    "sgd": (sgd(momentum=0.5), 0.05),
+    "lbfgs": (lbfgs(history=5), 1.0),
+    "lbfgs-zoom": (OPTIMIZERS["lbfgs-zoom"](history=5), 1.0),
+}
+
+
+def test_every_optimizer_is_tried():
+    assert set(CASES) == set(OPTIMIZERS) == set(LEARNING_RATES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_in_other_units_the_image_moves_as_it_would_in_them(valley, name):
+    optimizer, rate = CASES[name]
+    start = jnp.asarray(np.random.default_rng(1).uniform(0, 1, (4, 5, 3)))
+    theirs = trajectory(valley, optimizer, WHITE * start, rate)
+    ours = trajectory(lambda x: valley(WHITE * x), in_units(optimizer, WHITE), start, rate)
+    np.testing.assert_allclose(WHITE * ours, theirs, rtol=1e-7, atol=1e-6)
+    assert np.abs(theirs[-1] - theirs[0]).max() > 10
+    assert valley(theirs[-1]) < 0.7 * valley(theirs[0])
+
+
+def test_the_units_matter(valley):
+    """The same numbers without them are another trajectory: epsilon, rate and first step."""
+    start = jnp.asarray(np.random.default_rng(1).uniform(0, 1, (4, 5, 3)))
+    theirs = trajectory(valley, adam(epsilon=0.1), WHITE * start, 10.0)
+    ours = trajectory(lambda x: valley(WHITE * x), adam(epsilon=0.1), start, 10.0 / WHITE)
+    assert not np.allclose(WHITE * ours, theirs, atol=0.01)
+
+
+def test_white_of_one_changes_nothing():
+    optimizer = adam()
+    assert in_units(optimizer, 1.0) is optimizer
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_default_rates_move_the_picture_the_same_in_any_units(valley, name):
+    start = jnp.asarray(np.random.default_rng(1).uniform(0, 1, (4, 5, 3)))
+    make, rate = OPTIMIZERS[name], LEARNING_RATES[name]
+    if name == "lbfgs":  # its first step is 1 / |g|_1: that of the units, on purpose
+        assert rate(1.0) == rate(WHITE) == 1.0
+        return
+
+    def scaled(x):
+        return valley(WHITE * x) / WHITE**2
+
+    one = trajectory(scaled, in_units(make(), 1.0), start, rate(1.0), steps=3)
+    many = trajectory(scaled, in_units(make(), WHITE), start, rate(WHITE), steps=3)
+    np.testing.assert_allclose(one, many, rtol=1e-4)
+
+
+def moved(optimizer, shape, gradients, state=None):
+    image = jnp.zeros(shape, jnp.float32)
+    state = optimizer.init(image) if state is None else state
+    direction = image
+    for gradient in gradients:
+        constant = jnp.broadcast_to(jnp.asarray(gradient, jnp.float32), shape)
+        direction, state = optimizer.update(constant, state, image)
+    return direction, state
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0])
+def test_adam_goes_on_as_if_the_picture_had_always_been_larger(white):
+    """With gradients that are the same everywhere, which no resizing changes."""
+    optimizer = in_units(adam(), white)
+    first, then = [(1.0, 2.0, -3.0), (2.0, 0.5, 1.0)], [(-1.0, 1.0, 4.0)]
+    _, before = moved(optimizer, (6, 8, 3), first)
+    _, fresh = moved(optimizer, (12, 16, 3), [])
+    carried = carry(before, fresh, 12, 16)
+    found, after = moved(optimizer, (12, 16, 3), then, carried)
+    expected, unbroken = moved(optimizer, (12, 16, 3), first + then)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert optax.tree.get(after, "count") == optax.tree.get(unbroken, "count") == 3
+    afresh, _ = moved(optimizer, (12, 16, 3), then)
+    assert not np.allclose(found, afresh, rtol=0.1)
+
+
+def test_second_moments_stay_positive_and_first_ones_follow_the_picture():
+    rng = np.random.default_rng(0)
+    optimizer = adam()
+    spikes = jnp.asarray(np.where(rng.random((8, 6, 3)) > 0.8, 30.0, 0.0), jnp.float32)
+    image = jnp.zeros((8, 6, 3))
+    _, before = optimizer.update(spikes, optimizer.init(image), image)
+    carried = carry(before, optimizer.init(jnp.zeros((16, 12, 3))), 16, 12)
+    nu, mu = optax.tree.get(carried, "nu"), optax.tree.get(carried, "mu")
+    assert nu.shape == mu.shape == (16, 12, 3)
+    assert nu.min() >= 0
+    assert mu.min() < 0  # the cubic one overshoots, as it may
+    expected = jax.image.resize(optax.tree.get(before, "mu"), (16, 12, 3), "cubic", antialias=False)
+    np.testing.assert_allclose(mu, expected, rtol=1e-5)
+    bilinear = jax.image.resize(
+        optax.tree.get(before, "nu"), (16, 12, 3), "linear", antialias=False
+    )
+    np.testing.assert_allclose(nu, bilinear, rtol=1e-5)
+    shapes = jax.tree.map(lambda x: (x.shape, x.dtype), carried)
+    assert shapes == jax.tree.map(
+        lambda x: (x.shape, x.dtype), optimizer.init(jnp.zeros((16, 12, 3)))
+    )
+
+
+@pytest.mark.parametrize("name", ["sgd", "lbfgs", "lbfgs-zoom"])
+def test_others_start_afresh(valley, name):
+    optimizer, _ = CASES[name]
+    small, large = jnp.ones((4, 5, 3)), jnp.ones((8, 10, 3))
+    gradient = jax.grad(valley)(small)
+    extra = {"value": valley(small), "grad": gradient, "value_fn": valley}
+    _, before = optimizer.update(gradient, optimizer.init(small), small, **extra)
+    fresh = optimizer.init(large)
+    carried = carry(before, fresh, 8, 10)
+    assert jax.tree.structure(carried) == jax.tree.structure(fresh)
+    for one, other in zip(jax.tree.leaves(carried), jax.tree.leaves(fresh), strict=True):
+        np.testing.assert_array_equal(one, other)
