@@ -8,7 +8,7 @@ weights is how a sweep is run. Losses and layers are static.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -201,7 +201,7 @@ def targets(
 
 def _weighted_sum(shares: Array, *leaves: Array) -> Array:
     # Not a matrix product, which accelerators would round.
-    return sum(share * leaf for share, leaf in zip(shares, leaves, strict=True))
+    return reduce(jnp.add, [share * leaf for share, leaf in zip(shares, leaves, strict=True)])
 
 
 def statistics(

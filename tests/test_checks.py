@@ -80,7 +80,7 @@ def test_numbers_have_bounds_and_may_be_texts(name):
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize(
-    "value", [math.nan, math.inf, -math.inf, "", "much", True, False, [], [1], {}, b"1", 10**400]
+    "value", [math.nan, math.inf, -math.inf, "", "much", True, False, [], [1], {}, b"one", 10**400]
 )
 def test_what_is_no_number_is_no_number(name, value):
     refused(name, value)
@@ -179,14 +179,13 @@ def test_paths_are_texts(name, value):
     refused(name, value)
 
 
-@pytest.mark.parametrize("value", [None, 5, True, 0.5, "", [], ["default"], {}, object()])
+@pytest.mark.parametrize("value", ["", "zzzz", "Default", "default ", "x\ny", "\0", "-"])
 def test_a_preset_is_a_name(value):
-    with pytest.raises(SettingError, match="^preset: "):
-        resolve(preset=value)
+    assert "no preset" in refused("preset", value)
 
 
 def test_a_line_is_one_line_whatever_was_given():
-    for name in FIELDS:
+    for name in [*CLEANERS, *CHOICES]:
         refused(name, np.zeros((3, 3)))
         refused(name, np.zeros(2))
 
@@ -198,7 +197,7 @@ GARBAGE = [
 ]
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", [*CLEANERS, *CHOICES])
 def test_garbage_is_taken_or_refused_and_what_is_taken_comes_back(name):
     """Whatever is taken is settled: what it became is taken again as it is."""
     dice = random.Random(name)

@@ -1,6 +1,7 @@
 """The objective as a pytree: values, gradients, no recompilation, vmap over weights."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -155,7 +156,7 @@ def gradient_of(scored, image):
     return jax.grad(scored, has_aux=True)(image)[0]
 
 
-@jax.jit
+@partial(jax.jit, static_argnums=2)
 def gradient_at_layer(term, maps, size):
     return jax.grad(lambda x: term({term.layer: x}, size))(maps)
 
@@ -216,7 +217,7 @@ def test_a_weight_of_zero_is_neither_seen_nor_felt(network, picture, pictures, n
     scored = build(network, pictures, tv_weight=0.0, normalize_gradients=normalize, **zeros)
     total, parts = score(scored, picture(3))
     assert total == 0
-    assert set(parts.values()) == {0}
+    assert not any(parts.values())
     np.testing.assert_array_equal(gradient_of(scored, picture(3)), 0)
 
 

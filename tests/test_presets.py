@@ -9,7 +9,7 @@ from jaxstyle.presets import ALIASES, PRESETS
 from jaxstyle.settings import Settings, resolve
 
 FIELDS = {field.name for field in dataclasses.fields(Settings)}
-HOUSE = {"default", "fine", "texture"}
+HOUSE = {name for name, preset in PRESETS.items() if preset.title.startswith("jaxstyle's own")}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -63,6 +63,11 @@ def test_equivalents_are_settings_that_change_something(name):
     assert resolve(**equivalent.to_dict()) == equivalent
 
 
+def test_the_default_sets_nothing():
+    assert PRESETS["default"].settings == {}
+    assert "default" in HOUSE
+
+
 def test_aliases_lead_to_presets_and_hide_none():
     assert set(ALIASES.values()) <= set(PRESETS)
     assert not set(ALIASES) & set(PRESETS)
@@ -102,4 +107,4 @@ def test_shares_of_the_style_layers_are_the_published_ones():
     assert weights["relu1_1"] == pytest.approx(1e3 / 64**2)
     assert weights["relu5_1"] == pytest.approx(1e3 / 512**2)
     assert resolve("keras").style_weights()["relu3_1"] == pytest.approx(1e-6 / 5)
-    assert resolve("keras").learning_rate_decay**100 == pytest.approx(0.96)
+    assert resolve("keras").learning_rate_decay ** 100 == pytest.approx(0.96)

@@ -106,3 +106,41 @@ def test_loading_identifies_the_file(weights_path, tmp_path, weights_file):
     other = tmp_path / "other.h5"
     write_weights(other, replace(weights_file.weights, source="another"), dtype="float16")
     assert weights.load(other).sha256 != again.sha256
+
+
+def test_white_as_the_network_is_shown_it_scales_the_gain_alone(weights_file):
+    """The weights are BGR in 0..255, with a mean and a deviation; the network is RGB in [0, 1]."""
+    source = weights_file.weights
+    plain = weights.network(source)
+    np.testing.assert_allclose(plain.gain[...], [255 / 58] * 3, rtol=1e-6)
+    rgb = np.array(source.mean[::-1])
+    np.testing.assert_allclose(plain.offset[...], rgb / 58, rtol=1e-6)
+    torch = weights.network(source, white=256)
+    np.testing.assert_allclose(torch.gain[...], [256 / 58] * 3, rtol=1e-6)
+    np.testing.assert_array_equal(torch.offset[...], plain.offset[...])
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+def test_a_mean_color_replaces_the_files_own_in_rgb(weights_file, scale):
+    source = replace(
+        weights_file.weights,
+        scale=scale,
+        std=tuple(scale * s for s in (0.1, 0.2, 0.4)),  # in the file's order: blue first
+        mean=tuple(scale * m for m in (0.4, 0.5, 0.6)),
+    )
+    mean = (0.48501961, 0.45795686, 0.40760392)
+    network = weights.network(source, mean=mean)
+    np.testing.assert_allclose(network.gain[...], [2.5, 5, 10], rtol=1e-6)
+    np.testing.assert_allclose(network.offset[...], np.divide(mean, [0.4, 0.2, 0.1]), rtol=1e-6)
+    own = weights.network(source)
+    np.testing.assert_allclose(own.offset[...], [1.5, 2.5, 4.0], rtol=1e-6)
+    np.testing.assert_array_equal(own.gain[...], network.gain[...])
+
+
+def test_the_mean_color_is_zero_to_the_network(weights_file):
+    """What is left of it after conv1_1 is the bias."""
+    mean = (0.25, 0.5, 0.75)
+    image = np.broadcast_to(np.float32(mean), (8, 8, 3))
+    found = features(weights.network(weights_file.weights, mean=mean), image, ["conv1_1"])
+    bias = weights_file.weights.layers["conv1_1"].bias
+    np.testing.assert_allclose(found["conv1_1"], np.broadcast_to(bias, (8, 8, 64)), atol=1e-4)

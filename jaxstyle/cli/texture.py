@@ -15,7 +15,7 @@ from jaxstyle.cli.common import (
     teller,
 )
 from jaxstyle.cli.failures import UsageError
-from jaxstyle.cli.flags import add_settings, given_settings, whole_number
+from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.watch import watched
@@ -73,8 +73,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def _shape(text: str) -> tuple[int, int]:
     """``640x480`` to height and width."""
-    width, x, height = text.lower().partition("x")
-    sides = whole_number(height), whole_number(width)
-    if not x or min(sides) < 1:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a width and a height, such as 640x480")
-    return sides
+    return int(height), int(width)

@@ -20,6 +20,7 @@ PRESET = Preset(
         "style_fit": "stretch",  # equation 4 has one M: both pictures are of one size
         "pooling": "average",  # "Methods"
         "padding": "zeros",
+        "rounding": "ceil",  # Caffe
         "init": "noise",  # "Methods": white noise
         "optimizer": "lbfgs",  # the paper says gradient descent, its authors' code L-BFGS
         "learning_rate": 1.0,
@@ -27,5 +28,5 @@ PRESET = Preset(
         "clamp": False,
     },
     network="original",
-    equivalent={"content_weight": 0.5, "style_weight": 1e5},
+    equivalent={"content_weight": 0.5, "style_weight": 1e7},
 )

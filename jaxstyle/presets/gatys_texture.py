@@ -21,6 +21,7 @@ PRESET = Preset(
         "tv_weight": 0,
         "pooling": "average",  # section 2
         "padding": "zeros",
+        "rounding": "ceil",  # Caffe
         "network_mean": IMAGENET_MEAN,
         "init": "noise",  # section 3: white noise
         "optimizer": "lbfgs",  # the authors used SciPy's, with bounds and a line search

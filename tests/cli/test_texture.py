@@ -1,0 +1,126 @@
+"""python -m jaxstyle texture and reconstruct: what they write and refuse."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxstyle import image as images
+from jaxstyle.__main__ import main
+from jaxstyle.image import Picture
+
+QUICK = ["--smallest-size", "32", "--steps", "2,1", "--style-layers", "relu1_1,relu2_1"]
+
+
+@pytest.fixture
+def folder(tmp_path, picture, weights_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAXSTYLE_WEIGHTS", str(weights_path))
+    images.write("style.png", Picture(np.asarray(picture(1, 40, 52))))
+    return tmp_path
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def texture(*arguments):
+    return main(["texture", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        (["--size", "52"], (52, 40)),
+        (["--size", "64"], (64, 49)),
+        (["--shape", "50x61"], (50, 61)),
+        (["--shape", "64x48", "--periodic"], (64, 48)),
+        (["--size", "64", "--periodic"], (64, 48)),
+    ],
+)
+def test_it_has_the_size_asked_for(folder, arguments, size):
+    assert texture("style.png", "-o", "out.png", *arguments, *QUICK, "--quiet") == 0
+    assert size_of("out.png") == size
+
+
+def test_the_report_has_style_terms_alone(folder, capsys):
+    assert texture("style.png", "-o", "out.png", "--size", "48", *QUICK, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["settings"]["preset"] == "texture"
+    assert set(report["losses"][-1]["terms"]) == {"style/relu1_1", "style/relu2_1", "tv"}
+    assert report["losses"][-1]["total"] < report["losses"][0]["total"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "problem"),
+    [
+        ("-o out.png", 2, "give at least one STYLE picture"),
+        ("style.png", 2, "say where the texture goes"),
+        ("style.png -o out.png --shape 64", 2, "not a width and a height"),
+        ("style.png -o out.png --shape 0x64", 2, "not a width and a height"),
+        ("style.png -o out.png --shape 64x64 --size 64", 2, "--shape or --size, not both"),
+        ("style.png -o out.png --shape 64x60 --periodic", 2, "multiples of 16, not 64x60"),
+        ("style.png -o out.png --size 40 --periodic", 2, "multiples of 16"),
+        ("style.png -o out.png --shape 64x10", 1, "too small for the layers in use"),
+        ("style.png -o out.png --shape 99999x64", 2, "lower it"),
+        ("style.png -o style.png", 1, "is read by this run"),
+        ("style.png -o nowhere/out.png", 1, "nowhere"),
+        ("style.png -o out.png --style-scale 1,2", 2, "2 scales for 1 style"),
+        ("style.png -o out.png --fine-style no.png --shape 64x64 --steps 1", 1, "'no.png'"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(folder, capsys, arguments, status, problem):
+    try:
+        found = main(["texture", *arguments.split()])
+    except SystemExit as stop:
+        found = stop.code
+    printed = capsys.readouterr()
+    assert found == status
+    assert problem in printed.err
+    assert printed.err.count("\n") == 1
+    assert [path.name for path in folder.iterdir()] == ["style.png"]
+
+
+def reconstruct(*arguments):
+    return main(["reconstruct", *map(str, arguments)])
+
+
+def test_the_figure_has_a_row_for_each_kind_and_the_picture_itself(folder, capsys):
+    layers = ["--content-layers", "relu1_2,relu2_2,relu3_2", "--style-layers", "relu1_1,relu2_1"]
+    assert reconstruct("style.png", "-o", "grid.png", "--size", "52", "--steps", "2", *layers) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[1] for line in said[:5]] == [
+        "style of relu1_1",
+        "style of relu1_1 .. relu2_1",
+        "content of relu1_2",
+        "content of relu2_2",
+        "content of relu3_2",
+    ]
+    sheet = images.read("grid.png").rgb
+    assert sheet.shape[:2] == (2 * (40 + 26 + 12) + 12, 4 * (52 + 12) + 12)
+    original = images.read("style.png").rgb
+    for top in (12, 12 + 40 + 26 + 12):
+        np.testing.assert_allclose(sheet[top : top + 40, 12:64], original, atol=1 / 255)
+    empty = sheet[12:52, 12 + 3 * 64 :]
+    assert empty.min() == 1  # there are two style reconstructions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "problem"),
+    [
+        ("style.png", 2, "say where the figure goes"),
+        ("style.png -o style.png", 1, "is read by this run"),
+        ("style.png -o grid.txt", 1, "grid.txt"),
+        ("no.png -o grid.png", 1, "'no.png'"),
+        ("style.png -o grid.png --content-layers relu4_9", 2, "did you mean relu4_"),
+        ("style.png -o grid.png --size 8", 1, "too small for the layers in use"),
+    ],
+)
+def test_bad_input_of_reconstruct_is_one_line(folder, capsys, arguments, status, problem):
+    assert main(["reconstruct", *arguments.split()]) == status
+    printed = capsys.readouterr()
+    assert problem in printed.err
+    assert printed.err.count("\n") == 1
+    assert [path.name for path in folder.iterdir()] == ["style.png"]
