@@ -70,22 +70,13 @@ def errors(folder: Path, style: str, values: Values, loaded: weights.Loaded) -> 
 
 
 def errors_of_tests(loaded: weights.Loaded) -> Errors:
-    """On the pictures of tests/systems; systems that stretch the style get one of the same size."""
-    stretched = {name for name in PUBLISHED if resolve(name).style_fit == "stretch"}
-    any_size, same_size = (
-        recorded(SYSTEMS / "values.json"),
-        recorded(SYSTEMS / "values_same_size.json"),
-    )
-    return {
-        **errors(SYSTEMS, "style.png", _without(any_size, stretched), loaded),
-        **errors(
-            SYSTEMS, "style_same_size.png", {name: same_size[name] for name in stretched}, loaded
-        ),
-    }
-
-
-def _without(values: Values, names: Iterable[str]) -> Values:
-    return {name: terms for name, terms in values.items() if name not in names}
+    """On the pictures of tests/systems; where the style is stretched, with one of the same size."""
+    found = {}
+    for style, stretched in (("style.png", False), ("style_same_size.png", True)):
+        values = recorded(SYSTEMS / style.replace("style", "values").replace("png", "json"))
+        own = {n: t for n, t in values.items() if (resolve(n).style_fit == "stretch") == stretched}
+        found |= errors(SYSTEMS, style, own, loaded)
+    return found
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -102,16 +93,19 @@ def losses_table(here: Errors, pair: Errors) -> str:
 
     def row(name: str) -> list[str]:
         preset = PRESETS[name]
-        also = [f"`{alias}`" for alias, meant in ALIASES.items() if meant == name]
-        cells = [", ".join([f"`{name}`", *also]), f"[{preset.title}]({preset.link})"]
-        cells += [preset.differs, *map(_error, here[name])]
-        return cells + ([*map(_error, pair.get(name, ()))] or ["", ""] if pair else [])
+        names = [name, *(alias for alias, meant in ALIASES.items() if meant == name)]
+        system = f"[{preset.title}]({preset.link})"
+        cells = [", ".join(f"`{n}`" for n in names), system, preset.differs]
+        cells += map(_error, here[name])
+        if pair:
+            cells += map(_error, pair.get(name, (None, None)))
+        return cells
 
     return table(head, map(row, PUBLISHED))
 
 
-def _error(value: float) -> str:
-    return f"{value:.0e}"
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{value:.0e}"
 
 
 def runs_table() -> str:

@@ -194,6 +194,12 @@ def test_normalizing_gradients_changes_no_loss(network, picture, pictures):
     assert plain[1] == normalized[1]
 
 
+@partial(jax.jit, static_argnums=3)
+def pulled_back(network, image, pull, layer):
+    """The gradient at the image that one at a layer becomes."""
+    return jax.vjp(lambda x: network(x, [layer])[layer], image)[1](pull)[0]
+
+
 def test_normalized_gradients_add_up_on_their_way_to_the_image(network, picture, pictures):
     """Total variation as it is; every other term through the network on its own."""
     image, size = picture(3), picture(3).shape[:2]
@@ -203,9 +209,10 @@ def test_normalized_gradients_add_up_on_their_way_to_the_image(network, picture,
     for name, term in plain.terms.items():
         if name == "tv":
             continue
-        maps, back = jax.vjp(lambda x, layer=term.layer: network(x, [layer])[layer], image)
+        maps = features(network, image, [term.layer])[term.layer]
         g = gradient_at_layer(replace(term, weight=jnp.ones(())), maps, size)
-        expected += back(term.weight * g / (jnp.abs(g).sum() + 1e-8))[0]
+        pull = term.weight * g / (jnp.abs(g).sum() + 1e-8)
+        expected += pulled_back(network, image, pull, term.layer)
     found = gradient_of(scored, image)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
     assert not np.allclose(found, gradient_of(plain, image), rtol=0.1)
@@ -278,10 +285,9 @@ def test_total_variation_sees_the_seam_of_a_picture_that_wraps(wrapping, picture
 
 
 @pytest.mark.parametrize("tv_loss", TV_LOSSES)
-@pytest.mark.parametrize("shift", [(16, 0), (0, 16), (-16, 32)])
-def test_a_picture_that_wraps_can_be_rolled(wrapping, picture, tv_loss, shift):
+def test_a_picture_that_wraps_can_be_rolled(wrapping, picture, tv_loss):
     image = picture(3, 48, 64)
-    layers = {"relu1_1": 1.0, "relu4_1": 1.0, "relu5_1": 1.0}
+    layers = {"relu1_1": 1.0, "relu5_1": 1.0}
     scored = objective.build(
         wrapping,
         image,
@@ -291,7 +297,9 @@ def test_a_picture_that_wraps_can_be_rolled(wrapping, picture, tv_loss, shift):
         tv_weight=1.0,
         tv_loss=tv_loss,
     )
-    here, there = (score(scored, x)[1] for x in (image, jnp.roll(image, shift, (0, 1))))
-    for name in here:
-        np.testing.assert_allclose(here[name], there[name], rtol=1e-5, err_msg=name)
+    here = score(scored, image)[1]
+    for shift in ((16, 0), (0, 16), (-16, 32)):
+        there = score(scored, jnp.roll(image, shift, (0, 1)))[1]
+        for name in here:
+            np.testing.assert_allclose(here[name], there[name], rtol=1e-5, err_msg=name)
     assert not np.isclose(here["tv"], score(scored, jnp.flip(image, 0) ** 2)[1]["tv"])

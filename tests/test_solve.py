@@ -266,12 +266,17 @@ def test_the_best_picture_is_within_the_gamut():
 
 
 def test_a_run_that_gets_nowhere_ends_early():
-    flat = Slope(jnp.float32(0.0), {})
-    assert descended(flat, solve.Rates.of(0.1), GRAY, 100)[-1].step == 100
-    steps = [r.step for r in descended(flat, solve.Rates.of(0.1), GRAY, 100, tolerance=1e-4)]
+    flat, numbers = Bowl(jnp.float32(1.0), {}), solve.Rates.of(0.0)
+    assert descended(flat, numbers, GRAY, 100)[-1].step == 100
+    steps = [report.step for report in descended(flat, numbers, GRAY, 100, tolerance=1e-4)]
     assert steps == list(range(1, 2 * solve.PATIENCE + 1))
-    every = descended(flat, solve.Rates.of(0.1), GRAY, 100, tolerance=1e-4, every=solve.PATIENCE)
+    every = descended(flat, numbers, GRAY, 100, tolerance=1e-4, every=solve.PATIENCE)
     assert every[-1].step == 2 * solve.PATIENCE
+
+
+def test_a_loss_of_zero_gets_nowhere_too():
+    nothing = Slope(jnp.float32(0.0), {})
+    assert descended(nothing, solve.Rates.of(0.1), GRAY, 100, tolerance=1e-4)[-1].step == 40
 
 
 def test_a_run_that_gets_somewhere_goes_on():

@@ -115,7 +115,7 @@ def test_white_as_the_network_is_shown_it_scales_the_gain_alone(weights_file):
     np.testing.assert_allclose(plain.gain[...], [255 / 58] * 3, rtol=1e-6)
     rgb = np.array(source.mean[::-1])
     np.testing.assert_allclose(plain.offset[...], rgb / 58, rtol=1e-6)
-    torch = weights.network(source, white=256)
+    torch = weights.network(source, white=256.0)
     np.testing.assert_allclose(torch.gain[...], [256 / 58] * 3, rtol=1e-6)
     np.testing.assert_array_equal(torch.offset[...], plain.offset[...])
 

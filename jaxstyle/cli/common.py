@@ -6,9 +6,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
+
 from jaxstyle.cli.flags import whole_number
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.result import Result
+from jaxstyle.settings import Settings
 from jaxstyle.stylize import report_every
 
 Tell = Callable[[str], None]
@@ -53,9 +56,15 @@ def print_result(arguments: argparse.Namespace, path: Path, result: Result, tell
     tell(f"{path}: {width}x{height}, {result.seconds:.0f} s ({compiling:.0f} of them compiling)")
 
 
-def teller(arguments: argparse.Namespace) -> Tell:
+def teller(quiet: bool) -> Tell:
     """Prints a line on standard error, unless silence is wanted."""
-    return silence if arguments.quiet or arguments.json else tell_user
+    return silence if quiet else tell_user
+
+
+def use_precision(settings: Settings) -> None:
+    """JAX computes in double precision only if told so before it computes at all."""
+    if settings.precision == "float64":
+        jax.config.update("jax_enable_x64", True)
 
 
 def tell_user(line: str) -> None:

@@ -1,6 +1,7 @@
 """Failures as one line on standard error and an exit status."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
@@ -26,6 +27,9 @@ def exit_status(
     """Run a command. What went wrong is said in one line; ``--debug`` shows the traceback."""
     try:
         command(namespace)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if namespace.debug:
             raise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxstyle import image as images
 from jaxstyle import weights
-from jaxstyle.cli.common import silence, teller
+from jaxstyle.cli.common import silence, teller, use_precision
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
@@ -31,17 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", metavar="GRID.png", type=Path, help="PNG, JPEG, WebP or TIFF")
     add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
     add("--quiet", action="store_true", help="print nothing but errors")
-    add("--json", action="store_true", help=argparse.SUPPRESS)
     add("--debug", action="store_true", help="show a traceback when something fails")
     add_settings(parser, without=ABOUT_STYLE_PICTURES)
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Check what can be checked, make every reconstruction, save the figure."""
-    tell, start = teller(arguments), time.perf_counter()
+    tell, start = teller(arguments.quiet), time.perf_counter()
     if not arguments.output:
         raise UsageError("say where the figure goes: -o GRID.png")
     settings = resolve(**{"preset": "reconstruction", **given_settings(arguments)})
+    use_precision(settings)
     image = images.read(arguments.image).rgb
     height, width = size_of_cells(image, settings)
     longest = max(3 * height, (len(cells(settings)) + 1) * (width + 12))

@@ -15,6 +15,7 @@ from jaxstyle.cli.common import (
     reports_every,
     silence,
     teller,
+    use_precision,
 )
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings
@@ -26,19 +27,14 @@ from jaxstyle.settings import resolve
 from jaxstyle.stylize import run
 
 HELP = "Stylize a content picture after one or several style pictures."
-PICTURES_HELP = "a photo, and paintings or folders of them"
 FROM_HELP = "repeat the run that made this picture; flags given are put over its settings"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Everything this command takes."""
     add = parser.add_argument
-    add(
-        "pictures",
-        nargs="*",
-        metavar=("CONTENT", "STYLE"),
-        help=PICTURES_HELP,
-    )
+    add("content", nargs="?", metavar="CONTENT", help="a photo")
+    add("styles", nargs="*", metavar="STYLE", help="paintings, or folders of them")
     add("-o", "--output", metavar="OUT.png", type=Path, help="PNG, JPEG, WebP or TIFF")
     add("--from", dest="recipe", metavar="OUT.png", type=Path, help=FROM_HELP)
     add_output_flags(parser)
@@ -47,8 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Check what can be checked, run, save."""
-    tell = teller(arguments)
+    tell = teller(arguments.quiet or arguments.json)
     job = job_of(arguments)
+    use_precision(job.settings)
     picture = arguments.output or _beside(arguments.recipe)
     outputs = outputs_of(arguments, picture, job.bits, tell)
     outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent))
@@ -80,16 +77,15 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
         if value is not None
     }
     if arguments.recipe:
-        if arguments.pictures:
+        if arguments.content:
             raise UsageError("--from repeats a run: it takes no CONTENT and STYLE beside it")
         return replace(recipe.read(arguments.recipe, given), **stored)
-    if len(arguments.pictures) < 2:
+    if not arguments.styles:
         raise UsageError("give a CONTENT picture and at least one STYLE picture")
     if not arguments.output:
         raise UsageError("say where the result goes: -o OUT.png")
-    content, *styles = arguments.pictures
-    styles = images.listed(styles)
-    return Recipe(content, tuple(styles), resolve(**given), **stored)
+    styles = images.listed(arguments.styles)
+    return Recipe(arguments.content, tuple(styles), resolve(**given), **stored)
 
 
 def _beside(path: Path) -> Path:

@@ -3,10 +3,8 @@
 import argparse
 import json
 
-import jax
-
 from jaxstyle import weights
-from jaxstyle.cli.common import teller
+from jaxstyle.cli.common import teller, use_precision
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings, whole_number
 from jaxstyle.cli.notes import network_note
@@ -45,9 +43,8 @@ def main(arguments: argparse.Namespace) -> None:
     given = given_settings(arguments)
     size = given.pop("size")
     settings = resolve(**given)  # before anything is fetched
-    if settings.precision == "float64":
-        jax.config.update("jax_enable_x64", True)
-    tell = teller(arguments)
+    use_precision(settings)
+    tell = teller(arguments.quiet or arguments.json)
     loaded = weights.load(weights.find(arguments.weights, tell))
     for note in network_note(settings, loaded):
         tell(note)

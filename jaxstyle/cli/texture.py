@@ -13,6 +13,7 @@ from jaxstyle.cli.common import (
     reports_every,
     silence,
     teller,
+    use_precision,
 )
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Check what can be checked, run, save."""
-    tell = teller(arguments)
+    tell = teller(arguments.quiet or arguments.json)
     if not arguments.styles:
         raise UsageError("give at least one STYLE picture")
     if not arguments.output:
@@ -54,6 +55,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise UsageError("give --shape or --size, not both")
     paths = images.listed(arguments.styles)
     settings = resolve(**{"preset": "texture", **given_settings(arguments)})
+    use_precision(settings)
     styles = read_styles(paths)
     canvas, settings = on_canvas(styles, arguments.shape, arguments.periodic, settings)
     outputs = outputs_of(arguments, arguments.output, arguments.bits or 8, tell)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from jaxstyle import image as images
 from jaxstyle import solve
-from jaxstyle.__main__ import main
+from jaxstyle.__main__ import COMMANDS, main
 from jaxstyle.image import Picture
 
 QUICK = ["--size", "64", "--smallest-size", "32", "--steps", "3,2", "--seed", "7"]
@@ -46,6 +46,16 @@ def test_it_writes_the_picture_and_says_so(folder, capsys):
     assert printed.out == ""
     assert printed.err.startswith("out.png: 64x48, ")
     assert sorted(p.name for p in folder.iterdir()) == ["content.png", "out.png", "style.png"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_does(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert COMMANDS[command].HELP.split(":")[0] in " ".join(printed.split())
+    assert f"usage: jaxstyle {command}" in printed
 
 
 def test_quiet_prints_nothing(folder, capsys):
@@ -150,7 +160,7 @@ BAD_ARGUMENTS = [
     (["content.png", "style.png"], 2, "-o OUT.png"),
     (["--from", "out.png", "content.png"], 2, "takes no CONTENT"),
     (["no.png", "style.png", "-o", "out.png"], 1, "no.png"),
-    (["content.png", ".", "-o", "out.png"], 1, "directory"),
+    ([".", "style.png", "-o", "out.png"], 1, "directory"),
     (["empty.png", "style.png", "-o", "out.png"], 1, "empty.png"),
     (["text.png", "style.png", "-o", "out.png"], 1, "text.png"),
     (["truncated.png", "style.png", "-o", "out.png"], 1, "truncated.png"),

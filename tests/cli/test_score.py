@@ -31,7 +31,11 @@ def test_json_has_the_weighted_terms_and_their_sum(folder, capsys):
     layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
     assert list(found) == ["preset", "total", "terms"]
     assert found["preset"] == "keras"
-    assert list(found["terms"]) == ["content/relu5_2", *(f"style/{layer}" for layer in layers), "tv"]
+    assert list(found["terms"]) == [
+        "content/relu5_2",
+        *(f"style/{layer}" for layer in layers),
+        "tv",
+    ]
     assert found["total"] == pytest.approx(sum(found["terms"].values()))
     assert all(value > 0 for value in found["terms"].values())
 

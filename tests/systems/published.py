@@ -47,8 +47,8 @@ def gram_per_position(maps: Tensor, style: Tensor, pixels: int) -> Tensor:
     return mean_square(gram(maps) / maps[0].numel(), gram(style) / style[0].numel())
 
 
-def gram_of_the_papers(maps: Tensor, style: Tensor, pixels: int) -> Tensor:
-    """1 / (4 N^2 M^2) sum (G - A)^2, of N channels and M positions."""
+def gram_of_the_paper(maps: Tensor, style: Tensor, pixels: int) -> Tensor:
+    """1 / (4 N^2 M^2) sum (G - A)^2, of N channels and M positions: Gatys et al. 2015."""
     return sum_square(gram(maps), gram(style)) / (4 * maps.numel() ** 2)
 
 
@@ -170,12 +170,17 @@ def each(weight: float, layers: tuple[str, ...] = CONV1_TO_5) -> dict[str, float
 
 GATYS_WEIGHTS = {layer: 1e3 / channels**2 for layer, channels in CHANNELS.items()}
 GATYS_MEAN = (0.40760392 * 255, 0.45795686 * 255, 0.48501961 * 255)
-GATYS_PAPER = System(
-    content={"relu4_2": 1.0},
-    content_term=half_sum_square,
-    style=each(1e3 / 5),
-    style_term=gram_of_the_papers,
-    pooling="average",
+CAFFE = {"pooling": "average", "keep_odd": True}
+"""Caffe pools a last odd row too, averaging over the pixels that there are."""
+
+# The weights of leongatys/NeuralImageSynthesis, BasicStyleTransfer.ipynb, for the normalized
+# network: means, where the paper's equations are sums.
+GATYS_2016 = System(
+    content={"relu4_2": 1e6},
+    style=each(1e9 / 5),
+    style_term=gram_per_position,
+    mean=GATYS_MEAN,
+    **CAFFE,
 )
 SYSTEMS = {
     "neural-style": System(
@@ -220,9 +225,15 @@ SYSTEMS = {
         content={"relu5_2": 1e3}, style=each(1e-3 / 5), style_term=gram_per_position
     ),
     "tf-mat": System(content={"relu4_2": 5.0}, style=each(0.2), pooling="average", keep_odd=True),
-    "gatys-2015": GATYS_PAPER,
-    "gatys-2016": GATYS_PAPER,
-    "gatys-color": replace(GATYS_PAPER, recolored=True),
+    "gatys-2015": System(
+        content={"relu4_2": 1.0},
+        content_term=half_sum_square,
+        style=each(1e3 / 5),
+        style_term=gram_of_the_paper,
+        **CAFFE,
+    ),
+    "gatys-2016": GATYS_2016,
+    "gatys-color": replace(GATYS_2016, recolored=True),
     "gatys-2017": System(
         content={"relu4_2": 1.0},
         style=GATYS_WEIGHTS,
@@ -231,13 +242,12 @@ SYSTEMS = {
         keep_odd=True,
     ),
     # leongatys/DeepTextures: 1e9 a layer (Example.ipynb), a quarter of the mean square
-    # (LossFunctions.py). Caffe pools a last odd row too, averaging over the pixels that there are.
+    # (LossFunctions.py).
     "gatys-texture": System(
         content={},
         style=each(1e9 / 4, TEXTURE),
         style_term=gram_per_position,
         mean=GATYS_MEAN,
-        pooling="average",
-        keep_odd=True,
+        **CAFFE,
     ),
 }

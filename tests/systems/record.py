@@ -4,7 +4,7 @@
 
 An oracle for the presets: it shares nothing with jaxstyle but the file of weights. The values of a
 system are its loss terms, each times its default weight, on the three pictures as they are: nothing
-is resized. The papers, and Keras, compare Gram matrices that are not divided by the number of
+is resized. Gatys et al. 2015 and Keras compare Gram matrices that are not divided by the number of
 positions, for which the style must have the size of the image; for other styles their rows are the
 bare formula.
 """

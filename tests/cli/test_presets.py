@@ -1,0 +1,84 @@
+"""python -m jaxstyle presets [NAME]"""
+
+import json
+
+import pytest
+
+from jaxstyle.__main__ import main
+from jaxstyle.presets import ALIASES, PRESETS
+from jaxstyle.settings import resolve
+
+
+def printed(capsys, *arguments):
+    assert main(["presets", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "300"])
+def test_every_preset_is_listed_with_its_link(capsys, monkeypatch, columns):
+    """The link whole: a part of one leads nowhere."""
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = printed(capsys).splitlines()
+    heads = [line.split(" ")[0] for line in lines if line and not line.startswith(" ")]
+    assert heads[: len(PRESETS)] == list(PRESETS)
+    for preset in PRESETS.values():
+        assert not preset.link or f"    {preset.link}" in lines
+
+
+def test_every_preset_says_what_sets_it_apart_and_its_network(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    words = " ".join(printed(capsys).split())
+    for preset in PRESETS.values():
+        assert " ".join(preset.title.split()) in words
+        assert " ".join(preset.differs.split()) in words
+        assert f"meant for the {preset.network} VGG-19" in words
+    for alias, name in ALIASES.items():
+        assert f"{name} (also: {alias})" in words
+
+
+def test_lines_fit_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "72")
+    for line in printed(capsys).splitlines()[:-1]:
+        assert len(line) <= 72 or "https://" in line
+
+
+@pytest.mark.parametrize("name", [*PRESETS, *ALIASES])
+def test_one_preset_with_all_that_it_sets(capsys, name):
+    out = printed(capsys, name)
+    name = ALIASES.get(name, name)
+    assert out.startswith(name)
+    others = set(PRESETS) - {name}
+    assert not any(line.startswith(f"{other} ") for line in out.splitlines() for other in others)
+    for field in PRESETS[name].settings:
+        flag = field.replace("_", "-")
+        assert any(
+            line.split()[0] in (f"--{flag}", f"--no-{flag}") for line in out.splitlines() if line
+        )
+
+
+def test_as_json_they_are_complete(capsys):
+    found = json.loads(printed(capsys, "--json"))
+    assert list(found) == list(PRESETS)
+    for name, record in found.items():
+        assert resolve(**record["settings"]) == resolve(name)
+        assert record["link"] == PRESETS[name].link
+    one = json.loads(printed(capsys, "keras", "--json"))
+    assert one == {"keras": found["keras"]}
+
+
+def test_an_unknown_one_is_wrong_usage_in_a_line(capsys):
+    assert main(["presets", "kears"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "no preset 'kears': did you mean keras?" in err
+
+
+@pytest.mark.parametrize("arguments", [["a", "b"], ["--size", "3"]])
+def test_nothing_else_is_taken(capsys, arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(["presets", *arguments])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

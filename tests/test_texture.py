@@ -1,0 +1,172 @@
+"""Textures: of any size, without content, without a seam where that is wanted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert_weights.weights_file import Convolution, Weights
+from jaxstyle import texture, weights
+from jaxstyle.plan import PictureSizeError
+from jaxstyle.settings import SettingError
+from tests.conftest import small_arrays
+
+SMALL = {"steps": 2, "smallest_size": 32, "style_layers": ["relu1_1", "relu2_1"]}
+
+
+@pytest.fixture(scope="module")
+def small_weights():
+    """A network with few channels."""
+    return weights.Loaded(
+        Weights(
+            layers={name: Convolution(*arrays) for name, arrays in small_arrays().items()},
+            channel_order="BGR",
+            scale=255.0,
+            mean=(103.939, 116.779, 123.68),
+            std=(58.0, 58.0, 58.0),
+            normalized=True,
+        ),
+        Path("small.h5"),
+        "0" * 64,
+    )
+
+
+@pytest.fixture
+def style(picture):
+    return np.asarray(picture(1, 40, 56))
+
+
+@pytest.fixture
+def made(small_weights, style):
+    """A function from a shape and settings to a small texture."""
+
+    def make(shape=None, styles=None, **options):
+        options = {**SMALL, **options}
+        return texture(styles or style, shape=shape, weights_file=small_weights, **options)
+
+    return make
+
+
+@pytest.mark.parametrize("shape", [(33, 57), (64, 32), (40, 40), (17, 64)])
+def test_it_has_exactly_the_size_asked_for(made, shape):
+    result = made(shape)
+    assert result.image.shape == (*shape, 3)
+    assert result.image.dtype == np.float32
+    assert 0 <= result.image.min() < result.image.max() <= 1
+    assert result.alpha is None
+
+
+def test_without_a_shape_it_is_the_first_styles_at_the_size_of_the_settings(made, picture, style):
+    assert made(size=48).image.shape == (34, 48, 3)
+    tall = np.asarray(picture(2, 60, 30))
+    assert made(styles=[tall, style], size=48).image.shape == (48, 24, 3)
+    assert made(size=48, periodic=True).image.shape == (32, 48, 3)
+
+
+def test_the_style_is_all_there_is_to_it(made):
+    result = made((48, 48))
+    for record in result.losses:
+        assert set(record["terms"]) == {"style/relu1_1", "style/relu2_1", "tv"}
+    assert result.losses[-1]["terms"]["tv"] == 0
+    assert result.settings.content_weight == 0
+    assert not any(result.settings.content_weights())
+    assert made((48, 48), content_weight=5.0).image.tobytes() == result.image.tobytes()
+
+
+def test_the_style_comes_nearer(made):
+    losses = [r["total"] for r in made((48, 48), steps=12, smallest_size=48).losses]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_same_seed_same_bytes_other_seed_other_bytes(made):
+    assert made((48, 32), seed=1).image.tobytes() == made((48, 32), seed=1).image.tobytes()
+    assert made((48, 32), seed=1).image.tobytes() != made((48, 32), seed=2).image.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(48, 50), (50, 48), (15, 16), (40, 40)])
+def test_a_period_the_network_cannot_have_is_refused(made, shape):
+    with pytest.raises(SettingError) as caught:
+        made(shape, periodic=True)
+    assert str(caught.value) == (
+        f"periodic: needs sides that are multiples of 16, not {shape[1]}x{shape[0]}"
+    )
+
+
+def test_a_period_is_kept_at_every_scale(made):
+    result = made((64, 96), periodic=True, smallest_size=24)
+    assert result.image.shape == (64, 96, 3)
+    sizes = [(scale.height, scale.width) for scale in result.scales]
+    assert len(sizes) == 3
+    assert all(height % 16 == width % 16 == 0 for height, width in sizes)
+    assert result.settings.padding == "circular"
+
+
+def test_a_periodic_texture_has_no_seam(made):
+    """Across its border it is as smooth as anywhere inside; one with borders is not."""
+
+    def seam(image):
+        inside = np.abs(np.diff(image, axis=1)).mean()
+        return np.abs(image[:, 0] - image[:, -1]).mean() / inside
+
+    long = {"steps": 40, "smallest_size": 48, "tv_weight": 1.0}
+    tiled, bordered = (made((48, 48), periodic=choice, **long).image for choice in (True, False))
+    assert seam(tiled) < 1.15 < seam(bordered)
+
+
+def first_loss(result):
+    return result.losses[0]["total"]
+
+
+def test_a_style_picture_is_never_enlarged(made, style):
+    """From 56 pixels on it is seen as it is. Black without borders is as far from it at any size."""
+    fixed = {"init": "content", "periodic": True, "smallest_size": 32768, "steps": 1}
+    here, there = (first_loss(made(shape, **fixed)) for shape in ((64, 64), (80, 64)))
+    assert here == pytest.approx(there, rel=1e-4)
+    assert first_loss(made((32, 32), **fixed)) != pytest.approx(here, rel=1e-3)
+    assert first_loss(made((64, 64), style_scale=0.5, **fixed)) != pytest.approx(here, rel=1e-3)
+
+
+def test_two_styles_are_blended(made, picture, style):
+    styles = [style, np.asarray(picture(5, 50, 30))]
+    first, second, both = (
+        made((48, 48), styles, style_blend=blend).image for blend in ((1, 0), (0, 1), (1, 1))
+    )
+    np.testing.assert_allclose(first, made((48, 48)).image, atol=1e-4)
+    assert np.abs(first - second).max() > 0.01
+    assert np.abs(first - both).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "problem"),
+    [
+        ({"style_blend": (1, 2)}, SettingError, "style_blend: has 2 shares for 1 style pictures"),
+        ({"style_scale": (1, 2)}, SettingError, "style_scale: has 2 scales for 1 style pictures"),
+        ({"preset": "textrue"}, SettingError, "did you mean texture"),
+        ({"size": 0}, SettingError, "size: must be at least 1"),
+        ({"shape": (1, 64)}, PictureSizeError, "1 pixels, too small"),
+        ({"shape": (40000, 64)}, SettingError, "size: would make 64x40000 pixels: lower it"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_in_a_line(made, options, error, problem):
+    with pytest.raises(error, match=problem) as caught:
+        made(**options)
+    assert str(caught.value).isprintable()
+
+
+def test_at_least_one_style(small_weights):
+    with pytest.raises(SettingError, match="at least one style picture"):
+        texture([], shape=(32, 32), weights_file=small_weights)
+
+
+def test_the_published_one_runs_too(made):
+    result = made((48, 32), preset="gatys-texture", style_layers=["relu1_1", "pool1"])
+    assert result.image.shape == (48, 32, 3)
+    assert result.settings.optimizer == "lbfgs"
+
+
+def test_its_settings_come_back(made):
+    from jaxstyle import resolve
+
+    for shape in ((48, 48), (64, 96)):
+        settings = made(shape, periodic=True).settings
+        assert resolve(**settings.to_dict()) == settings
