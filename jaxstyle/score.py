@@ -104,11 +104,14 @@ def score_pictures(
     )
     # The tensor cores of a GPU would otherwise round float32 to ten bits.
     with jax.default_matmul_precision("highest"):
-        _, terms = jax.jit(scored)(jnp.asarray(_at(image, scale[:2], settings)))
+        _, terms = _terms(scored, jnp.asarray(_at(image, scale[:2], settings)))
     if not settings.tv_weight:
         del terms["tv"]
     values = {name: float(value) for name, value in terms.items()}
     return Score(settings.preset, sum(values.values()), values)
+
+
+_terms = jax.jit(lambda scored, image: scored(image))
 
 
 def _at(picture: Image, size: tuple[int, int], settings: Settings) -> Image:

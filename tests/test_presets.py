@@ -75,7 +75,7 @@ def test_aliases_lead_to_presets_and_hide_none():
 
 PUBLISHED = [
     ("gatys-2015", {"style_weight": 1e3, "pooling": "average", "init": "noise"}),
-    ("gatys-2016", {"content_weight": 0.5, "style_loss": "gram-sum", "optimizer": "lbfgs"}),
+    ("gatys-2016", {"pooling": "average", "optimizer": "lbfgs", "init": "noise"}),
     ("gatys-color", {"color_match": "cholesky", "luminance": "rec601"}),
     ("gatys-2017", {"size": 1024, "size_rule": "area", "steps": (500, 200)}),
     ("gatys-pytorch", {"size": 800, "size_rule": "shortest", "smallest_size": 512}),

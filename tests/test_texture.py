@@ -118,7 +118,7 @@ def first_loss(result):
 
 
 def test_a_style_picture_is_never_enlarged(made, style):
-    """From 56 pixels on it is seen as it is. Black without borders is as far from it at any size."""
+    """From 56 pixels on it is seen as it is; black without borders is as far from it anywhere."""
     fixed = {"init": "content", "periodic": True, "smallest_size": 32768, "steps": 1}
     here, there = (first_loss(made(shape, **fixed)) for shape in ((64, 64), (80, 64)))
     assert here == pytest.approx(there, rel=1e-4)

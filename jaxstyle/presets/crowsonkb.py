@@ -13,7 +13,7 @@ PRESET = Preset(
         "smallest_size": 128,  # min_scale
         "scale_factor": 2**0.5,  # gen_scales
         "steps": (1000, 500),  # initial_iterations, iterations
-        "resampling": "lanczos",
+        "resampling": "bicubic",
         "content_loss": "content",
         "content_weight": 0.015,  # L349
         "style_loss": "wasserstein",  # L149

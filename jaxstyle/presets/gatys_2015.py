@@ -5,7 +5,7 @@ from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
 PRESET = Preset(
     title="Gatys, Ecker, Bethge: A Neural Algorithm of Artistic Style (2015)",
     link="https://arxiv.org/abs/1508.06576",
-    differs="the papers' sums (equations 1 and 4), average pooling, from white noise",
+    differs="the paper's sums (equations 1 and 4), average pooling, from white noise",
     settings={
         "size": 512,
         "smallest_size": ONE_SCALE,

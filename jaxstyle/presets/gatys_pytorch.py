@@ -17,7 +17,7 @@ PRESET = Preset(
         "resampling": "bilinear",  # its default interpolation
         "smallest_size": 512,  # img_size
         "scale_factor": 800 / 512,
-        "steps": (500, 200),  # max_iter, max_iter_hr
+        "steps": (520, 220),  # max_iter and max_iter_hr are passed by one call of 20 evaluations
         "content_loss": "content",
         "content_weight": 1,  # content_weights = [1e0]
         "style_loss": "gram",

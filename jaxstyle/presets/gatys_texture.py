@@ -9,6 +9,7 @@ PRESET = Preset(
     differs="style alone, from noise, average pooling, Grams after every pooling layer, L-BFGS",
     settings={
         "size": 256,  # im_size, Example.ipynb of leongatys/DeepTextures
+        "size_rule": "area",  # load_image, Misc.py
         "smallest_size": ONE_SCALE,
         "steps": 2000,  # maxiter, Example.ipynb
         "content_weight": 0,

@@ -77,7 +77,7 @@ def test_what_a_preset_sets_can_be_written_as_flags(name):
     ("settings", "text"),
     [
         ({}, ""),
-        ({"style_weight": 1e5}, "--style-weight 1e+05"),
+        ({"style_weight": 1e6}, "--style-weight 1e+06"),
         ({"style_weight": 100000}, "--style-weight 100000"),
         ({"learning_rate": 1 / 3}, "--learning-rate 0.3333333333333333"),
         ({"clamp": True, "carry": False}, "--clamp --no-carry"),

@@ -1,0 +1,371 @@
+"""Every option on its way through a run, with a network of few channels."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from PIL import Image
+
+import jaxstyle.image
+from convert_weights.weights_file import Convolution, Weights
+from jaxstyle import color, objective, weights
+from jaxstyle.image import Picture
+from jaxstyle.presets import PRESETS
+from jaxstyle.settings import SettingError
+from jaxstyle.stylize import PictureSizeError, network_of, stylize
+from tests.conftest import small_arrays
+
+
+@pytest.fixture
+def pictures(picture):
+    return np.asarray(picture(0, 45, 64)), np.asarray(picture(1, 40, 40))
+
+
+@pytest.fixture(scope="module")
+def small_weights():
+    layers = {name: Convolution(*arrays) for name, arrays in small_arrays().items()}
+    contents = Weights(
+        layers=layers,
+        channel_order="BGR",
+        scale=255.0,
+        mean=(103.939, 116.779, 123.68),
+        std=(58.0, 58.0, 58.0),
+        normalized=True,
+    )
+    return weights.Loaded(contents, Path("small.h5"), "0" * 64)
+
+
+MEAN_COLOR = np.array([123.68, 116.779, 103.939]) / 255
+SHALLOW = {"content_layers": ["relu2_2"], "style_layers": ["relu1_1", "relu2_1"]}
+SMALL = {"size": 48, "smallest_size": 48, "steps": 2, **SHALLOW}
+
+
+@pytest.fixture
+def made(small_weights, pictures):
+    """A function from settings (and other styles) to the result of a small run."""
+
+    def make(styles=None, callback=None, content=pictures[0], **settings):
+        return stylize(
+            content,
+            styles or pictures[1],
+            weights_file=small_weights,
+            callback=callback,
+            **{**SMALL, **settings},
+        )
+
+    return make
+
+
+def first_terms(loaded, start, content, styles, settings):
+    """The losses of an image, by an objective made of pictures already of the right size."""
+    scored = objective.build(
+        network_of(loaded, settings),
+        jnp.asarray(content),
+        [jnp.asarray(style) for style in styles],
+        content_weights=settings.content_weights(),
+        style_weights=settings.style_weights(),
+        tv_weight=settings.tv_weight,
+        content_loss=settings.content_loss,
+        style_loss=settings.style_loss,
+    )
+    return jax.jit(scored)(jnp.asarray(start))[1]
+
+
+def assert_terms(found, expected):
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("method", ["cholesky", "pca", "symmetric"])
+def test_the_style_is_recolored_before_the_run(made, small_weights, pictures, method):
+    result = made(color_match=method, steps=1)
+    content = jaxstyle.image.resize(pictures[0], 34, 48)
+    matched = color.match_colors(pictures[1], pictures[0], method)
+    np.testing.assert_allclose(
+        matched.mean((0, 1)), pictures[0].mean((0, 1)), atol=0.02
+    )  # as far as clipping lets it
+    style = jaxstyle.image.resize(matched, 48, 48)
+    expected = first_terms(small_weights, content, content, [style], result.settings)
+    assert_terms(result.losses[0]["terms"], expected)
+    plain = made(steps=1).losses[0]["terms"]["style/relu1_1"]
+    assert not np.isclose(plain, expected["style/relu1_1"], rtol=0.01)
+
+
+def chroma(image):
+    """What rec601 leaves of an image without its luminance: differences of the channels."""
+    return np.stack([image[..., 0] - image[..., 1], image[..., 1] - image[..., 2]])
+
+
+@pytest.fixture
+def pale(pictures):
+    """Weak colors, which no change of luminance can clip."""
+    return (0.45 + 0.1 * pictures[0]).astype(np.float32)
+
+
+@pytest.mark.parametrize("settings", [{"original_colors": True}, {"color_match": "luminance"}])
+def test_the_result_has_the_colors_of_the_content(made, pale, settings):
+    colors = jaxstyle.image.resize(pale, 34, 48)
+    result = made(content=pale, **settings).image
+    assert 0 < result.min() < result.max() < 1
+    np.testing.assert_allclose(chroma(result), chroma(colors), atol=1e-5)
+    assert np.abs(result - colors).max() > 0.01  # the luminance is the run's
+    assert np.abs(chroma(made(content=pale).image) - chroma(colors)).max() > 0.01
+
+
+def test_original_colors_are_put_back_after_the_same_run(made, pale):
+    plain, kept = made(content=pale), made(content=pale, original_colors=True)
+    assert plain.losses == kept.losses
+    luma = np.float32([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(kept.image @ luma, plain.image @ luma, atol=1e-5)
+
+
+def test_in_luminance_mode_the_objective_sees_gray_pictures(made, small_weights, pictures):
+    result = made(color_match="luminance", steps=1)
+    light = pictures[0] @ np.float32([0.299, 0.587, 0.114])
+    style = pictures[1] @ np.float32([0.299, 0.587, 0.114])
+    style = (style - style.mean()) * (light.std() / style.std()) + light.mean()
+    gray = [np.repeat(p.clip(0, 1)[..., None], 3, axis=-1) for p in (light, style)]
+    content, style = jaxstyle.image.resize(gray[0], 34, 48), jaxstyle.image.resize(gray[1], 48, 48)
+    expected = first_terms(small_weights, content, content, [style], result.settings)
+    assert_terms(result.losses[0]["terms"], expected)
+    assert np.abs(chroma(result.image)).max() > 0.1
+
+
+def test_no_step_in_luminance_mode_is_the_content(made, pale):
+    result = made(color_match="luminance", content=pale, steps=0).image
+    np.testing.assert_allclose(result, jaxstyle.image.resize(pale, 34, 48), atol=1e-3)
+
+
+def test_the_start_is_content_and_noise_by_their_shares(made, pictures):
+    content = jaxstyle.image.resize(pictures[0], 34, 48)
+    noise = made(init="noise", steps=0, seed=3).image
+    np.testing.assert_allclose(noise.mean(), 0.5, atol=0.02)
+    np.testing.assert_allclose(noise.std(), 1 / np.sqrt(12), atol=0.02)
+    for share in (0.0, 0.25, 1.0):
+        start = made(init_noise=share, steps=0, seed=3).image
+        np.testing.assert_allclose(start, (1 - share) * content + share * noise, atol=1e-6)
+    assert not np.array_equal(noise, made(init="noise", steps=0, seed=4).image)
+
+
+def test_noise_goes_over_a_picture_of_the_users_too(made, pictures, tmp_path):
+    gray = Picture(np.full((45, 64, 3), 0.25, np.float32), None)
+    jaxstyle.image.write(tmp_path / "start.png", gray)
+    noise = made(init="noise", steps=0).image
+    start = made(init=str(tmp_path / "start.png"), init_noise=0.5, steps=0).image
+    np.testing.assert_allclose(start, 0.5 * 0.25 + 0.5 * noise, atol=1 / 255)
+
+
+@pytest.mark.parametrize(
+    ("given", "mean"),
+    [
+        ({}, MEAN_COLOR),
+        ({"network_white": 256}, MEAN_COLOR * 255 / 256),
+        ({"network_mean": (0.3, 0.5, 0.6)}, (0.3, 0.5, 0.6)),
+    ],
+)
+@pytest.mark.parametrize("level", [0.001, 0.05])
+def test_gaussian_noise_is_around_the_color_the_network_takes_for_zero(made, given, mean, level):
+    start = made(init="noise", noise="gaussian", noise_level=level, steps=0, **given).image
+    pixels = start.reshape(-1, 3)
+    deviation_of_the_mean = level / np.sqrt(len(pixels))
+    np.testing.assert_allclose(pixels.mean(0), mean, atol=4 * deviation_of_the_mean)
+    np.testing.assert_allclose(pixels.std(0), level, rtol=0.1)
+    correlation = np.corrcoef(pixels.T)[np.triu_indices(3, 1)]
+    assert np.abs(correlation).max() < 0.15  # each channel has noise of its own
+
+
+def test_noise_beyond_the_gamut_is_kept_where_nothing_is_clamped(made):
+    seen = []
+    free = {"clamp": False, "learning_rate": 1e-9}
+    start = {"init": "noise", "noise": "gaussian", "noise_level": 1.0}
+    made(callback=seen.append, steps=1, **free, **start)
+    image = np.asarray(seen[0].solver.state.image)
+    assert image.min() < -1
+    assert image.max() > 2
+    assert 0 <= seen[0].image.min() < seen[0].image.max() <= 1
+
+
+@pytest.fixture
+def fine_path(tmp_path, picture):
+    jaxstyle.image.write(tmp_path / "fine.png", Picture(np.asarray(picture(7, 40, 56)), None))
+    return str(tmp_path / "fine.png")
+
+
+def test_a_fine_style_is_mixed_in_before_the_run(made, picture, pictures, fine_path):
+    styles = [pictures[1], np.asarray(picture(5, 50, 30))]
+    seen = []
+    mixed = made(styles, callback=seen.append, fine_style=fine_path, style_blend=(1, 2))
+    assert [progress.preparing for progress in seen] == [True] * 4 + [False] * 2
+    # Each style picture at its own final size, then the picture itself
+    assert [p.image.shape[:2] for p in seen] == [(48, 48)] * 2 + [(48, 29)] * 2 + [(34, 48)] * 2
+    for progress in seen[:4]:
+        assert set(progress.solver.terms) == {"style/relu1_1", "style/relu2_1", "tv"}
+    assert seen[1].solver.total < seen[0].solver.total
+    assert set(seen[4].solver.terms) > {"content/relu2_2", "style/relu2_1"}
+    assert len(mixed.losses) == 2
+    assert mixed.settings.fine_style == fine_path
+    plain = made(styles, style_blend=(1, 2))
+    assert np.abs(mixed.image - plain.image).max() > 1e-3
+    assert made(styles, fine_style=fine_path, style_blend=(1, 2)).image.tobytes() == (
+        mixed.image.tobytes()
+    )
+
+
+def test_the_mixture_is_the_style_of_the_run(made, small_weights, pictures, fine_path):
+    seen = []
+    result = made(callback=seen.append, fine_style=fine_path, steps=1)
+    content = jaxstyle.image.resize(pictures[0], 34, 48)
+    mixture = seen[0].image
+    expected = first_terms(small_weights, content, content, [mixture], result.settings)
+    assert_terms(result.losses[0]["terms"], expected)
+
+
+def test_a_fine_style_needs_a_layer_to_see_it_with(made, fine_path):
+    with pytest.raises(SettingError, match="^fine_style: needs a style layer up to relu2_1$"):
+        made(fine_style=fine_path, style_layers=["relu2_2", "relu3_1"])
+
+
+def test_a_fine_style_too_small_is_named(made, tmp_path):
+    Image.new("RGB", (60, 1)).save(tmp_path / "thin.png")
+    with pytest.raises(PictureSizeError) as caught:
+        made(fine_style=str(tmp_path / "thin.png"))
+    assert "style picture 1 is" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+TWO_SCALES = {"size": 64, "smallest_size": 32, "steps": (3, 2)}
+
+
+def test_adams_moments_are_carried_to_the_next_scale(made):
+    def seen(**settings):
+        found = []
+        made(callback=found.append, **TWO_SCALES, **settings)
+        return found
+
+    carried, afresh = seen(carry=True), seen(carry=False)
+    counts = [int(optax.tree.get(p.solver.state.optimizer, "count")) for p in carried]
+    assert counts == [1, 2, 3, 4, 5]
+    counts = [int(optax.tree.get(p.solver.state.optimizer, "count")) for p in afresh]
+    assert counts == [1, 2, 3, 1, 2]
+    assert [int(p.solver.state.step) for p in carried] == [1, 2, 3, 1, 2]
+    for one, other in zip(carried[:3], afresh[:3], strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+    assert carried[3].solver.total == afresh[3].solver.total
+    assert np.abs(carried[3].image - afresh[3].image).max() > 1e-3
+
+
+def test_an_optimizer_without_moments_has_nothing_to_carry(made):
+    one, other = (
+        made(optimizer="lbfgs", carry=choice, **TWO_SCALES).image for choice in (True, False)
+    )
+    assert one.tobytes() == other.tobytes()
+
+
+def test_float64_needs_jax_to_be_told(made, small_weights):
+    with pytest.raises(SettingError, match="^precision: float64 needs JAX_ENABLE_X64=1") as caught:
+        made(precision="float64")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "lbfgs", "lbfgs-zoom"])
+def test_float64_runs_where_jax_was_told(made, float64, optimizer):
+    settings = {"optimizer": optimizer, "white": 255, "average": 0.5, "init": "noise"}
+    result = made(precision="float64", normalize_gradients=True, **settings, **TWO_SCALES)
+    assert np.isfinite(result.image).all()
+    assert [record["step"] for record in result.losses] == [1, 2, 3, 1, 2]
+
+
+def test_float64_is_close_to_float32_and_not_it(made, float64):
+    exact, rounded = (made(precision=p).losses[0]["terms"] for p in ("float64", "float32"))
+    for name in exact:
+        np.testing.assert_allclose(exact[name], rounded[name], rtol=1e-4)
+    assert exact["style/relu2_1"] != rounded["style/relu2_1"]
+
+
+def test_bfloat16_is_close_too(made):
+    rough, fine = (made(precision=p).losses[0]["terms"] for p in ("bfloat16", "float32"))
+    np.testing.assert_allclose(rough["style/relu1_1"], fine["style/relu1_1"], rtol=0.05)
+    assert rough["style/relu1_1"] != fine["style/relu1_1"]
+
+
+def test_two_styles_of_two_sizes(made, small_weights, picture, pictures):
+    styles = [pictures[1], np.asarray(picture(5, 50, 30))]
+    result = made(styles, style_scale=(1.0, 0.75), steps=1)
+    content = jaxstyle.image.resize(pictures[0], 34, 48)
+    sized = [jaxstyle.image.resize(styles[0], 48, 48), jaxstyle.image.resize(styles[1], 36, 22)]
+    expected = first_terms(small_weights, content, content, sized, result.settings)
+    assert_terms(result.losses[0]["terms"], expected)
+    swapped = made(styles, style_scale=(0.75, 1.0), steps=1).losses[0]
+    assert not np.isclose(swapped["total"], result.losses[0]["total"], rtol=1e-3)
+    with pytest.raises(SettingError, match="style_scale: has 3 scales for 2 style pictures"):
+        made(styles, style_scale=(1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def plain_pictures():
+    """What was made already, by its settings."""
+    return {}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"clamp": False, "learning_rate": 0.5},
+        {"keep_best": True, "learning_rate": 0.5},
+        {"learning_rate_decay": 0.5},
+        {"momentum": 0.0, "optimizer": "sgd"},
+        {"history": 1, "optimizer": "lbfgs"},
+        {"betas": (0.5, 0.5)},
+        {"epsilon": 0.01},
+        {"white": 255.0, "learning_rate": 1.0},
+        {"average": 0.9},
+        {"normalize_gradients": True},
+        {"padding": "zeros"},
+        {"pooling": "l2"},
+        {"pooling": "average", "pooling_scale": True},
+        {"resampling": "nearest"},
+        {"style_loss": "mean-std"},
+        {"content_loss": "content"},
+        {"tv_loss": "total-variation-half"},
+        {"style_fit": "stretch"},
+        {"network_white": 200},
+        {"network_mean": (0.1, 0.1, 0.1)},
+    ],
+    ids=lambda settings: ",".join(settings),
+)
+def test_every_setting_reaches_the_picture(made, settings, plain_pictures):
+    base = {"steps": 4, "learning_rate": settings.get("learning_rate")}
+    base["optimizer"] = settings.get("optimizer", "adam")
+    key = tuple(base.values())
+    if key not in plain_pictures:
+        plain_pictures[key] = made(**base).image
+    plain, changed = plain_pictures[key], made(**{**base, **settings}).image
+    assert np.isfinite(changed).all()
+    assert np.abs(plain - changed).max() > 1e-5
+
+
+def test_a_last_odd_row_is_rounded_off_or_kept(made):
+    floor, ceil = (
+        made(size=47, rounding=choice).losses[0]["terms"] for choice in ("floor", "ceil")
+    )
+    assert floor["style/relu1_1"] == ceil["style/relu1_1"]  # before the first halving
+    assert not np.isclose(floor["style/relu2_1"], ceil["style/relu2_1"], rtol=1e-5)
+
+
+def test_tolerance_ends_a_scale_early(made):
+    result = made(learning_rate=1e-12, steps=60, tolerance=0.01)
+    assert [scale.steps for scale in result.scales] == [40]
+    assert len(result.losses) == 40
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_runs_in_small(made, name):
+    result = made(preset=name, steps=2)
+    assert result.image.shape[:2] == (34, 48)
+    assert np.isfinite(result.image).all()
+    assert all(np.isfinite(record["total"]) for record in result.losses)
+    assert result.settings.size_rule == "longest"
