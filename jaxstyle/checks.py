@@ -21,30 +21,38 @@ class SettingError(ValueError):
         self.problem = problem
 
 
+def shown(value: Any) -> str:
+    """A value as it is quoted in a refusal: one line, not too long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _number(
     name: str, value: Any, low: float | int, high: float | int, *, above: bool = False
 ) -> float:
     try:
         number = float("a truth value" if isinstance(value, bool) else value)
     except (TypeError, ValueError, OverflowError):
-        raise SettingError(name, f"must be a number, not {value!r}") from None
+        raise SettingError(name, f"must be a number, not {shown(value)}") from None
     inside = low < number <= high if above else low <= number <= high
     if not math.isfinite(number) or not inside:
         bound = "above" if above else "at least"
-        raise SettingError(name, f"must be {bound} {low:g} and at most {high:g}, not {value!r}")
+        raise SettingError(
+            name, f"must be {bound} {low:g} and at most {high:g}, not {shown(value)}"
+        )
     return number
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:
     number = _number(name, value, low, high)
     if number != int(number):
-        raise SettingError(name, f"must be a whole number, not {value!r}")
+        raise SettingError(name, f"must be a whole number, not {shown(value)}")
     return int(number)
 
 
 def _truth(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise SettingError(name, f"must be true or false, not {value!r}")
+        raise SettingError(name, f"must be true or false, not {shown(value)}")
     return value
 
 
@@ -61,12 +69,12 @@ def _each(value: Any) -> tuple:
 def _scales(name: str, value: Any) -> tuple[float, ...]:
     if not _each(value):
         raise SettingError(name, "needs at least one number")
-    return tuple(_number(name, scale, 0.01, 100) for scale in _each(value))
+    return tuple(_number(name, scale, 1e-4, 100) for scale in _each(value))
 
 
 def _betas(name: str, value: Any) -> tuple[float, ...]:
     if len(_each(value)) != 2:
-        raise SettingError(name, f"needs two numbers, not {value!r}")
+        raise SettingError(name, f"needs two numbers, not {shown(value)}")
     return tuple(_number(name, beta, 0, 0.999999) for beta in _each(value))
 
 
@@ -79,20 +87,27 @@ def _blend(name: str, value: Any) -> tuple[float, ...]:
 
 def _mean(name: str, value: Any) -> tuple[float, ...]:
     if len(_each(value)) not in (0, 3):
-        raise SettingError(name, f"needs three numbers (red, green, blue), not {value!r}")
+        raise SettingError(name, f"needs three numbers (red, green, blue), not {shown(value)}")
     return tuple(_number(name, part, 0, 1) for part in _each(value))
 
 
 def _layers(name: str, value: Any) -> dict[str, float]:
-    names = [value] if isinstance(value, str) else value
-    shares = value if isinstance(value, Mapping) else dict.fromkeys(names, 1.0)
+    each = [value] if isinstance(value, str) else value
+    if not isinstance(each, Mapping | list | tuple) or not all(isinstance(k, str) for k in each):
+        raise SettingError(name, f"must be layers, or layers with shares, not {shown(value)}")
+    shares = each if isinstance(each, Mapping) else dict.fromkeys(each, 1.0)
     if not shares:
         raise SettingError(name, "needs at least one layer (a weight of 0 switches a loss off)")
-    try:
-        found = {canonical_layer(layer): share for layer, share in shares.items()}
-    except UnknownLayerError as error:
-        raise SettingError(name, str(error)) from None
-    return {layer: _number(name, share, 0, MAX_WEIGHT) for layer, share in found.items()}
+    found = {}
+    for layer, share in shares.items():
+        try:
+            canonical = canonical_layer(layer)
+        except UnknownLayerError as error:
+            raise SettingError(name, str(error)) from None
+        if canonical in found:
+            raise SettingError(name, f"has {canonical} twice")
+        found[canonical] = _number(name, share, 0, MAX_WEIGHT)
+    return found
 
 
 def _init(name: str, value: Any) -> str:
@@ -107,7 +122,7 @@ def _weight(name: str, value: Any) -> float:
 
 def _path(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise SettingError(name, f"must be the path of a picture, not {value!r}")
+        raise SettingError(name, f"must be the path of a picture, not {shown(value)}")
     return value
 
 

@@ -80,7 +80,8 @@ def features_and_image(
 ) -> dict[str, Array]:
     """Features by layer name, the image itself among them under the name ``IMAGE``.
 
-    Where the network wraps around, so does the image: its first row and column follow its last.
+    Where the network wraps around, so does the image: its first row and column follow its last
+    (total variations that have no base points count differences along these two twice).
     """
     wrapped = jnp.pad(image, ((0, 1), (0, 1), (0, 0)), mode="wrap")
     pixels = white * (wrapped if network.padding == "circular" else image)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from jaxstyle import presets
-from jaxstyle.checks import CLEANERS, SettingError
+from jaxstyle.checks import CLEANERS, SettingError, shown
 from jaxstyle.color import COLOR_MATCHES, LUMINANCES
 from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES
 from jaxstyle.optimizers import LEARNING_RATES, OPTIMIZERS
@@ -183,7 +183,7 @@ def resolve(preset: str = "default", **given: Any) -> Settings:
     for name in given:
         if name not in known:
             raise SettingError(name, f"no such setting{_did_you_mean(name, known)}")
-    preset = presets.ALIASES.get(preset, preset)
+    preset = presets.ALIASES.get(str(preset), str(preset))
     if preset not in presets.PRESETS:
         raise SettingError(
             "preset", f"no preset {preset!r}{_did_you_mean(preset, presets.PRESETS)}"
@@ -198,8 +198,8 @@ def _clean(name: str, value: Any) -> Any:
     if name in CLEANERS:
         return CLEANERS[name](name, value)
     choices = next(f.metadata["choices"] for f in fields(Settings) if f.name == name)
-    if choices and value not in choices:
-        raise SettingError(name, f"{value!r} is not one of {', '.join(choices)}")
+    if choices and not (isinstance(value, str) and value in choices):
+        raise SettingError(name, f"{shown(value)} is not one of {', '.join(choices)}")
     return value
 
 

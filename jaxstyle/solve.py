@@ -249,9 +249,11 @@ def minimize(
         terms = {name: float(value) for name, value in losses.terms.items()}
         total = float(losses.total)
         yield Report(done, steps, total, terms, seconds, rates, good, best)
-        if tolerance and done - mark >= PATIENCE:
-            if total > (1 - tolerance) * total_at_mark:
+        if mark and tolerance and done - mark >= PATIENCE:
+            if total >= (1 - tolerance) * total_at_mark:
                 return
+            mark = 0
+        if not mark:
             mark, total_at_mark = done, total
 
 

@@ -21,7 +21,7 @@ from jaxstyle import color, objective, optimizers, solve, vgg, weights
 from jaxstyle import image as images
 from jaxstyle.compilation import counted
 from jaxstyle.image import Picture
-from jaxstyle.plan import Image, PictureSizeError, plan, resize, seamless, style_size
+from jaxstyle.plan import Image, PictureSizeError, plan, require_side, resize, seamless, style_size
 from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress, Result, ScaleReport, loss_record
 from jaxstyle.settings import ONE_SCALE, SettingError, Settings, resolve
@@ -201,6 +201,8 @@ def with_fine_texture(
     }
     if not shallow:
         raise SettingError("fine_style", "needs a style layer up to relu2_1")
+    needed = vgg.smallest_side(shallow)
+    require_side("the fine style", fine.shape[:2], needed, remedy="use a larger one")
     mixtures = []
     for index, style in enumerate(styles):
         mixing = replace(
@@ -215,6 +217,7 @@ def with_fine_texture(
             style_blend=(),
             init="content",
             init_noise=0.0,
+            padding="reflect" if settings.padding == "circular" else settings.padding,
             color_match="none",
             original_colors=False,
         )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jaxstyle import plan, pyramid, weights
+from jaxstyle.checks import MAX_SIZE
 from jaxstyle.image import Picture
 from jaxstyle.plan import PERIOD, Image
 from jaxstyle.result import Progress, Result
@@ -60,6 +61,8 @@ def on_canvas(
       SettingError: the texture cannot tile the plane at this size.
     """
     plan.check_counts(styles, settings)
+    if shape and not all(isinstance(side, int) and 0 < side <= MAX_SIZE for side in shape):
+        raise SettingError("shape", f"must be two sides from 1 to {MAX_SIZE}, not {shape}")
     height, width = shape or _like(styles[0], periodic, settings)
     if periodic and (height % PERIOD or width % PERIOD):
         raise SettingError(
@@ -82,7 +85,8 @@ def on_canvas(
 
 
 def _like(style: Image, periodic: bool, settings: Settings) -> tuple[int, int]:
-    rule = "longest" if settings.size_rule == "own" else settings.size_rule
     height, width = style.shape[:2]
-    sides = pyramid.fit(height, width, settings.size, rule)
+    if settings.size_rule == "own":
+        return height, width
+    sides = pyramid.fit(height, width, settings.size, settings.size_rule)
     return plan.whole_periods(sides) if periodic and settings.size % PERIOD == 0 else sides

@@ -35,7 +35,7 @@ def flags_of(settings: Mapping[str, Any]) -> str:
     """Settings as they are written on the command line.
 
     >>> flags_of({"style_weight": 1e5, "style_layers": {"relu1_1": 0.2}, "clamp": False})
-    '--style-weight 1e+05 --style-layers relu1_1=0.2 --no-clamp'
+    '--style-weight 100000 --style-layers relu1_1=0.2 --no-clamp'
     """
     return " ".join(_flag_of(name, value) for name, value in settings.items())
 

@@ -5,9 +5,10 @@ import json
 import shutil
 import textwrap
 
+from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.notes import flags_of
 from jaxstyle.presets import ALIASES, PRESETS, Preset
-from jaxstyle.settings import resolve
+from jaxstyle.settings import SettingError, resolve
 
 HELP = "List the presets: every known system, its source, and what it does differently."
 
@@ -22,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Print one preset or all of them."""
-    names = [resolve(arguments.name).preset] if arguments.name else list(PRESETS)
+    try:
+        names = [resolve(arguments.name).preset] if arguments.name else list(PRESETS)
+    except SettingError as error:
+        raise UsageError(error.problem) from None
     if arguments.json:
         print(json.dumps({name: as_json(name) for name in names}, indent=1))
     elif arguments.name:
@@ -61,5 +65,10 @@ def as_json(name: str) -> dict:
 def _indented(line: str) -> str:
     width = max(40, min(100, shutil.get_terminal_size().columns))
     return textwrap.fill(
-        line, width, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+        line,
+        width,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+        break_long_words=False,
     )

@@ -66,6 +66,8 @@ def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
             f"({type(error).__name__}: {error}): give the run's arguments instead"
         ) from None
     own = {} if "preset" in given else found.settings.to_dict()  # a preset starts afresh
+    if "size" in given:
+        own.pop("size_rule", None)
     return replace(found, settings=resolve(**{**own, **given}))
 
 
