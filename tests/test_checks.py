@@ -40,7 +40,7 @@ NUMBERS = {  # lowest and highest of what will do, and what is just outside
 OPTIONAL = {"learning_rate", "history"}
 LISTS = {
     "steps": (0, 1_000_000, -1, 1_000_001),
-    "style_scale": (0.01, 100, 0.009, 100.1),
+    "style_scale": (1e-4, 100, 9e-5, 100.1),
     "betas": (0, 0.999999, -0.1, 1),
     "style_blend": (0, 1e6, -0.1, 1.1e6),
     "network_mean": (0, 1, -0.1, 1.1),

@@ -302,6 +302,6 @@ def test_a_picture_that_wraps_can_be_rolled(wrapping, picture, tv_loss):
         there = score(scored, jnp.roll(image, shift, (0, 1)))[1]
         for name in here:  # some priors count what lies along the first row and column twice
             exact = name != "tv" or tv_loss in ("total-variation-half", "total-variation-power")
-            rtol = 1e-5 if exact else 0.01
+            rtol = 1e-5 if exact else 0.02
             np.testing.assert_allclose(here[name], there[name], rtol=rtol, err_msg=name)
     assert not np.isclose(here["tv"], score(scored, jnp.flip(image, 0) ** 2)[1]["tv"])

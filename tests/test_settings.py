@@ -65,7 +65,7 @@ def test_one_number_of_steps_is_for_every_scale():
         ("learning_rate", 0, "above 0"),
         ("average", 1.0, "at most"),
         ("scale_factor", 1.0, "at least 1.1"),
-        ("style_scale", 0, "at least 0.01"),
+        ("style_scale", 0, "at least 0.0001"),
         ("style_blend", (0, 0), "above zero"),
         ("style_layers", ["rellu4_2"], "did you mean relu4_2"),
         ("style_layers", {"relu4_2": -1}, "at least 0"),

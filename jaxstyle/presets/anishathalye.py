@@ -35,5 +35,5 @@ PRESET = Preset(
         "clamp": False,
     },
     network="original",
-    equivalent={"content_weight": 1, "style_weight": 5e5, "tv_weight": 1e-3},
+    equivalent={"content_weight": 1, "style_weight": 5e5, "tv_weight": 4e-3},
 )

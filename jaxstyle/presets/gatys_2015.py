@@ -28,5 +28,5 @@ PRESET = Preset(
         "clamp": False,
     },
     network="original",
-    equivalent={"content_weight": 0.5, "style_weight": 1e7},
+    equivalent={"content_weight": 0.5, "style_weight": 5e6},
 )

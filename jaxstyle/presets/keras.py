@@ -32,4 +32,5 @@ PRESET = Preset(
         "clamp": False,
     },
     network="original",
+    equivalent={"content_weight": 1.25e-4, "style_weight": 25},
 )

@@ -15,7 +15,9 @@ class Preset(NamedTuple):
 
     title: the paper, or the program. link: where it is. differs: what sets it apart, in a line.
     settings: only what differs from ``jaxstyle.settings.Settings``. network: the kind of VGG-19 it
-    was published for. equivalent: settings that do about the same with the other kind.
+    was published for. equivalent: settings that do about the same with the other kind: features of
+    the original network are about 70 times those of the normalized one, so that losses of features
+    count 5e3 and of Gram matrices 2.5e7 times more.
     """
 
     title: str

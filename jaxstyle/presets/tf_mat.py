@@ -34,5 +34,5 @@ PRESET = Preset(
         "clamp": False,
     },
     network="original",
-    equivalent={"content_weight": 1, "style_weight": 1e5},
+    equivalent={"content_weight": 1, "style_weight": 200},
 )

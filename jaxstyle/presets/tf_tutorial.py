@@ -29,4 +29,5 @@ PRESET = Preset(
         "keep_best": True,  # best_loss, best_img
     },
     network="original",
+    equivalent={"content_weight": 5e6, "style_weight": 2.5e4},
 )
