@@ -4,10 +4,15 @@ Files and their formats are in `image_read` and `image_write`, the rules of resi
 the public names of these are here too.
 """
 
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float32
 
-from jaxstyle.image_read import ImageError, Picture, listed, read, read_description
+from jaxstyle.image_read import ImageError, Picture, read, read_description
 from jaxstyle.image_write import check_directory, check_writable, write, write_text
 from jaxstyle.resample import RESAMPLINGS, resample
 
@@ -24,6 +29,35 @@ __all__ = [
     "write",
     "write_text",
 ]
+
+
+_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp")
+
+
+def listed(sources: Iterable[Any]) -> list[Any]:
+    """The sources, every folder among them replaced by the pictures in it, by name.
+
+    Raises:
+      ImageError: there is no picture in a folder.
+    """
+    each = [
+        _pictures_in(Path(source))
+        if isinstance(source, str | os.PathLike) and os.path.isdir(source)
+        else [source]
+        for source in sources
+    ]
+    return [source for part in each for source in part]
+
+
+def _pictures_in(folder: Path) -> list[str]:
+    found = sorted(
+        str(path)
+        for path in folder.iterdir()
+        if path.suffix.lower() in _EXTENSIONS and not path.name.startswith(".")
+    )
+    if not found:
+        raise ImageError(f"{folder}: there are no pictures in this folder")
+    return found
 
 
 def resize(

@@ -8,10 +8,9 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,7 +22,6 @@ from jaxstyle.image_color import to_srgb
 MAX_PIXELS = 400_000_000  # the largest sensors of today have 200 million
 SOFTWARE = "jaxstyle"  # how our own files are known again
 
-_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp")
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 _EIGHT_BIT_MODES = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
@@ -65,32 +63,6 @@ def read(source: Any) -> Picture:
         with _pillow("the PIL image"):
             return _decode(source, None, "the PIL image")
     return _read_array(source)
-
-
-def listed(sources: Iterable[Any]) -> list[Any]:
-    """The sources, every folder among them replaced by the pictures in it, by name.
-
-    Raises:
-      ImageError: there is no picture in a folder.
-    """
-    each = [
-        _pictures_in(Path(source))
-        if isinstance(source, str | os.PathLike) and os.path.isdir(source)
-        else [source]
-        for source in sources
-    ]
-    return [source for part in each for source in part]
-
-
-def _pictures_in(folder: Path) -> list[str]:
-    found = sorted(
-        str(path)
-        for path in folder.iterdir()
-        if path.suffix.lower() in _EXTENSIONS and not path.name.startswith(".")
-    )
-    if not found:
-        raise ImageError(f"{folder}: there are no pictures in this folder")
-    return found
 
 
 def read_description(path: str | os.PathLike[str]) -> str:

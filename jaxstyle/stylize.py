@@ -15,20 +15,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float
 
-from jaxstyle import color, objective, optimizers, solve, vgg, weights
 from jaxstyle import image as images
+from jaxstyle import objective, optimizers, solve, vgg, weights
 from jaxstyle.compilation import counted
 from jaxstyle.image import Picture
+from jaxstyle.pictures import finished, first_image, recolored
 from jaxstyle.plan import Image, PictureSizeError, plan, require_side, resize, seamless, style_size
 from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress, Result, ScaleReport, loss_record
 from jaxstyle.settings import ONE_SCALE, SettingError, Settings, resolve
 
 __all__ = ["PictureSizeError", "run", "stylize"]
-
-Alpha = Float[np.ndarray, "_ _"]
 
 Source = Any
 """A path, a PIL image or an array: whatever ``jaxstyle.image.read`` takes."""
@@ -96,12 +94,7 @@ def run(
     image = first_image(photo, scales[0], network, settings)
     state, reports, losses = None, [], []
     for index, scale in enumerate(scales):
-        enlarge = seamless if settings.padding == "circular" else resize
-        begin = jnp.asarray(enlarge(image, scale, settings))
-        before, state = state, solve.init(begin, optimizer)
-        if before and settings.carry:
-            moments = optimizers.carry(before.optimizer, state.optimizer, scale.height, scale.width)
-            state = replace(state, optimizer=moments)
+        state = state_at(scale, image, state, optimizer, settings)
         with counted() as compiled:
             scored = objective_at(scale, network, photo, styles, settings)
             program = solve.compile_program(scored, rates, state, optimizer)
@@ -123,6 +116,22 @@ def run(
     image, alpha = finished(image, content, scales[-1], settings)
     seconds = time.perf_counter() - start
     return Result(image, alpha, settings, loaded, reports, losses, seconds)
+
+
+def state_at(
+    scale: Scale,
+    image: Image,
+    before: solve.State | None,
+    optimizer: optax.GradientTransformationExtraArgs,
+    settings: Settings,
+) -> solve.State:
+    """The solver's state before the first step of a scale, and what is carried to it."""
+    enlarge = seamless if settings.padding == "circular" else resize
+    state = solve.init(jnp.asarray(enlarge(image, scale, settings)), optimizer)
+    if before is None or not settings.carry:
+        return state
+    moments = optimizers.carry(before.optimizer, state.optimizer, scale.height, scale.width)
+    return replace(state, optimizer=moments)
 
 
 def objective_at(
@@ -160,25 +169,6 @@ def objective_of(
         white=settings.white,
         normalize_gradients=settings.normalize_gradients,
     )
-
-
-def first_image(content: Image, scale: Scale, network: vgg.VGG19, settings: Settings) -> Image:
-    """Where the optimization starts: the content or a picture of the user's, with noise over it."""
-    if settings.init == "noise":
-        return noise(scale, network, settings)
-    picture = content if settings.init == "content" else images.read(settings.init).rgb
-    image, share = resize(picture, scale, settings), np.float32(settings.init_noise)
-    return (1 - share) * image + share * noise(scale, network, settings) if share else image
-
-
-def noise(scale: Scale, network: vgg.VGG19, settings: Settings) -> Image:
-    """Uniform between black and white, or Gaussian around the color the network takes for zero."""
-    key, shape = jax.random.key(settings.seed), (scale.height, scale.width, 3)
-    if settings.noise == "uniform":
-        return np.asarray(jax.random.uniform(key, shape, jnp.float32))
-    mean = network.offset[...] / network.gain[...]
-    gaussian = mean + settings.noise_level * jax.random.normal(key, shape)
-    return np.asarray(gaussian, np.float32)
 
 
 def with_fine_texture(
@@ -228,40 +218,6 @@ def with_fine_texture(
         mixed = run(loaded, Picture(style), [fine], mixing, preparing)
         mixtures.append(mixed.image)
     return mixtures
-
-
-def recolored(
-    content: Image, styles: Sequence[Image], settings: Settings
-) -> tuple[Image, list[Image]]:
-    """The pictures that the objective is made of: color is settled before the run.
-
-    Gatys et al. 2016 (arXiv:1606.05897): the style pictures are given the content's mean color and
-    covariance (section 3.1), or all are reduced to their luminance (section 3.2).
-    """
-    if settings.color_match == "none":
-        return content, list(styles)
-    if settings.color_match != "luminance":
-        return content, [color.match_colors(s, content, settings.color_match) for s in styles]
-    light = color.luminance(content, settings.luminance)
-    each = [color.luminance(style, settings.luminance) for style in styles]
-    matched = [color.match_luminance(style, light) for style in each]
-    return _gray(light), [_gray(np.clip(style, 0, 1)) for style in matched]
-
-
-def finished(
-    image: Image, content: Picture, scale: Scale, settings: Settings
-) -> tuple[Image, Alpha | None]:
-    """The picture at its final size, in the content's colors where that is wanted; its alpha."""
-    image = resize(image, scale, settings)
-    alpha = None if content.alpha is None else resize(content.alpha, scale, settings)
-    if settings.original_colors or settings.color_match == "luminance":
-        colors = resize(content.rgb, scale, settings)
-        image = color.original_colors(image, colors, settings.luminance)
-    return image, alpha
-
-
-def _gray(luminance: np.ndarray) -> Image:
-    return np.repeat(luminance[..., None], 3, axis=-1)
 
 
 def network_of(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:

@@ -358,8 +358,8 @@ def test_a_last_odd_row_is_rounded_off_or_kept(made):
 
 def test_tolerance_ends_a_scale_early(made):
     result = made(learning_rate=1e-12, steps=60, tolerance=0.01)
-    assert [scale.steps for scale in result.scales] == [40]
-    assert len(result.losses) == 40
+    assert [scale.steps for scale in result.scales] == [21]
+    assert len(result.losses) == 21
 
 
 @pytest.mark.parametrize("name", PRESETS)

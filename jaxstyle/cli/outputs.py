@@ -11,9 +11,9 @@ from jaxtyping import Float
 from jaxstyle import image as images
 from jaxstyle import timelapse
 from jaxstyle.image import ImageError, Picture
+from jaxstyle.pictures import finished
 from jaxstyle.result import Progress, Result
 from jaxstyle.settings import Settings
-from jaxstyle.stylize import finished
 
 FRAMES = 90
 """At most how many frames a timelapse has."""
