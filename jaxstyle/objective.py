@@ -202,7 +202,8 @@ def targets(
 
 def _weighted_sum(shares: Array, *leaves: Array) -> Array:
     # Not a matrix product, which accelerators would round.
-    return reduce(jnp.add, [share * leaf for share, leaf in zip(shares, leaves, strict=True)])
+    parts = [share.astype(leaf.dtype) * leaf for share, leaf in zip(shares, leaves, strict=True)]
+    return reduce(jnp.add, parts)
 
 
 def statistics(

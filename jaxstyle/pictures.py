@@ -54,6 +54,13 @@ def recolored(
     return _gray(light), [_gray(np.clip(style, 0, 1)) for style in matched]
 
 
+def as_measured(image: Image, settings: Settings) -> Image:
+    """What the objective sees of a finished picture."""
+    if settings.color_match != "luminance":
+        return image
+    return _gray(color.luminance(image, settings.luminance))
+
+
 def finished(
     image: Image, content: Picture, scale: Scale, settings: Settings
 ) -> tuple[Image, Alpha | None]:

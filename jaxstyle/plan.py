@@ -31,7 +31,8 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
     check_counts(styles, settings)
     needed = vgg.smallest_side(settings.layers())
     larger = "use a larger one"
-    require_side("the content picture", content.shape[:2], needed, remedy=larger)
+    shown = "the content picture" if settings.content_weights() else "the picture"
+    require_side(shown, content.shape[:2], needed, remedy=larger)
     for number, style in enumerate(styles, start=1):
         require_side(f"style picture {number}", style.shape[:2], needed, remedy=larger)
 
@@ -39,7 +40,7 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
     size = max(height, width) if settings.size_rule == "own" else settings.size
 
     def fitted(size: int) -> tuple[int, int]:
-        sides = pyramid.fit(height, width, size, _rule(settings))
+        sides = pyramid.fit(height, width, size, rule_of(settings))
         return whole_periods(sides) if settings.padding == "circular" else sides
 
     def usable(size: int) -> bool:
@@ -93,7 +94,7 @@ def style_size(style: Image, index: int, scale: Scale, settings: Settings) -> tu
     size = max(1, round(scale.size * factor))
     if settings.style_fit == "no-enlarging" and max(height, width) <= size:
         return height, width
-    return pyramid.fit(height, width, size, _rule(settings))
+    return pyramid.fit(height, width, size, rule_of(settings))
 
 
 def resize(image: np.ndarray, scale: Scale, settings: Settings) -> np.ndarray:
@@ -114,7 +115,8 @@ def seamless(image: Image, scale: Scale, settings: Settings) -> Image:
     return larger[scale.height : -scale.height, scale.width : -scale.width]
 
 
-def _rule(settings: Settings) -> pyramid.SizeRule:
+def rule_of(settings: Settings) -> pyramid.SizeRule:
+    """How sizes are measured; a picture's own size is its longest side."""
     return "longest" if settings.size_rule == "own" else settings.size_rule
 
 

@@ -58,10 +58,11 @@ def cells(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def alone(settings: Settings, kind: str, layers: Mapping[str, float]) -> Settings:
-    """The settings with one kind of loss, on these layers."""
-    if kind == "style":
-        return replace(settings, content_weight=0.0, style_layers=dict(layers))
-    return replace(settings, style_weight=0.0, content_layers=dict(layers))
+    """The settings with one kind of loss, on these layers, and not starting from the answer."""
+    init = "noise" if settings.init == "content" else settings.init
+    weights = {"content_weight": 0.0, "style_weight": 0.0}
+    weights[f"{kind}_weight"] = getattr(settings, f"{kind}_weight") or 1.0
+    return replace(settings, init=init, **weights, **{f"{kind}_layers": dict(layers)})
 
 
 def size_of_cells(image: Image, settings: Settings) -> tuple[int, int]:

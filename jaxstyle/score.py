@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from jaxstyle import image as images
 from jaxstyle import plan, pyramid, vgg, weights
-from jaxstyle.pictures import recolored
+from jaxstyle.pictures import as_measured, recolored
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import SettingError, Settings, resolve
 from jaxstyle.stylize import Source, in_float64, network_of, objective_of, read_styles
@@ -86,7 +86,9 @@ def score_pictures(
     plan.check_counts(styles, settings)
     height, width = image.shape[:2]
     if resized:
-        scale = Scale(*pyramid.fit(height, width, settings.size), settings.size, 0)
+        scale = Scale(
+            *pyramid.fit(height, width, settings.size, plan.rule_of(settings)), settings.size, 0
+        )
         style_sizes = [plan.style_size(s, i, scale, settings) for i, s in enumerate(styles)]
     else:
         scale = Scale(height, width, max(height, width), 0)
@@ -96,19 +98,16 @@ def score_pictures(
     for name, sides in sizes:
         plan.require_side(name, sides, vgg.smallest_side(settings.layers()))
     photo, paintings = recolored(content, styles, settings)
-    network = network_of(loaded, settings)
-    scored = objective_of(
-        network,
-        _at(photo, scale[:2], settings),
-        [_at(style, size, settings) for style, size in zip(paintings, style_sizes, strict=True)],
-        settings,
-    )
+    pictures = [_at(p, s, settings) for p, s in zip(paintings, style_sizes, strict=True)]
+    measured = _at(as_measured(image, settings), scale[:2], settings)
     # The tensor cores of a GPU would otherwise round float32 to ten bits.
     with jax.default_matmul_precision("highest"):
-        _, terms = _terms(scored, jnp.asarray(_at(image, scale[:2], settings)))
-    if not settings.tv_weight:
-        del terms["tv"]
-    values = {name: float(value) for name, value in terms.items()}
+        network = network_of(loaded, settings)
+        scored = objective_of(network, _at(photo, scale[:2], settings), pictures, settings)
+        _, terms = _terms(scored, jnp.asarray(measured))
+    values = {
+        name: float(terms[name]) for name in scored.terms if name != "tv" or settings.tv_weight
+    }
     return Score(settings.preset, sum(values.values()), values)
 
 

@@ -186,12 +186,25 @@ def resolve(preset: str = "default", **given: Any) -> Settings:
     preset = presets.ALIASES.get(str(preset), str(preset))
     if preset not in presets.PRESETS:
         raise SettingError(
-            "preset", f"no preset {preset!r}{_did_you_mean(preset, presets.PRESETS)}"
+            "preset", f"{preset!r} is not known{_did_you_mean(preset, presets.PRESETS)}"
         )
-    if "size" in given:
-        given = {"size_rule": "longest", **given}  # whatever side the preset measures
-    chosen = {**presets.PRESETS[preset].settings, **given, "preset": preset}
+    chosen = {**_beneath(presets.PRESETS[preset].settings, given), **given, "preset": preset}
     return Settings(**{name: _clean(name, value) for name, value in chosen.items()})
+
+
+def _beneath(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left of a preset's settings once others are given.
+
+    A size by itself is the longest side, whatever the preset measures, and what was meant for one
+    optimizer is not for another.
+    """
+    left = dict(settings)
+    if "size" in given and not left.get("size_rule", "longest").startswith("longest"):
+        del left["size_rule"]
+    if given.get("optimizer", left.get("optimizer")) != left.get("optimizer"):
+        for name in ("learning_rate", "learning_rate_decay", "history"):
+            left.pop(name, None)
+    return left
 
 
 def _clean(name: str, value: Any) -> Any:
@@ -205,5 +218,5 @@ def _clean(name: str, value: Any) -> Any:
 
 def _did_you_mean(word: str, words: Iterable[str]) -> str:
     words = sorted(words)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     return f": did you mean {near[0]}?" if near else f" (there are: {', '.join(words)})"

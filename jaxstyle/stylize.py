@@ -99,7 +99,7 @@ def run(
             scored = objective_at(scale, network, photo, styles, settings)
             program = solve.compile_program(scored, rates, state, optimizer)
         report = solve.Report.before(rates, state)
-        for report in solve.minimize(
+        running = solve.minimize(
             program,
             scored,
             rates,
@@ -108,7 +108,9 @@ def run(
             every or report_every(),
             tolerance=settings.tolerance,
             best=settings.keep_best,
-        ):
+        )
+        state = None  # its buffers are the solver's now
+        for report in running:
             losses.append(loss_record(index, report))
             callback(Progress(scales, index, report, time.perf_counter() - start))
         image, state = report.image, report.state

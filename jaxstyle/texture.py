@@ -76,6 +76,7 @@ def on_canvas(
         size=size,
         size_rule="longest",
         content_weight=0.0,
+        init="noise" if settings.init == "content" else settings.init,
         style_scale=tuple(scales),
         style_fit="size",
         padding="circular" if periodic else settings.padding,

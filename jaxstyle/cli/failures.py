@@ -27,7 +27,8 @@ def exit_status(
     """Run a command. What went wrong is said in one line; ``--debug`` shows the traceback."""
     try:
         command(namespace)
-        sys.stdout.flush()
+        if sys.stdout:  # it may have been closed from the start
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:

@@ -19,10 +19,15 @@ def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:
     if preset.network in (kind, "any"):
         return
     remedy = "the weights of its losses will not mean the same"
-    if preset.equivalent:
-        if all(getattr(settings, name) == value for name, value in preset.equivalent.items()):
+    equivalent = {
+        name: value
+        for name, value in preset.equivalent.items()
+        if settings.content_weight or not name.startswith("content")
+    }
+    if equivalent:
+        if all(getattr(settings, name) == value for name, value in equivalent.items()):
             return
-        remedy = f"for about the same effect add {flags_of(preset.equivalent)}"
+        remedy = f"for about the same effect add {flags_of(equivalent)}"
     elif kind == "original":
         remedy = "python -m convert_weights --normalize makes them so"
     yield (

@@ -50,11 +50,8 @@ class Outputs:
             timelapse.check_timelapse(self.timelapse)
         if self.report:
             images.check_directory(self.report)
-        taken = {path.resolve(): "is read by this run" for path in inputs}
-        for path in filter(None, (self.picture, self.timelapse, self.report)):
-            if path.resolve() in taken:
-                raise ImageError(f"{path}: {taken[path.resolve()]}: choose another name")
-            taken[path.resolve()] = "has the same name as another output"
+        outputs = self.picture, self.timelapse, self.report
+        check_distinct([path for path in outputs if path], inputs)
 
     def __call__(self, progress: Progress) -> None:
         if progress.preparing:
@@ -101,6 +98,15 @@ class Outputs:
 
     def _write(self, path: Path, image: np.ndarray, alpha: np.ndarray | None, text: str) -> None:
         images.write(path, Picture(image, alpha), bits=self.bits, description=text)
+
+
+def check_distinct(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Raises ImageError where an output would be written over an input, or over another output."""
+    taken = {path.resolve(): "is read by this run" for path in inputs}
+    for path in outputs:
+        if path.resolve() in taken:
+            raise ImageError(f"{path}: {taken[path.resolve()]}: choose another name")
+        taken[path.resolve()] = "has the same name as another output"
 
 
 def _taken(progress: Progress) -> int:

@@ -59,14 +59,17 @@ def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
       SettingError: one of ``given`` is wrong.
     """
     try:
-        found = _parse(json.loads(images.read_description(picture))["jaxstyle"], picture.parent)
+        record = json.loads(images.read_description(picture))
+        if "texture" in record:
+            raise ImageError(f"{picture}: was made by 'jaxstyle texture': --from repeats runs")
+        found = _parse(record["jaxstyle"], picture.parent)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImageError(
             f"{picture}: not a picture of 'jaxstyle run' that can be repeated "
             f"({type(error).__name__}: {error}): give the run's arguments instead"
         ) from None
     own = {} if "preset" in given else found.settings.to_dict()  # a preset starts afresh
-    if "size" in given:
+    if "size" in given and not found.settings.size_rule.startswith("longest"):
         own.pop("size_rule", None)
     return replace(found, settings=resolve(**{**own, **given}))
 

@@ -10,10 +10,12 @@ from jaxstyle.cli.common import silence, teller, use_precision
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
+from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.outputs import check_distinct
 from jaxstyle.cli.progress import progress_bar
-from jaxstyle.image import ImageError, Picture
+from jaxstyle.image import Picture
 from jaxstyle.plan import Image
-from jaxstyle.reconstruct import Reconstruction, cells, figure, reconstructions, size_of_cells
+from jaxstyle.reconstruct import GAP, Reconstruction, cells, figure, reconstructions, size_of_cells
 from jaxstyle.result import Progress
 from jaxstyle.settings import Settings, resolve
 
@@ -44,11 +46,13 @@ def main(arguments: argparse.Namespace) -> None:
     use_precision(settings)
     image = images.read(arguments.image).rgb
     height, width = size_of_cells(image, settings)
-    longest = max(3 * height, (len(cells(settings)) + 1) * (width + 12))
-    images.check_writable(arguments.output, longest=longest)
-    if arguments.output.resolve() == arguments.image.resolve():
-        raise ImageError(f"{arguments.output}: is read by this run: choose another name")
+    columns = 1 + max(len(settings.style_layers), len(settings.content_layers))
+    images.check_writable(arguments.output, longest=max(3 * height, columns * (width + 2 * GAP)))
+    read = [arguments.image, *settings.paths().values(), *filter(None, [arguments.weights])]
+    check_distinct([arguments.output], list(map(Path, read)))
     loaded = weights.load(weights.find(arguments.weights, tell))
+    for note in network_note(settings, loaded):
+        tell(note)
     made: list[Reconstruction] = []
     with deferred_interrupt() as check, progress_bar(hidden=tell is silence) as bar:
 

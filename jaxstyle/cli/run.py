@@ -23,6 +23,7 @@ from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.watch import watched
+from jaxstyle.plan import plan
 from jaxstyle.settings import resolve
 from jaxstyle.stylize import run
 
@@ -48,8 +49,10 @@ def main(arguments: argparse.Namespace) -> None:
     use_precision(job.settings)
     picture = arguments.output or _beside(arguments.recipe)
     outputs = outputs_of(arguments, picture, job.bits, tell)
-    outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent))
     content, *styles = [images.read(path) for path in (job.content, *job.styles)]
+    last = plan(content.rgb, [style.rgb for style in styles], job.settings)[-1]
+    longest = max(last.height, last.width)
+    outputs.check(longest, job.inputs(), job.to_json(picture.parent))
     loaded = weights.load(weights.find(job.weights, tell))
     _note(job, loaded, tell)
     description = replace(job, weights_sha256=loaded.sha256).to_json(picture.parent)

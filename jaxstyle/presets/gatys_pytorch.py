@@ -33,5 +33,9 @@ PRESET = Preset(
         "clamp": False,
     },
     network="original",
-    equivalent={"style_weight": 20, "style_layers": dict.fromkeys(STYLE_LAYERS, 1.0)},
+    equivalent={  # the authors' own, BasicStyleTransfer.ipynb of NeuralImageSynthesis
+        "content_weight": 1e6,
+        "style_weight": 1e9,
+        "style_layers": dict.fromkeys(STYLE_LAYERS, 1 / 5),
+    },
 )

@@ -26,6 +26,7 @@ PRESET = Preset(
         "noise": "gaussian",
         "noise_level": 0.001 / 256,  # L203
         "optimizer": "lbfgs",  # L27
+        "betas": (0.9, 0.999),  # optim.adam
         "white": 256,
         "clamp": False,
     },
