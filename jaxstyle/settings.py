@@ -201,7 +201,8 @@ def _beneath(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     left = dict(settings)
     if "size" in given and not left.get("size_rule", "longest").startswith("longest"):
         del left["size_rule"]
-    if given.get("optimizer", left.get("optimizer")) != left.get("optimizer"):
+    optimizer = left.get("optimizer", Settings.optimizer)
+    if str(given.get("optimizer", optimizer)) != optimizer:
         for name in ("learning_rate", "learning_rate_decay", "history"):
             left.pop(name, None)
     return left

@@ -105,6 +105,25 @@ def weights_path(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def small_weights():
+    """What a weights file would hold if VGG-19 had few channels: quick to run with."""
+    from pathlib import Path
+
+    from convert_weights.weights_file import Convolution, Weights
+    from jaxstyle.weights import Loaded
+
+    contents = Weights(
+        layers={name: Convolution(*arrays) for name, arrays in small_arrays().items()},
+        channel_order="BGR",
+        scale=255.0,
+        mean=(103.939, 116.779, 123.68),
+        std=(58.0, 58.0, 58.0),
+        normalized=True,
+    )
+    return Loaded(contents, Path("small.h5"), "0" * 64)
+
+
+@pytest.fixture(scope="session")
 def weights_file(weights_path):
     from jaxstyle import weights
 

@@ -181,7 +181,7 @@ def test_paths_are_texts(name, value):
 
 @pytest.mark.parametrize("value", ["", "zzzz", "Default", "default ", "x\ny", "\0", "-"])
 def test_a_preset_is_a_name(value):
-    assert "no preset" in refused("preset", value)
+    assert "is not known" in refused("preset", value)
 
 
 def test_a_line_is_one_line_whatever_was_given():

@@ -305,3 +305,12 @@ def test_a_picture_that_wraps_can_be_rolled(wrapping, picture, tv_loss):
             rtol = 1e-5 if exact else 0.02
             np.testing.assert_allclose(here[name], there[name], rtol=rtol, err_msg=name)
     assert not np.isclose(here["tv"], score(scored, jnp.flip(image, 0) ** 2)[1]["tv"])
+
+
+def test_double_precision_leaves_statistics_of_a_float32_network_alone(float64, picture):
+    network = small_network(jnp.float32)
+    image = picture(0).astype(jnp.float32)
+    options = {"content_weights": {}, "style_weights": {"relu5_1": 1.0}}
+    built = objective.build(network, image, [image], style_loss="wasserstein", **options)
+    target = built.terms["style/relu5_1"].targets[0]
+    assert {leaf.dtype for leaf in jax.tree.leaves(target)} == {jnp.dtype("float32")}

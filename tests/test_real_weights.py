@@ -20,7 +20,7 @@ def test_a_small_run_takes_the_style_and_keeps_the_photo():
     loaded = weights.load(weights.find())
     content = images.read(EXAMPLES / "photos" / "chelsea.jpg")
     style = images.read(EXAMPLES / "styles" / "brushstrokes.jpg").rgb
-    settings = resolve(size=128, smallest_size=64, steps=(40, 40))
+    settings = resolve(size=128, smallest_size=64, steps=(40, 20))
     result = run(loaded, content, [style], settings, lambda progress: None)
 
     scale = plan(content.rgb, [style], settings)[-1]

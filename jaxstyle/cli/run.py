@@ -49,10 +49,10 @@ def main(arguments: argparse.Namespace) -> None:
     use_precision(job.settings)
     picture = arguments.output or _beside(arguments.recipe)
     outputs = outputs_of(arguments, picture, job.bits, tell)
+    outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent))
     content, *styles = [images.read(path) for path in (job.content, *job.styles)]
     last = plan(content.rgb, [style.rgb for style in styles], job.settings)[-1]
-    longest = max(last.height, last.width)
-    outputs.check(longest, job.inputs(), job.to_json(picture.parent))
+    images.check_writable(picture, bits=job.bits, longest=max(last.height, last.width))
     loaded = weights.load(weights.find(job.weights, tell))
     _note(job, loaded, tell)
     description = replace(job, weights_sha256=loaded.sha256).to_json(picture.parent)

@@ -73,7 +73,7 @@ def test_an_unknown_one_is_wrong_usage_in_a_line(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
-    assert "no preset 'kears': did you mean keras?" in err
+    assert "'kears' is not known: did you mean keras?" in err
 
 
 @pytest.mark.parametrize("arguments", [["a", "b"], ["--size", "3"]])

@@ -307,3 +307,10 @@ def test_ctrl_c_while_compiling_ends_in_one_line_too(folder, capsys, monkeypatch
     assert run("content.png", "style.png", "-o", "out.png", *QUICK) == 130
     assert "interrupted: saved the picture so far (scale 1/2, step 1/3)" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_picture_too_long_for_its_format_is_found_before_the_run(folder, capsys, picture):
+    images.write("long.png", Picture(np.zeros((16, 17000, 3), np.float32)))
+    arguments = "long.png", "style.png", "-o", "out.webp", "--preset", "anishathalye"
+    assert run(*arguments, "--style-layers", "relu1_1", "--content-layers", "relu1_1") == 1
+    assert "16383" in capsys.readouterr().err

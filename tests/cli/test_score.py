@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -18,7 +19,8 @@ def folder(tmp_path, picture, weights_path, monkeypatch):
     for name, seed, height, width in (("i", 0, 33, 47), ("c", 1, 33, 47), ("s", 2, 40, 29)):
         images.write(f"{name}.png", Picture(np.asarray(picture(seed, height, width))))
     images.write("large.png", Picture(np.asarray(picture(3, 66, 94))))
-    return tmp_path
+    yield tmp_path
+    jax.config.update("jax_enable_x64", False)  # a command is a process, and sets it for good
 
 
 def scored(capsys, *arguments):
@@ -135,3 +137,12 @@ def test_bad_input_is_one_line(folder, capsys, arguments, status, problem):
     assert problem in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+def test_in_luminance_mode_color_does_not_count(folder, capsys):
+    gray = images.read("c.png").rgb @ np.float32([0.299, 0.587, 0.114])
+    images.write("gray.png", Picture(np.repeat(gray[..., None], 3, -1)))
+    common = "--content", "c.png", "--style", "s.png", "--color-match", "luminance"
+    colored, plain = (scored(capsys, name, *common) for name in ("c.png", "gray.png"))
+    assert colored["terms"]["content/relu4_2"] == pytest.approx(0, abs=1e-6)
+    assert plain["total"] == pytest.approx(colored["total"], rel=0.01)

@@ -64,7 +64,7 @@ def test_the_report_has_style_terms_alone(folder, capsys):
         ("style.png -o out.png --shape 64x60 --periodic", 2, "multiples of 16, not 64x60"),
         ("style.png -o out.png --size 40 --periodic", 2, "multiples of 16"),
         ("style.png -o out.png --shape 64x10", 1, "too small for the layers in use"),
-        ("style.png -o out.png --shape 99999x64", 2, "lower it"),
+        ("style.png -o out.png --shape 99999x64", 2, "must be two sides from 1 to 32768"),
         ("style.png -o style.png", 1, "is read by this run"),
         ("style.png -o nowhere/out.png", 1, "nowhere"),
         ("style.png -o out.png --style-scale 1,2", 2, "2 scales for 1 style"),
@@ -124,3 +124,28 @@ def test_bad_input_of_reconstruct_is_one_line(folder, capsys, arguments, status,
     assert problem in printed.err
     assert printed.err.count("\n") == 1
     assert [path.name for path in folder.iterdir()] == ["style.png"]
+
+
+@pytest.mark.parametrize("preset", ["crowsonkb", "keras"])
+def test_nothing_starts_from_the_empty_canvas(folder, preset):
+    flags = "--size", "48", "--steps", "0", "--preset", preset, "--quiet"
+    assert texture("style.png", "-o", "out.png", *flags) == 0
+    assert images.read("out.png").rgb.std() > 0.2
+
+
+def test_reconstructions_never_start_from_the_answer(folder):
+    flags = "--size", "52", "--steps", "0", "--preset", "keras", "--style-layers", "relu1_1"
+    assert reconstruct("style.png", "-o", "grid.png", *flags) == 0
+    sheet, original = images.read("grid.png").rgb, images.read("style.png").rgb
+    for top in (12, 12 + 40 + 26 + 12):
+        made = sheet[top : top + 40, 12 + 64 : 12 + 64 + 52]
+        assert np.abs(made - original).mean() > 0.2
+
+
+def test_a_figure_is_not_written_over_what_it_reads(folder, capsys):
+    images.write("start.png", images.read("style.png"))
+    assert reconstruct("style.png", "-o", "start.png", "--init", "start.png") == 1
+    assert "start.png: is read by this run" in capsys.readouterr().err
+    assert texture("style.png", "-o", "out.png", "--size", "48", "--steps", "0", "--quiet") == 0
+    assert main(["run", "--from", "out.png"]) == 1
+    assert "was made by 'jaxstyle texture'" in capsys.readouterr().err
