@@ -83,9 +83,10 @@ def features_and_image(
     Where the network wraps around, so does the image: its first row and column follow its last
     (total variations that have no base points count differences along these two twice).
     """
-    wrapped = jnp.pad(image, ((0, 1), (0, 1), (0, 0)), mode="wrap")
-    pixels = white * (wrapped if network.padding == "circular" else image)
-    return {**network(image, [name for name in layers if name != IMAGE]), IMAGE: pixels}
+    features = network(image, [name for name in layers if name != IMAGE])
+    if network.padding == "circular":
+        image = jnp.pad(image, ((0, 1), (0, 1), (0, 0)), mode="wrap")
+    return {**features, IMAGE: white * image}
 
 
 @jax.custom_vjp
@@ -143,11 +144,12 @@ def build(
       normalize_gradients: of content and style losses, see ``unit_gradient``.
     """
     shares = jnp.asarray(style_blend or [1.0] * len(styles))
+    shares = shares / shares.sum()
     content_targets, style_targets = targets(
         network,
         content,
         list(styles),
-        shares / shares.sum(),
+        shares,
         content_layers=tuple(content_weights),
         style_layers=tuple(style_weights),
         content_loss=content_loss,
@@ -156,7 +158,7 @@ def build(
     )
 
     def term(weight: float, each_target: list, loss: str, layer: str) -> Term:
-        of_each = shares / shares.sum() if len(each_target) > 1 else jnp.ones(1)
+        of_each = shares if len(each_target) > 1 else jnp.ones(1)
         normalize = normalize_gradients and layer != IMAGE
         scalar = jnp.asarray(float(weight))
         return Term(scalar, tuple(each_target), tuple(of_each), loss, layer, normalize)

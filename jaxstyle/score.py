@@ -66,9 +66,8 @@ def score(
     picture = images.read(image).rgb
     photo = picture if content is None else images.read(content).rgb
     styles = read_styles(style)
-    if not isinstance(weights_file, weights.Loaded):
-        weights_file = weights.load(weights.find(weights_file))
-    return score_pictures(weights_file, picture, photo, styles, chosen, resized=size is not None)
+    loaded = weights.loaded(weights_file)
+    return score_pictures(loaded, picture, photo, styles, chosen, resized=size is not None)
 
 
 def score_pictures(

@@ -55,9 +55,7 @@ def stylize(
     """
     chosen = resolve(**settings)
     pictures = images.read(content), read_styles(style)
-    if not isinstance(weights_file, weights.Loaded):
-        weights_file = weights.load(weights.find(weights_file))
-    return run(weights_file, *pictures, chosen, callback or (lambda progress: None))
+    return run(weights.loaded(weights_file), *pictures, chosen, callback or (lambda progress: None))
 
 
 def read_styles(style: Source | Sequence[Source]) -> list[Image]:
@@ -195,6 +193,10 @@ def with_fine_texture(
         raise SettingError("fine_style", "needs a style layer up to relu2_1")
     needed = vgg.smallest_side(shallow)
     require_side("the fine style", fine.shape[:2], needed, remedy="use a larger one")
+
+    def preparing(progress: Progress) -> None:
+        callback(replace(progress, preparing=True))
+
     mixtures = []
     for index, style in enumerate(styles):
         mixing = replace(
@@ -213,10 +215,6 @@ def with_fine_texture(
             color_match="none",
             original_colors=False,
         )
-
-        def preparing(progress: Progress) -> None:
-            callback(replace(progress, preparing=True))
-
         mixed = run(loaded, Picture(style), [fine], mixing, preparing)
         mixtures.append(mixed.image)
     return mixtures

@@ -47,9 +47,8 @@ def texture(
     chosen = resolve(preset, **settings)
     styles = read_styles(style)
     canvas, chosen = on_canvas(styles, shape, periodic, chosen)
-    if not isinstance(weights_file, weights.Loaded):
-        weights_file = weights.load(weights.find(weights_file))
-    return run(weights_file, canvas, styles, chosen, callback or (lambda progress: None))
+    loaded = weights.loaded(weights_file)
+    return run(loaded, canvas, styles, chosen, callback or (lambda progress: None))
 
 
 def on_canvas(

@@ -16,7 +16,16 @@ from jaxstyle.vgg import VGG19, Padding, Pooling, Rounding
 
 ENVIRONMENT = "JAXSTYLE_WEIGHTS"
 
-__all__ = ["ENVIRONMENT", "Loaded", "WeightsError", "cached_path", "find", "load", "network"]
+__all__ = [
+    "ENVIRONMENT",
+    "Loaded",
+    "WeightsError",
+    "cached_path",
+    "find",
+    "load",
+    "loaded",
+    "network",
+]
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,15 @@ def load(path: Path) -> Loaded:
         raise WeightsError(f"{error}: delete it, and it is fetched again") from error
     with open(path, "rb") as file:
         return Loaded(weights, path, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def loaded(given: str | os.PathLike | Loaded | None) -> Loaded:
+    """Weights as a caller may give them: already loaded, a file, or None for the default.
+
+    Raises:
+      WeightsError: as ``find`` and ``load``.
+    """
+    return given if isinstance(given, Loaded) else load(find(given))
 
 
 def network(

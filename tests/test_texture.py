@@ -1,36 +1,15 @@
 """Textures: of any size, without content, without a seam where that is wanted."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from convert_weights.weights_file import Convolution, Weights
 from jaxstyle import image as images
-from jaxstyle import texture, weights
+from jaxstyle import texture
 from jaxstyle.image import Picture
 from jaxstyle.plan import PictureSizeError
 from jaxstyle.settings import SettingError
-from tests.conftest import small_arrays
 
 SMALL = {"steps": 2, "smallest_size": 32, "style_layers": ["relu1_1", "relu2_1"]}
-
-
-@pytest.fixture(scope="module")
-def small_weights():
-    """A network with few channels."""
-    return weights.Loaded(
-        Weights(
-            layers={name: Convolution(*arrays) for name, arrays in small_arrays().items()},
-            channel_order="BGR",
-            scale=255.0,
-            mean=(103.939, 116.779, 123.68),
-            std=(58.0, 58.0, 58.0),
-            normalized=True,
-        ),
-        Path("small.h5"),
-        "0" * 64,
-    )
 
 
 @pytest.fixture

@@ -8,24 +8,14 @@ from pathlib import Path
 from jaxstyle import image as images
 from jaxstyle import weights
 from jaxstyle.cli import recipe
-from jaxstyle.cli.common import (
-    add_output_flags,
-    outputs_of,
-    print_result,
-    reports_every,
-    silence,
-    teller,
-    use_precision,
-)
+from jaxstyle.cli.common import add_output_flags, outputs_of, teller, use_precision
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings
-from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.recipe import Recipe
-from jaxstyle.cli.watch import watched
+from jaxstyle.cli.watch import run_and_save
 from jaxstyle.plan import plan
 from jaxstyle.settings import resolve
-from jaxstyle.stylize import run
 
 HELP = "Stylize a content picture after one or several style pictures."
 FROM_HELP = "repeat the run that made this picture; flags given are put over its settings"
@@ -56,15 +46,8 @@ def main(arguments: argparse.Namespace) -> None:
     loaded = weights.load(weights.find(job.weights, tell))
     _note(job, loaded, tell)
     description = replace(job, weights_sha256=loaded.sha256).to_json(picture.parent)
-    with deferred_interrupt() as check:
-        watch_run = watched(
-            outputs, content, job.settings, description, check, hidden=tell is silence
-        )
-        with watch_run as watch:
-            paintings = [style.rgb for style in styles]
-            result = run(loaded, content, paintings, job.settings, watch, reports_every(arguments))
-        outputs.save(result, description)
-    print_result(arguments, picture, result, tell)
+    paintings = [style.rgb for style in styles]
+    run_and_save(arguments, outputs, loaded, content, paintings, job.settings, description)
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:

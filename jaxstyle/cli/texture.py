@@ -6,22 +6,13 @@ from pathlib import Path
 
 from jaxstyle import image as images
 from jaxstyle import weights
-from jaxstyle.cli.common import (
-    add_output_flags,
-    outputs_of,
-    print_result,
-    reports_every,
-    silence,
-    teller,
-    use_precision,
-)
+from jaxstyle.cli.common import add_output_flags, outputs_of, teller, use_precision
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings
-from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
-from jaxstyle.cli.watch import watched
+from jaxstyle.cli.watch import run_and_save
 from jaxstyle.settings import resolve
-from jaxstyle.stylize import read_styles, run
+from jaxstyle.stylize import read_styles
 from jaxstyle.texture import on_canvas
 
 HELP = "Synthesize a texture of any size, seamless if wanted, like one or several pictures."
@@ -65,12 +56,7 @@ def main(arguments: argparse.Namespace) -> None:
     loaded = weights.load(weights.find(arguments.weights, tell))
     for note in network_note(settings, loaded):
         tell(note)
-    with deferred_interrupt() as check:
-        watch_run = watched(outputs, canvas, settings, description, check, hidden=tell is silence)
-        with watch_run as watch:
-            result = run(loaded, canvas, styles, settings, watch, reports_every(arguments))
-        outputs.save(result, description)
-    print_result(arguments, arguments.output, result, tell)
+    run_and_save(arguments, outputs, loaded, canvas, styles, settings, description)
 
 
 def _shape(text: str) -> tuple[int, int]:

@@ -1,17 +1,41 @@
 """A run as the user watches it: progress, previews, and what was reached if it ends early."""
 
-from collections.abc import Callable, Iterator
+import argparse
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from jaxstyle.cli.common import print_result, reports_every, silence
+from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.progress import progress_bar
 from jaxstyle.image import Picture
+from jaxstyle.plan import Image
 from jaxstyle.result import Progress
 from jaxstyle.settings import Settings
+from jaxstyle.stylize import run
+from jaxstyle.weights import Loaded
+
+
+def run_and_save(
+    arguments: argparse.Namespace,
+    outputs: Outputs,
+    loaded: Loaded,
+    content: Picture,
+    styles: Sequence[Image],
+    settings: Settings,
+    description: str,
+) -> None:
+    """Run as the user watches, write the outputs, and say or print what came of it."""
+    hidden = outputs.tell is silence
+    with deferred_interrupt() as check:
+        with _watched(outputs, content, settings, description, check, hidden=hidden) as watch:
+            result = run(loaded, content, styles, settings, watch, reports_every(arguments))
+        outputs.save(result, description)
+    print_result(arguments, outputs.picture, result, outputs.tell)
 
 
 @contextmanager
-def watched(
+def _watched(
     outputs: Outputs,
     content: Picture,
     settings: Settings,
