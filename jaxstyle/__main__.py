@@ -8,6 +8,7 @@ from jaxstyle import __version__
 from jaxstyle.cli import presets, reconstruct, run, score, texture
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
+from jaxstyle.compilation import persist
 
 COMMANDS = {
     "run": run,
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = _parser().parse_args(arguments[:1]).command
     parser = Parser(prog=f"jaxstyle {name}", description=COMMANDS[name].HELP)
     COMMANDS[name].add_arguments(parser)
+    persist()
     # Intermixed: pictures and flags in any order, which subparsers cannot do.
     return exit_status(COMMANDS[name].main, parser.parse_intermixed_args(arguments[1:]))
 

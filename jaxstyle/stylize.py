@@ -7,8 +7,11 @@ the features of a fixed VGG-19 (Gatys, Ecker, Bethge, CVPR 2016).
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import cache, partial
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -17,8 +20,8 @@ import numpy as np
 import optax
 
 from jaxstyle import image as images
-from jaxstyle import objective, optimizers, solve, vgg, weights
-from jaxstyle.compilation import counted
+from jaxstyle import objective, optimizers, solve, tuning, vgg, weights
+from jaxstyle.compilation import Compilations, counted, one_ahead
 from jaxstyle.image import Picture
 from jaxstyle.pictures import finished, first_image, recolored
 from jaxstyle.plan import Image, PictureSizeError, plan, require_side, resize, seamless, style_size
@@ -84,18 +87,23 @@ def run(
     """
     start = time.perf_counter()
     scales = plan(content.rgb, styles, settings)
-    network = network_of(loaded, settings)
+    network = tuned_network(loaded, settings)
     if settings.fine_style:
         styles = with_fine_texture(loaded, styles, scales[-1], settings, callback)
     photo, styles = recolored(content.rgb, styles, settings)
     optimizer, rates = optimizer_of(settings), rates_of(settings)
     image = first_image(photo, scales[0], network, settings)
     state, reports, losses = None, [], []
-    for index, scale in enumerate(scales):
-        state = state_at(scale, image, state, optimizer, settings)
-        with counted() as compiled:
+
+    def prepare(scale: Scale) -> tuple[objective.Objective, solve.Program, Compilations]:
+        with counted(here=True) as compiled, exactness(settings):
             scored = objective_at(scale, network, photo, styles, settings)
-            program = solve.compile_program(scored, rates, state, optimizer)
+            blank = state_shape(scale, optimizer)
+            return scored, solve.compile_program(scored, rates, blank, optimizer), compiled
+
+    for index, (scale, prepared) in enumerate(one_ahead(prepare, scales)):
+        scored, program, compiled = prepared
+        state = state_at(scale, image, state, optimizer, settings)
         report = solve.Report.before(rates, state)
         running = solve.minimize(
             program,
@@ -103,11 +111,11 @@ def run(
             rates,
             state,
             scale.steps,
-            every or report_every(),
+            every or report_every(settings),
             tolerance=settings.tolerance,
             best=settings.keep_best,
         )
-        state = None  # its buffers are the solver's now
+        state = None  # its optimizer's buffers are the solver's now
         for report in running:
             losses.append(loss_record(index, report))
             callback(Progress(scales, index, report, time.perf_counter() - start))
@@ -132,6 +140,12 @@ def state_at(
         return state
     moments = optimizers.carry(before.optimizer, state.optimizer, scale.height, scale.width)
     return replace(state, optimizer=moments)
+
+
+def state_shape(scale: Scale, optimizer: optax.GradientTransformationExtraArgs) -> solve.State:
+    """The solver's state at a scale, without its values."""
+    image = jax.ShapeDtypeStruct((scale.height, scale.width, 3), jnp.float32)
+    return jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
 
 
 def objective_at(
@@ -220,8 +234,19 @@ def with_fine_texture(
     return mixtures
 
 
-def network_of(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:
+def tuned_network(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:
+    """The network with the algorithms that are the fastest here."""
+    chosen = tuning.algorithms(settings.precision)
+    used = vgg.convolutions_before(settings.layers())
+    return network_of(loaded, settings, {name: chosen[name] for name in used if name in chosen})
+
+
+def network_of(
+    loaded: weights.Loaded, settings: Settings, algorithms: Mapping[str, str] = MappingProxyType({})
+) -> vgg.VGG19:
     """The network as the settings want it; bfloat16 where the hardware is made for it.
+
+    ``algorithms`` of its convolutions, by layer: see ``jaxstyle.tuning``.
 
     Raises:
       SettingError: float64, but JAX has not been told to use it.
@@ -237,6 +262,7 @@ def network_of(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:
         rounding=settings.rounding,
         pooling_scale=settings.pooling_scale,
         padding=settings.padding,
+        algorithms=algorithms,
         white=settings.network_white,
         mean=settings.network_mean,
         dtype=jnp.dtype(precision),
@@ -255,8 +281,16 @@ def optimizer_of(settings: Settings) -> optax.GradientTransformationExtraArgs:
         "sgd": {"momentum": settings.momentum},
     }
     history = {} if settings.history is None else {"history": settings.history}
-    make = optimizers.OPTIMIZERS[settings.optimizer]
-    return optimizers.in_units(make(**options.get(settings.optimizer, history)), settings.white)
+    chosen = options.get(settings.optimizer, history)
+    return _optimizer(settings.optimizer, settings.white, tuple(chosen.items()))
+
+
+@cache
+def _optimizer(
+    name: str, white: float, options: tuple[tuple[str, Any], ...]
+) -> optax.GradientTransformationExtraArgs:
+    """The same one whenever it is asked for: programs are compiled for an optimizer."""
+    return optimizers.in_units(optimizers.OPTIMIZERS[name](**dict(options)), white)
 
 
 def rates_of(settings: Settings) -> solve.Rates:
@@ -270,6 +304,14 @@ def rates_of(settings: Settings) -> solve.Rates:
     )
 
 
-def report_every() -> int:
+def exactness(settings: Settings) -> AbstractContextManager:
+    """Under which a program is traced: accelerators would round float32 to ten bits or seven."""
+    exact = settings.precision in ("float32", "float64")
+    return jax.default_matmul_precision("highest") if exact else nullcontext()
+
+
+def report_every(settings: Settings) -> int:
     """Steps between two reports: on accelerators each report is a wait for the device."""
-    return 1 if jax.default_backend() == "cpu" else 20
+    if jax.default_backend() == "cpu":
+        return 1
+    return solve.PATIENCE if settings.tolerance else 50

@@ -12,12 +12,15 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
+
+from jaxstyle.convolution import convolve, prepare
 
 Pooling = Literal["max", "average", "l2"]
 Rounding = Literal["floor", "ceil", "ceil-max"]
@@ -89,28 +92,40 @@ def smallest_side(layers: Iterable[str]) -> int:
     return 2**halvings
 
 
+def convolutions_before(layers: Iterable[str]) -> tuple[str, ...]:
+    """The convolutions that the features of ``layers`` need."""
+    depth = max((LAYERS.index(layer) for layer in layers), default=-1)
+    return tuple(name for name in LAYERS[: depth + 1] if name in CONVOLUTIONS)
+
+
 def _pools_before(layer: str) -> int:
     until = LAYERS.index(layer) + 1
     return sum(name.startswith("pool") for name in LAYERS[:until])
 
 
 class Convolution(nnx.Module):
-    """A 3x3 convolution with bias; padding is the caller's.
+    """A 3x3 convolution with bias.
 
     Args:
       kernel: height x width x in x out.
       bias: one number per output channel.
+      algorithm: one of ``jaxstyle.convolution.ALGORITHMS``.
     """
 
-    def __init__(self, kernel: Float[Array, "3 3 n m"], bias: Float[Array, " m"]):
+    def __init__(
+        self,
+        kernel: Float[Array, "3 3 n m"],
+        bias: Float[Array, " m"],
+        algorithm: str = "direct",
+    ):
         self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(bias)
+        self.prepared = nnx.data(prepare(kernel, algorithm))
 
-    def __call__(self, x: Float[Array, "1 h2 w2 n"]) -> Float[Array, "1 h w m"]:
-        y = jax.lax.conv_general_dilated(
-            x, self.kernel[...], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-        return y + self.bias[...]
+    def __call__(self, x: Float[Array, "1 h w n"], mode: str) -> Float[Array, "1 h w m"]:
+        """The same size, what surrounds ``x`` being by the padding's ``mode``."""
+        padded, margin = (x, 1) if mode == "zeros" else (_pad(x, mode), 0)
+        return convolve(padded, self.kernel[...], self.prepared, margin=margin) + self.bias[...]
 
 
 class VGG19(nnx.Module):
@@ -129,6 +144,7 @@ class VGG19(nnx.Module):
       padding: what surrounds each map before a convolution. "zeros" is how the network was
         trained; "reflect" and "replicate" apply to all convolutions, "...-first" to conv1_1 alone.
         "circular" wraps around, for textures that tile without a seam.
+      algorithms: of the convolutions, by layer name; "direct" where nothing is said.
       dtype: in which the convolutions are computed; features come out in it.
     """
 
@@ -142,11 +158,16 @@ class VGG19(nnx.Module):
         rounding: Rounding = "floor",
         pooling_scale: bool = False,
         padding: Padding = "zeros",
+        algorithms: Mapping[str, str] = MappingProxyType({}),
         dtype: jnp.dtype | type = jnp.float32,
     ):
         self.convolutions = nnx.Dict(
             {
-                name: Convolution(jnp.asarray(kernel, dtype), jnp.asarray(bias, dtype))
+                name: Convolution(
+                    jnp.asarray(kernel, dtype),
+                    jnp.asarray(bias, dtype),
+                    algorithms.get(name, "direct"),
+                )
                 for name, (kernel, bias) in convolutions.items()
             }
         )
@@ -199,7 +220,7 @@ class VGG19(nnx.Module):
         if name.startswith("pool"):
             pooled = pool(x, self.pooling, self.rounding)
             return pooled * POOLING_SCALES[self.pooling] if self.pooling_scale else pooled
-        return self.convolutions[name](_pad(x, self._padding_mode(name)))
+        return self.convolutions[name](x, self._padding_mode(name))
 
     def _padding_mode(self, name: str) -> str:
         mode, _, only_first = self.padding.partition("-")
@@ -219,8 +240,6 @@ def _require_side(shape: tuple[int, ...], layers: frozenset[str]) -> None:
 
 def _pad(x: Float[Array, "1 h w c"], mode: str) -> Float[Array, "1 h2 w2 c"]:
     margin = ((0, 0), (1, 1), (1, 1), (0, 0))
-    if mode == "zeros":
-        return jnp.pad(x, margin)
     if mode == "circular":
         return jnp.pad(x, margin, mode="wrap")
     # A map of one pixel has nothing to reflect: repeating it is the nearest thing.

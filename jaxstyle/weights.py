@@ -2,16 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import jax.numpy as jnp
 import numpy as np
-import platformdirs
 
 from convert_weights import fetch
 from convert_weights.weights_file import Weights, WeightsError, read_weights
+from jaxstyle.machine import cache_directory
 from jaxstyle.vgg import VGG19, Padding, Pooling, Rounding
 
 ENVIRONMENT = "JAXSTYLE_WEIGHTS"
@@ -39,7 +40,7 @@ class Loaded:
 
 def cached_path() -> Path:
     """Where the default weights are kept: the user's cache directory."""
-    return Path(platformdirs.user_cache_dir("jaxstyle", appauthor=False)) / "vgg19-normalized.h5"
+    return cache_directory() / "vgg19-normalized.h5"
 
 
 def find(path: str | os.PathLike | None = None, tell: Callable[[str], None] = print) -> Path:
@@ -97,6 +98,7 @@ def network(
     rounding: Rounding = "floor",
     pooling_scale: bool = False,
     padding: Padding = "zeros",
+    algorithms: Mapping[str, str] = MappingProxyType({}),
     white: float = 255.0,
     mean: Sequence[float] = (),
     dtype: jnp.dtype | type = jnp.float32,
@@ -125,5 +127,6 @@ def network(
         rounding=rounding,
         pooling_scale=pooling_scale,
         padding=padding,
+        algorithms=algorithms,
         dtype=dtype,
     )

@@ -1,5 +1,6 @@
 """A small seeded network, and the real one for tests marked ``real_weights``."""
 
+import json
 import os
 
 # Most of the time goes into compiling small programs that run once: no optimization halves it.
@@ -72,6 +73,21 @@ def picture():
         return jnp.asarray(image.clip(0, 1), jnp.float32)
 
     return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def caches(tmp_path_factory):
+    """What tests compile and measure is not the user's."""
+    import jaxstyle.__main__
+    from jaxstyle import tuning
+
+    path = tmp_path_factory.mktemp("cache") / "convolutions.json"
+    direct = {"direct": 1.0, "winograd": 2.0}
+    path.write_text(json.dumps({f"{a}-{b}": direct for a, b in tuning.channels().values()}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxstyle.__main__, "persist", lambda: None)
+        patch.setattr(tuning, "remembered_path", lambda: path)
+        yield
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from convert_weights import fetch
 from convert_weights.weights_file import Convolution, WeightsError, write_weights
-from jaxstyle import weights
+from jaxstyle import machine, weights
 from tests.conftest import features
 
 
@@ -17,7 +17,7 @@ def cache(tmp_path, monkeypatch):
     """An empty cache directory, and no weights named in the environment."""
     monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
     monkeypatch.setattr(
-        weights.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "c")
+        machine.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "c")
     )
     return tmp_path / "c" / "vgg19-normalized.h5"
 

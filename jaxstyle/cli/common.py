@@ -25,7 +25,9 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     add("--save-every", metavar="N", type=at_least_one, help="previews beside OUT every N steps")
     add("--timelapse", metavar="FILE.webp", type=Path, help="animate the run: WebP or GIF")
     add("--report", metavar="FILE.json", type=Path, help="settings, versions, losses and seconds")
-    add("--json", action="store_true", help="print the report on standard output")
+    add("--plan", action="store_true", help="say what the run would take, and do nothing else")
+    add("--profile", metavar="DIR", type=Path, help="write a trace of the run (jax.profiler)")
+    add("--json", action="store_true", help="print the report, or the plan, on standard output")
     add("--quiet", action="store_true", help="print nothing but errors")
     add("--debug", action="store_true", help="show a traceback when something fails")
 
@@ -39,12 +41,13 @@ def outputs_of(arguments: argparse.Namespace, picture: Path, bits: int, tell: Te
         save_every=arguments.save_every,
         timelapse=arguments.timelapse,
         report=arguments.report,
+        profile=arguments.profile,
     )
 
 
-def reports_every(arguments: argparse.Namespace) -> int | None:
+def reports_every(arguments: argparse.Namespace, settings: Settings) -> int | None:
     """Steps between two reports, where previews ask for more of them than the solver would."""
-    return arguments.save_every and min(arguments.save_every, report_every())
+    return arguments.save_every and min(arguments.save_every, report_every(settings))
 
 
 def print_result(arguments: argparse.Namespace, path: Path, result: Result, tell: Tell) -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from jaxstyle import image as images
 from jaxstyle import timelapse
+from jaxstyle.cli.profile import check_profile
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.pictures import finished
 from jaxstyle.result import Progress, Result
@@ -32,6 +33,7 @@ class Outputs:
     save_every: int | None = None
     timelapse: Path | None = None
     report: Path | None = None
+    profile: Path | None = None
     last: Progress | None = None
     frames: list[Float[np.ndarray, "h w 3"]] = field(default_factory=list)
 
@@ -50,7 +52,9 @@ class Outputs:
             timelapse.check_timelapse(self.timelapse)
         if self.report:
             images.check_directory(self.report)
-        outputs = self.picture, self.timelapse, self.report
+        if self.profile:
+            check_profile(self.profile)
+        outputs = self.picture, self.timelapse, self.report, self.profile
         check_distinct([path for path in outputs if path], inputs)
 
     def __call__(self, progress: Progress) -> None:

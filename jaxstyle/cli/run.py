@@ -12,9 +12,11 @@ from jaxstyle.cli.common import add_output_flags, outputs_of, teller, use_precis
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.watch import run_and_save
-from jaxstyle.plan import plan
+from jaxstyle.image import Picture
+from jaxstyle.plan import Image, plan
 from jaxstyle.settings import resolve
 
 HELP = "Stylize a content picture after one or several style pictures."
@@ -37,17 +39,20 @@ def main(arguments: argparse.Namespace) -> None:
     tell = teller(arguments.quiet or arguments.json)
     job = job_of(arguments)
     use_precision(job.settings)
+    if arguments.plan:
+        loaded = weights.load(weights.find(job.weights, tell))
+        show_plan(arguments, loaded, *_pictures(job), job.settings, tell)
+        return
     picture = arguments.output or _beside(arguments.recipe)
     outputs = outputs_of(arguments, picture, job.bits, tell)
     outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent))
-    content, *styles = [images.read(path) for path in (job.content, *job.styles)]
-    last = plan(content.rgb, [style.rgb for style in styles], job.settings)[-1]
+    content, styles = _pictures(job)
+    last = plan(content.rgb, styles, job.settings)[-1]
     images.check_writable(picture, bits=job.bits, longest=max(last.height, last.width))
     loaded = weights.load(weights.find(job.weights, tell))
     _note(job, loaded, tell)
     description = replace(job, weights_sha256=loaded.sha256).to_json(picture.parent)
-    paintings = [style.rgb for style in styles]
-    run_and_save(arguments, outputs, loaded, content, paintings, job.settings, description)
+    run_and_save(arguments, outputs, loaded, content, styles, job.settings, description)
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
@@ -68,10 +73,15 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
         return replace(recipe.read(arguments.recipe, given), **stored)
     if not arguments.styles:
         raise UsageError("give a CONTENT picture and at least one STYLE picture")
-    if not arguments.output:
+    if not (arguments.output or arguments.plan):
         raise UsageError("say where the result goes: -o OUT.png")
     styles = images.listed(arguments.styles)
     return Recipe(arguments.content, tuple(styles), resolve(**given), **stored)
+
+
+def _pictures(job: Recipe) -> tuple[Picture, list[Image]]:
+    content, *styles = [images.read(path) for path in (job.content, *job.styles)]
+    return content, [style.rgb for style in styles]
 
 
 def _beside(path: Path) -> Path:

@@ -10,6 +10,7 @@ from jaxstyle.cli.common import add_output_flags, outputs_of, teller, use_precis
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.watch import run_and_save
 from jaxstyle.settings import resolve
 from jaxstyle.stylize import read_styles
@@ -40,7 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
     tell = teller(arguments.quiet or arguments.json)
     if not arguments.styles:
         raise UsageError("give at least one STYLE picture")
-    if not arguments.output:
+    if not (arguments.output or arguments.plan):
         raise UsageError("say where the texture goes: -o OUT.png")
     if arguments.shape and "size" in arguments:
         raise UsageError("give --shape or --size, not both")
@@ -49,6 +50,10 @@ def main(arguments: argparse.Namespace) -> None:
     use_precision(settings)
     styles = read_styles(paths)
     canvas, settings = on_canvas(styles, arguments.shape, arguments.periodic, settings)
+    if arguments.plan:
+        loaded = weights.load(weights.find(arguments.weights, tell))
+        show_plan(arguments, loaded, canvas, styles, settings, tell)
+        return
     outputs = outputs_of(arguments, arguments.output, arguments.bits or 8, tell)
     description = json.dumps({"texture": {"styles": paths, "settings": settings.to_dict()}})
     read = [*paths, *settings.paths().values(), *filter(None, [arguments.weights])]

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 
 from jaxstyle.cli.common import print_result, reports_every, silence
 from jaxstyle.cli.interrupt import deferred_interrupt
+from jaxstyle.cli.memory import enough_memory
 from jaxstyle.cli.outputs import Outputs
+from jaxstyle.cli.profile import profiled
 from jaxstyle.cli.progress import progress_bar
 from jaxstyle.image import Picture
 from jaxstyle.plan import Image
@@ -28,8 +30,13 @@ def run_and_save(
     """Run as the user watches, write the outputs, and say or print what came of it."""
     hidden = outputs.tell is silence
     with deferred_interrupt() as check:
-        with _watched(outputs, content, settings, description, check, hidden=hidden) as watch:
-            result = run(loaded, content, styles, settings, watch, reports_every(arguments))
+        with (
+            profiled(outputs.profile, outputs.tell),
+            _watched(outputs, content, settings, description, check, hidden=hidden) as watch,
+            enough_memory(arguments, loaded, content, styles, settings),
+        ):
+            every = reports_every(arguments, settings)
+            result = run(loaded, content, styles, settings, watch, every)
         outputs.save(result, description)
     print_result(arguments, outputs.picture, result, outputs.tell)
 

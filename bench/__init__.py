@@ -1,0 +1,1 @@
+"""Benchmarks of jaxstyle: python -m bench COMMAND."""

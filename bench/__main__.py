@@ -1,0 +1,70 @@
+"""python -m bench COMMAND: each measures on this machine, and leaves its rows as JSON."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxstyle.cli.failures import exit_status
+from jaxstyle.cli.flags import Parser
+
+COMMANDS = {
+    "compile": "bench.compile",
+    "speed": "bench.speed",
+    "memory": "bench.memory",
+    "peers": "bench.peers",
+    "tpu": "bench.tpu",
+    "report": "bench.report",
+}
+"""Modules by name, imported when called: they need what others do not (torch, matplotlib)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is that of ``jaxstyle.__main__.main``."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = Parser(prog="bench", description="Measure jaxstyle.", epilog="COMMAND --help: more")
+    parser.add_argument("command", choices=COMMANDS)
+    name = parser.parse_args(arguments[:1]).command
+    module = importlib.import_module(COMMANDS[name])
+    parser = Parser(prog=f"bench {name}", description=module.HELP)
+    parser.add_argument("--debug", action="store_true", help="show a traceback if it fails")
+    module.add_arguments(parser)
+    if name == "report":
+        return exit_status(module.main, parser.parse_args(arguments[1:]))
+    add_common(parser)
+
+    def measure(parsed: argparse.Namespace) -> None:
+        run(name, parsed)
+
+    return exit_status(measure, parser.parse_args(arguments[1:]))
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """What every command that measures takes."""
+    add = parser.add_argument
+    add("--json", metavar="FILE", type=Path, help="default: bench/results/COMMAND-PLATFORM.json")
+    add("--quick", action="store_true", help="tiny, and a network of few channels: a trial")
+    add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
+
+
+def run(name: str, arguments: argparse.Namespace) -> None:
+    """Measure, save the record, print the table."""
+    from bench import record
+
+    module = importlib.import_module(COMMANDS[name])
+    rows = module.measure(arguments, show)
+    result = record.record(name, vars(arguments), rows)
+    path = arguments.json or record.default_path(result)
+    record.save(result, path)
+    print(module.table(rows))
+    show(f"{path} written")
+
+
+def show(line: str) -> None:
+    """A line of progress, on standard error: standard output is for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

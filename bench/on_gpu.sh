@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Every benchmark on a machine with a GPU and no internet, within nine minutes.
+#
+#   python bench/pack.py     beforehand, where there is internet: fills bench/carry
+#   bash bench/on_gpu.sh     there: leaves $OUT/*-gpu.json (default: bench/results)
+#
+# Python 3.12, jax 0.11 and PyTorch 2.11 are taken to be there. One benchmark that fails or takes
+# too long does not stop the others. QUICK=1 is a trial of a minute or two, on any device.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+total=${TOTAL:-530}
+carry=bench/carry
+out=${OUT:-bench/results}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+venv=$folder/venv
+mkdir -p "$out"
+
+# python3 may itself be that of a virtual environment, whose packages a new one does not see.
+python3 -m venv --system-site-packages --without-pip "$venv" || exit
+site='import sysconfig; print(sysconfig.get_path("purelib"))'
+python3 -c "$site" > "$("$venv/bin/python" -c "$site")/outer.pth"
+python3 -m pip --python "$venv/bin/python" install --quiet --no-index --no-deps --no-compile \
+  --find-links "$carry/wheels" --requirement "$carry/requirements.txt" || exit
+
+# JAX would take most of the memory for itself, and PyTorch and new processes need some.
+export XLA_PYTHON_CLIENT_PREALLOCATE=false PYTHONUNBUFFERED=1
+
+run() { # name, seconds, command and its flags
+  local name=$1 limit=$2 left=$((total - SECONDS))
+  shift 2
+  ((left < limit)) && limit=$left
+  if ((limit <= 5)); then
+    echo "== $name: no time left"
+    return
+  fi
+  echo "== $name, $limit s at most"
+  timeout --kill-after=5 "$limit" "$venv/bin/python" -m bench "$@" ${QUICK:+--quick} \
+    --weights "$carry/vgg19-float16.h5" --json "$out/$name-gpu.json" \
+    || echo "== $name: exit status $?"
+}
+
+run speed 130 speed
+run peers 170 peers --only step --seconds 120
+run race 90 peers --only race
+run compile 90 compile
+run memory 60 memory
+echo "== done after $SECONDS s:"
+ls -l "$out"

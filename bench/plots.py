@@ -1,0 +1,169 @@
+"""The pictures of BENCHMARKS.md, one function a command: rows in, a figure out."""
+
+from collections.abc import Callable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter, ScalarFormatter
+
+from bench.breakdown import PARTS
+from bench.compile import WARM
+from bench.worker import SPANS, Row
+
+INK, GRID = "#24292f", "#d8dee4"
+COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8c8c8c")
+"""Okabe & Ito's, told apart by color-blind eyes too."""
+
+MEGABYTE = 1e6
+
+
+def compile_plot(rows: Sequence[Row]) -> Figure | None:
+    """What a scale takes before its steps, the cache empty and filled, and for its steps."""
+    scales = [row for row in rows if row["part"] == "scale" and "error" not in row]
+    scales = [row for row in scales if row["scale"] != "sum"]
+    if not scales:
+        return None
+    bars = [(row, ending) for row in reversed(scales) for ending in (WARM, "")]
+    labels = [f"{row['scale']} px, {'warm' if end else 'cold'} cache" for row, end in bars]
+    spans = {name: [row[name + ending] for row, ending in bars] for name in SPANS}
+    stages = {
+        "prepare": spans["prepare"],
+        "trace and lower": [sum(each) for each in zip(spans["trace"], spans["lower"], strict=True)],
+        "compile": spans["compile"],
+        "first step": spans["first_step"],
+        "later steps": [row["run"] for row, _ in bars],
+    }
+    figure, (axes,) = canvas(1, height=1.2 + 0.38 * len(bars))
+    stacked(axes, labels, stages)
+    axes.set_xlabel("seconds")
+    axes.set_title("Compile against run, scale by scale")
+    return figure
+
+
+def speed_plot(rows: Sequence[Row]) -> Figure | None:
+    """The share of the peak by size, of Adam's steps; and the parts of a step."""
+    steps = [row for row in rows if row["part"] == "step" and "error" not in row]
+    steps = [row for row in steps if row["optimizer"] == "adam"]
+    parts = [row for row in rows if row["part"] == "breakdown" and "error" not in row]
+    if not steps:
+        return None
+    figure, (left, right) = canvas(2, height=4.4)
+    lines = dict.fromkeys((row["precision"], row["batch"]) for row in steps)
+    precisions = list(dict.fromkeys(precision for precision, _ in lines))
+    for precision, batch in lines:
+        of = [row for row in steps if (row["precision"], row["batch"]) == (precision, batch)]
+        left.plot(
+            [row["size"] for row in of],
+            [row["share"] for row in of],
+            color=COLORS[precisions.index(precision)],
+            linestyle=":" if batch == 1 else "-",
+            marker="o",
+            label=f"{precision}, batch {batch}",
+        )
+    left.set_xscale("log", base=2)
+    left.set_xticks(sorted({row["size"] for row in steps}))
+    left.xaxis.set_major_formatter(ScalarFormatter())
+    left.yaxis.set_major_formatter(PercentFormatter(1))
+    left.set_ylim(bottom=0)
+    left.set_xlabel("size in pixels")
+    left.set_title("Share of the matrix-product peak")
+    legend_below(left, 3)
+    labels = [f"{row['precision']}, {row['size']} px" for row in reversed(parts)]
+    stacked(right, labels, {p: [max(0, row[p]) for row in reversed(parts)] for p in PARTS})
+    right.set_xlabel("milliseconds")
+    right.set_title("Where the time of a step goes")
+    return figure
+
+
+def peers_plot(rows: Sequence[Row]) -> Figure | None:
+    """How many times longer a step takes in PyTorch."""
+    found = [row for row in rows if row["part"] == "step" and "ratio" in row]
+    if not found:
+        return None
+    figure, (axes,) = canvas(1, height=1.2 + 0.3 * len(found))
+    peers = list(dict.fromkeys(row["peer"] for row in found))
+    for place, row in enumerate(reversed(found)):
+        error = [[row["ratio"] - row["ratio_low"]], [row["ratio_high"] - row["ratio"]]]
+        reach = [[max(0.0, value) for value in end] for end in error]
+        color = COLORS[peers.index(row["peer"])]
+        axes.barh(place, row["ratio"], xerr=reach, color=color, ecolor=INK, height=0.7)
+        axes.text(0.02, place, f"{row['ratio']:.2f}", va="center", color="white", weight="bold")
+    names = ("size", "batch", "optimizer", "precision", "peer")
+    axes.set_yticks(
+        range(len(found)),
+        ["{} px, batch {}, {}, {} against {}".format(*map(row.get, names)) for row in found[::-1]],
+    )
+    axes.margins(y=0.01)
+    axes.axvline(1, color=INK, linewidth=1)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("times the speed of PyTorch")
+    axes.set_title("A step against PyTorch")
+    return figure
+
+
+def memory_plot(rows: Sequence[Row]) -> Figure | None:
+    """Peak memory as XLA predicts it and as it was measured."""
+    found = [row for row in rows if row.get("predicted") and row.get("measured")]
+    if not found:
+        return None
+    figure, (axes,) = canvas(1, height=4.2)
+    ends = [bytes / MEGABYTE for row in found for bytes in (row["predicted"], row["measured"])]
+    axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color=INK, linewidth=1, label="equal")
+    kinds = list(dict.fromkeys((row["optimizer"], row["precision"]) for row in found))
+    for color, kind in zip(COLORS * len(kinds), kinds, strict=False):
+        of = [row for row in found if (row["optimizer"], row["precision"]) == kind]
+        axes.scatter(
+            [row["predicted"] / MEGABYTE for row in of],
+            [row["measured"] / MEGABYTE for row in of],
+            color=color,
+            label=", ".join(kind),
+            zorder=3,
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ScalarFormatter())
+    axes.set_xlabel("predicted, MB")
+    axes.set_ylabel("measured, MB")
+    axes.set_title("Peak memory, predicted against measured")
+    axes.legend()
+    return figure
+
+
+PLOTS: dict[str, Callable[[Sequence[Row]], Figure | None]] = {
+    "compile": compile_plot,
+    "speed": speed_plot,
+    "peers": peers_plot,
+    "memory": memory_plot,
+}
+
+
+def canvas(columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure in the house style, and its axes side by side."""
+    figure = Figure(figsize=(10, height), layout="constrained", facecolor="white")
+    row = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+    for axes in row:
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(GRID)
+        axes.tick_params(colors=INK, length=0)
+        axes.grid(color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+    return figure, row
+
+
+def stacked(axes: Axes, labels: Sequence[str], parts: dict[str, list[float]]) -> None:
+    """Horizontal bars, each made of the same parts one after the other."""
+    ends = [0.0] * len(labels)
+    for color, (name, lengths) in zip(COLORS, parts.items(), strict=False):
+        axes.barh(range(len(labels)), lengths, left=ends, color=color, label=name, height=0.7)
+        ends = [end + length for end, length in zip(ends, lengths, strict=True)]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.grid(axis="y", visible=False)
+    legend_below(axes, len(parts))
+
+
+def legend_below(axes: Axes, columns: int) -> None:
+    """A legend under the axes' label."""
+    place = (0.5, -0.14)
+    small = {"fontsize": 8, "handlelength": 1.4, "columnspacing": 1.2, "frameon": False}
+    axes.legend(ncols=columns, loc="upper center", bbox_to_anchor=place, **small)

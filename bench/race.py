@@ -1,0 +1,132 @@
+"""Time to a loss: PyTorch as neural-style-pt runs it sets the target, and others try to be there
+sooner."""
+
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from bench.schedules import SCHEDULES, at_full_size, in_new_process
+from bench.speed import reason
+from bench.worker import Row
+from jaxstyle import image as images
+from jaxstyle.weights import Loaded
+
+RIVALS = (("eager", "adam"), ("expert", "lbfgs"), ("expert", "adam"))
+
+COLUMNS = {
+    "who": "who",
+    "steps": "steps",
+    "seconds": "seconds",
+    "warm_seconds": "cache warm",
+    "solver_seconds": "without compiling",
+    "total": "total",
+    "ratio": "times sooner",
+}
+
+
+def rows(
+    loaded: Loaded, torch_peers: ModuleType, arguments: Namespace, show: Callable[[str], None]
+) -> list[Row]:
+    """The baseline that sets the target, and then whoever tries to be there sooner.
+
+    seconds: from the pictures read to the target reached, compiling and all. warm_seconds: the same
+    where the persistent compilation cache has every program. ratio: of the baseline's to ours.
+    """
+    size, evaluations = (32, 4) if arguments.quick else (arguments.size, arguments.evaluations)
+    paths = {name: str(Path(getattr(arguments, name)).resolve()) for name in ("content", "style")}
+    content, style = images.read(paths["content"]), images.read(paths["style"]).rgb
+    rivals = Rivals(torch_peers, loaded, *at_full_size(content, style, size))
+    lead = {"who": "PyTorch, eager, lbfgs", **rivals.baseline(evaluations)}
+    show(line(lead))
+    goal = {"target": lead["total"], "most": 2 * evaluations}
+    told = {"quick": arguments.quick, "weights": arguments.weights, "size": size, **paths}
+    racers = {
+        f"PyTorch, {kind}, {optimizer}": partial(rivals.chase, kind, optimizer, **goal)
+        for kind, optimizer in (() if arguments.quick else RIVALS)
+    } | {
+        f"jaxstyle, {name}": partial(cold_and_warm, schedule=SCHEDULES[name], **goal, **told)
+        for name in arguments.schedules or SCHEDULES
+    }
+    found = [lead, *(raced(who, racer, lead, show) for who, racer in racers.items())]
+    return [{"part": "race", "target": lead["total"], **row} for row in found]
+
+
+def raced(who: str, racer: Callable[[], Row], lead: Row, show: Callable[[str], None]) -> Row:
+    """A racer's row, also if it fails; how many times sooner it was there."""
+    try:
+        row = {"who": who, **racer()}
+    except Exception as error:  # whatever it is, others may still arrive
+        row = {"who": who, "error": reason(error)}
+    if row.get("reached"):
+        row["ratio"] = lead["seconds"] / row["seconds"]
+    show(line(row))
+    return row
+
+
+def line(row: Row) -> str:
+    """A row as it is shown on the way."""
+    if not row.get("reached"):
+        return f"{row['who']}: {row.get('error', 'did not reach the target')}"
+    return f"{row['who']}: {row['total']:.4g} after {row['seconds']:.3g} s, steps {row['steps']}"
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """PyTorch with the two pictures at the full size, the first of them also the start."""
+
+    torch_peers: ModuleType
+    loaded: Loaded
+    photo: np.ndarray
+    painting: np.ndarray
+
+    def objective(self, kind: str) -> Any:
+        """The objective of the "eager" or the "expert" peer."""
+        pictures, device = (self.photo, self.painting), self.torch_peers.device()
+        return self.torch_peers.Objective(
+            self.loaded.weights, *pictures, device, expert=kind == "expert"
+        )
+
+    def baseline(self, evaluations: int) -> Row:
+        """neural-style-pt's L-BFGS: the least total of its evaluations is the target."""
+        start = time.perf_counter()
+        peer = self.torch_peers.Peer(self.objective("eager"), self.photo, "lbfgs")
+        totals = [peer.step() for _ in range(evaluations)]
+        seconds = time.perf_counter() - start
+        return {"reached": True, "seconds": seconds, "steps": [evaluations], "total": min(totals)}
+
+    def chase(self, kind: str, optimizer: str, *, target: float, most: int) -> Row:
+        """Another way, until its picture's total in float32 is the target's; the clock stands still
+        while that is checked. solver_seconds are without what only the first step takes."""
+        judge, peers = self.objective("eager"), self.torch_peers
+        begin = time.perf_counter()
+        mode = peers.compile_mode(peers.device()) if kind == "expert" else ""
+        peer = peers.Peer(self.objective(kind), self.photo, optimizer, compiled=mode)
+        row: Row = {"reached": False, "total": None}
+        marks: list[float] = []
+        while not row["reached"] and len(marks) < most:
+            near = peer.step() <= target
+            marks.append(time.perf_counter() - begin)
+            if near:
+                row["total"] = peers.total(judge, peer.image)
+                row["reached"] = row["total"] <= target
+                begin = time.perf_counter() - marks[-1]
+        later = marks[-1] - marks[0]
+        solver = later * len(marks) / max(1, len(marks) - 1)
+        return row | {"seconds": marks[-1], "solver_seconds": solver, "steps": [len(marks)]}
+
+
+def cold_and_warm(*, target: float, most: int, **options: Any) -> Row:
+    """Two new processes, the second with the compilation cache that the first has filled."""
+    with tempfile.TemporaryDirectory() as cache:
+        cold, warm = (
+            in_new_process(cache=cache, target=target, most=most, **options) for _ in range(2)
+        )
+    return cold | {"warm_seconds": warm["seconds"] if warm["reached"] else None}

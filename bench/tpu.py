@@ -1,0 +1,275 @@
+"""What TPUs would do: the step compiled by the real TPU compiler, with no TPU present.
+
+Nothing here is measured. Memory is the compiler's account; times are computed, in two ways: from
+the chips' published peaks (a step cannot be quicker), and from the compiler's cost model.
+"""
+
+import argparse
+import importlib.util
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
+from jaxtyping import PyTree
+
+from bench import work
+from bench.child import call
+from bench.markdown import table as markdown
+from bench.traffic import hbm_bytes
+from convert_weights.weights_file import Convolution
+from jaxstyle import solve, vgg
+from jaxstyle.cli.failures import UsageError
+from jaxstyle.estimate import peak_bytes
+from jaxstyle.objective import Objective
+from jaxstyle.plan import plan
+from jaxstyle.settings import Settings, resolve
+from jaxstyle.stylize import optimizer_of
+from jaxstyle.weights import Loaded
+
+HELP = "Memory and computed speed on TPU v5e and v6e, from their compiler; needs no TPU."
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chip:
+    """accelerator: the name its runtime wants. flops, bandwidth: a second; hbm: bytes. clock: Hz,
+    which is the peak divided by the products of four matrix units, 128 or 256 squared."""
+
+    accelerator: str
+    flops: float
+    hbm: float
+    bandwidth: float
+    clock: float
+
+
+# Published: https://cloud.google.com/tpu/docs/v6e has both in one table.
+CHIPS = {
+    "v5e": Chip("v5litepod-4", 197e12, 16e9, 819e9, 197e12 / (2 * 4 * 128**2)),
+    "v6e": Chip("v6e-4", 918e12, 32e9, 1640e9, 918e12 / (2 * 4 * 256**2)),
+}
+
+TOPOLOGIES = ("v5e:2x2", "v6e:2x2")
+CASES = ((512, 1), (512, 16), (1024, 1))
+"""Size and images. One image is on one chip; several are spread over all of the topology's."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What this command takes beside what all do."""
+    add = parser.add_argument
+    add("--topology", action="append", metavar="v5e:2x2", help="default: v5e:2x2 and v6e:2x2")
+
+
+def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
+    """A row for each topology and case; one that fails says why.
+
+    Raises:
+      UsageError: the TPU compiler is not installed, or there is no such chip.
+    """
+    if importlib.util.find_spec("libtpu") is None:
+        raise UsageError("tpu needs the TPU compiler: pip install 'jaxstyle[tpu]'")
+    topologies = arguments.topology or TOPOLOGIES[: 1 if arguments.quick else None]
+    for topology in topologies:
+        if topology.partition(":")[0] not in CHIPS:
+            raise UsageError(f"--topology {topology}: begins with none of {', '.join(CHIPS)}")
+    rows = []
+    for topology in topologies:
+        for size, batch in [(64, 4)] if arguments.quick else CASES:
+            row = {"topology": topology, "size": size, "batch": batch}
+            show(f"{topology}, {size}x{size}, batch {batch}: compiling, which can take minutes")
+            try:
+                row |= call("bench.tpu:compiled", environment(topology), **row, few=arguments.quick)
+            except RuntimeError as error:
+                row["error"] = str(error)
+            rows.append(row)
+    return rows
+
+
+def environment(topology: str) -> dict[str, str]:
+    """What the TPU compiler must find where there is no TPU, or it looks for one."""
+    return {
+        "JAX_PLATFORMS": "cpu",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_ACCELERATOR_TYPE": CHIPS[topology.partition(":")[0]].accelerator,
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "TPU_WORKER_ID": "0",
+    }
+
+
+def compiled(*, topology: str, size: int, batch: int, few: bool) -> Row:
+    """Compile one step in bfloat16 with Adam, and say what the compiler says of it, per chip."""
+    from jax.experimental import topologies
+
+    chip = CHIPS[topology.partition(":")[0]]
+    devices = topologies.get_topology_desc(topology, platform="tpu").devices
+    devices = devices[: 1 if batch == 1 else None]
+    settings = resolve(size=size, precision="bfloat16")
+    mesh = jax.sharding.Mesh(np.array(devices), ("images",))
+    start = time.perf_counter()
+    lowered = lower(work.few_channels() if few else shapes_only(), settings, batch, mesh)
+    program = lowered.compile()
+    seconds = time.perf_counter() - start
+    memory, text, share = program.memory_analysis(), program.as_text() or "", batch / len(devices)
+    costs = program.cost_analysis()
+    assert memory and costs  # the TPU compiler answers both
+    channels = work.FEW_CHANNELS if few else vgg.CHANNELS_PER_BLOCK
+    row = {
+        "chips": len(devices),
+        "compile_seconds": seconds,
+        "arguments": memory.argument_size_in_bytes,
+        "outputs": memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        "temporaries": memory.temp_size_in_bytes,
+        "code": memory.generated_code_size_in_bytes,
+        "peak": peak_bytes(program) + memory.generated_code_size_in_bytes,
+        "direct_flops": share * work.step_flops(size, size, settings, channels),
+        "flops": costs["flops"],
+        "bytes": costs["bytes accessed"],
+        "hbm_bytes": hbm_bytes(text),
+        "model_seconds": model_cycles(text) / chip.clock,
+    }
+    return row | computed(row, chip, share, full_size_steps(settings))
+
+
+def computed(row: Mapping[str, Any], chip: Chip, images: float, steps: float) -> Row:
+    """Seconds of a step, and images a second: at least and at most, and by the cost model.
+
+    Args:
+      images: on one chip. steps: at the full size that a run of one image costs.
+    """
+    times = {"compute": row["flops"] / chip.flops, "memory": row["hbm_bytes"] / chip.bandwidth}
+    bound = max(times, key=times.__getitem__)
+    return {
+        "hbm": chip.hbm,
+        "share_of_hbm": row["peak"] / chip.hbm,
+        "bound": bound,
+        "roofline_seconds": times[bound],
+        "roofline_images": images / (times[bound] * steps),
+        "model_images": images / (row["model_seconds"] * steps) if row["model_seconds"] else None,
+        "all_bytes_seconds": row["bytes"] / chip.bandwidth,
+    }
+
+
+def full_size_steps(settings: Settings) -> float:
+    """Steps at the full size that cost what a run does, a step's cost being that of its pixels."""
+    blank = np.broadcast_to(np.float32(0), (settings.size, settings.size, 3))
+    scales = plan(blank, [blank], settings)
+    full = scales[-1].height * scales[-1].width
+    return sum(scale.steps * scale.height * scale.width for scale in scales) / full
+
+
+def model_cycles(text: str) -> int:
+    """Cycles of a compiled program by its compiler's cost model, instruction after instruction."""
+    entry = text[text.index("ENTRY ") :]
+    return sum(map(int, re.findall(r'"estimated_cycles":"(\d+)"', entry)))
+
+
+def shapes_only() -> Loaded:
+    """Weights of the real shapes, none of which is in memory."""
+    few, fan_in, layers = work.few_channels(), 3, {}
+    for name in vgg.CONVOLUTIONS:
+        fan_out = vgg.CHANNELS_PER_BLOCK[int(name[4]) - 1]
+        kernel = np.broadcast_to(np.float32(0), (3, 3, fan_in, fan_out))
+        layers[name] = Convolution(kernel, np.zeros(fan_out, np.float32))
+        fan_in = fan_out
+    return replace(few, weights=replace(few.weights, layers=layers))
+
+
+def lower(
+    loaded: Loaded, settings: Settings, batch: int, mesh: jax.sharding.Mesh
+) -> jax.stages.Lowered:
+    """The step of one image, or of many, each chip having its share and the whole network."""
+    optimizer = optimizer_of(settings)
+
+    def arguments() -> PyTree:
+        made = work.problem(loaded, settings.size, settings.size, **settings.to_dict())
+        return made.objective, made.rates, made.state
+
+    objective, rates, state = jax.eval_shape(arguments)
+    whole = NamedSharding(mesh, PartitionSpec())
+    if batch == 1:
+        objective, rates, state = placed_on(whole, (objective, rates, state))
+        return solve.traced(objective, rates, state, optimizer, loop=False).lower()
+    axes = (batched_axes(objective), None, 0)
+    step = jax.vmap(partial(solve.step, optimizer=optimizer), in_axes=axes)
+    spread = NamedSharding(mesh, PartitionSpec("images"))
+    terms = {
+        name: replace(
+            placed_on(whole, term),
+            targets=placed_on(spread, term.targets, batch)
+            if of_content(name)
+            else placed_on(whole, term.targets),
+        )
+        for name, term in objective.terms.items()
+    }
+    objective = replace(placed_on(whole, replace(objective, terms={})), terms=terms)
+    placed = objective, placed_on(whole, rates), placed_on(spread, state, batch)
+    return jax.jit(step, donate_argnums=2).trace(*placed).lower()
+
+
+def of_content(name: str) -> bool:
+    """Whether a term compares with a picture that each image of a batch has of its own."""
+    return name.startswith("content/")
+
+
+def batched_axes(objective: Objective) -> Objective:
+    """For ``jax.vmap``: content targets are an image's own, all else is shared."""
+    terms = {
+        name: replace(term, weight=None, targets=0 if of_content(name) else None, shares=None)
+        for name, term in objective.terms.items()
+    }
+    return replace(objective, network=None, terms=terms, white=None)
+
+
+def placed_on(sharding: Sharding, tree: PyTree, batch: int = 0) -> PyTree:
+    """The shapes of a tree on devices; with a batch, so many of each."""
+    ahead = (batch,) if batch else ()
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((*ahead, *x.shape), x.dtype, sharding=sharding), tree
+    )
+
+
+COLUMNS = {
+    "topology": "topology",
+    "chips": "chips",
+    "size": "size",
+    "batch": "batch",
+    "arguments": "arguments MB",
+    "outputs": "outputs MB",
+    "temporaries": "temporaries MB",
+    "code": "code MB",
+    "peak": "peak MB",
+    "hbm": "HBM MB",
+    "direct_flops": "convolutions GFLOP",
+    "flops": "XLA's GFLOP",
+    "bytes": "XLA's MB",
+    "hbm_bytes": "of HBM MB",
+    "bound": "bound",
+    "roofline_seconds": "roofline ms",
+    "roofline_images": "images/s/chip at most",
+    "model_seconds": "cost model ms",
+    "model_images": "images/s/chip by cost model",
+}
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown: memory and arithmetic of one chip and one step, and what they imply."""
+    shown = [{key: scaled(column, row.get(key)) for key, column in COLUMNS.items()} for row in rows]
+    failed = [f"{row['topology']} {row['size']}: {row['error']}" for row in rows if "error" in row]
+    title = (
+        "Computed, not measured: one step in bfloat16 with Adam, per chip; images are default runs"
+    )
+    return "\n\n".join([title, markdown(shown, COLUMNS), *failed])
+
+
+def scaled(column: str, value: Any) -> Any:
+    """In the unit that ends a column's heading."""
+    units = {"MB": 1e-6, "GFLOP": 1e-9, "ms": 1e3}
+    unit = units.get(column.rsplit(" ", 1)[-1])
+    return value if unit is None or value is None else value * unit

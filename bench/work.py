@@ -1,0 +1,168 @@
+"""The work that is measured: a seeded problem of any size, and the arithmetic it takes."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from jaxtyping import Float
+
+from bench import batch
+from convert_weights.weights_file import Convolution, Weights
+from jaxstyle import image as images
+from jaxstyle import solve, vgg, weights
+from jaxstyle.objective import Objective
+from jaxstyle.settings import Settings, resolve
+from jaxstyle.stylize import exactness, objective_of, optimizer_of, rates_of, tuned_network
+
+FEW_CHANNELS = tuple(channels // 16 for channels in vgg.CHANNELS_PER_BLOCK)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What ``solve.step`` takes, and the floating-point operations of one of its steps.
+
+    precision: that of the settings, or "tf32".
+    """
+
+    objective: Objective
+    rates: solve.Rates
+    state: solve.State
+    optimizer: optax.GradientTransformationExtraArgs
+    settings: Settings
+    flops: float
+    precision: str
+
+
+def problem(
+    loaded: weights.Loaded, height: int, width: int, *, precision: str = "auto", **settings: Any
+) -> Problem:
+    """Seeded pictures of one size before their first step; ``settings`` are those of a run."""
+    chosen = resolve(**settings, precision="float32" if precision == "tf32" else precision)
+    content, style = picture(0, height, width), picture(1, height, width)
+    optimizer = optimizer_of(chosen)
+    with rounding(precision):
+        objective = objective_of(tuned_network(loaded, chosen), content, [style], chosen)
+    return Problem(
+        objective,
+        rates_of(chosen),
+        solve.init(jax.numpy.asarray(content), optimizer),
+        optimizer,
+        chosen,
+        step_flops(height, width, chosen, channels_of(loaded)),
+        precision,
+    )
+
+
+def rounding(precision: str) -> AbstractContextManager:
+    """Under which a program is traced: as a run does; or, for "tf32", which no run asks for, with
+    products of float32 rounded to ten bits."""
+    if precision == "tf32":
+        return jax.default_matmul_precision("tensorfloat32")
+    return exactness(resolve(precision=precision))
+
+
+def picture(seed: int, height: int, width: int) -> Float[np.ndarray, "h w 3"]:
+    """Smooth noise in [0, 1], with large and small structure, the same for every size."""
+    rng = np.random.default_rng(seed)
+    octaves = [rng.uniform(size=(side, side, 3)).astype(np.float32) for side in (4, 16, 64)]
+    layers = [images.resize(octave, height, width, "bicubic") for octave in octaves]
+    mixed = 0.6 * layers[0] + 0.3 * layers[1] + 0.1 * layers[2]
+    return np.clip(mixed, 0, 1).astype(np.float32)
+
+
+def step_flops(
+    height: int,
+    width: int,
+    settings: Settings,
+    channels: Sequence[int] = vgg.CHANNELS_PER_BLOCK,
+) -> float:
+    """Floating-point operations of the loss and its gradient to the image, an addition and a
+    multiplication being two.
+
+    Those of the 3x3 convolutions to the deepest layer in use, forward and backward, as the direct
+    algorithm needs them whatever is used instead; and those of the Gram matrices.
+
+    Args:
+      channels: of the five blocks of the network.
+    """
+    layers = settings.layers()
+    depth = max((vgg.LAYERS.index(layer) + 1 for layer in layers), default=0)
+    grams = [layer for layer in settings.style_weights() if "gram" in settings.style_loss]
+    total, fan_in = 0, 3
+    for name in vgg.LAYERS[:depth]:
+        if name.startswith("pool"):
+            height, width = height // 2, width // 2
+            continue
+        fan_out = channels[int(name[4]) - 1]
+        if name.startswith("conv"):
+            total += 2 * (2 * 9 * fan_in * fan_out * height * width)
+            fan_in = fan_out
+        if name in grams:
+            total += 2 * (2 * fan_out**2 * height * width)
+    return float(total)
+
+
+def channels_of(loaded: weights.Loaded) -> tuple[int, ...]:
+    """Channels of the five blocks of a network."""
+    return tuple(loaded.weights.layers[f"conv{b}_1"].kernel.shape[-1] for b in range(1, 6))
+
+
+def weights_of(arguments: argparse.Namespace, show: Callable[[str], None]) -> weights.Loaded:
+    """The weights to measure with; for a trial, seeded ones of few channels.
+
+    Raises:
+      WeightsError: there are none.
+    """
+    if arguments.quick and not arguments.weights:
+        return few_channels()
+    return weights.load(weights.find(arguments.weights, show))
+
+
+def few_channels() -> weights.Loaded:
+    """A network of VGG-19's depth with a sixteenth of its channels, He-initialized."""
+    rng = np.random.default_rng(0)
+    layers, fan_in = {}, 3
+    for name in vgg.CONVOLUTIONS:
+        fan_out = FEW_CHANNELS[int(name[4]) - 1]
+        kernel = rng.normal(0, np.sqrt(2 / (9 * fan_in)), (3, 3, fan_in, fan_out))
+        layers[name] = Convolution(kernel.astype(np.float32), np.zeros(fan_out, np.float32))
+        fan_in = fan_out
+    made = Weights(layers, "RGB", 255.0, (116.0, 116.0, 116.0), (58.0, 58.0, 58.0), True, "seeded")
+    return weights.Loaded(made, Path("seeded"), "")
+
+
+def batched(problem: Problem, count: int) -> Problem:
+    """``count`` times a problem as one: states and targets have a leading axis."""
+    images = batch.repeated(problem.state.image, count)
+    return replace(
+        problem,
+        objective=batch.objectives(problem.objective, count),
+        state=batch.init(images, problem.optimizer),
+        flops=count * problem.flops,
+    )
+
+
+def program(problem: Problem) -> batch.Steps:
+    """The step of a problem, or of a batched one, compiled as a run does it."""
+    compiled = batch.compile_program if problem.state.image.ndim == 4 else solve.compile_program
+    with rounding(problem.precision):
+        return compiled(problem.objective, problem.rates, problem.state, problem.optimizer)
+
+
+def stepping(program: batch.Steps, problem: Problem, count: int) -> Callable[..., None]:
+    """A call that takes ``count`` more steps (or as many as it is told), and waits for them; it
+    consumes the state of the problem."""
+    state = problem.state
+
+    def call(count: int = count) -> None:
+        nonlocal state
+        state, losses = program(problem.objective, problem.rates, state, count)
+        jax.block_until_ready((state, losses))
+
+    return call

@@ -1,0 +1,161 @@
+"""What ``bench.compile`` measures in processes of their own: see ``bench.child``.
+
+A process that has compiled something once does not do it again, and importing counts: nothing that
+imports jax is imported here before a measurement begins.
+"""
+
+import os
+import sys
+import time
+from argparse import Namespace
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+USERS_CACHE = "JAX_COMPILATION_CACHE_DIR"
+"""Where it is set, the user's own choice of a cache stands above ours."""
+
+SPANS = ("prepare", "trace", "lower", "compile", "first_step")
+"""Of ``stages``, in their order."""
+
+
+def imports() -> Row:
+    """Seconds to import jax, and then jaxstyle."""
+    start = time.perf_counter()
+    import jax  # noqa: F401
+
+    between = time.perf_counter()
+    import jaxstyle  # noqa: F401
+
+    return {"jax": between - start, "jaxstyle": time.perf_counter() - between}
+
+
+def stages(*, sizes: list[int], cache: str, steps: int, **options: Any) -> list[Row]:
+    """Per size, the seconds of every stage up to the first step, and of one of ``steps`` later.
+
+    prepare is all before the solver: the network, and the targets compiled and computed. Programs
+    go through the compilation cache in the folder ``cache``.
+    """
+    os.environ.pop(USERS_CACHE, None)
+    import jax
+
+    from bench import timing, work
+    from jaxstyle import compilation, program, solve
+    from jaxstyle.stylize import report_every
+
+    compilation.persist(Path(cache))
+    loaded, rows = _weights(options), []
+    for size in sizes:
+        clock = [time.perf_counter()]
+        problem = work.problem(loaded, size, size, **options["settings"])
+        clock.append(time.perf_counter())
+        with work.rounding(problem.precision):
+            traced = solve.traced(
+                problem.objective, problem.rates, problem.state, problem.optimizer
+            )
+        clock.append(time.perf_counter())
+        lowered = traced.lower()
+        clock.append(time.perf_counter())
+        compiled = lowered.compile()
+        clock.append(time.perf_counter())
+        solver = solve.Program(compiled, program.in_a_loop(), problem.optimizer)
+        first = solver(problem.objective, problem.rates, problem.state, 1)
+        jax.block_until_ready(first)
+        clock.append(time.perf_counter())
+        spans = [after - before for before, after in pairwise(clock)]
+        chunk = report_every(problem.settings)
+        many = work.stepping(solver, replace(problem, state=first[0]), chunk)
+        later = timing.interleaved({"": many}, steps)[""]
+        row = {"size": size, **dict(zip(SPANS, spans, strict=True))}
+        rows.append(row | {"step": timing.spread(later)["median"] / chunk})
+    return rows
+
+
+def start(*, size: int, cache: str, began: float, **options: Any) -> Row:
+    """Seconds after import until the weights are read and until the first step is reported; and of
+    the latter since ``began``, when the process was started."""
+    os.environ.pop(USERS_CACHE, None)
+    from bench import work
+    from jaxstyle import compilation, settings
+    from jaxstyle.image import Picture
+    from jaxstyle.stylize import run
+
+    begin = time.perf_counter()
+    compilation.persist(Path(cache))
+    loaded = _weights(options)
+    reached = {"weights": time.perf_counter() - begin}
+    chosen = settings.resolve(
+        **options["settings"], size=size, smallest_size=settings.ONE_SCALE, steps=1
+    )
+    content, style = work.picture(0, size, size), work.picture(1, size, size)
+
+    def note(_: Any) -> None:
+        reached["first_step"] = time.perf_counter() - begin
+        reached["from_process_start"] = time.time() - began
+
+    run(loaded, Picture(content), [style], chosen, note, 1)
+    return reached
+
+
+def eager(*, size: int, rounds: int, **options: Any) -> Row:
+    """Seconds of the same step not compiled as a whole: operation by operation; the first one, in
+    which every operation is compiled by itself, and later ones."""
+    import jax
+
+    from bench import timing, work
+    from jaxstyle import solve
+
+    problem = work.problem(_weights(options), size, size, **options["settings"])
+    state = problem.state
+
+    def step() -> None:
+        nonlocal state
+        optimizer = problem.optimizer
+        state, _ = solve.step(problem.objective, problem.rates, state, optimizer=optimizer)
+        jax.block_until_ready(state)
+
+    first, *later = timing.interleaved({"": step}, 1 + rounds, warmup=0)[""]
+    return {"size": size, "first_step": first, "step": timing.spread(later)["median"]}
+
+
+def counts(*, size: int, smallest_size: int, **options: Any) -> list[Row]:
+    """How often the solver is compiled in a whole run, and again when only values change."""
+    from bench import work
+    from jaxstyle.compilation import counted
+    from jaxstyle.image import Picture
+    from jaxstyle.settings import resolve
+    from jaxstyle.solve import PROGRAMS
+    from jaxstyle.stylize import run
+
+    base = {"size": size, "smallest_size": smallest_size, "steps": 2, "init_noise": 0.1}
+    changes: dict[str, dict[str, Any]] = {
+        "a whole run": {},
+        "the same again": {},
+        "other loss weights": {"content_weight": 2.0, "style_weight": 3.0, "tv_weight": 1.0},
+        "other steps": {"steps": 3},
+        "another learning rate": {"learning_rate": 0.01},
+        "another seed": {"seed": 1},
+        "other pictures": {},
+    }
+    loaded, rows = _weights(options), []
+    for name, change in changes.items():
+        seed = 2 if name == "other pictures" else 0
+        content, style = (work.picture(seed + i, size, size) for i in (0, 1))
+        settings = resolve(**{**options["settings"], **base, **change})
+        with counted() as compiled:
+            result = run(loaded, Picture(content), [style], settings, lambda progress: None)
+        solver = sum(compiled.programs[program] for program in PROGRAMS)
+        expected = len(result.scales) if name == "a whole run" else 0
+        other = compiled.programs.total() - solver
+        rows.append({"run": name, "solver": solver, "expected": expected, "other": other})
+    return rows
+
+
+def _weights(options: dict[str, Any]) -> Any:
+    from bench.work import weights_of
+
+    arguments = Namespace(quick=options["quick"], weights=options["weights"])
+    return weights_of(arguments, lambda line: print(line, file=sys.stderr))

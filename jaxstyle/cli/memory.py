@@ -1,0 +1,146 @@
+"""Too little memory, said in one line: what is needed, what there is, and what would fit."""
+
+import argparse
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+
+from jaxstyle import estimate, memory
+from jaxstyle.cli.notes import flags_of
+from jaxstyle.image import Picture
+from jaxstyle.plan import Image, plan, style_size
+from jaxstyle.pyramid import Scale
+from jaxstyle.settings import Settings
+from jaxstyle.stylize import tuned_network
+from jaxstyle.weights import Loaded
+
+NEAR = 0.5
+"""Share of the memory above which the rule of thumb is not enough: it may be wrong by a third."""
+
+LESS = 0.8
+"""Share of what a run would have taken that is taken to be there, once it was not enough."""
+
+
+class OutOfMemoryError(MemoryError):
+    """A run needs more memory than there is."""
+
+
+@contextmanager
+def enough_memory(
+    arguments: argparse.Namespace,
+    loaded: Loaded,
+    content: Picture,
+    styles: Sequence[Image],
+    settings: Settings,
+) -> Iterator[None]:
+    """Refuses a run that cannot fit, and explains memory that gives out in the block.
+
+    Raises:
+      OutOfMemoryError: with the largest size that fits, and other settings that would help.
+    """
+    last = plan(content.rgb, styles, settings)[-1]
+    there = memory.total_bytes()
+    # Linux ends a process that takes more than there is, without a word. The rule of thumb costs
+    # nothing; compiling the last scale costs seconds, which the run would have spent on it too.
+    if there is not None and _rough(last, styles, settings) > NEAR * there:
+        peak, fixed = _peak(loaded, last, styles, settings)
+        if peak > there:
+            raise OutOfMemoryError(shortage(arguments, last, peak, there, fixed, settings))
+    with explained(arguments, loaded, content, styles, settings):
+        yield
+
+
+@contextmanager
+def explained(
+    arguments: argparse.Namespace,
+    loaded: Loaded,
+    content: Picture,
+    styles: Sequence[Image],
+    settings: Settings,
+) -> Iterator[None]:
+    """Raises OutOfMemoryError, which says what would fit, where memory gives out in the block."""
+    last = plan(content.rgb, styles, settings)[-1]
+    free = memory.device_bytes()
+    try:
+        yield
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        peak, fixed = _peak(loaded, last, styles, settings)
+        there = min(free or peak, round(LESS * peak))  # others may have taken what was free
+        line = shortage(arguments, last, peak, there, fixed, settings)
+        raise OutOfMemoryError(line) from error
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an exception, JAX's or Python's, says that memory gave out."""
+    exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return exhausted or isinstance(error, MemoryError)
+
+
+def _peak(
+    loaded: Loaded, last: Scale, styles: Sequence[Image], settings: Settings
+) -> tuple[int, int]:
+    """Bytes of the last scale, and those of them that do not grow with its size."""
+    try:
+        network = tuned_network(loaded, settings)
+        compiled = estimate.compile_scale(last, network, styles, settings)
+        (peak,) = estimate.run_peaks([compiled], network, settings)
+        return peak, estimate.fixed_bytes(network, settings)
+    except (MemoryError, jax.errors.JaxRuntimeError):  # not even room for that
+        return _rough(last, styles, settings), 0
+
+
+def _rough(last: Scale, styles: Sequence[Image], settings: Settings) -> int:
+    """Bytes by rule of thumb, of the largest picture that the network is shown."""
+    sizes = [style_size(style, i, last, settings) for i, style in enumerate(styles)]
+    largest = max([(last.height, last.width), *sizes], key=math.prod)
+    return estimate.rough_bytes(*largest, settings)
+
+
+def shortage(
+    arguments: argparse.Namespace,
+    scale: Scale,
+    peak: int,
+    there: int,
+    fixed: int,
+    settings: Settings,
+) -> str:
+    """The line for a scale that takes ``peak`` bytes where ``there`` are so many."""
+    found = memory.remedies(scale, peak, there, settings, fixed)
+    return (
+        f"out of memory: {scale.width}x{scale.height} needs about {in_bytes(peak)}, and there are "
+        f"{in_bytes(there)}: {would_fit(arguments, scale.height, scale.width, found)}"
+    )
+
+
+def would_fit(
+    arguments: argparse.Namespace,
+    height: int,
+    width: int,
+    found: Iterable[Mapping[str, Any]],
+) -> str:
+    """The flags any of which would do, as the user would give them."""
+    flags = [flags_of(_as_given(arguments, height, width, one)) for one in found]
+    if not flags:
+        return "use a machine with more, no setting would make it fit"
+    return f"{' or '.join(flags)} would fit"
+
+
+def _as_given(
+    arguments: argparse.Namespace, height: int, width: int, remedy: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """A size as width and height where the user gave these."""
+    if "size" not in remedy or not getattr(arguments, "shape", None):
+        return remedy
+    share = remedy["size"] / max(height, width)
+    sides = (round(side * share) // 16 * 16 for side in (width, height))
+    return {"shape": "x".join(str(max(16, side)) for side in sides)}
+
+
+def in_bytes(count: int) -> str:
+    """``680 MB``, ``2.4 GB``."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,105 @@
+"""What --plan prints: a run's sizes, memory and time, with none of its work done."""
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxstyle.cli.common import Tell
+from jaxstyle.cli.memory import explained, in_bytes, would_fit
+from jaxstyle.estimate import Estimate, Sides, estimate
+from jaxstyle.image import Picture
+from jaxstyle.plan import Image
+from jaxstyle.settings import Settings
+from jaxstyle.weights import Loaded
+
+COLUMNS = ("size", "style", "steps", "GFLOP/step", "memory", "compiled in", "running")
+WIDTH = 100
+
+
+def show_plan(
+    arguments: argparse.Namespace,
+    loaded: Loaded,
+    content: Picture,
+    styles: Sequence[Image],
+    settings: Settings,
+    tell: Tell,
+) -> None:
+    """Print the plan of a run, for machines if ``arguments.json``, on standard output."""
+    tell("compiling every scale, and running a few steps of the first one")
+    (height, width), sides = content.rgb.shape[:2], [style.shape[:2] for style in styles]
+    with explained(arguments, loaded, content, styles, settings):  # some compilers refuse
+        found = estimate(loaded, (height, width), [(h, w) for h, w in sides], settings)
+    if arguments.json:
+        print(json.dumps(found.to_dict()))
+        return
+    console = Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH)
+    console.print(table(found))
+    print(summary(found))
+    if settings.fine_style:
+        print("giving the style pictures their fine texture, before it, comes on top")
+    print(verdict(arguments, found))
+
+
+def table(found: Estimate) -> Table:
+    """One row a scale."""
+    rows = Table(box=None, pad_edge=False, header_style="")
+    for name in COLUMNS:
+        rows.add_column(name, justify="right", no_wrap=True)
+    for scale in found.scales:
+        rows.add_row(
+            _size((scale.height, scale.width)),
+            _sizes(scale.styles),
+            f"{scale.steps}",
+            f"{scale.step_flops / 1e9:.1f}",
+            in_bytes(scale.peak_bytes),
+            f"{scale.compile_seconds:.1f} s",
+            _about(scale.run_seconds),
+        )
+    return rows
+
+
+def summary(found: Estimate) -> str:
+    """The whole run in a line."""
+    steps = sum(scale.steps for scale in found.scales)
+    return (
+        f"{_counted(len(found.scales), 'compilation')}, {_counted(steps, 'step')}: "
+        f"{_about(found.seconds)}, {found.compile_seconds:.0f} s of it compiling "
+        "(less where JAX's cache has it already, as now)"
+    )
+
+
+def verdict(arguments: argparse.Namespace, found: Estimate) -> str:
+    """Whether it fits, and what would."""
+    need = f"about {in_bytes(found.peak_bytes)} of memory"
+    if found.available_bytes is None:
+        return f"needs {need}; how much there is, is not known"
+    if found.fits:
+        return f"fits: needs {need} of {in_bytes(found.available_bytes)}"
+    last = found.scales[-1]
+    remedy = would_fit(arguments, last.height, last.width, found.remedies)
+    return f"does not fit: needs {need}, and there are {in_bytes(found.available_bytes)}: {remedy}"
+
+
+def _size(sides: Sides) -> str:
+    height, width = sides
+    return f"{width}x{height}"
+
+
+def _sizes(styles: Sequence[Sides]) -> str:
+    more = f" and {len(styles) - 1} more" if len(styles) > 1 else ""
+    return _size(styles[0]) + more
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return "not known"
+    if seconds < 120:
+        return f"about {seconds:.0f} s" if seconds >= 1 else "under 1 s"
+    return f"about {seconds / 60:.0f} min" if seconds < 7200 else f"about {seconds / 3600:.0f} h"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

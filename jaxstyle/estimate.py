@@ -1,0 +1,314 @@
+"""What a run will take, known before any of it is done: arithmetic, memory and time.
+
+Memory is XLA's own account of the programs, compiled for shapes alone. Time is a guess: a few steps
+of the coarsest scale, and the others in proportion to their arithmetic.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from jaxstyle import objective, solve, vgg
+from jaxstyle.memory import (
+    device_bytes,
+    largest_size,
+    nbytes,
+    optimizer_bytes,
+    peak_bytes,
+    remedies,
+)
+from jaxstyle.objective import Objective
+from jaxstyle.plan import Image, plan, style_size
+from jaxstyle.pyramid import Scale
+from jaxstyle.settings import Settings
+from jaxstyle.stylize import (
+    exactness,
+    objective_of,
+    optimizer_of,
+    rates_of,
+    state_shape,
+    tuned_network,
+)
+from jaxstyle.weights import Loaded
+
+__all__ = [
+    "Estimate",
+    "ScaleEstimate",
+    "compile_scale",
+    "device_bytes",
+    "estimate",
+    "fixed_bytes",
+    "largest_size",
+    "network_bytes",
+    "peak_bytes",
+    "rough_bytes",
+    "run_peaks",
+    "step_flops",
+    "step_seconds",
+]
+
+Sides = tuple[int, int]
+"""Height and width of a picture."""
+
+TRANSIENTS = 6
+"""How many maps of the largest layer a step works on at a time, by rule of thumb."""
+
+
+@dataclass(frozen=True)
+class ScaleEstimate:
+    """One scale of a run. styles: height and width of each style picture.
+
+    step_flops: see ``step_flops``. peak_bytes: of the device. compile_seconds: what compiling its
+    programs has just taken. run_seconds: about; None where not even the coarsest scale fits.
+    """
+
+    height: int
+    width: int
+    styles: tuple[Sides, ...]
+    steps: int
+    step_flops: float
+    peak_bytes: int
+    compile_seconds: float
+    run_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A whole run.
+
+    available_bytes: what the device has for it; None if that is not known. remedies: where that is
+    too little, settings any of which would make it fit.
+    """
+
+    scales: tuple[ScaleEstimate, ...]
+    available_bytes: int | None
+    remedies: tuple[dict[str, Any], ...]
+
+    @property
+    def peak_bytes(self) -> int:
+        """Of the scale that needs most."""
+        return max(scale.peak_bytes for scale in self.scales)
+
+    @property
+    def fits(self) -> bool:
+        """Whether it does, as far as is known."""
+        return self.available_bytes is None or self.peak_bytes <= self.available_bytes
+
+    @property
+    def compile_seconds(self) -> float:
+        """Of all scales."""
+        return sum(scale.compile_seconds for scale in self.scales)
+
+    @property
+    def seconds(self) -> float | None:
+        """About: compiling and running."""
+        running = [scale.run_seconds for scale in self.scales if scale.run_seconds is not None]
+        return self.compile_seconds + sum(running) if running else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {
+            "compilations": len(self.scales),
+            "steps": sum(scale.steps for scale in self.scales),
+            "flops": sum(scale.steps * scale.step_flops for scale in self.scales),
+            "peak_bytes": self.peak_bytes,
+            "fits": self.fits,
+            "seconds": self.seconds,
+        }
+
+
+class Programs(NamedTuple):
+    """The compiled programs of one scale: its targets, and a step towards them.
+
+    objective: of shapes. shape: of the image. seconds: compiling.
+    """
+
+    targets: jax.stages.Compiled
+    step: solve.Program
+    objective: Objective
+    shape: tuple[int, int, int]
+    seconds: float
+
+
+def estimate(
+    loaded: Loaded, content: Sides, styles: Sequence[Sides], settings: Settings
+) -> Estimate:
+    """Compile every scale of a run, run a few steps of the coarsest, and reckon the rest.
+
+    What is compiled is what the run would compile: it finds it in JAX's compilation cache.
+
+    Raises:
+      PictureSizeError, SettingError: those of the run.
+    """
+    pictures = [blank(*sides) for sides in styles]
+    scales = plan(blank(*content), pictures, settings)
+    network = tuned_network(loaded, settings)
+    compiled = [compile_scale(scale, network, pictures, settings) for scale in scales]
+    peaks = run_peaks(compiled, network, settings)
+    available = device_bytes()  # after compiling, which takes some for itself
+    flops = [step_flops(scale.height, scale.width, settings) for scale in scales]
+    pace = None
+    if available is None or peaks[0] <= available:
+        pace = step_seconds(compiled[0], network, rates_of(settings)) / max(1.0, flops[0])
+    most = peaks.index(max(peaks))
+    fixed = fixed_bytes(network, settings)
+    return Estimate(
+        tuple(
+            ScaleEstimate(
+                scale.height,
+                scale.width,
+                tuple(style_size(s, i, scale, settings) for i, s in enumerate(pictures)),
+                scale.steps,
+                work,
+                peak,
+                programs.seconds,
+                None if pace is None else pace * work * scale.steps,
+            )
+            for scale, work, peak, programs in zip(scales, flops, peaks, compiled, strict=True)
+        ),
+        available,
+        tuple(remedies(scales[most], peaks[most], available, settings, fixed)),
+    )
+
+
+def step_flops(
+    height: int,
+    width: int,
+    settings: Settings,
+    channels: Sequence[int] = vgg.CHANNELS_PER_BLOCK,
+) -> float:
+    """Floating-point operations of the loss and its gradient to the image, an addition and a
+    multiplication being two.
+
+    Those of the 3x3 convolutions to the deepest layer in use, forward and backward, as the direct
+    algorithm needs them whatever is used instead; and those of Gram and covariance matrices.
+
+    Args:
+      channels: of the five blocks of the network.
+
+    >>> round(step_flops(256, 256, Settings()) / 1e9)
+    99
+    """
+    products = settings.style_weights() if settings.style_loss != "mean-std" else {}
+    total = 0
+    for layer, fan_in, fan_out, pixels in _maps(height, width, settings, channels):
+        if layer.startswith("conv"):
+            total += 2 * (2 * 9 * fan_in * fan_out * pixels)
+        if layer in products:
+            total += 2 * (2 * fan_out**2 * pixels)
+    return float(total)
+
+
+def _maps(
+    height: int, width: int, settings: Settings, channels: Sequence[int]
+) -> Iterator[tuple[str, int, int, int]]:
+    """Layer, channels of its input, its own, and its pixels, to the deepest layer in use."""
+    depth = max((vgg.LAYERS.index(layer) + 1 for layer in settings.layers()), default=0)
+    up = settings.rounding == "ceil" or (settings.rounding, settings.pooling) == ("ceil-max", "max")
+    fan_in = fan_out = 3
+    for layer in vgg.LAYERS[:depth]:
+        if layer.startswith("pool"):
+            height, width = (height + up) // 2, (width + up) // 2
+        elif layer.startswith("conv"):
+            fan_in, fan_out = fan_out, channels[int(layer[4]) - 1]
+        yield layer, fan_in, fan_out, height * width
+
+
+def blank(height: int, width: int) -> Image:
+    """A picture that has a shape and takes no memory."""
+    return np.broadcast_to(np.float32(0), (height, width, 3))
+
+
+def compile_scale(
+    scale: Scale, network: vgg.VGG19, styles: Sequence[Image], settings: Settings
+) -> Programs:
+    """Compile the programs of one scale, for shapes alone."""
+    start = time.perf_counter()
+    content = _shape(scale.height, scale.width)
+    sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
+    optimizer = optimizer_of(settings)
+
+    def scored(network: vgg.VGG19) -> Objective:
+        blanks = [blank(*size) for size in sizes]
+        return objective_of(network, blank(scale.height, scale.width), blanks, settings)
+
+    with exactness(settings):
+        targets = objective.targets.lower(
+            network,
+            content,
+            [_shape(*size) for size in sizes],
+            _shape(len(styles)),
+            content_layers=tuple(settings.content_weights()),
+            style_layers=tuple(settings.style_weights()),
+            content_loss=settings.content_loss,
+            style_loss=settings.style_loss,
+            sum_styles=settings.sum_styles,
+        ).compile()
+        shapes = _shapes(scored, network)
+        state = state_shape(scale, optimizer)
+        step = solve.compile_program(shapes, rates_of(settings), state, optimizer)
+    return Programs(targets, step, shapes, content.shape, time.perf_counter() - start)
+
+
+def _shapes(function: Callable[[PyTree], PyTree], argument: PyTree) -> PyTree:
+    """Of what a function would return, as strictly typed as arguments of a compiled program."""
+    found = jax.eval_shape(function, argument)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
+
+
+def _shape(*sides: int) -> jax.ShapeDtypeStruct:
+    """Of a picture, or of a list of numbers."""
+    shape = (*sides, 3) if len(sides) == 2 else sides
+    return jax.ShapeDtypeStruct(shape, jnp.result_type(float) if len(sides) == 1 else jnp.float32)
+
+
+def run_peaks(compiled: Sequence[Programs], network: vgg.VGG19, settings: Settings) -> list[int]:
+    """Peak bytes by scale. While one runs, the targets of the next are made beside it."""
+    used = network_bytes(network, settings)
+    unused = nbytes(network) - used  # XLA leaves them out of a program's arguments
+    steps = [peak_bytes(programs.step.compiled) + unused for programs in compiled]
+    targets = [peak_bytes(programs.targets) + unused for programs in compiled]
+    beside = [*(peak - used - unused for peak in targets[1:]), 0]
+    peaks = [step + other for step, other in zip(steps, beside, strict=True)]
+    return [max(targets[0], peaks[0]), *peaks[1:]]
+
+
+def step_seconds(programs: Programs, network: vgg.VGG19, rates: solve.Rates) -> float:
+    """Seconds of one step, from a few of them. What the targets are makes no difference."""
+    arbitrary = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), programs.objective)
+    scored, step = replace(arbitrary, network=network), programs.step
+    state = solve.init(jax.random.uniform(jax.random.key(0), programs.shape), step.optimizer)
+    count = 20 if step.loop else 2
+    state, _ = jax.block_until_ready(step(scored, rates, state, 1))
+    start = time.perf_counter()
+    jax.block_until_ready(step(scored, rates, state, count))
+    return (time.perf_counter() - start) / count
+
+
+def rough_bytes(height: int, width: int, settings: Settings) -> int:
+    """Bytes of a step by rule of thumb, nothing compiled: each map of the network, the largest some
+    more times, and the optimizer's memory."""
+    maps = [
+        fan_out * pixels
+        for layer, _, fan_out, pixels in _maps(height, width, settings, vgg.CHANNELS_PER_BLOCK)
+        if layer.startswith("conv")
+    ]
+    memory = optimizer_bytes(height, width, settings)
+    return 4 * (sum(maps) + TRANSIENTS * max(maps, default=0)) + memory
+
+
+def fixed_bytes(network: vgg.VGG19, settings: Settings) -> int:
+    """Bytes that do not grow with the picture: the kernels in use, and as much to work on them."""
+    return 2 * network_bytes(network, settings)
+
+
+def network_bytes(network: vgg.VGG19, settings: Settings) -> int:
+    """Bytes of the kernels in use."""
+    used = {layer for layer, *_ in _maps(1, 1, settings, vgg.CHANNELS_PER_BLOCK)}
+    return nbytes([network.convolutions[layer] for layer in used.intersection(vgg.CONVOLUTIONS)])

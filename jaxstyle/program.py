@@ -1,0 +1,153 @@
+"""The step compiled: once for all arguments of one shape, whatever their values."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, PyTree
+
+from jaxstyle.objective import Objective
+from jaxstyle.step import Losses, Rates, State, memory_for, step
+
+
+def solver_step(
+    objective: Objective,
+    rates: Rates,
+    memory: PyTree,
+    pictures: State,
+    *,
+    optimizer: optax.GradientTransformationExtraArgs,
+) -> tuple[State, Losses]:
+    """``step``, the optimizer's part of the state apart: it alone is donated.
+
+    L-BFGS' history is too large to be held twice. The pictures are small, and kept: a bad step can
+    be taken back, and a report be looked at while the solver is at work.
+    """
+    state = replace(pictures, optimizer=memory)
+    return step(objective, rates, state, optimizer=optimizer)
+
+
+def solver_loop(
+    objective: Objective,
+    rates: Rates,
+    memory: PyTree,
+    pictures: State,
+    count: Array,
+    *,
+    optimizer: optax.GradientTransformationExtraArgs,
+) -> tuple[State, Losses]:
+    """As many steps as told, at least one; their number is traced."""
+
+    def again(_: Array, before: tuple[State, Losses]) -> tuple[State, Losses]:
+        return step(objective, rates, before[0], optimizer=optimizer)
+
+    first = solver_step(objective, rates, memory, pictures, optimizer=optimizer)
+    return jax.lax.fori_loop(1, count, again, first)
+
+
+def apart(state: State) -> tuple[PyTree, State]:
+    """What is donated of a state, and what is kept."""
+    return state.optimizer, replace(state, optimizer=None)
+
+
+PROGRAMS = ("solver_step", "solver_loop")
+"""Names that a compiled program can have: see ``jaxstyle.compilation``."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled step: takes as many steps as told; donates (consumes) ``state.optimizer``.
+
+    compiled: of ``solver_loop`` if ``loop``, else of ``solver_step``.
+    """
+
+    compiled: jax.stages.Compiled
+    loop: bool
+    optimizer: optax.GradientTransformationExtraArgs
+
+    def __call__(
+        self, objective: Objective, rates: Rates, state: State, count: int
+    ) -> tuple[State, Losses]:
+        """The state after ``count`` steps, at least one, and the losses before the last of them."""
+        if self.loop:
+            return self.compiled(objective, rates, *apart(state), jnp.int32(count))
+        for _ in range(count - 1):
+            state, _ = self.compiled(objective, rates, *apart(state))
+        return self.compiled(objective, rates, *apart(state))
+
+    def restarted(self, state: State) -> State:
+        """The state with the optimizer's memory lost."""
+        return replace(state, optimizer=memory_for(state.image, self.optimizer))
+
+
+def compile_program(
+    objective: Objective,
+    rates: Rates,
+    state: State,
+    optimizer: optax.GradientTransformationExtraArgs,
+) -> Program:
+    """The step compiled for the shapes at hand: once in a process, however often it is asked for.
+
+    Arrays may be `jax.ShapeDtypeStruct`.
+    """
+    leaves, structure = jax.tree.flatten((objective, rates, state))
+    shapes = tuple(map(_shape, leaves))
+    config: Any = jax.config
+    precision = config.jax_default_matmul_precision
+    return _compiled(structure, shapes, optimizer, in_a_loop(), precision)
+
+
+def in_a_loop() -> bool:
+    """Whether many steps are one dispatch. Not on CPU: XLA's loops run convolutions several times
+    slower there."""
+    return jax.default_backend() != "cpu"
+
+
+@lru_cache(maxsize=64)
+def _compiled(
+    structure: Any,
+    shapes: tuple[jax.ShapeDtypeStruct, ...],
+    optimizer: optax.GradientTransformationExtraArgs,
+    loop: bool,
+    precision: str | None,
+) -> Program:
+    del precision  # of matrix products: known to the tracer, and part of what was compiled
+    objective, rates, state = jax.tree.unflatten(structure, shapes)
+    lowered = traced(objective, rates, state, optimizer, loop=loop).lower()
+    return Program(lowered.compile(), loop, optimizer)
+
+
+forget_programs = _compiled.cache_clear
+"""Drop every compiled program."""
+
+
+def traced(
+    objective: Objective,
+    rates: Rates,
+    state: State,
+    optimizer: optax.GradientTransformationExtraArgs,
+    *,
+    loop: bool | None = None,
+) -> jax.stages.Traced:
+    """The program before it is lowered and compiled, ``in_a_loop`` unless told."""
+    arguments = (objective, rates, *apart(state))
+    if in_a_loop() if loop is None else loop:
+        count = jax.ShapeDtypeStruct((), jnp.int32)
+        return _loop.trace(*arguments, count, optimizer=optimizer)
+    return _step.trace(*arguments, optimizer=optimizer)
+
+
+_step = jax.jit(solver_step, static_argnames="optimizer", donate_argnames="memory")
+_loop = jax.jit(solver_loop, static_argnames="optimizer", donate_argnames="memory")
+
+
+def _shape(x: Array | jax.ShapeDtypeStruct | float) -> jax.ShapeDtypeStruct:
+    """What is compiled for. An array on the one device there is may come from any."""
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return x
+    kind, sharding = jax.typeof(x), getattr(x, "sharding", None)
+    spread = sharding if isinstance(sharding, jax.sharding.NamedSharding) else None
+    return jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=spread)

@@ -1,0 +1,76 @@
+"""Predicted and measured memory: the arithmetic, and one tiny case measured for real."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from bench import memory, work
+from bench.child import call
+
+SHALLOW = {"content_layers": "relu1_1", "style_layers": "relu1_1", "precision": "float32"}
+
+
+def arguments(**given):
+    defaults = {"quick": True, "weights": None, "size": None, "optimizer": None}
+    return Namespace(**{**defaults, "precision": "float32", **given})
+
+
+def test_compared_per_megapixel():
+    row = memory.compared(500, predicted=1_000_000, measured=1_100_000)
+    assert row["predicted_per_megapixel"] == 4_000_000
+    assert row["measured_per_megapixel"] == 4_400_000
+    assert row["measured_to_predicted"] == 1.1
+    assert memory.compared(500, predicted=100, measured=89)["within_10_percent"] is False
+    assert memory.compared(500, predicted=100, measured=91)["within_10_percent"] is True
+
+
+def test_a_system_that_does_not_say_gives_a_prediction_alone():
+    row = memory.compared(500, predicted=1_000_000, measured=None)
+    assert row == {"predicted_per_megapixel": 4_000_000}
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
+def test_the_peak_is_counted_from_where_it_was_settled():
+    before = memory.settled_bytes()
+    block = np.ones(4_000_000)  # 32 MB, touched
+    assert memory.resident("VmRSS") - before > 0.9 * block.nbytes
+    del block
+    assert memory.peak_in_use() - before > 0.9 * 32_000_000
+    memory.settled_bytes()
+    assert memory.peak_in_use() - before < 0.5 * 32_000_000
+
+
+def test_a_case_that_fails_is_a_row(monkeypatch):
+    def answer(function, **options):
+        if function == "bench.memory:platform":
+            return "gpu"
+        if options["size"] == 2048:
+            raise RuntimeError("out of memory")
+        return {"predicted": 10_000_000, "measured": 10_500_000}
+
+    monkeypatch.setattr(memory, "call", answer)
+    monkeypatch.setattr(work, "weights_of", lambda *_: None)
+    rows = memory.measure(arguments(quick=False), lambda line: None)
+    assert [row["size"] for row in rows] == [256, 256, 512, 512, 1024, 1024, 2048, 2048]
+    assert [row.get("error") for row in rows[-3:]] == [None, "out of memory", "out of memory"]
+    assert "| 256 | adam | float32 | 10 | 10.5 |" in memory.table(rows)
+
+
+def test_a_case_is_measured_and_its_prediction_counts_layers_that_no_loss_needs():
+    answer = memory.case(size=32, quick=True, weights=None, **SHALLOW)
+    problem = work.problem(work.few_channels(), 32, 32, **SHALLOW)
+    held = sum(leaf.nbytes for leaf in jax.tree.leaves((problem.objective, problem.state)))
+    assert answer["predicted"] > held
+    if sys.platform == "linux":
+        assert answer["measured"] > 0
+
+
+def test_a_child_answers_or_says_why_not():
+    assert call("json:loads", s="[1, 2]") == [1, 2]
+    assert call("os:getenv", {"ADDED": "here"}, key="ADDED") == "here"
+    with pytest.raises(RuntimeError, match="JSONDecodeError"):
+        call("json:loads", s="[")

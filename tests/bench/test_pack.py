@@ -1,0 +1,62 @@
+"""What is carried to a machine with no internet: enough, and small."""
+
+import numpy as np
+import pytest
+
+from bench import pack
+from convert_weights.vgg19 import LAYERS
+from convert_weights.weights_file import read_weights
+
+
+def test_weights_to_conv5_1(weights_path, tmp_path):
+    full, path = read_weights(weights_path), tmp_path / "short.h5"
+    pack.write_truncated(full, path)
+    short = read_weights(path)
+    names = list(LAYERS)
+    last = names.index("conv5_1")
+    for name in names[: last + 1]:
+        np.testing.assert_array_equal(short.layers[name].kernel, full.layers[name].kernel)
+        np.testing.assert_array_equal(short.layers[name].bias, full.layers[name].bias)
+    assert not any(short.layers[name].kernel.any() for name in names[last + 1 :])
+    assert (short.scale, short.mean, short.channel_order) == (
+        full.scale,
+        full.mean,
+        full.channel_order,
+    )
+    assert path.stat().st_size < 26.5e6
+
+
+def test_requirements_leave_out_what_is_there(tmp_path):
+    project = tmp_path / "pyproject.toml"
+    project.write_text('[project]\ndependencies = ["jax>=0.10,<0.12", "numpy>=2", "flax>=0.12"]\n')
+    assert pack.requirements(project) == ["flax>=0.12"]
+
+
+def test_what_others_need_is_listed_by_name():
+    assert pack.listed(["flax>=0.12"], ["flax", "msgpack"]) == ["flax>=0.12", "msgpack"]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "name"),
+    [("flax>=0.12.8", "flax"), ("ml_dtypes", "ml-dtypes"), ("jax[cuda13]>=0.10", "jax")],
+)
+def test_names_are_compared_as_indexes_do(requirement, name):
+    assert pack.name_of(requirement) == name
+
+
+def test_only_what_is_missing_is_carried(tmp_path, monkeypatch):
+    """pip is replaced by one that leaves four wheels, and an old one is lying there."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    (folder / "old-1-py3-none-any.whl").touch()
+    names = ("flax-1-py3-none-any", "jaxlib-1-cp312", "tensorstore-1-cp312", "msgpack-1-cp312")
+
+    def leave(command, check):
+        destination = command[command.index("--dest") + 1]
+        for name in names:
+            with open(f"{destination}/{name}.whl", "w"):
+                pass
+
+    monkeypatch.setattr(pack.subprocess, "run", leave)
+    assert pack.download(["flax"], folder) == ["flax", "msgpack"]
+    assert {path.stem.split("-")[0] for path in folder.iterdir()} == {"flax", "msgpack"}

@@ -1,0 +1,123 @@
+"""The TPU table: arithmetic with plain numbers, and what is handed to the compiler."""
+
+import importlib.util
+from argparse import Namespace
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import Mesh
+
+from bench import tpu, work
+from bench.traffic import hbm_bytes
+from jaxstyle.cli.failures import UsageError
+from jaxstyle.settings import resolve
+
+CHIP = tpu.Chip("some-4", flops=100.0, hbm=1000.0, bandwidth=10.0, clock=1.0)
+ROW = {"flops": 200.0, "bytes": 90.0, "hbm_bytes": 10.0, "model_seconds": 4.0, "peak": 500}
+SETTINGS = {"content_layers": "relu1_1", "style_layers": "relu1_1", "precision": "bfloat16"}
+
+
+def test_a_step_takes_at_least_its_arithmetic_or_its_traffic():
+    bound = tpu.computed(ROW, CHIP, images=4.0, steps=50.0)
+    assert (bound["bound"], bound["roofline_seconds"]) == ("compute", 2.0)
+    assert bound["roofline_images"] == 4 / (2 * 50)
+    assert bound["model_images"] == 4 / (4 * 50)
+    assert bound["share_of_hbm"] == 0.5
+    assert bound["all_bytes_seconds"] == 9.0
+    moving = tpu.computed({**ROW, "hbm_bytes": 30.0}, CHIP, images=4.0, steps=50.0)
+    assert (moving["bound"], moving["roofline_seconds"]) == ("memory", 3.0)
+
+
+def test_a_default_run_costs_as_much_as_so_many_steps_at_its_full_size():
+    assert tpu.full_size_steps(resolve(size=512)) == 100 / 16 + 60 / 4 + 30
+
+
+def test_clocks_follow_from_the_published_peaks():
+    assert [round(chip.clock / 1e9, 2) for chip in tpu.CHIPS.values()] == [1.5, 1.75]
+
+
+def test_cycles_are_those_of_the_entry_computation():
+    inner = '%fused { %a = f32[] b(), backend_config={"estimated_cycles":"100"} }'
+    entry = 'ENTRY %main { x={"estimated_cycles":"7"}\n y={"estimated_cycles":"5"} }'
+    assert tpu.model_cycles(f"{inner}\n{entry}") == 12
+
+
+def test_traffic_counts_tiles_and_pieces_but_not_the_chip():
+    text = """%inside (x: f32[9]) -> f32[9] {
+  ROOT %n = f32[9]{0:T(128)} negate(%x)
+}
+ENTRY %main (p: bf16[3,8,64]) -> bf16[3,8,64] {
+  %p = bf16[3,8,64]{2,1,0:T(8,128)(2,1)} parameter(0)
+  %s = ((bf16[3,8,64]{2,1,0:T(8,128)(2,1)}), bf16[1,8,64]{2,1,0:S(1)}, s32[]) slice-start(%p)
+  %t = bf16[1,8,64]{2,1,0:T(8,128)S(1)} slice-done(%s)
+  %u = bf16[1,8,64]{2,1,0:T(8,128)S(1)} negate(%t), metadata={}
+  ROOT %v = bf16[3,8,64]{2,1,0:T(8,128)(2,1)} fusion(%u), kind=kLoop, calls=%inside
+}"""
+    assert hbm_bytes(text) == 8 * 64 * 2 + 3 * (8 * 128 * 2)
+
+
+def test_each_chip_has_its_images_and_the_whole_network():
+    mesh = Mesh(np.array(jax.devices()[:1]), ("images",))
+    loaded, settings = work.few_channels(), resolve(size=16, **SETTINGS)
+    one = tpu.lower(loaded, settings, 1, mesh).cost_analysis()
+    many = tpu.lower(loaded, settings, 4, mesh)
+    assert many.cost_analysis()["flops"] == pytest.approx(4 * one["flops"], rel=0.1)
+    (objective, _, state), _ = many.in_avals
+    assert state.image.shape == (4, 16, 16, 3)
+    assert objective.terms["content/relu1_1"].targets[0].shape == (4, 16, 16, 4)
+    assert objective.terms["style/relu1_1"].weight.shape == ()
+    shapes = {leaf.shape for leaf in jax.tree.leaves(objective.network)}
+    assert (3, 3, 3, 4) in shapes and (4, 3, 3, 3, 4) not in shapes
+
+
+def test_shapes_are_those_of_vgg19():
+    layers = tpu.shapes_only().weights.layers
+    assert layers["conv1_1"].kernel.shape == (3, 3, 3, 64)
+    assert layers["conv5_4"].kernel.shape == (3, 3, 512, 512)
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """A TPU compiler that is there, or not."""
+
+    def set_to(there: bool) -> None:
+        spec = importlib.util.find_spec
+        monkeypatch.setattr(
+            importlib.util,
+            "find_spec",
+            lambda name, *a: (there or None) if name == "libtpu" else spec(name, *a),
+        )
+
+    return set_to
+
+
+def test_without_the_compiler_one_line_names_the_extra(installed):
+    installed(False)
+    with pytest.raises(UsageError, match=r"pip install 'jaxstyle\[tpu\]'"):
+        tpu.measure(Namespace(topology=None, quick=True), print)
+
+
+def test_an_unknown_chip_is_refused(installed):
+    installed(True)
+    with pytest.raises(UsageError, match="--topology v9:2x2"):
+        tpu.measure(Namespace(topology=["v9:2x2"], quick=True), print)
+
+
+def test_a_case_that_fails_is_a_row(installed, monkeypatch):
+    installed(True)
+    asked = []
+
+    def call(function, environment, **options):
+        asked.append((function, environment["TPU_ACCELERATOR_TYPE"], options))
+        if options["size"] == 1024:
+            raise RuntimeError("too large")
+        return {**ROW, "chips": 4, "direct_flops": 1e9}
+
+    monkeypatch.setattr(tpu, "call", call)
+    rows = tpu.measure(Namespace(topology=["v6e:2x2"], quick=False), lambda line: None)
+    assert [(row["size"], row["batch"]) for row in rows] == list(tpu.CASES)
+    assert [row.get("error") for row in rows] == [None, None, "too large"]
+    assert asked[0][:2] == ("bench.tpu:compiled", "v6e-4")
+    shown = tpu.table(rows)
+    assert "not measured" in shown and "v6e:2x2 1024: too large" in shown

@@ -1,0 +1,93 @@
+"""The work measured: arithmetic, seeded problems, batches."""
+
+from argparse import Namespace
+
+import jax
+import numpy as np
+import pytest
+
+from bench import work
+from jaxstyle import vgg
+from jaxstyle.settings import resolve
+
+SHALLOW = {"content_layers": ["relu1_2"], "style_layers": ["relu1_1", "relu2_1"]}
+SHALLOW |= {"precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return work.few_channels()
+
+
+def test_arithmetic_by_hand():
+    # conv1_1, conv1_2 at 8x4 and conv2_1 at 4x2, forward and backward; Grams of 5 and 7 channels.
+    convolutions = 9 * (3 * 5 + 5 * 5) * 32 + 9 * 5 * 7 * 8
+    grams = 5 * 5 * 32 + 7 * 7 * 8
+    channels = (5, 7, 0, 0, 0)
+    found = work.step_flops(8, 4, resolve(**SHALLOW), channels)
+    assert found == 4 * convolutions + 4 * grams
+
+
+def test_grams_count_only_where_there_are_any():
+    gram, moments = (
+        work.step_flops(32, 32, resolve(style_loss=name)) for name in ("gram", "mean-std")
+    )
+    assert gram > moments
+
+
+def test_arithmetic_of_a_default_step_is_99_gflop():
+    assert work.step_flops(256, 256, resolve()) == pytest.approx(99.2e9, rel=0.001)
+
+
+def test_pictures_are_seeded_and_within_the_gamut():
+    one, other = work.picture(0, 20, 30), work.picture(1, 20, 30)
+    assert one.shape == (20, 30, 3)
+    assert one.dtype == np.float32
+    assert 0 <= one.min() < one.max() <= 1
+    np.testing.assert_array_equal(one, work.picture(0, 20, 30))
+    assert np.abs(one - other).mean() > 0.01
+
+
+def test_a_problem_has_what_a_step_takes(loaded):
+    problem = work.problem(loaded, 16, 24, **SHALLOW, learning_rate=0.5)
+    assert problem.state.image.shape == (16, 24, 3)
+    assert float(problem.rates.learning_rate) == 0.5
+    assert problem.flops == work.step_flops(16, 24, problem.settings, work.FEW_CHANNELS)
+
+
+def test_a_batch_takes_the_steps_that_each_picture_would(loaded):
+    settings = {**SHALLOW, "style_layers": ["relu1_1"], "optimizer": "lbfgs", "history": 3}
+    alone = work.problem(loaded, 16, 16, **settings)
+    batch = work.batched(alone, 2)
+    assert batch.state.image.shape == (2, 16, 16, 3)
+    assert batch.flops == 2 * alone.flops
+    after = []
+    for problem in (alone, batch):
+        step = work.program(problem)
+        state, losses = step(problem.objective, problem.rates, problem.state, 3)
+        after.append((np.asarray(state.image), np.asarray(losses.total)))
+    for one, both in zip(*after, strict=True):
+        np.testing.assert_allclose(both[0], one, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(both[0], both[1])
+
+
+def test_stepping_goes_on_from_where_it_was(loaded):
+    problem = work.problem(loaded, 16, 16, **SHALLOW)
+    steps, program = [], work.program(problem)
+
+    def spy(*arguments):
+        state, losses = program(*arguments)
+        steps.append(int(state.step))
+        return state, losses
+
+    call = work.stepping(spy, problem, 2)
+    call()
+    call()
+    assert steps == [2, 4]
+
+
+def test_a_trial_needs_no_weights():
+    arguments = Namespace(quick=True, weights=None)
+    loaded = work.weights_of(arguments, pytest.fail)
+    assert work.channels_of(loaded) == tuple(c // 16 for c in vgg.CHANNELS_PER_BLOCK)
+    assert jax.tree.leaves(loaded.weights.layers)
