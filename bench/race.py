@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.schedules import SCHEDULES, at_full_size, in_new_process
+from bench import child
+from bench.schedules import SCHEDULES, at_full_size
 from bench.speed import reason
 from bench.worker import Row
 from jaxstyle import image as images
@@ -46,7 +47,7 @@ def rows(
     rivals = Rivals(torch_peers, loaded, *at_full_size(content, style, size))
     lead = {"who": "PyTorch, eager, lbfgs", **rivals.baseline(evaluations)}
     show(line(lead))
-    goal = {"target": lead["total"], "most": 2 * evaluations}
+    goal = {"target": lead["total"], "most": evaluations}
     told = {"quick": arguments.quick, "weights": arguments.weights, "size": size, **paths}
     racers = {
         f"PyTorch, {kind}, {optimizer}": partial(rivals.chase, kind, optimizer, **goal)
@@ -127,6 +128,7 @@ def cold_and_warm(*, target: float, most: int, **options: Any) -> Row:
     """Two new processes, the second with the compilation cache that the first has filled."""
     with tempfile.TemporaryDirectory() as cache:
         cold, warm = (
-            in_new_process(cache=cache, target=target, most=most, **options) for _ in range(2)
+            child.call("bench.schedules:told", cache=cache, target=target, most=most, **options)
+            for _ in range(2)
         )
     return cold | {"warm_seconds": warm["seconds"] if warm["reached"] else None}

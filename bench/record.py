@@ -33,7 +33,7 @@ def record(command: str, arguments: Mapping[str, Any], rows: Sequence[Row]) -> d
     plain = {k: v for k, v in plain.items() if v not in (None, math.inf)}
     return {
         "command": command,
-        "arguments": {k: str(v) if isinstance(v, Path) else v for k, v in plain.items()},
+        "arguments": {k: v.name if isinstance(v, Path) else v for k, v in plain.items()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),

@@ -2,12 +2,9 @@
 
 The measure is neural-style-pt's objective (content weight 1, style weight 1e5, no total variation),
 from the content picture. A way stops at the first picture of the full size whose total is no more
-than the target. ``python -m bench.schedules JSON`` tries one in a new process.
+than the target.
 """
 
-import json
-import subprocess
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Mapping
@@ -26,8 +23,6 @@ from jaxstyle.score import score_pictures
 from jaxstyle.settings import Settings, resolve
 from jaxstyle.stylize import run
 from jaxstyle.weights import Loaded
-
-ROOT = Path(__file__).resolve().parent.parent
 
 OBJECTIVE = {
     "preset": "neural-style-pt",
@@ -109,20 +104,6 @@ def attempt(
     return row | {"solver_seconds": sum(solver.values()), "steps": list(steps.values())}
 
 
-def in_new_process(**options: Any) -> Row:
-    """``attempt`` with nothing compiled before, but for what is in the cache folder.
-
-    Raises:
-      RuntimeError: it failed; the last line it said.
-    """
-    command = [sys.executable, "-m", "bench.schedules", json.dumps(options)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise RuntimeError(said[-1])
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def told(
     *,
     content: str,
@@ -134,7 +115,8 @@ def told(
     cache: str,
     **weights: Any,
 ) -> Row:
-    """What a new process does. most: steps at the full size; weights: as the command's arguments
+    """``attempt`` in a process where nothing was compiled before, but for what is in the cache
+    folder. most: steps at the full size; weights: as the command's arguments
     say."""
     compilation.persist(Path(cache))
     loaded = work.weights_of(Namespace(**weights), quiet)
@@ -144,7 +126,3 @@ def told(
 
 def quiet(line: str) -> None:
     """Says nothing."""
-
-
-if __name__ == "__main__":
-    print(json.dumps(told(**json.loads(sys.argv[1]))))

@@ -1,7 +1,7 @@
 """The work that is measured: a seeded problem of any size, and the arithmetic it takes."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from bench import batch
 from convert_weights.weights_file import Convolution, Weights
 from jaxstyle import image as images
 from jaxstyle import solve, vgg, weights
+from jaxstyle.estimate import step_flops
 from jaxstyle.objective import Objective
 from jaxstyle.settings import Settings, resolve
 from jaxstyle.stylize import exactness, objective_of, optimizer_of, rates_of, tuned_network
@@ -74,38 +75,6 @@ def picture(seed: int, height: int, width: int) -> Float[np.ndarray, "h w 3"]:
     layers = [images.resize(octave, height, width, "bicubic") for octave in octaves]
     mixed = 0.6 * layers[0] + 0.3 * layers[1] + 0.1 * layers[2]
     return np.clip(mixed, 0, 1).astype(np.float32)
-
-
-def step_flops(
-    height: int,
-    width: int,
-    settings: Settings,
-    channels: Sequence[int] = vgg.CHANNELS_PER_BLOCK,
-) -> float:
-    """Floating-point operations of the loss and its gradient to the image, an addition and a
-    multiplication being two.
-
-    Those of the 3x3 convolutions to the deepest layer in use, forward and backward, as the direct
-    algorithm needs them whatever is used instead; and those of the Gram matrices.
-
-    Args:
-      channels: of the five blocks of the network.
-    """
-    layers = settings.layers()
-    depth = max((vgg.LAYERS.index(layer) + 1 for layer in layers), default=0)
-    grams = [layer for layer in settings.style_weights() if "gram" in settings.style_loss]
-    total, fan_in = 0, 3
-    for name in vgg.LAYERS[:depth]:
-        if name.startswith("pool"):
-            height, width = height // 2, width // 2
-            continue
-        fan_out = channels[int(name[4]) - 1]
-        if name.startswith("conv"):
-            total += 2 * (2 * 9 * fan_in * fan_out * height * width)
-            fan_in = fan_out
-        if name in grams:
-            total += 2 * (2 * fan_out**2 * height * width)
-    return float(total)
 
 
 def channels_of(loaded: weights.Loaded) -> tuple[int, ...]:

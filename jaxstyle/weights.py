@@ -10,7 +10,6 @@ from types import MappingProxyType
 import jax.numpy as jnp
 import numpy as np
 
-from convert_weights import fetch
 from convert_weights.weights_file import Weights, WeightsError, read_weights
 from jaxstyle.machine import cache_directory
 from jaxstyle.vgg import VGG19, Padding, Pooling, Rounding
@@ -61,6 +60,8 @@ def find(path: str | os.PathLike | None = None, tell: Callable[[str], None] = pr
         return found
     cached = cached_path()
     if not cached.exists():
+        from convert_weights import fetch  # seldom needed, and slow to import
+
         tell(f"No weights yet: fetching VGG-19 (88 MB, once) into {cached}")
         fetch.fetch_default(cached)
     return cached

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from bench import breakdown, speed, work
+from jaxstyle.estimate import step_flops
 
 SHALLOW = {"content_layers": "relu1_1", "style_layers": "relu1_1"}
 
@@ -55,7 +56,7 @@ def test_rows_of_a_trial(shallow):
         assert row["images_per_second"] == pytest.approx(1000 * row["batch"] / row["ms"])
     flops = steps[0]["gflops"] * steps[0]["ms"] * 1e6
     settings = speed.work.resolve(**SHALLOW)
-    assert flops == pytest.approx(work.step_flops(16, 16, settings, work.FEW_CHANNELS))
+    assert flops == pytest.approx(step_flops(16, 16, settings, work.FEW_CHANNELS))
     (parts,) = [row for row in rows if row["part"] == "breakdown"]
     assert sum(parts[part] for part in breakdown.PARTS) == pytest.approx(parts["step"])
     assert "| 16 | 2 | bfloat16 | adam |" in speed.table(rows)

@@ -8,6 +8,7 @@ import pytest
 
 from bench import work
 from jaxstyle import vgg
+from jaxstyle.estimate import step_flops
 from jaxstyle.settings import resolve
 
 SHALLOW = {"content_layers": ["relu1_2"], "style_layers": ["relu1_1", "relu2_1"]}
@@ -24,19 +25,17 @@ def test_arithmetic_by_hand():
     convolutions = 9 * (3 * 5 + 5 * 5) * 32 + 9 * 5 * 7 * 8
     grams = 5 * 5 * 32 + 7 * 7 * 8
     channels = (5, 7, 0, 0, 0)
-    found = work.step_flops(8, 4, resolve(**SHALLOW), channels)
+    found = step_flops(8, 4, resolve(**SHALLOW), channels)
     assert found == 4 * convolutions + 4 * grams
 
 
 def test_grams_count_only_where_there_are_any():
-    gram, moments = (
-        work.step_flops(32, 32, resolve(style_loss=name)) for name in ("gram", "mean-std")
-    )
+    gram, moments = (step_flops(32, 32, resolve(style_loss=name)) for name in ("gram", "mean-std"))
     assert gram > moments
 
 
 def test_arithmetic_of_a_default_step_is_99_gflop():
-    assert work.step_flops(256, 256, resolve()) == pytest.approx(99.2e9, rel=0.001)
+    assert step_flops(256, 256, resolve()) == pytest.approx(99.2e9, rel=0.001)
 
 
 def test_pictures_are_seeded_and_within_the_gamut():
@@ -52,7 +51,7 @@ def test_a_problem_has_what_a_step_takes(loaded):
     problem = work.problem(loaded, 16, 24, **SHALLOW, learning_rate=0.5)
     assert problem.state.image.shape == (16, 24, 3)
     assert float(problem.rates.learning_rate) == 0.5
-    assert problem.flops == work.step_flops(16, 24, problem.settings, work.FEW_CHANNELS)
+    assert problem.flops == step_flops(16, 24, problem.settings, work.FEW_CHANNELS)
 
 
 def test_a_batch_takes_the_steps_that_each_picture_would(loaded):
