@@ -20,8 +20,8 @@ from bench.work import Problem, rounding, stepping
 from jaxstyle import objective as objectives
 from jaxstyle import solve
 from jaxstyle.objective import Objective
+from jaxstyle.parts import report_every
 from jaxstyle.program import in_a_loop
-from jaxstyle.stylize import report_every
 
 PARTS = ("network", "losses", "optimizer", "host")
 ENDLESS = 10**9

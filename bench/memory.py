@@ -21,7 +21,7 @@ from bench import work
 from bench.child import call
 from bench.markdown import table as markdown
 from jaxstyle import solve
-from jaxstyle.estimate import peak_bytes
+from jaxstyle.memory import peak_bytes
 
 HELP = "Peak memory of the solver, predicted and measured."
 

@@ -41,10 +41,10 @@ run() { # name, seconds, command and its flags
     || echo "== $name: exit status $?"
 }
 
-run speed 130 speed
+run speed 130 speed --seconds 100
 run peers 170 peers --only step --seconds 120
 run race 90 peers --only race
-run compile 90 compile
+run compile 90 compile --repeats 1 --seconds 60
 run memory 60 memory
 echo "== done after $SECONDS s:"
 ls -l "$out"

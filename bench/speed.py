@@ -14,7 +14,7 @@ from bench import breakdown, timing, work
 from bench.markdown import table as markdown
 from bench.worker import Row
 from jaxstyle import solve
-from jaxstyle.stylize import report_every
+from jaxstyle.parts import report_every
 from jaxstyle.weights import Loaded
 
 HELP = "Milliseconds a step, GFLOP/s, share of the matrix-product peak, and where the time goes."

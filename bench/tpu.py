@@ -24,12 +24,13 @@ from bench.markdown import table as markdown
 from bench.traffic import hbm_bytes
 from convert_weights.weights_file import Convolution
 from jaxstyle import solve, vgg
+from jaxstyle.arithmetic import step_flops
 from jaxstyle.cli.failures import UsageError
-from jaxstyle.estimate import peak_bytes, step_flops
+from jaxstyle.memory import peak_bytes
 from jaxstyle.objective import Objective
+from jaxstyle.parts import optimizer_of
 from jaxstyle.plan import plan
 from jaxstyle.settings import Settings, resolve
-from jaxstyle.stylize import optimizer_of
 from jaxstyle.weights import Loaded
 
 HELP = "Memory and computed speed on TPU v5e and v6e, from their compiler; needs no TPU."

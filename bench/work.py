@@ -16,10 +16,11 @@ from bench import batch
 from convert_weights.weights_file import Convolution, Weights
 from jaxstyle import image as images
 from jaxstyle import solve, vgg, weights
-from jaxstyle.estimate import step_flops
+from jaxstyle.arithmetic import step_flops
 from jaxstyle.objective import Objective
+from jaxstyle.parts import exactness, optimizer_of, rates_of, tuned_network
 from jaxstyle.settings import Settings, resolve
-from jaxstyle.stylize import exactness, objective_of, optimizer_of, rates_of, tuned_network
+from jaxstyle.stylize import objective_of
 
 FEW_CHANNELS = tuple(channels // 16 for channels in vgg.CHANNELS_PER_BLOCK)
 

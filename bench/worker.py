@@ -44,7 +44,7 @@ def stages(*, sizes: list[int], cache: str, steps: int, **options: Any) -> list[
 
     from bench import timing, work
     from jaxstyle import compilation, program, solve
-    from jaxstyle.stylize import report_every
+    from jaxstyle.parts import report_every
 
     compilation.persist(Path(cache))
     loaded, rows = _weights(options), []

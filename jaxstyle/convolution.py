@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 ALGORITHMS = ("direct", "winograd")
@@ -56,13 +57,16 @@ class Prepared(NamedTuple):
     backward: list[Float[Array, "6 m n"]]
 
 
-@partial(jax.jit, static_argnames="algorithm")
 def prepare(kernel: Float[Array, "3 3 n m"], algorithm: str) -> Prepared | None:
-    """What ``convolve`` needs beside the kernel: nothing for the direct algorithm."""
+    """What ``convolve`` needs beside the kernel: nothing for the direct algorithm.
+
+    Computed on the host, where nothing has to be compiled for it.
+    """
     if algorithm == "direct":
         return None
-    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    return Prepared(winograd_kernels(kernel), winograd_kernels(turned))
+    on_host = np.asarray(kernel)
+    turned = np.flip(on_host, (0, 1)).swapaxes(2, 3)
+    return Prepared(winograd_kernels(on_host), winograd_kernels(turned))
 
 
 def convolve(
@@ -108,13 +112,13 @@ def direct(
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), around, dimension_numbers=DIMENSIONS)
 
 
-def winograd_kernels(kernel: Float[Array, "3 3 n m"]) -> list[Float[Array, "6 n m"]]:
+def winograd_kernels(kernel: Float[np.ndarray, "3 3 n m"]) -> list[Float[Array, "6 n m"]]:
     """The kernel at the 6 x 6 points, row by row: a slice of one array would be copied."""
-    points = jnp.asarray(OF_KERNEL, kernel.dtype)
-    precision = jax.lax.Precision.HIGHEST
-    return list(jnp.einsum("ia,jb,abnm->ijnm", points, points, kernel, precision=precision))
+    points = np.kron(OF_KERNEL, OF_KERNEL).astype(kernel.dtype) @ kernel.reshape(9, -1)
+    return [jnp.asarray(row) for row in points.reshape(WINDOW, WINDOW, *kernel.shape[2:])]
 
 
+@partial(jax.jit, static_argnames="margin")
 def winograd(
     x: Float[Array, "1 h w n"], kernels: Sequence[Float[Array, "6 n m"]], margin: int
 ) -> Float[Array, "1 h2 w2 m"]:

@@ -5,7 +5,7 @@ of the coarsest scale, and the others in proportion to their arithmetic.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,43 +15,15 @@ import numpy as np
 from jaxtyping import PyTree
 
 from jaxstyle import objective, solve, vgg
-from jaxstyle.memory import (
-    device_bytes,
-    largest_size,
-    nbytes,
-    optimizer_bytes,
-    peak_bytes,
-    remedies,
-)
+from jaxstyle.arithmetic import maps, step_flops
+from jaxstyle.memory import device_bytes, nbytes, optimizer_bytes, peak_bytes, remedies
 from jaxstyle.objective import Objective
+from jaxstyle.parts import exactness, optimizer_of, rates_of, tuned_network
 from jaxstyle.plan import Image, plan, style_size
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
-from jaxstyle.stylize import (
-    exactness,
-    objective_of,
-    optimizer_of,
-    rates_of,
-    state_shape,
-    tuned_network,
-)
+from jaxstyle.stylize import objective_of, state_shape
 from jaxstyle.weights import Loaded
-
-__all__ = [
-    "Estimate",
-    "ScaleEstimate",
-    "compile_scale",
-    "device_bytes",
-    "estimate",
-    "fixed_bytes",
-    "largest_size",
-    "network_bytes",
-    "peak_bytes",
-    "rough_bytes",
-    "run_peaks",
-    "step_flops",
-    "step_seconds",
-]
 
 Sides = tuple[int, int]
 """Height and width of a picture."""
@@ -177,49 +149,6 @@ def estimate(
     )
 
 
-def step_flops(
-    height: int,
-    width: int,
-    settings: Settings,
-    channels: Sequence[int] = vgg.CHANNELS_PER_BLOCK,
-) -> float:
-    """Floating-point operations of the loss and its gradient to the image, an addition and a
-    multiplication being two.
-
-    Those of the 3x3 convolutions to the deepest layer in use, forward and backward, as the direct
-    algorithm needs them whatever is used instead; and those of Gram and covariance matrices.
-
-    Args:
-      channels: of the five blocks of the network.
-
-    >>> round(step_flops(256, 256, Settings()) / 1e9)
-    99
-    """
-    products = settings.style_weights() if settings.style_loss != "mean-std" else {}
-    total = 0
-    for layer, fan_in, fan_out, pixels in _maps(height, width, settings, channels):
-        if layer.startswith("conv"):
-            total += 2 * (2 * 9 * fan_in * fan_out * pixels)
-        if layer in products:
-            total += 2 * (2 * fan_out**2 * pixels)
-    return float(total)
-
-
-def _maps(
-    height: int, width: int, settings: Settings, channels: Sequence[int]
-) -> Iterator[tuple[str, int, int, int]]:
-    """Layer, channels of its input, its own, and its pixels, to the deepest layer in use."""
-    depth = max((vgg.LAYERS.index(layer) + 1 for layer in settings.layers()), default=0)
-    up = settings.rounding == "ceil" or (settings.rounding, settings.pooling) == ("ceil-max", "max")
-    fan_in = fan_out = 3
-    for layer in vgg.LAYERS[:depth]:
-        if layer.startswith("pool"):
-            height, width = (height + up) // 2, (width + up) // 2
-        elif layer.startswith("conv"):
-            fan_in, fan_out = fan_out, channels[int(layer[4]) - 1]
-        yield layer, fan_in, fan_out, height * width
-
-
 def blank(height: int, width: int) -> Image:
     """A picture that has a shape and takes no memory."""
     return np.broadcast_to(np.float32(0), (height, width, 3))
@@ -240,7 +169,7 @@ def compile_scale(
 
     with exactness(settings):
         targets = objective.targets.lower(
-            network,
+            network.direct(),
             content,
             [_shape(*size) for size in sizes],
             _shape(len(styles)),
@@ -294,13 +223,13 @@ def step_seconds(programs: Programs, network: vgg.VGG19, rates: solve.Rates) -> 
 def rough_bytes(height: int, width: int, settings: Settings) -> int:
     """Bytes of a step by rule of thumb, nothing compiled: each map of the network, the largest some
     more times, and the optimizer's memory."""
-    maps = [
+    sizes = [
         fan_out * pixels
-        for layer, _, fan_out, pixels in _maps(height, width, settings, vgg.CHANNELS_PER_BLOCK)
+        for layer, _, fan_out, pixels in maps(height, width, settings, vgg.CHANNELS_PER_BLOCK)
         if layer.startswith("conv")
     ]
     memory = optimizer_bytes(height, width, settings)
-    return 4 * (sum(maps) + TRANSIENTS * max(maps, default=0)) + memory
+    return 4 * (sum(sizes) + TRANSIENTS * max(sizes, default=0)) + memory
 
 
 def fixed_bytes(network: vgg.VGG19, settings: Settings) -> int:
@@ -310,5 +239,5 @@ def fixed_bytes(network: vgg.VGG19, settings: Settings) -> int:
 
 def network_bytes(network: vgg.VGG19, settings: Settings) -> int:
     """Bytes of the kernels in use."""
-    used = {layer for layer, *_ in _maps(1, 1, settings, vgg.CHANNELS_PER_BLOCK)}
+    used = {layer for layer, *_ in maps(1, 1, settings, vgg.CHANNELS_PER_BLOCK)}
     return nbytes([network.convolutions[layer] for layer in used.intersection(vgg.CONVOLUTIONS)])

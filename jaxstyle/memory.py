@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from jaxstyle.parts import optimizer_of
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
-from jaxstyle.stylize import optimizer_of
 
 GRANULARITY = 16
 """Sizes that are recommended are multiples of this."""

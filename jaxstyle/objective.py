@@ -146,7 +146,7 @@ def build(
     shares = jnp.asarray(style_blend or [1.0] * len(styles))
     shares = shares / shares.sum()
     content_targets, style_targets = targets(
-        network,
+        network.direct(),
         content,
         list(styles),
         shares,

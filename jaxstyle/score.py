@@ -12,10 +12,11 @@ from jaxtyping import Float
 
 from jaxstyle import image as images
 from jaxstyle import plan, pyramid, vgg, weights
+from jaxstyle.parts import in_float64, network_of
 from jaxstyle.pictures import as_measured, recolored
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import SettingError, Settings, resolve
-from jaxstyle.stylize import Source, in_float64, network_of, objective_of, read_styles
+from jaxstyle.stylize import Source, objective_of, read_styles
 
 Image = Float[np.ndarray, "_ _ 3"]
 

@@ -214,6 +214,15 @@ class VGG19(nnx.Module):
         other.padding = padding
         return other
 
+    def direct(self) -> "VGG19":
+        """The same network (the same arrays) with no algorithm but the compiler's own: what runs
+        once is not worth the time that the others take to compile."""
+        other = copy.copy(self)
+        other.convolutions = nnx.Dict(
+            {n: Convolution(c.kernel[...], c.bias[...]) for n, c in self.convolutions.items()}
+        )
+        return other
+
     def _layer(self, name: str, x: Float[Array, "1 _ _ _"]) -> Float[Array, "1 _ _ _"]:
         if name.startswith("relu"):
             return jax.nn.relu(x)

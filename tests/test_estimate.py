@@ -1,6 +1,5 @@
 """What a run will take: arithmetic, memory, and settings that would make it fit."""
 
-import importlib
 import json
 
 import jax
@@ -15,17 +14,22 @@ from jaxstyle.estimate import (
     compile_scale,
     estimate,
     fixed_bytes,
-    peak_bytes,
     rough_bytes,
     run_peaks,
-    step_flops,
 )
 from jaxstyle.image import Picture
-from jaxstyle.memory import device_bytes, largest_size, optimizer_bytes, remedies, total_bytes
+from jaxstyle.memory import (
+    device_bytes,
+    largest_size,
+    optimizer_bytes,
+    peak_bytes,
+    remedies,
+    total_bytes,
+)
+from jaxstyle.parts import network_of
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import resolve
-
-stylize = importlib.import_module("jaxstyle.stylize")
+from jaxstyle.stylize import run
 
 QUICK = {
     "size": 64,
@@ -38,27 +42,6 @@ QUICK = {
 
 def shallow(**settings):
     return resolve(**{**QUICK, **settings})
-
-
-def test_flops_are_counted_by_hand():
-    pixels = 10 * 13
-    conv1 = 9 * 3 * 64 * pixels + 9 * 64 * 64 * pixels
-    conv2 = 9 * 64 * 128 * 5 * 6
-    grams = 64**2 * pixels + 128**2 * 5 * 6
-    layers = shallow(style_layers=["relu1_1", "relu2_1"])
-    assert step_flops(10, 13, layers) == 2 * 2 * (conv1 + conv2 + grams)
-
-
-def test_flops_follow_the_settings():
-    deep = {"style_layers": ["relu1_1", "relu2_1"]}
-    assert step_flops(11, 11, shallow(**deep, rounding="ceil")) > step_flops(
-        11, 11, shallow(**deep)
-    )
-    plain = step_flops(11, 11, shallow())
-    assert step_flops(11, 11, shallow(style_loss="mean-std")) < plain
-    assert step_flops(11, 11, shallow(style_loss="wasserstein")) == plain
-    assert step_flops(11, 11, shallow(), channels=(1, 1, 1, 1, 1)) < plain / 100
-    assert step_flops(11, 11, shallow(content_weight=0, style_weight=0)) == 0
 
 
 def test_peak_bytes_are_arguments_outputs_and_what_is_kept():
@@ -98,7 +81,7 @@ def test_the_estimate_is_that_of_the_run(small_weights, monkeypatch):
     monkeypatch.setattr(solve, "compile_program", found_again)
     rng = np.random.default_rng(0)
     content, style = (rng.uniform(size=(*s, 3)).astype(np.float32) for s in ((48, 64), (40, 30)))
-    stylize.run(small_weights, Picture(content), [style], shallow(), lambda progress: None)
+    run(small_weights, Picture(content), [style], shallow(), lambda progress: None)
     assert next(ready, None) is None
 
 
@@ -131,7 +114,7 @@ def peak(small_weights):
 
     def compiled(side, **settings):
         chosen = shallow(**settings)
-        network = stylize.network_of(small_weights, chosen)
+        network = network_of(small_weights, chosen)
         scale, style = Scale(side, side, side, 1), np.zeros((32, 32, 3), np.float32)
         programs = compile_scale(scale, network, [style], chosen)
         (needed,) = run_peaks([programs], network, chosen)
@@ -153,7 +136,7 @@ def test_the_size_named_fits_when_it_is_compiled(peak):
 
 def test_the_rule_of_thumb_is_near_the_compiled_program(weights_file):
     settings = shallow(precision="float32", style_layers=["relu1_1", "relu1_2"])
-    network = stylize.network_of(weights_file, settings)
+    network = network_of(weights_file, settings)
     style = np.zeros((128, 128, 3), np.float32)
     compiled = compile_scale(Scale(128, 128, 128, 1), network, [style], settings)
     exact = peak_bytes(compiled.step.compiled)

@@ -9,8 +9,9 @@ import pytest
 
 from jaxstyle import image as images
 from jaxstyle import resolve, tuning, weights
+from jaxstyle.parts import network_of
 from jaxstyle.plan import plan, resize
-from jaxstyle.stylize import network_of, objective_at, run
+from jaxstyle.stylize import objective_at, run
 
 pytestmark = pytest.mark.real_weights
 

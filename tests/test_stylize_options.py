@@ -10,9 +10,10 @@ from PIL import Image
 import jaxstyle.image
 from jaxstyle import color, objective
 from jaxstyle.image import Picture
+from jaxstyle.parts import network_of
 from jaxstyle.presets import PRESETS
 from jaxstyle.settings import SettingError
-from jaxstyle.stylize import PictureSizeError, network_of, stylize
+from jaxstyle.stylize import PictureSizeError, stylize
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import jax
 import pytest
 
 from jaxstyle import machine, tuning
+from jaxstyle.parts import tuned_network
 from jaxstyle.settings import resolve
-from jaxstyle.stylize import tuned_network
 
 QUICK = {"direct": 1.0, "winograd": 0.5}
 

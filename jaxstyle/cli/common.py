@@ -10,9 +10,9 @@ import jax
 
 from jaxstyle.cli.flags import whole_number
 from jaxstyle.cli.outputs import Outputs
+from jaxstyle.parts import report_every
 from jaxstyle.result import Result
 from jaxstyle.settings import Settings
-from jaxstyle.stylize import report_every
 
 Tell = Callable[[str], None]
 

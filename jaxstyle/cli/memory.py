@@ -11,10 +11,10 @@ import jax
 from jaxstyle import estimate, memory
 from jaxstyle.cli.notes import flags_of
 from jaxstyle.image import Picture
+from jaxstyle.parts import tuned_network
 from jaxstyle.plan import Image, plan, style_size
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
-from jaxstyle.stylize import tuned_network
 from jaxstyle.weights import Loaded
 
 NEAR = 0.5

@@ -297,10 +297,12 @@ def test_ctrl_c_saves_the_picture_so_far(folder):
 
 
 def test_ctrl_c_while_compiling_ends_in_one_line_too(folder, capsys, monkeypatch):
-    compile_program = solve.compile_program
+    compile_program, pressed = solve.compile_program, []
 
     def interrupted(*arguments):
-        os.kill(os.getpid(), signal.SIGINT)
+        if not pressed:  # a second time would end the process at once
+            pressed.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
         return compile_program(*arguments)
 
     monkeypatch.setattr(solve, "compile_program", interrupted)
