@@ -55,9 +55,11 @@ def run(name: str, arguments: argparse.Namespace) -> None:
     module = importlib.import_module(COMMANDS[name])
     rows = module.measure(arguments, show)
     result = record.record(name, vars(arguments), rows)
+    print(module.table(rows))
+    if arguments.quick and not arguments.json:  # a trial must not stand where a result was
+        return
     path = arguments.json or record.default_path(result)
     record.save(result, path)
-    print(module.table(rows))
     show(f"{path} written")
 
 

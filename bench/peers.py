@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--style", type=Path, default=EXAMPLES / "styles" / "brushstrokes.jpg", help="of the race")
     add("--size", type=int, default=256, help="of the race (default: 256)")
     add("--evaluations", type=int, default=300, help="that set the target (default: 300)")
+    add("--rivals", type=int, help="other ways of PyTorch's that race, so many (default: all)")
     add("--schedules", nargs="+", choices=SCHEDULES, help="default: all", metavar="NAME")
 
 

@@ -51,7 +51,7 @@ def rows(
     told = {"quick": arguments.quick, "weights": arguments.weights, "size": size, **paths}
     racers = {
         f"PyTorch, {kind}, {optimizer}": partial(rivals.chase, kind, optimizer, **goal)
-        for kind, optimizer in (() if arguments.quick else RIVALS)
+        for kind, optimizer in (RIVALS[: arguments.rivals] if not arguments.quick else ())
     } | {
         f"jaxstyle, {name}": partial(cold_and_warm, schedule=SCHEDULES[name], **goal, **told)
         for name in arguments.schedules or SCHEDULES
@@ -99,9 +99,10 @@ class Rivals:
         """neural-style-pt's L-BFGS: the least total of its evaluations is the target."""
         start = time.perf_counter()
         peer = self.torch_peers.Peer(self.objective("eager"), self.photo, "lbfgs")
-        totals = [peer.step() for _ in range(evaluations)]
-        seconds = time.perf_counter() - start
-        return {"reached": True, "seconds": seconds, "steps": [evaluations], "total": min(totals)}
+        marks = [(peer.step(), time.perf_counter() - start) for _ in range(evaluations)]
+        total, seconds = min(marks)
+        steps = [1 + marks.index((total, seconds))]
+        return {"reached": True, "seconds": seconds, "steps": steps, "total": total}
 
     def chase(self, kind: str, optimizer: str, *, target: float, most: int) -> Row:
         """Another way, until its picture's total in float32 is the target's; the clock stands still

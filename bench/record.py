@@ -127,7 +127,7 @@ def commit() -> str:
     """The commit that was measured; "-dirty" with changes on top; "unknown" outside git."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--", "jaxstyle", "bench", "convert_weights")
+        changed = _git("status", "--porcelain", "--", "jaxstyle", "convert_weights", "bench/*.py")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{head}-dirty" if changed else head

@@ -25,8 +25,8 @@ HEAD = """# Benchmarks
 
 Measured by `python -m bench`, on the machines named in each section; `tpu` alone is computed.
 `python -m bench COMMAND` measures another machine and leaves a record in `bench/results`, and
-`python -m bench report` makes this page of the records there. A number is a median, and what is
-compared took turns.
+`python -m bench report` makes this page of the records there. Times of steps are medians, and what
+is compared took turns; races, and what takes a new process, were run once or twice.
 """
 
 DPI = 150

@@ -114,12 +114,15 @@ def cases(arguments: argparse.Namespace, platform: str) -> list[Case]:
 
 
 def peaks_of(chosen: Sequence[Case], sizes: Sequence[int]) -> dict[str, float]:
-    """GFLOP/s of matrix products in each format; "auto" may use any of them."""
-    formats = dict.fromkeys(case.precision for case in chosen)
-    if "auto" in formats:
-        formats = dict.fromkeys(("float32", *formats, "bfloat16"))
-    peaks = {name: timing.matrix_peak(name, sizes=sizes) for name in formats if name != "auto"}
-    return peaks | ({"auto": max(peaks.values())} if "auto" in formats else {})
+    """GFLOP/s of matrix products in each format; "auto" is a choice among algorithms in one."""
+    auto = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    formats = {
+        case.precision: auto if case.precision == "auto" else case.precision for case in chosen
+    }
+    peaks = {
+        name: timing.matrix_peak(name, sizes=sizes) for name in dict.fromkeys(formats.values())
+    }
+    return {name: peaks[format] for name, format in formats.items()}
 
 
 def timed(loaded: Loaded, case: Case, rounds: int, peaks: dict[str, float]) -> Row:
@@ -181,7 +184,8 @@ def table(rows: Sequence[Row]) -> str:
     return "\n\n".join(
         (
             f"Peak of square matrix products\n\n{markdown(of['peak'], ('precision', 'gflops'))}",
-            f"Steps\n\n{markdown(steps, columns)}",
+            "Steps; GFLOP are those of direct convolutions: Winograd's algorithm needs fewer, and can"
+            f" pass the peak\n\n{markdown(steps, columns)}",
             f"Milliseconds of a step, Adam\n\n{markdown(of['breakdown'], breakdown.COLUMNS)}",
         )
     )

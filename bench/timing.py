@@ -64,8 +64,8 @@ def matrix_peak(dtype: str, device: Any = None, sizes: Sequence[int] = ()) -> fl
 def _product_rate(dtype: str, result: str, side: int, device: Any) -> float:
     operand = "bfloat16" if dtype == "bfloat16" else "float32"
     precision = jax.lax.Precision.HIGHEST if dtype == "float32" else jax.lax.Precision.DEFAULT
-    draws = np.random.default_rng(0).normal(size=(2, side, side)).astype(np.float32)
-    a, b = (jax.device_put(jnp.asarray(x, operand), device) for x in draws)
+    with jax.default_device(device):
+        a, b = (jax.random.normal(jax.random.key(i), (side, side), operand) for i in (0, 1))
 
     @jax.jit
     def product(a, b):

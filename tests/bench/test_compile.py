@@ -100,7 +100,7 @@ def test_a_process_answers_or_says_why_not():
 def no_cache(monkeypatch):
     from jaxstyle import compilation
 
-    monkeypatch.delenv(worker.USERS_CACHE, raising=False)
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     monkeypatch.setattr(compilation, "persist", lambda directory: None)
 
 
