@@ -184,8 +184,8 @@ def table(rows: Sequence[Row]) -> str:
     return "\n\n".join(
         (
             f"Peak of square matrix products\n\n{markdown(of['peak'], ('precision', 'gflops'))}",
-            "Steps; GFLOP are those of direct convolutions: Winograd's algorithm needs fewer, and can"
-            f" pass the peak\n\n{markdown(steps, columns)}",
+            "Steps; the arithmetic is that of direct convolutions: Winograd's needs less of it, and"
+            f" can pass the peak\n\n{markdown(steps, columns)}",
             f"Milliseconds of a step, Adam\n\n{markdown(of['breakdown'], breakdown.COLUMNS)}",
         )
     )

@@ -1,6 +1,7 @@
 """python -m jaxstyle COMMAND"""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -44,5 +45,14 @@ def _parser() -> Parser:
     return parser
 
 
+def entry() -> None:
+    """What the shell calls."""
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if status:
+        os._exit(status)  # nothing is left to be done, and a compiler in the background would go on
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

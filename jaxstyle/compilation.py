@@ -2,6 +2,7 @@
 
 import os
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,21 +99,31 @@ def one_ahead(
 def persist(directory: Path | None = None) -> None:
     """Have JAX keep compiled programs between processes; nothing is done if it does already.
 
-    Up to ``KEPT_BYTES``, in the user's cache directory unless told another one.
+    Up to ``KEPT_BYTES``, in the user's cache directory unless told another one. Where nothing can
+    be written, nothing is kept.
     """
     config: Any = jax.config
     if config.jax_compilation_cache_dir or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    directory = directory or machine.cache_directory() / "programs" / machine.fingerprint()
+    programs = directory or machine.cache_directory() / "programs"
+    directory = directory or programs / machine.fingerprint()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if not os.access(directory, os.W_OK):
+        return
     config.update("jax_compilation_cache_dir", str(directory))
     config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    _trim(directory)
+    # An entry that another process left unfinished is compiled anew, which nobody needs to know.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
+    _trim(programs)
 
 
 def _trim(directory: Path) -> None:
     """Delete the oldest programs beyond ``KEPT_BYTES``."""
     try:
-        files = [(path, path.stat()) for path in directory.glob("*-cache")]
+        files = [(path, path.stat()) for path in directory.rglob("*-cache")]
         files.sort(key=lambda file: file[1].st_mtime, reverse=True)
         for (path, _), total in zip(
             files, accumulate(stat.st_size for _, stat in files), strict=True

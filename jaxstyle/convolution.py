@@ -60,8 +60,14 @@ class Prepared(NamedTuple):
 def prepare(kernel: Float[Array, "3 3 n m"], algorithm: str) -> Prepared | None:
     """What ``convolve`` needs beside the kernel: nothing for the direct algorithm.
 
-    Computed on the host, where nothing has to be compiled for it.
+    Computed on the host, where nothing has to be compiled for it: the kernel must be an array, not
+    a tracer. It is four times the kernel, twice.
+
+    Raises:
+      ValueError: there is no such algorithm.
     """
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"{algorithm!r} is not one of {', '.join(ALGORITHMS)}")
     if algorithm == "direct":
         return None
     on_host = np.asarray(kernel)
@@ -96,7 +102,7 @@ def _forward(margin: int, x: Array, kernel: Array, prepared: Prepared) -> tuple[
 def _backward(margin: int, kept: tuple, gradient: Array) -> tuple:
     x, kernel, prepared = kept
     to_x = winograd(gradient, prepared.backward, 2 - margin)
-    # Nothing of this is computed where, as in a run, nobody asks for it.
+    # Compiled, as in a run, nothing of this is computed where nobody asks for it.
     (to_kernel,) = jax.vjp(lambda k: direct(x, k, margin), kernel)[1](gradient)
     return to_x, to_kernel, None
 

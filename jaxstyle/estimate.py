@@ -109,11 +109,16 @@ class Programs(NamedTuple):
 
 
 def estimate(
-    loaded: Loaded, content: Sides, styles: Sequence[Sides], settings: Settings
+    loaded: Loaded,
+    content: Sides,
+    styles: Sequence[Sides],
+    settings: Settings,
+    pause: Callable[[], None] = lambda: None,
 ) -> Estimate:
     """Compile every scale of a run, run a few steps of the coarsest, and reckon the rest.
 
     What is compiled is what the run would compile: it finds it in JAX's compilation cache.
+    ``pause`` is called between two scales.
 
     Raises:
       PictureSizeError, SettingError: those of the run.
@@ -121,7 +126,10 @@ def estimate(
     pictures = [blank(*sides) for sides in styles]
     scales = plan(blank(*content), pictures, settings)
     network = tuned_network(loaded, settings)
-    compiled = [compile_scale(scale, network, pictures, settings) for scale in scales]
+    compiled = []
+    for scale in scales:
+        compiled.append(compile_scale(scale, network, pictures, settings))
+        pause()
     peaks = run_peaks(compiled, network, settings)
     available = device_bytes()  # after compiling, which takes some for itself
     flops = [step_flops(scale.height, scale.width, settings) for scale in scales]
@@ -199,13 +207,13 @@ def _shape(*sides: int) -> jax.ShapeDtypeStruct:
 
 def run_peaks(compiled: Sequence[Programs], network: vgg.VGG19, settings: Settings) -> list[int]:
     """Peak bytes by scale. While one runs, the targets of the next are made beside it."""
-    used = network_bytes(network, settings)
-    unused = nbytes(network) - used  # XLA leaves them out of a program's arguments
-    steps = [peak_bytes(programs.step.compiled) + unused for programs in compiled]
-    targets = [peak_bytes(programs.targets) + unused for programs in compiled]
-    beside = [*(peak - used - unused for peak in targets[1:]), 0]
-    peaks = [step + other for step, other in zip(steps, beside, strict=True)]
-    return [max(targets[0], peaks[0]), *peaks[1:]]
+    # XLA leaves what a program does not use out of its arguments; it is there all the same.
+    whole, in_step = nbytes(network), network_bytes(network, settings)
+    in_targets = network_bytes(network.direct(), settings)
+    steps = [whole - in_step + peak_bytes(programs.step.compiled) for programs in compiled]
+    targets = [peak_bytes(programs.targets) - in_targets for programs in compiled]
+    peaks = [step + other for step, other in zip(steps, [*targets[1:], 0], strict=True)]
+    return [max(whole + targets[0], peaks[0]), *peaks[1:]]
 
 
 def step_seconds(programs: Programs, network: vgg.VGG19, rates: solve.Rates) -> float:
@@ -233,11 +241,11 @@ def rough_bytes(height: int, width: int, settings: Settings) -> int:
 
 
 def fixed_bytes(network: vgg.VGG19, settings: Settings) -> int:
-    """Bytes that do not grow with the picture: the kernels in use, and as much to work on them."""
-    return 2 * network_bytes(network, settings)
+    """Bytes that do not grow with the picture: the kernels, and as much to turn those in use."""
+    return nbytes(network) + network_bytes(network.direct(), settings)
 
 
 def network_bytes(network: vgg.VGG19, settings: Settings) -> int:
-    """Bytes of the kernels in use."""
-    used = {layer for layer, *_ in maps(1, 1, settings, vgg.CHANNELS_PER_BLOCK)}
-    return nbytes([network.convolutions[layer] for layer in used.intersection(vgg.CONVOLUTIONS)])
+    """Bytes of the kernels in use, as they are used."""
+    used = map(network.convolutions.__getitem__, vgg.convolutions_before(settings.layers()))
+    return nbytes([(c.bias, c.kernel if c.prepared is None else c.prepared) for c in used])

@@ -27,7 +27,10 @@ def fingerprint() -> str:
 def processor() -> tuple[str, ...]:
     """What the processor is and can do, as far as the system tells."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = set(Path("/proc/cpuinfo").read_text().splitlines())
     except OSError:
-        return platform.machine(), platform.processor()
-    return tuple(sorted({line for line in lines if line.startswith(("model name", "flags"))}))
+        lines = set()
+    # The latter three are what there is on Arm.
+    names = "model name", "flags", "Features", "CPU implementer", "CPU part"
+    told = sorted(line for line in lines if line.startswith(names))
+    return (platform.machine(), platform.processor(), *told)

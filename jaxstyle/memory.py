@@ -14,6 +14,11 @@ from jaxstyle.parts import optimizer_of
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
 
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
 GRANULARITY = 16
 """Sizes that are recommended are multiples of this."""
 
@@ -43,7 +48,8 @@ def device_bytes() -> int | None:
         return limit
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
+        free = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
+        return min(free, _container_bytes() or free)
     except (OSError, StopIteration):
         return total_bytes()
 
@@ -54,9 +60,20 @@ def total_bytes() -> int | None:
     if limit is not None:
         return limit
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # not on Windows
         return None
+    return min(physical, _container_bytes() or physical)
+
+
+def _container_bytes() -> int | None:
+    """What a container of Linux' may take, if there is a limit."""
+    for path in CONTAINER_LIMITS:
+        try:
+            return int(path.read_text())
+        except (OSError, ValueError):  # "max" where there is none
+            continue
+    return None
 
 
 def _accelerator_bytes() -> int | None:

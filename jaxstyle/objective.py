@@ -146,7 +146,8 @@ def build(
     shares = jnp.asarray(style_blend or [1.0] * len(styles))
     shares = shares / shares.sum()
     content_targets, style_targets = targets(
-        network.direct(),
+        # Where gradients are normalized, rounding must not make one where there is none.
+        network if normalize_gradients else network.direct(),
         content,
         list(styles),
         shares,

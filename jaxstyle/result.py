@@ -63,6 +63,7 @@ class Result:
     """A finished run.
 
     image: height x width x 3, sRGB in [0, 1]. alpha: of the content picture, if it had any.
+    computation: number format, and algorithm by convolution: see ``VGG19.computation``.
     losses: one record per report of the solver, every term multiplied by its weight.
     """
 
@@ -70,6 +71,7 @@ class Result:
     alpha: Float[np.ndarray, "h w"] | None
     settings: Settings
     weights: Loaded
+    computation: dict[str, str]
     scales: list[ScaleReport]
     losses: list[dict[str, Any]]
     seconds: float
@@ -89,6 +91,7 @@ class Result:
             "settings": self.settings.to_dict(),
             "versions": versions(),
             "device": device(),
+            "computation": self.computation,
             "weights": {
                 "sha256": self.weights.sha256,
                 "source": self.weights.weights.source,

@@ -116,12 +116,14 @@ def run(
         state = None  # its optimizer's buffers are the solver's now
         for report in running:
             losses.append(loss_record(index, report))
-            callback(Progress(scales, index, report, time.perf_counter() - start))
+            # A callback may keep it; the optimizer's memory is large, and the solver's own.
+            shown = replace(report, state=replace(report.state, optimizer=None))
+            callback(Progress(scales, index, shown, time.perf_counter() - start))
         image, state = report.image, report.state
         reports.append(ScaleReport.of(scale, compiled, report))
     image, alpha = finished(image, content, scales[-1], settings)
     seconds = time.perf_counter() - start
-    return Result(image, alpha, settings, loaded, reports, losses, seconds)
+    return Result(image, alpha, settings, loaded, network.computation(), reports, losses, seconds)
 
 
 def state_at(

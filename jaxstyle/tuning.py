@@ -5,13 +5,16 @@ loses at 512 by a factor of three, and where that turns depends on its caches.
 """
 
 import json
+import math
 import os
 import statistics
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 from jaxstyle import machine
 from jaxstyle.convolution import ALGORITHMS, convolve, prepare
@@ -35,13 +38,26 @@ def algorithms(precision: str) -> dict[str, str]:
     """The fastest algorithm for each convolution that is not best left to the compiler."""
     if jax.default_backend() != "cpu" or precision not in TUNED:
         return {}
-    path = remembered_path()
-    times = _read(path)
+    times = remembered(remembered_path())
+    chosen = {name: fastest(times[_key(pair)]) for name, pair in channels().items()}
+    return {name: algorithm for name, algorithm in chosen.items() if algorithm != "direct"}
+
+
+def to_be_measured(precision: str) -> bool:
+    """Whether ``algorithms`` will have to measure, which takes some seconds."""
+    tuned = jax.default_backend() == "cpu" and precision in TUNED
+    return tuned and read(remembered_path()) is None
+
+
+@cache
+def remembered(path: Path) -> dict[str, dict[str, float]]:
+    """Seconds by channels and algorithm: from the file, or measured and written there. Once in a
+    process, so that nothing changes within a run where the file cannot be written."""
+    times = read(path)
     if times is None:
         times = {_key(pair): measured(pair) for pair in sorted(set(channels().values()))}
         _write(path, times)
-    chosen = {name: fastest(times[_key(pair)]) for name, pair in channels().items()}
-    return {name: algorithm for name, algorithm in chosen.items() if algorithm != "direct"}
+    return times
 
 
 def channels() -> dict[str, Channels]:
@@ -65,8 +81,8 @@ def measured(pair: Channels) -> dict[str, float]:
     """
     side = 384 * NARROW // pair[1] // 2
     keys = jax.random.split(jax.random.key(0))
-    x = jax.random.normal(keys[0], (1, side, side, pair[0]))
-    kernel = jax.random.normal(keys[1], (3, 3, *pair))
+    x = jax.random.normal(keys[0], (1, side, side, pair[0]), jnp.float32)
+    kernel = jax.random.normal(keys[1], (3, 3, *pair), jnp.float32)
 
     def program(algorithm: str) -> tuple[jax.stages.Compiled, tuple]:
         def tuned(x, kernel, prepared):
@@ -94,14 +110,15 @@ def _key(pair: Channels) -> str:
     return f"{pair[0]}-{pair[1]}"
 
 
-def _read(path: Path) -> dict[str, dict[str, float]] | None:
+def read(path: Path) -> dict[str, dict[str, float]] | None:
     """The times, or None where there are none or others than these are needed."""
     try:
         times = json.loads(path.read_text())
-        complete = all(set(times[_key(pair)]) == set(ALGORITHMS) for pair in channels().values())
+        each = [times[_key(pair)][name] for pair in channels().values() for name in ALGORITHMS]
+        usable = all(isinstance(time, float) and 0 < time < math.inf for time in each)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return times if complete else None
+    return times if usable else None
 
 
 def _write(path: Path, times: Mapping[str, Mapping[str, float]]) -> None:

@@ -223,6 +223,13 @@ class VGG19(nnx.Module):
         )
         return other
 
+    def computation(self) -> dict[str, str]:
+        """How it is computed: the number format, and the algorithm of every convolution."""
+        each = {
+            n: "direct" if c.prepared is None else "winograd" for n, c in self.convolutions.items()
+        }
+        return {"dtype": self.dtype.name, **each}
+
     def _layer(self, name: str, x: Float[Array, "1 _ _ _"]) -> Float[Array, "1 _ _ _"]:
         if name.startswith("relu"):
             return jax.nn.relu(x)

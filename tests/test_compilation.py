@@ -102,3 +102,9 @@ def test_the_oldest_programs_are_dropped(settings, tmp_path, monkeypatch):
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
     persist(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["else", "new-cache", "older-cache"]
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(settings, tmp_path):
+    (tmp_path / "file").write_text("")
+    persist(tmp_path / "file" / "programs")
+    assert settings == {}

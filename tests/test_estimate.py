@@ -186,3 +186,25 @@ def test_the_device_says_how_much_it_has(monkeypatch):
     assert free and total and 0 < free <= total
     monkeypatch.setattr(memory, "_accelerator_bytes", lambda: 7)
     assert (device_bytes(), total_bytes()) == (7, 7)
+
+
+def test_prepared_kernels_count(weights_file):
+    """A scale takes at least what its step does, and the network with it."""
+    settings = shallow(precision="float32", style_layers=["relu1_1", "relu2_1"])
+    algorithms = {"conv1_2": "winograd", "conv2_1": "winograd"}
+    network = network_of(weights_file, settings, algorithms)
+    style = np.zeros((32, 32, 3), np.float32)
+    compiled = [
+        compile_scale(Scale(side, side, side, 1), network, [style], settings) for side in (32, 64)
+    ]
+    peaks = run_peaks(compiled, network, settings)
+    for peak, programs in zip(peaks, compiled, strict=True):
+        assert peak >= peak_bytes(programs.step.compiled)
+        assert peak >= memory.nbytes(network)
+    plain = network_of(weights_file, settings)
+    without = run_peaks(
+        [compile_scale(Scale(64, 64, 64, 1), plain, [style], settings)], plain, settings
+    )
+    prepared = memory.nbytes(network) - memory.nbytes(plain)
+    assert prepared > 0
+    assert peaks[-1] - without[-1] > 0.5 * prepared

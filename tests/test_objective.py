@@ -314,3 +314,21 @@ def test_double_precision_leaves_statistics_of_a_float32_network_alone(float64, 
     built = objective.build(network, image, [image], style_loss="wasserstein", **options)
     target = built.terms["style/relu5_1"].targets[0]
     assert {leaf.dtype for leaf in jax.tree.leaves(target)} == {jnp.dtype("float32")}
+
+
+def test_where_nothing_is_to_be_gained_nothing_is_normalized():
+    """The gradient of the content loss at the content picture, by any algorithm, is zero: dividing
+    it by its norm must not make it as large as any other."""
+    rng = np.random.default_rng(0)
+    image = jnp.asarray(rng.uniform(size=(32, 32, 3)), jnp.float32)
+    fast = small_network(algorithms={"conv1_2": "winograd", "conv2_1": "winograd"})
+    scored = objective.build(
+        fast,
+        image,
+        [image],
+        content_weights={"relu2_1": 1.0},
+        style_weights={},
+        normalize_gradients=True,
+    )
+    gradient = jax.jit(jax.grad(scored, has_aux=True))(image)[0]
+    assert float(jnp.sum(jnp.abs(gradient))) < 1e-3

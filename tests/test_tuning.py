@@ -50,19 +50,30 @@ def test_other_precisions_and_machines_leave_it_to_the_compiler(times, monkeypat
     assert times == []
 
 
-@pytest.mark.parametrize("damage", ["", "[]", '{"64-64": {"direct": 1}}', "{"])
+WHOLE = {f"{a}-{b}": QUICK for a, b in set(tuning.channels().values())}
+DAMAGES = ["", "[]", '{"64-64": {"direct": 1}}', "{"]
+DAMAGES += [json.dumps({**WHOLE, "64-64": {**QUICK, "direct": bad}}) for bad in (None, "1", -1.0)]
+DAMAGES += [json.dumps({**WHOLE, "64-64": [1.0, 2.0]})]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_measured_again(times, damage):
     tuning.algorithms("auto")
     tuning.remembered_path().write_text(damage)
+    tuning.remembered.cache_clear()  # as in another process
+    assert tuning.to_be_measured("auto")
     tuning.algorithms("auto")
+    assert not tuning.to_be_measured("auto")
     assert len(times) == 14
     assert len(json.loads(tuning.remembered_path().read_text())) == 7
 
 
-def test_where_nothing_can_be_written_it_goes_on(times, monkeypatch, tmp_path):
+def test_where_nothing_can_be_written_it_goes_on_and_stays_the_same(times, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(tuning, "remembered_path", lambda: tmp_path / "file" / "times.json")
     assert tuning.algorithms("auto")["conv5_1"] == "winograd"
+    tuning.algorithms("auto")
+    assert len(times) == 7
 
 
 def test_a_measurement_is_of_every_algorithm(monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 
+from jaxstyle import tuning
 from jaxstyle.cli.flags import whole_number
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.parts import report_every
@@ -15,6 +16,9 @@ from jaxstyle.result import Result
 from jaxstyle.settings import Settings
 
 Tell = Callable[[str], None]
+
+FRAMES_EVERY = 5
+"""Steps from one frame of a timelapse to the next, at most."""
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
@@ -46,8 +50,11 @@ def outputs_of(arguments: argparse.Namespace, picture: Path, bits: int, tell: Te
 
 
 def reports_every(arguments: argparse.Namespace, settings: Settings) -> int | None:
-    """Steps between two reports, where previews ask for more of them than the solver would."""
-    return arguments.save_every and min(arguments.save_every, report_every(settings))
+    """Steps between two reports, where previews or frames ask for more than the solver would."""
+    usual = report_every(settings)
+    if arguments.save_every:
+        return max(n for n in range(1, usual + 1) if arguments.save_every % n == 0)
+    return min(usual, FRAMES_EVERY) if arguments.timelapse else None
 
 
 def print_result(arguments: argparse.Namespace, path: Path, result: Result, tell: Tell) -> None:
@@ -86,3 +93,9 @@ def at_least_one(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return number
+
+
+def tell_of_tuning(settings: Settings, tell: Tell) -> None:
+    """The first run of all takes some seconds more, and says so."""
+    if tuning.to_be_measured(settings.precision):
+        tell("measuring which convolutions are the fastest on this machine, once")

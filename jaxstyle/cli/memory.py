@@ -48,7 +48,10 @@ def enough_memory(
     if there is not None and _rough(last, styles, settings) > NEAR * there:
         peak, fixed = _peak(loaded, last, styles, settings)
         if peak > there:
-            raise OutOfMemoryError(shortage(arguments, last, peak, there, fixed, settings))
+            remedy = remedy_for(arguments, last, peak, there, fixed, settings)
+            need = f"{last.width}x{last.height} needs about {in_bytes(peak)}"
+            line = f"out of memory: {need}, and there are {in_bytes(there)}: {remedy}"
+            raise OutOfMemoryError(line)
     with explained(arguments, loaded, content, styles, settings):
         yield
 
@@ -71,7 +74,9 @@ def explained(
             raise
         peak, fixed = _peak(loaded, last, styles, settings)
         there = min(free or peak, round(LESS * peak))  # others may have taken what was free
-        line = shortage(arguments, last, peak, there, fixed, settings)
+        remedy = remedy_for(arguments, last, peak, there, fixed, settings)
+        size = f"{last.width}x{last.height}"
+        line = f"out of memory: {size} needs about {in_bytes(peak)}: {remedy}"
         raise OutOfMemoryError(line) from error
 
 
@@ -101,7 +106,7 @@ def _rough(last: Scale, styles: Sequence[Image], settings: Settings) -> int:
     return estimate.rough_bytes(*largest, settings)
 
 
-def shortage(
+def remedy_for(
     arguments: argparse.Namespace,
     scale: Scale,
     peak: int,
@@ -109,12 +114,9 @@ def shortage(
     fixed: int,
     settings: Settings,
 ) -> str:
-    """The line for a scale that takes ``peak`` bytes where ``there`` are so many."""
+    """What would make a scale of ``peak`` bytes fit where ``there`` are so many."""
     found = memory.remedies(scale, peak, there, settings, fixed)
-    return (
-        f"out of memory: {scale.width}x{scale.height} needs about {in_bytes(peak)}, and there are "
-        f"{in_bytes(there)}: {would_fit(arguments, scale.height, scale.width, found)}"
-    )
+    return would_fit(arguments, scale.height, scale.width, found)
 
 
 def would_fit(

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxstyle.cli.common import Tell
+from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import explained, in_bytes, would_fit
 from jaxstyle.estimate import Estimate, Sides, estimate
 from jaxstyle.image import Picture
@@ -30,8 +31,12 @@ def show_plan(
     """Print the plan of a run, for machines if ``arguments.json``, on standard output."""
     tell("compiling every scale, and running a few steps of the first one")
     (height, width), sides = content.rgb.shape[:2], [style.shape[:2] for style in styles]
-    with explained(arguments, loaded, content, styles, settings):  # some compilers refuse
-        found = estimate(loaded, (height, width), [(h, w) for h, w in sides], settings)
+    with (
+        explained(arguments, loaded, content, styles, settings),  # some compilers refuse
+        deferred_interrupt() as check,
+    ):
+        found = estimate(loaded, (height, width), [(h, w) for h, w in sides], settings, check)
+        check()
     if arguments.json:
         print(json.dumps(found.to_dict()))
         return
@@ -67,7 +72,7 @@ def summary(found: Estimate) -> str:
     return (
         f"{_counted(len(found.scales), 'compilation')}, {_counted(steps, 'step')}: "
         f"{_about(found.seconds)}, {found.compile_seconds:.0f} s of it compiling "
-        "(less where JAX's cache has it already, as now)"
+        "(less where JAX's cache has it, as from now on)"
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from jaxstyle.cli.common import print_result, reports_every, silence
+from jaxstyle.cli.common import print_result, reports_every, silence, tell_of_tuning
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import enough_memory
 from jaxstyle.cli.outputs import Outputs
@@ -35,6 +35,7 @@ def run_and_save(
             _watched(outputs, content, settings, description, check, hidden=hidden) as watch,
             enough_memory(arguments, loaded, content, styles, settings),
         ):
+            tell_of_tuning(settings, outputs.tell)
             every = reports_every(arguments, settings)
             result = run(loaded, content, styles, settings, watch, every)
         outputs.save(result, description)
