@@ -64,7 +64,7 @@ def speed_plot(rows: Sequence[Row]) -> Figure | None:
     left.set_xticks(sorted({row["size"] for row in steps}))
     left.xaxis.set_major_formatter(ScalarFormatter())
     left.yaxis.set_major_formatter(PercentFormatter(1))
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, 1.08 * max(row["share"] for row in steps))
     left.set_xlabel("size in pixels")
     left.set_title("Share of the matrix-product peak")
     legend_below(left, 3)
