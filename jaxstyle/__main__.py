@@ -27,9 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = _parser().parse_args(arguments[:1]).command
     parser = Parser(prog=f"jaxstyle {name}", description=COMMANDS[name].HELP)
     COMMANDS[name].add_arguments(parser)
-    persist()
     # Intermixed: pictures and flags in any order, which subparsers cannot do.
-    return exit_status(COMMANDS[name].main, parser.parse_intermixed_args(arguments[1:]))
+    parsed = parser.parse_intermixed_args(arguments[1:])
+    persist()
+    return exit_status(COMMANDS[name].main, parsed)
 
 
 def _parser() -> Parser:

@@ -36,7 +36,7 @@ Channels = tuple[int, int]
 
 def algorithms(precision: str) -> dict[str, str]:
     """The fastest algorithm for each convolution that is not best left to the compiler."""
-    if jax.default_backend() != "cpu" or precision not in TUNED:
+    if not _is_tuned(precision):
         return {}
     times = remembered(remembered_path())
     chosen = {name: fastest(times[_key(pair)]) for name, pair in channels().items()}
@@ -45,8 +45,11 @@ def algorithms(precision: str) -> dict[str, str]:
 
 def to_be_measured(precision: str) -> bool:
     """Whether ``algorithms`` will have to measure, which takes some seconds."""
-    tuned = jax.default_backend() == "cpu" and precision in TUNED
-    return tuned and read(remembered_path()) is None
+    return _is_tuned(precision) and read(remembered_path()) is None
+
+
+def _is_tuned(precision: str) -> bool:
+    return jax.default_backend() == "cpu" and precision in TUNED
 
 
 @cache

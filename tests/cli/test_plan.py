@@ -5,33 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle import image as images
 from jaxstyle import memory, solve
 from jaxstyle.__main__ import main
 from jaxstyle.cli import plan
 from jaxstyle.cli.memory import out_of_memory
 from jaxstyle.estimate import Estimate, ScaleEstimate
-from jaxstyle.image import Picture
 
 LAYERS = ["--style-layers", "relu1_1", "--content-layers", "relu1_1"]
 QUICK = ["--size", "64", "--smallest-size", "32", "--steps", "3,2", *LAYERS]
-
-
-@pytest.fixture
-def folder(tmp_path, picture, small_weights, monkeypatch):
-    """A folder with two pictures in it, and a network of few channels."""
-    from jaxstyle import weights
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(weights, "find", lambda path, tell: path)
-    monkeypatch.setattr(weights, "load", lambda path: small_weights)
-    images.write("content.png", Picture(np.asarray(picture(0, 48, 64)), None))
-    images.write("style.png", Picture(np.asarray(picture(1, 40, 40)), None))
-    return tmp_path
 
 
 @pytest.fixture

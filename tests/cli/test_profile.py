@@ -4,26 +4,12 @@ import gzip
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from jaxstyle import image as images
-from jaxstyle import weights
 from jaxstyle.__main__ import main
-from jaxstyle.image import Picture
 
 LAYERS = ["--style-layers", "relu1_1", "--content-layers", "relu1_1"]
 QUICK = ["--size", "32", "--steps", "2", *LAYERS]
-
-
-@pytest.fixture
-def folder(tmp_path, picture, small_weights, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(weights, "find", lambda path, tell: path)
-    monkeypatch.setattr(weights, "load", lambda path: small_weights)
-    images.write("content.png", Picture(np.asarray(picture(0, 48, 64)), None))
-    images.write("style.png", Picture(np.asarray(picture(1, 40, 40)), None))
-    return tmp_path
 
 
 def run(*arguments):
