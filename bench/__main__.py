@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
+from jaxstyle.machine import keep_memory
 
 COMMANDS = {
     "compile": "bench.compile",
@@ -69,4 +70,5 @@ def show(line: str) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()
     sys.exit(main())

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench import work
 from bench.worker import Row
-from jaxstyle import compilation, plan
+from jaxstyle import compilation, machine, plan
 from jaxstyle import image as images
 from jaxstyle.image import Picture
 from jaxstyle.result import Progress
@@ -118,6 +118,7 @@ def told(
     """``attempt`` in a process where nothing was compiled before, but for what is in the cache
     folder. most: steps at the full size; weights: as the command's arguments
     say."""
+    machine.keep_memory()
     compilation.persist(Path(cache))
     loaded = work.weights_of(Namespace(**weights), quiet)
     settings = settings_for(schedule, size, most)

@@ -38,9 +38,10 @@ def stages(*, sizes: list[int], cache: str, steps: int, **options: Any) -> list[
     import jax
 
     from bench import timing, work
-    from jaxstyle import compilation, program, solve
+    from jaxstyle import compilation, machine, program, solve
     from jaxstyle.parts import report_every
 
+    machine.keep_memory()
     compilation.persist(Path(cache))
     loaded, rows = _weights(options), []
     for size in sizes:
@@ -73,11 +74,12 @@ def start(*, size: int, cache: str, began: float, **options: Any) -> Row:
     """Seconds after import until the weights are read and until the first step is reported; and of
     the latter since ``began``, when the process was started."""
     from bench import work
-    from jaxstyle import compilation, settings
+    from jaxstyle import compilation, machine, settings
     from jaxstyle.image import Picture
     from jaxstyle.stylize import run
 
     begin = time.perf_counter()
+    machine.keep_memory()
     compilation.persist(Path(cache))
     loaded = _weights(options)
     reached = {"weights": time.perf_counter() - begin}
@@ -100,8 +102,9 @@ def eager(*, size: int, rounds: int, **options: Any) -> Row:
     import jax
 
     from bench import timing, work
-    from jaxstyle import solve
+    from jaxstyle import machine, solve
 
+    machine.keep_memory()
     problem = work.problem(_weights(options), size, size, **options["settings"])
     # Other algorithms than XLA's own are dozens of operations: only a compiler makes them fast.
     plain = replace(problem.objective, network=problem.objective.network.direct())

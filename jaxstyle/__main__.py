@@ -10,6 +10,7 @@ from jaxstyle.cli import presets, reconstruct, run, score, texture
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
 from jaxstyle.compilation import persist
+from jaxstyle.machine import keep_memory
 
 COMMANDS = {
     "run": run,
@@ -48,6 +49,7 @@ def _parser() -> Parser:
 
 def entry() -> None:
     """What the shell calls."""
+    keep_memory()
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 ALGORITHMS = ("direct", "winograd")
@@ -131,17 +132,19 @@ def winograd(
     """Lavin & Gray, equation 12, tile by tile of 4 x 4 outputs from windows of 6 x 6 inputs.
 
     A row of points is one array and one product: as many arrays as points would be no faster, and
-    take XLA four times as long to compile.
+    take XLA four times as long to compile. In ``lax`` throughout: with as many operations as these,
+    NumPy's semantics would be most of the time it takes to trace a step.
     """
     height, width = (side - 2 + 2 * margin for side in x.shape[1:3])
     down, across = -(-height // TILE), -(-width // TILE)
     # Beyond the last row and column come zeros up to whole tiles; what they give is cut off.
     more = [TILE * tiles - side + margin for tiles, side in ((down, height), (across, width))]
-    padded = jnp.pad(x[0], ((margin, more[0]), (margin, more[1]), (0, 0)))
-    rows = _combined(OF_INPUT, [padded[i : i + TILE * down : TILE] for i in range(WINDOW)])
+    around = ((margin, more[0], 0), (margin, more[1], 0), (0, 0, 0))
+    padded = lax.pad(lax.squeeze(x, (0,)), jnp.zeros((), x.dtype), around)
+    rows = _combined(OF_INPUT, [_every_tile(padded, i, down, axis=0) for i in range(WINDOW)])
     halves = []
     for row, kernel in zip(rows, kernels, strict=True):
-        columns = [row[:, j : j + TILE * across : TILE] for j in range(WINDOW)]
+        columns = [_every_tile(row, j, across, axis=1) for j in range(WINDOW)]
         points = jnp.stack(_combined(OF_INPUT, columns)).reshape(WINDOW, down * across, -1)
         product = jnp.matmul(points, kernel).reshape(WINDOW, -1)
         # As a product of matrices too, small as it is: it compiles in no time.
@@ -156,5 +159,17 @@ def _combined(
     matrix: Sequence[Sequence[int]], parts: Sequence[Float[Array, "*size"]]
 ) -> list[Float[Array, "*size"]]:
     """One linear combination of the parts for each row of the matrix."""
-    used = ([f * p for f, p in zip(row, parts, strict=True) if f] for row in matrix)
-    return [reduce(jnp.add, terms) for terms in used]
+    used = (
+        [
+            p if f == 1 else lax.mul(p, np.asarray(f, p.dtype))
+            for f, p in zip(row, parts, strict=True)
+            if f
+        ]
+        for row in matrix
+    )
+    return [reduce(lax.add, terms) for terms in used]
+
+
+def _every_tile(x: Float[Array, "_ _ n"], first: int, tiles: int, axis: int) -> Array:
+    """The pixel of a number ``first`` or later of each tile along an axis."""
+    return lax.slice_in_dim(x, first, first + TILE * (tiles - 1) + 1, TILE, axis)

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxstyle import estimate, memory
+from jaxstyle import estimate, machine, memory
 from jaxstyle.cli.notes import flags_of
 from jaxstyle.image import Picture
 from jaxstyle.parts import tuned_network
@@ -19,6 +19,9 @@ from jaxstyle.weights import Loaded
 
 NEAR = 0.5
 """Share of the memory above which the rule of thumb is not enough: it may be wrong by a third."""
+
+KEPT = 0.3
+"""Share of the memory up to which freed memory is kept, which may double what a run holds."""
 
 LESS = 0.8
 """Share of what a run would have taken that is taken to be there, once it was not enough."""
@@ -45,7 +48,10 @@ def enough_memory(
     there = memory.total_bytes()
     # Linux ends a process that takes more than there is, without a word. The rule of thumb costs
     # nothing; compiling the last scale costs seconds, which the run would have spent on it too.
-    if there is not None and _rough(last, styles, settings) > NEAR * there:
+    rough = _rough(last, styles, settings)
+    if there is not None and rough > KEPT * there:
+        machine.give_memory_back()
+    if there is not None and rough > NEAR * there:
         peak, fixed = _peak(loaded, last, styles, settings)
         if peak > there:
             remedy = remedy_for(arguments, last, peak, there, fixed, settings)
