@@ -15,6 +15,7 @@ COMMANDS = {
     "speed": "bench.speed",
     "memory": "bench.memory",
     "peers": "bench.peers",
+    "batch": "bench.batch",
     "tpu": "bench.tpu",
     "report": "bench.report",
 }

@@ -167,7 +167,7 @@ def stepping(problem: work.Problem, case: Case, steps: int) -> Callable[[], None
     """A call that takes ``steps`` steps of the whole batch."""
     if case.batch > 1:
         problem = work.batched(problem, case.batch)
-    return work.stepping(work.program(problem), problem, steps)
+    return work.stepping(work.compiled(problem), problem, steps)
 
 
 def theirs(case: Case, loaded: Loaded, torch_peers: ModuleType, *, compiled: bool) -> tuple:

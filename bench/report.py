@@ -17,6 +17,7 @@ TITLES = {
     "speed": "Speed against the machine's limit",
     "peers": "Speed against PyTorch",
     "memory": "Memory, predicted and measured",
+    "batch": "Many pictures",
     "tpu": "What the TPU compiler says",
 }
 """Of the sections, by command, in their order."""

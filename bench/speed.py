@@ -131,7 +131,7 @@ def timed(loaded: Loaded, case: Case, rounds: int, peaks: dict[str, float]) -> R
     problem = work.problem(loaded, case.size, case.size, **settings)
     if case.batch > 1:
         problem = work.batched(problem, case.batch)
-    take = work.stepping(work.program(problem), problem, 1)
+    take = work.stepping(work.compiled(problem), problem, 1)
     count = chunk(take, report_every(problem.settings))
     seconds = timing.interleaved({"": partial(take, count)}, rounds)[""]
     spread = timing.spread([1000 * s / count for s in seconds])

@@ -6,11 +6,11 @@ the chips' published peaks (what this program could do at best), and from the co
 
 import argparse
 import importlib.util
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -25,9 +25,9 @@ from bench.traffic import hbm_bytes
 from convert_weights.weights_file import Convolution
 from jaxstyle import solve, vgg
 from jaxstyle.arithmetic import step_flops
+from jaxstyle.batch import program
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.memory import peak_bytes
-from jaxstyle.objective import Objective
 from jaxstyle.parts import optimizer_of
 from jaxstyle.plan import plan
 from jaxstyle.settings import Settings, resolve
@@ -52,11 +52,13 @@ class Chip:
 
 # Published: https://cloud.google.com/tpu/docs/v6e has both in one table.
 CHIPS = {
-    "v5e": Chip("v5litepod-4", 197e12, 16e9, 819e9, 197e12 / (2 * 4 * 128**2)),
-    "v6e": Chip("v6e-4", 918e12, 32e9, 1640e9, 918e12 / (2 * 4 * 256**2)),
+    "v5e": Chip("v5litepod", 197e12, 16e9, 819e9, 197e12 / (2 * 4 * 128**2)),
+    "v6e": Chip("v6e", 918e12, 32e9, 1640e9, 918e12 / (2 * 4 * 256**2)),
 }
 
-TOPOLOGIES = ("v5e:2x2", "v6e:2x2")
+EXCHANGES = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter")
+
+TOPOLOGIES = ("v5e:2x4", "v6e:2x4")
 CASES = ((512, 1), (512, 16), (1024, 1))
 """Size and images. One image is on one chip; several are spread over all of the topology's."""
 
@@ -64,7 +66,7 @@ CASES = ((512, 1), (512, 16), (1024, 1))
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What this command takes beside what all do."""
     add = parser.add_argument
-    add("--topology", action="append", metavar="v5e:2x2", help="default: v5e:2x2 and v6e:2x2")
+    add("--topology", action="append", metavar="v5e:2x4", help="default: v5e:2x4 and v6e:2x4")
 
 
 def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
@@ -77,8 +79,9 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
         raise UsageError("tpu needs the TPU compiler: pip install 'jaxstyle[tpu]'")
     topologies = arguments.topology or TOPOLOGIES[: 1 if arguments.quick else None]
     for topology in topologies:
-        if topology.partition(":")[0] not in CHIPS:
-            raise UsageError(f"--topology {topology}: begins with none of {', '.join(CHIPS)}")
+        if not re.fullmatch(rf"({'|'.join(CHIPS)}):\d+(x\d+)*", topology):
+            known = " or ".join(CHIPS)
+            raise UsageError(f"--topology {topology}: give {known} and a shape, as in v5e:2x4")
     jax.config.update("jax_platforms", "cpu")  # with its compiler there, JAX looks for a TPU itself
     rows = []
     for topology in topologies:
@@ -95,11 +98,13 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
 
 def environment(topology: str) -> dict[str, str]:
     """What the TPU compiler must find where there is no TPU, or it looks for one."""
+    generation, _, sides = topology.partition(":")
+    chips = math.prod(map(int, sides.split("x")))
     return {
         "JAX_PLATFORMS": "cpu",
         "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
         "TPU_SKIP_MDS_QUERY": "1",
-        "TPU_ACCELERATOR_TYPE": CHIPS[topology.partition(":")[0]].accelerator,
+        "TPU_ACCELERATOR_TYPE": f"{CHIPS[generation].accelerator}-{chips}",
         "TPU_WORKER_HOSTNAMES": "localhost",
         "TPU_WORKER_ID": "0",
     }
@@ -113,13 +118,13 @@ def compiled(*, topology: str, size: int, batch: int, few: bool) -> Row:
     devices = topologies.get_topology_desc(topology, platform="tpu").devices
     devices = devices[: 1 if batch == 1 else None]
     settings = resolve(size=size, precision="bfloat16")
-    mesh = jax.sharding.Mesh(np.array(devices), ("images",))
+    mesh = program.mesh_of(devices)
     start = time.perf_counter()
     lowered = lower(work.few_channels() if few else shapes_only(), settings, batch, mesh)
-    program = lowered.compile()
+    step = lowered.compile()
     seconds = time.perf_counter() - start
-    memory, text, share = program.memory_analysis(), program.as_text() or "", batch / len(devices)
-    costs = program.cost_analysis()
+    memory, text, share = step.memory_analysis(), step.as_text() or "", batch / len(devices)
+    costs = step.cost_analysis()
     assert memory and costs  # the TPU compiler answers both
     channels = work.FEW_CHANNELS if few else vgg.CHANNELS_PER_BLOCK
     row = {
@@ -129,11 +134,12 @@ def compiled(*, topology: str, size: int, batch: int, few: bool) -> Row:
         "outputs": memory.output_size_in_bytes - memory.alias_size_in_bytes,
         "temporaries": memory.temp_size_in_bytes,
         "code": memory.generated_code_size_in_bytes,
-        "peak": peak_bytes(program) + memory.generated_code_size_in_bytes,
+        "peak": peak_bytes(step) + memory.generated_code_size_in_bytes,
         "direct_flops": share * step_flops(size, size, settings, channels),
         "flops": costs["flops"],
         "bytes": costs["bytes accessed"],
         "hbm_bytes": hbm_bytes(text),
+        "exchanges": gathered(text),
         "model_seconds": model_cycles(text) / chip.clock,
     }
     return row | computed(row, chip, share, full_size_steps(settings))
@@ -194,47 +200,36 @@ def lower(
         return made.objective, made.rates, made.state
 
     objective, rates, state = jax.eval_shape(arguments)
-    whole = NamedSharding(mesh, PartitionSpec())
     if batch == 1:
+        whole = NamedSharding(mesh, PartitionSpec())
         objective, rates, state = placed_on(whole, (objective, rates, state))
         return solve.traced(objective, rates, state, optimizer, loop=False).lower()
-    axes = (batched_axes(objective), None, 0)
-    step = jax.vmap(partial(solve.step, optimizer=optimizer), in_axes=axes)
-    spread = NamedSharding(mesh, PartitionSpec("images"))
-    terms = {
-        name: replace(
-            placed_on(whole, term),
-            targets=placed_on(spread, term.targets, batch)
-            if of_content(name)
-            else placed_on(whole, term.targets),
-        )
-        for name, term in objective.terms.items()
-    }
-    objective = replace(placed_on(whole, replace(objective, terms={})), terms=terms)
-    placed = objective, placed_on(whole, rates), placed_on(spread, state, batch)
-    return jax.jit(step, donate_argnums=2).trace(*placed).lower()
-
-
-def of_content(name: str) -> bool:
-    """Whether a term compares with a picture that each image of a batch has of its own."""
-    return name.startswith("content/")
-
-
-def batched_axes(objective: Objective) -> Objective:
-    """For ``jax.vmap``: content targets are an image's own, all else is shared."""
-    terms = {
-        name: replace(term, weight=None, targets=0 if of_content(name) else None, shares=None)
-        for name, term in objective.terms.items()
-    }
-    return replace(objective, network=None, terms=terms, white=None)
-
-
-def placed_on(sharding: Sharding, tree: PyTree, batch: int = 0) -> PyTree:
-    """The shapes of a tree on devices; with a batch, so many of each."""
-    ahead = (batch,) if batch else ()
-    return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct((*ahead, *x.shape), x.dtype, sharding=sharding), tree
+    scored = replace(
+        placed_on(NamedSharding(mesh, PartitionSpec()), replace(objective, terms={})),
+        terms=each_its_own(objective.terms, batch, mesh),
     )
+    height, width, _ = state.image.shape
+    states = program.state_shape(batch, height, width, optimizer, mesh)
+    own = each_its_own(rates, batch, mesh)
+    return program.traced(scored, own, states, optimizer, mesh, loop=False).lower()
+
+
+def each_its_own(tree: PyTree, batch: int, mesh: jax.sharding.Mesh) -> PyTree:
+    """The shapes of a tree of which each image of a batch has its own, spread over the chips."""
+    spread = NamedSharding(mesh, PartitionSpec(program.PICTURES))
+    return placed_on(
+        spread, jax.tree.map(lambda x: jax.ShapeDtypeStruct((batch, *x.shape), x.dtype), tree)
+    )
+
+
+def placed_on(sharding: Sharding, tree: PyTree) -> PyTree:
+    """The shapes of a tree on devices."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+
+def gathered(text: str) -> int:
+    """How many instructions of a compiled program exchange data between chips."""
+    return len(re.findall(rf"= \S+ (?:{'|'.join(EXCHANGES)})(?:-start)?\(", text))
 
 
 COLUMNS = {
@@ -252,6 +247,7 @@ COLUMNS = {
     "flops": "XLA's GFLOP",
     "bytes": "XLA's MB",
     "hbm_bytes": "of HBM MB",
+    "exchanges": "exchanges",
     "bound": "bound",
     "roofline_seconds": "roofline ms",
     "roofline_images": "images/s/chip by roofline",

@@ -12,11 +12,11 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
-from bench import batch
 from convert_weights.weights_file import Convolution, Weights
 from jaxstyle import image as images
 from jaxstyle import solve, vgg, weights
 from jaxstyle.arithmetic import step_flops
+from jaxstyle.batch import program
 from jaxstyle.objective import Objective
 from jaxstyle.parts import exactness, optimizer_of, rates_of, tuned_network
 from jaxstyle.settings import Settings, resolve
@@ -108,31 +108,31 @@ def few_channels() -> weights.Loaded:
 
 
 def batched(problem: Problem, count: int) -> Problem:
-    """``count`` times a problem as one: states and targets have a leading axis."""
-    images = batch.repeated(problem.state.image, count)
+    """``count`` times a problem as one: all but the network has a leading axis."""
     return replace(
         problem,
-        objective=batch.objectives(problem.objective, count),
-        state=batch.init(images, problem.optimizer),
+        objective=program.together([problem.objective] * count),
+        rates=program.stacked([problem.rates] * count),
+        state=program.init(jax.numpy.stack([problem.state.image] * count), problem.optimizer),
         flops=count * problem.flops,
     )
 
 
-def program(problem: Problem) -> batch.Steps:
+def compiled(problem: Problem) -> solve.Program:
     """The step of a problem, or of a batched one, compiled as a run does it."""
-    compiled = batch.compile_program if problem.state.image.ndim == 4 else solve.compile_program
+    compile = program.compile_batch if problem.state.image.ndim == 4 else solve.compile_program
     with rounding(problem.precision):
-        return compiled(problem.objective, problem.rates, problem.state, problem.optimizer)
+        return compile(problem.objective, problem.rates, problem.state, problem.optimizer)
 
 
-def stepping(program: batch.Steps, problem: Problem, count: int) -> Callable[..., None]:
+def stepping(step: solve.Program, problem: Problem, count: int) -> Callable[..., None]:
     """A call that takes ``count`` more steps (or as many as it is told), and waits for them; it
     consumes the state of the problem."""
     state = problem.state
 
     def call(count: int = count) -> None:
         nonlocal state
-        state, losses = program(problem.objective, problem.rates, state, count)
+        state, losses = step(problem.objective, problem.rates, state, count)
         jax.block_until_ready((state, losses))
 
     return call

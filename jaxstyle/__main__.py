@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from jaxstyle import __version__
-from jaxstyle.cli import presets, reconstruct, run, score, texture
+from jaxstyle.cli import batch, presets, reconstruct, run, score, sweep, texture
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
 from jaxstyle.compilation import persist
@@ -14,6 +14,8 @@ from jaxstyle.machine import keep_memory
 
 COMMANDS = {
     "run": run,
+    "sweep": sweep,
+    "batch": batch,
     "texture": texture,
     "reconstruct": reconstruct,
     "score": score,
@@ -23,7 +25,8 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
+    """Run one command; the exit status is 0, 1 (failed), 2 (wrong usage), 130 (interrupted by
+    Ctrl-C) or 143 (told to end, by SIGTERM)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     name = _parser().parse_args(arguments[:1]).command
     parser = Parser(prog=f"jaxstyle {name}", description=COMMANDS[name].HELP)

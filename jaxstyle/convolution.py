@@ -8,14 +8,15 @@ convolution too, with the kernel turned by half a turn and its channels exchange
 once, and not in every step.
 """
 
-from collections.abc import Sequence
-from functools import partial, reduce
+from collections.abc import Callable, Sequence
+from functools import cache, partial, reduce
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
 ALGORITHMS = ("direct", "winograd")
@@ -77,12 +78,12 @@ def prepare(kernel: Float[Array, "3 3 n m"], algorithm: str) -> Prepared | None:
 
 
 def convolve(
-    x: Float[Array, "1 h w n"],
+    x: Float[Array, "b h w n"],
     kernel: Float[Array, "3 3 n m"],
     prepared: Prepared | None,
     *,
     margin: int = 1,
-) -> Float[Array, "1 h2 w2 m"]:
+) -> Float[Array, "b h2 w2 m"]:
     """Convolve ``x``, with ``margin`` rows and columns of zeros around it, with a 3x3 kernel.
 
     A margin of 1 keeps the size. ``prepared`` is ``prepare(kernel, algorithm)``.
@@ -112,8 +113,8 @@ _fast.defvjp(_forward, _backward)
 
 
 def direct(
-    x: Float[Array, "1 h w n"], kernel: Float[Array, "3 3 n m"], margin: int
-) -> Float[Array, "1 h2 w2 m"]:
+    x: Float[Array, "b h w n"], kernel: Float[Array, "3 3 n m"], margin: int
+) -> Float[Array, "b h2 w2 m"]:
     """The convolution of the compiler."""
     around = ((margin, margin), (margin, margin))
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), around, dimension_numbers=DIMENSIONS)
@@ -127,31 +128,57 @@ def winograd_kernels(kernel: Float[np.ndarray, "3 3 n m"]) -> list[Float[Array, 
 
 @partial(jax.jit, static_argnames="margin")
 def winograd(
-    x: Float[Array, "1 h w n"], kernels: Sequence[Float[Array, "6 n m"]], margin: int
-) -> Float[Array, "1 h2 w2 m"]:
+    x: Float[Array, "b h w n"], kernels: Sequence[Float[Array, "6 n m"]], margin: int
+) -> Float[Array, "b h2 w2 m"]:
     """Lavin & Gray, equation 12, tile by tile of 4 x 4 outputs from windows of 6 x 6 inputs.
 
-    A row of points is one array and one product: as many arrays as points would be no faster, and
-    take XLA four times as long to compile. In ``lax`` throughout: with as many operations as these,
-    NumPy's semantics would be most of the time it takes to trace a step.
+    Under ``jax.vmap``, with the kernels shared, all images' tiles are rows of the same products.
     """
+    return _winograd(margin)(x, list(kernels))
+
+
+@cache
+def _winograd(margin: int) -> Callable[[Array, list[Array]], Array]:
+    """``winograd`` with its own rule for ``jax.vmap``, which would transpose every product."""
+    one_batch = custom_vmap(partial(_tile_by_tile, margin))
+
+    @one_batch.def_vmap
+    def many_batches(
+        size: int, batched: Sequence, x: Array, kernels: list[Array]
+    ) -> tuple[Array, bool]:
+        if not batched[0] or any(batched[1]):  # nobody maps over kernels for their speed
+            axes = [0 if batched[0] else None, [0 if each else None for each in batched[1]]]
+            return jax.vmap(partial(_tile_by_tile, margin), axes)(x, kernels), True
+        merged = one_batch(x.reshape(-1, *x.shape[2:]), kernels)
+        return merged.reshape(size, -1, *merged.shape[1:]), True
+
+    return one_batch
+
+
+def _tile_by_tile(margin: int, x: Array, kernels: Sequence[Array]) -> Array:
+    """A row of points is one array and one product: as many arrays as points would be no faster,
+    and take XLA four times as long to compile. In ``lax`` throughout: with as many operations as
+    these, NumPy's semantics would be most of the time it takes to trace a step.
+    """
+    batch = x.shape[0]
     height, width = (side - 2 + 2 * margin for side in x.shape[1:3])
     down, across = -(-height // TILE), -(-width // TILE)
     # Beyond the last row and column come zeros up to whole tiles; what they give is cut off.
     more = [TILE * tiles - side + margin for tiles, side in ((down, height), (across, width))]
-    around = ((margin, more[0], 0), (margin, more[1], 0), (0, 0, 0))
-    padded = lax.pad(lax.squeeze(x, (0,)), jnp.zeros((), x.dtype), around)
-    rows = _combined(OF_INPUT, [_every_tile(padded, i, down, axis=0) for i in range(WINDOW)])
+    around = ((0, 0, 0), (margin, more[0], 0), (margin, more[1], 0), (0, 0, 0))
+    padded = lax.pad(x, jnp.zeros((), x.dtype), around)
+    rows = _combined(OF_INPUT, [_every_tile(padded, i, down, axis=1) for i in range(WINDOW)])
     halves = []
     for row, kernel in zip(rows, kernels, strict=True):
-        columns = [_every_tile(row, j, across, axis=1) for j in range(WINDOW)]
-        points = jnp.stack(_combined(OF_INPUT, columns)).reshape(WINDOW, down * across, -1)
-        product = jnp.matmul(points, kernel).reshape(WINDOW, -1)
+        columns = [_every_tile(row, j, across, axis=2) for j in range(WINDOW)]
+        points = jnp.stack(_combined(OF_INPUT, columns))
+        product = jnp.matmul(points.reshape(WINDOW, batch * down * across, -1), kernel)
         # As a product of matrices too, small as it is: it compiles in no time.
-        half = jnp.matmul(jnp.asarray(OF_OUTPUT, product.dtype), product)
-        halves.append(half.reshape(TILE, down, across, -1))
-    tiles = [row.transpose(1, 2, 0, 3) for row in _combined(OF_OUTPUT, halves)]
-    whole = jnp.stack(tiles, axis=1).reshape(1, TILE * down, TILE * across, -1)
+        transform = jnp.asarray(OF_OUTPUT, product.dtype)
+        half = jnp.matmul(transform, product.reshape(WINDOW, -1))
+        halves.append(half.reshape(TILE, batch, down, across, -1))
+    tiles = [row.transpose(1, 2, 3, 0, 4) for row in _combined(OF_OUTPUT, halves)]
+    whole = jnp.stack(tiles, axis=2).reshape(batch, TILE * down, TILE * across, -1)
     return whole[:, :height, :width]
 
 
@@ -170,6 +197,6 @@ def _combined(
     return [reduce(lax.add, terms) for terms in used]
 
 
-def _every_tile(x: Float[Array, "_ _ n"], first: int, tiles: int, axis: int) -> Array:
+def _every_tile(x: Array, first: int, tiles: int, axis: int) -> Array:
     """The pixel of a number ``first`` or later of each tile along an axis."""
     return lax.slice_in_dim(x, first, first + TILE * (tiles - 1) + 1, TILE, axis)

@@ -96,12 +96,12 @@ class Estimate:
 
 
 class Programs(NamedTuple):
-    """The compiled programs of one scale: its targets, and a step towards them.
+    """The compiled programs of one scale: its targets (of content and styles), and a step.
 
     objective: of shapes. shape: of the image. seconds: compiling.
     """
 
-    targets: jax.stages.Compiled
+    targets: tuple[jax.stages.Compiled, ...]
     step: solve.Program
     objective: Objective
     shape: tuple[int, int, int]
@@ -176,21 +176,28 @@ def compile_scale(
         return objective_of(network, blank(scale.height, scale.width), blanks, settings)
 
     with exactness(settings):
-        targets = objective.targets.lower(
-            network.direct(),
-            content,
-            [_shape(*size) for size in sizes],
-            _shape(len(styles)),
-            content_layers=tuple(settings.content_weights()),
-            style_layers=tuple(settings.style_weights()),
-            content_loss=settings.content_loss,
-            style_loss=settings.style_loss,
-            sum_styles=settings.sum_styles,
-        ).compile()
+        targets = _targets(network.direct(), content, sizes, settings)
         shapes = _shapes(scored, network)
         state = state_shape(scale, optimizer)
         step = solve.compile_program(shapes, rates_of(settings), state, optimizer)
     return Programs(targets, step, shapes, content.shape, time.perf_counter() - start)
+
+
+def _targets(
+    network: vgg.VGG19, content: Any, styles: Sequence[Sides], settings: Settings
+) -> tuple[jax.stages.Compiled, ...]:
+    of_content = objective.content_targets.lower(
+        network, content, layers=tuple(settings.content_weights()), loss=settings.content_loss
+    )
+    of_styles = objective.style_targets.lower(
+        network,
+        [_shape(*size) for size in styles],
+        _shape(len(styles)),
+        layers=tuple(settings.style_weights()),
+        loss=settings.style_loss,
+        sum_styles=settings.sum_styles,
+    )
+    return of_content.compile(), of_styles.compile()
 
 
 def _shapes(function: Callable[[PyTree], PyTree], argument: PyTree) -> PyTree:
@@ -211,7 +218,7 @@ def run_peaks(compiled: Sequence[Programs], network: vgg.VGG19, settings: Settin
     whole, in_step = nbytes(network), network_bytes(network, settings)
     in_targets = network_bytes(network.direct(), settings)
     steps = [whole - in_step + peak_bytes(programs.step.compiled) for programs in compiled]
-    targets = [peak_bytes(programs.targets) - in_targets for programs in compiled]
+    targets = [max(map(peak_bytes, programs.targets)) - in_targets for programs in compiled]
     peaks = [step + other for step, other in zip(steps, [*targets[1:], 0], strict=True)]
     return [max(whole + targets[0], peaks[0]), *peaks[1:]]
 

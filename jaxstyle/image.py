@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from jaxstyle.image_read import ImageError, Picture, read, read_description
-from jaxstyle.image_write import check_directory, check_writable, write, write_text
+from jaxstyle.image_read import ImageError, Picture, read, read_description, read_sides
+from jaxstyle.image_write import check_directory, check_writable, encoded, write, write_text
 from jaxstyle.resample import RESAMPLINGS, resample
 
 __all__ = [
@@ -22,16 +22,18 @@ __all__ = [
     "Picture",
     "check_directory",
     "check_writable",
+    "encoded",
     "listed",
     "read",
     "read_description",
+    "read_sides",
     "resize",
     "write",
     "write_text",
 ]
 
 
-_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp")
 
 
 def listed(sources: Iterable[Any]) -> list[Any]:
@@ -53,7 +55,7 @@ def _pictures_in(folder: Path) -> list[str]:
     found = sorted(
         str(path)
         for path in folder.iterdir()
-        if path.suffix.lower() in _EXTENSIONS and not path.name.startswith(".")
+        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
     )
     if not found:
         raise ImageError(f"{folder}: there are no pictures in this folder")

@@ -65,6 +65,19 @@ def read(source: Any) -> Picture:
     return _read_array(source)
 
 
+def read_sides(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width of the picture that `read` would give, from the head of its file alone.
+
+    Raises:
+      ImageError: the file cannot be read; its pixels may be damaged all the same.
+    """
+    name = os.fspath(path)
+    with _opened(name) as file, _pillow(name), Image.open(file, formats=_FORMATS) as image:
+        turned = _orientation(image) in (5, 6, 7, 8)
+        width, height = image.size
+    return (width, height) if turned else (height, width)
+
+
 def read_description(path: str | os.PathLike[str]) -> str:
     """Read back the text that `write` put into a file's metadata.
 

@@ -16,7 +16,7 @@ from jaxstyle.png16 import encode_png16
 
 Path = str | os.PathLike[str]
 
-_FORMATS = {
+FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -40,7 +40,7 @@ def check_writable(path: Path, *, bits: int = 8, longest: int = 1) -> None:
       ImageError: it cannot, with the reason and what to do.
     """
     name = os.fspath(path)
-    kind = _FORMATS[check_target(name, tuple(_FORMATS))]
+    kind = FORMATS[check_target(name, tuple(FORMATS))]
     if bits not in (8, 16):
         raise ImageError(f"{name}: {bits} bits a channel are not possible: 8 or 16 are")
     if bits == 16 and kind not in _SIXTEEN_BIT:
@@ -70,17 +70,26 @@ def write(path: Path, picture: Picture, *, bits: int = 8, description: str = "")
     """
     name = os.fspath(path)
     check_writable(name, bits=bits, longest=max(picture.rgb.shape))
-    kind = _FORMATS[_extension(name)]
+    replace_file(name, encoded(name, picture, bits=bits, description=description))
+
+
+def encoded(path: Path, picture: Picture, *, bits: int = 8, description: str = "") -> bytes:
+    """What `write` would put at a path, which need not be on this machine.
+
+    Raises:
+      ImageError: it cannot be encoded in the format of this extension.
+    """
+    name = os.fspath(path)
+    kind = FORMATS[_extension(name)]
     if not description.isascii():
         raise ImageError(f"{name}: the description has characters beyond ASCII")
     if not np.isfinite(picture.rgb).all():
         raise ImageError(f"{name}: the picture holds NaN or infinite values")
     try:
-        data = _encode(picture, kind, bits, description)
+        return _encode(picture, kind, bits, description)
     except (OSError, ValueError, MemoryError) as error:  # such as EXIF of over 64 kB in a JPEG
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name}: cannot be encoded as {kind}: {reason}") from error
-    replace_file(name, data)
 
 
 def check_target(path: Path, extensions: tuple[str, ...]) -> str:

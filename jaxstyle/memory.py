@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from jaxstyle import machine
 from jaxstyle.parts import optimizer_of
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
@@ -18,6 +19,9 @@ CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+
+KEPT = 0.3
+"""Share of the memory up to which freed memory is kept."""
 
 GRANULARITY = 16
 """Sizes that are recommended are multiples of this."""
@@ -66,6 +70,14 @@ def total_bytes() -> int | None:
     return min(physical, _container_bytes() or physical)
 
 
+def give_back_if_scarce(wanted: int) -> None:
+    """Freed memory is kept for the next step, as ``machine.keep_memory`` has it, only where that
+    may double what is ``wanted`` and leave plenty."""
+    there = total_bytes()
+    if there is not None and wanted > KEPT * there:
+        machine.give_memory_back()
+
+
 def _container_bytes() -> int | None:
     """What a container of Linux' may take, if there is a limit."""
     for path in CONTAINER_LIMITS:
@@ -78,6 +90,12 @@ def _container_bytes() -> int | None:
 
 def _accelerator_bytes() -> int | None:
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an exception, JAX's or Python's, says that memory gave out."""
+    exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return exhausted or isinstance(error, MemoryError)
 
 
 def optimizer_bytes(height: int, width: int, settings: Settings) -> int:

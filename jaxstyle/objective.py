@@ -145,16 +145,17 @@ def build(
     """
     shares = jnp.asarray(style_blend or [1.0] * len(styles))
     shares = shares / shares.sum()
-    content_targets, style_targets = targets(
-        # Where gradients are normalized, rounding must not make one where there is none.
-        network if normalize_gradients else network.direct(),
-        content,
+    # Where gradients are normalized, rounding must not make one where there is none.
+    measuring = network if normalize_gradients else network.direct()
+    of_content = content_targets(
+        measuring, content, layers=tuple(content_weights), loss=content_loss
+    )
+    of_styles = style_targets(
+        measuring,
         list(styles),
         shares,
-        content_layers=tuple(content_weights),
-        style_layers=tuple(style_weights),
-        content_loss=content_loss,
-        style_loss=style_loss,
+        layers=tuple(style_weights),
+        loss=style_loss,
         sum_styles=sum_styles,
     )
 
@@ -165,42 +166,42 @@ def build(
         return Term(scalar, tuple(each_target), tuple(of_each), loss, layer, normalize)
 
     terms = {
-        f"content/{layer}": term(weight, [content_targets[layer]], content_loss, layer)
+        f"content/{layer}": term(weight, [of_content[layer]], content_loss, layer)
         for layer, weight in content_weights.items()
     } | {
-        f"style/{layer}": term(weight, [of[layer] for of in style_targets], style_loss, layer)
+        f"style/{layer}": term(weight, [of[layer] for of in of_styles], style_loss, layer)
         for layer, weight in style_weights.items()
     }
     terms["tv"] = term(tv_weight, [None], tv_loss, IMAGE)
     return Objective(network, terms, jnp.asarray(float(white)))
 
 
-@jax.jit(
-    static_argnames=("content_layers", "style_layers", "content_loss", "style_loss", "sum_styles")
-)
-def targets(
+@jax.jit(static_argnames=("layers", "loss"))
+def content_targets(
+    network: VGG19, content: Float[Array, "h w 3"], *, layers: tuple[str, ...], loss: str
+) -> dict[str, PyTree]:
+    """Targets of the content picture by layer."""
+    of_content = statistics(network, content, loss, layers)
+    return {layer: LOSSES[loss].target(kept) for layer, kept in of_content.items()}
+
+
+@jax.jit(static_argnames=("layers", "loss", "sum_styles"))
+def style_targets(
     network: VGG19,
-    content: Float[Array, "h w 3"],
     styles: list[Float[Array, "_ _ 3"]],
     shares: Float[Array, " n"],
     *,
-    content_layers: tuple[str, ...],
-    style_layers: tuple[str, ...],
-    content_loss: str,
-    style_loss: str,
+    layers: tuple[str, ...],
+    loss: str,
     sum_styles: bool = False,
-) -> tuple[dict[str, PyTree], list[dict[str, PyTree]]]:
-    """Targets by layer: of the content picture; and of each style picture, or of their blend."""
+) -> list[dict[str, PyTree]]:
+    """Targets by layer: of each style picture, or (in a list of one) of their blend."""
     # A style picture has borders, even where the result has none: they must not become its style.
     bordered = network.padded("reflect") if network.padding == "circular" else network
-    each = [statistics(bordered, style, style_loss, style_layers) for style in styles]
+    each = [statistics(bordered, style, loss, layers) for style in styles]
     if not sum_styles:
         each = [jax.tree.map(partial(_weighted_sum, shares), *each)]
-    of_content = statistics(network, content, content_loss, content_layers)
-    return (
-        {layer: LOSSES[content_loss].target(kept) for layer, kept in of_content.items()},
-        [{layer: LOSSES[style_loss].target(kept) for layer, kept in e.items()} for e in each],
-    )
+    return [{layer: LOSSES[loss].target(kept) for layer, kept in e.items()} for e in each]
 
 
 def _weighted_sum(shares: Array, *leaves: Array) -> Array:

@@ -94,7 +94,7 @@ def compile_program(
     Arrays may be `jax.ShapeDtypeStruct`.
     """
     leaves, structure = jax.tree.flatten((objective, rates, state))
-    shapes = tuple(map(_shape, leaves))
+    shapes = tuple(map(shape_of, leaves))
     config: Any = jax.config
     precision = config.jax_default_matmul_precision
     return _compiled(structure, shapes, optimizer, in_a_loop(), precision)
@@ -144,7 +144,7 @@ _step = jax.jit(solver_step, static_argnames="optimizer", donate_argnames="memor
 _loop = jax.jit(solver_loop, static_argnames="optimizer", donate_argnames="memory")
 
 
-def _shape(x: Array | jax.ShapeDtypeStruct | float) -> jax.ShapeDtypeStruct:
+def shape_of(x: Array | jax.ShapeDtypeStruct | float) -> jax.ShapeDtypeStruct:
     """What is compiled for. An array on the one device there is may come from any."""
     if isinstance(x, jax.ShapeDtypeStruct):
         return x

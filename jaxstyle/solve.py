@@ -22,6 +22,7 @@ __all__ = [
     "PATIENCE",
     "PROGRAMS",
     "RETRIES",
+    "Course",
     "DivergedError",
     "Losses",
     "Program",
@@ -49,27 +50,66 @@ class DivergedError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Course:
+    """How far a scale has come.
+
+    step: steps taken. seconds: running, without compiling. mark, total_at_mark: the step, and the
+    loss there, from which improvement is measured. over: there was too little of it.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    mark: int = 0
+    total_at_mark: float = np.inf
+    over: bool = False
+
+    def after(self, count: int, total: float, seconds: float, tolerance: float) -> "Course":
+        """``count`` steps later, where the loss is ``total``."""
+        later = replace(self, step=self.step + count, seconds=self.seconds + seconds)
+        if self.mark and later.step - self.mark < PATIENCE:
+            return later
+        least = (1 - tolerance) * self.total_at_mark
+        over = bool(self.mark and tolerance and total >= least)
+        return replace(later, mark=later.step, total_at_mark=total, over=over)
+
+
+START = Course()
+"""Of no step at all."""
+
+
+@dataclass(frozen=True)
 class Report:
     """What is known after some steps.
 
-    step: steps taken of ``steps``. total, terms: losses (weighted) of the image before the last
-    step. seconds: running, without compiling. rates, state: what they were reached with.
-    best: whether the picture is the one of least loss, and not the average.
+    course: how many of ``steps`` were taken, and in which time. total, terms: losses (weighted) of
+    the image before the last step. rates, state: what they were reached with. best: whether the
+    picture is the one of least loss, and not the average.
     """
 
-    step: int
+    course: Course
     steps: int
     total: float
     terms: dict[str, float]
-    seconds: float
     rates: Rates
     state: State
     best: bool = False
 
     @classmethod
-    def before(cls, rates: Rates, state: State) -> "Report":
-        """The report of no step at all."""
-        return cls(0, 0, np.nan, {}, 0.0, rates, state)
+    def before(
+        cls, rates: Rates, state: State, course: Course = START, best: bool = False
+    ) -> "Report":
+        """The report from which to go on: of no step at all, or of those of an earlier process."""
+        return cls(course, 0, np.nan, {}, rates, state, best)
+
+    @property
+    def step(self) -> int:
+        """Steps taken."""
+        return self.course.step
+
+    @property
+    def seconds(self) -> float:
+        """Running, without compiling."""
+        return self.course.seconds
 
     @property
     def image(self) -> Float[np.ndarray, "h w 3"]:
@@ -86,6 +126,7 @@ def minimize(
     steps: int,
     every: int,
     *,
+    course: Course = START,
     tolerance: float = 0.0,
     best: bool = False,
 ) -> Iterator[Report]:
@@ -93,15 +134,15 @@ def minimize(
 
     Where the loss or the image is not finite, the steps since the last report are taken back and
     the learning rate is halved. It ends early once ``PATIENCE`` steps have lessened the loss by a
-    smaller share than ``tolerance``. ``best`` is for the reports.
+    smaller share than ``tolerance``. ``best`` is for the reports. With the rates, the state and the
+    ``course`` of a report it goes on from there, and yields those that would have followed.
 
     Raises:
       DivergedError: when halving the rate ``RETRIES`` times in a row does not help.
     """
     failures, seconds = 0, 0.0
-    done, mark, total_at_mark = 0, 0, np.inf
-    while done < steps:
-        count = min(every, steps - done)
+    while course.step < steps and not course.over:
+        count = min(every, steps - course.step)
         start = time.perf_counter()
         after, losses = program(objective, rates, state, count)
         losses = jax.device_get(losses)  # waits for the device
@@ -109,20 +150,15 @@ def minimize(
         if not losses.finite:
             failures += 1
             if failures > RETRIES:
-                raise DivergedError(_diverged(losses, done + count))
+                raise DivergedError(_diverged(losses, course.step + count))
             rates = replace(rates, learning_rate=rates.learning_rate / 2)
             state = program.restarted(state)
             continue
-        state, failures, done = after, 0, done + count
         terms = {name: float(value) for name, value in losses.terms.items()}
         total = float(losses.total)
-        yield Report(done, steps, total, terms, seconds, rates, state, best)
-        if mark and tolerance and done - mark >= PATIENCE:
-            if total >= (1 - tolerance) * total_at_mark:
-                return
-            mark = 0
-        if not mark:
-            mark, total_at_mark = done, total
+        course = course.after(count, total, seconds, tolerance)
+        state, failures, seconds = after, 0, 0.0
+        yield Report(course, steps, total, terms, rates, state, best)
 
 
 def _diverged(losses: Losses, step: int) -> str:

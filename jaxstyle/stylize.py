@@ -25,12 +25,18 @@ from jaxstyle.pictures import finished, first_image, recolored
 from jaxstyle.plan import Image, PictureSizeError, plan, require_side, resize, seamless, style_size
 from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress, Result, ScaleReport, loss_record
+from jaxstyle.saved import Saved
 from jaxstyle.settings import ONE_SCALE, SettingError, Settings, resolve
 
 __all__ = ["PictureSizeError", "run", "stylize"]
 
 Source = Any
 """A path, a PIL image or an array: whatever ``jaxstyle.image.read`` takes."""
+
+Layers = tuple[Sequence[str], Sequence[str]]
+"""Names of content layers and of style layers."""
+
+NO_LAYERS: Layers = ((), ())
 
 
 def stylize(
@@ -78,20 +84,27 @@ def run(
     settings: Settings,
     callback: Callable[[Progress], None],
     every: int | None = None,
+    saved: Saved | None = None,
+    keep: Callable[[Saved], None] = lambda saved: None,
 ) -> Result:
     """The same for pictures already read: the whole method, coarse to fine.
 
-    ``every`` is the number of steps between two reports.
+    ``every`` is the number of steps between two reports. After each, ``keep`` is given what the run
+    has reached; with that as ``saved`` it goes on from there, to the same bytes.
     """
-    start = time.perf_counter()
+    saved = saved or Saved()
+    start = time.perf_counter() - saved.seconds
     scales = plan(content.rgb, styles, settings)
     network = tuned_network(loaded, settings)
+    mixtures = []
     if settings.fine_style:
-        styles = with_fine_texture(loaded, styles, scales[-1], settings, callback)
+        mixtures = with_fine_texture(loaded, styles, scales[-1], settings, callback, saved, keep)
+        styles = mixtures
+        saved = Saved() if saved.preparing else saved
     photo, styles = recolored(content.rgb, styles, settings)
     optimizer, rates = optimizer_of(settings), rates_of(settings)
     image = first_image(photo, scales[0], network, settings)
-    state, reports, losses = None, [], []
+    state, reports, losses = None, list(saved.scales), list(saved.losses)
 
     def prepare(scale: Scale) -> tuple[objective.Objective, solve.Program, Compilations]:
         with counted(here=True) as compiled, exactness(settings):
@@ -99,26 +112,30 @@ def run(
             blank = state_shape(scale, optimizer)
             return scored, solve.compile_program(scored, rates, blank, optimizer), compiled
 
-    for index, (scale, prepared) in enumerate(one_ahead(prepare, scales)):
-        scored, program, compiled = prepared
-        state = state_at(scale, image, state, optimizer, settings)
-        report = solve.Report.before(rates, state)
+    ahead = one_ahead(prepare, scales[saved.scale :])
+    for index, (scale, (scored, program, compiled)) in enumerate(ahead, start=saved.scale):
+        report = saved.report or solve.Report.before(
+            rates, state_at(scale, image, state, optimizer, settings)
+        )
         running = solve.minimize(
             program,
             scored,
-            rates,
-            state,
+            report.rates,
+            report.state,
             scale.steps,
             every or report_every(settings),
+            course=report.course,
             tolerance=settings.tolerance,
             best=settings.keep_best,
         )
-        state = None  # its optimizer's buffers are the solver's now
+        saved, state = Saved(), None  # the optimizer's buffers are the solver's now
         for report in running:
             losses.append(loss_record(index, report))
+            seconds = time.perf_counter() - start
             # A callback may keep it; the optimizer's memory is large, and the solver's own.
             shown = replace(report, state=replace(report.state, optimizer=None))
-            callback(Progress(scales, index, shown, time.perf_counter() - start))
+            callback(Progress(scales, index, shown, seconds))
+            keep(Saved(index, report, reports, losses, seconds, mixtures))
         image, state = report.image, report.state
         reports.append(ScaleReport.of(scale, compiled, report))
     image, alpha = finished(image, content, scales[-1], settings)
@@ -149,9 +166,14 @@ def state_shape(scale: Scale, optimizer: optax.GradientTransformationExtraArgs) 
 
 
 def objective_at(
-    scale: Scale, network: vgg.VGG19, content: Image, styles: Sequence[Image], settings: Settings
+    scale: Scale,
+    network: vgg.VGG19,
+    content: Image,
+    styles: Sequence[Image],
+    settings: Settings,
+    more_layers: Layers = NO_LAYERS,
 ) -> objective.Objective:
-    """The objective at one scale, content and styles resized to it."""
+    """The objective at one scale, content and styles resized to it: see ``objective_of``."""
     sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
     return objective_of(
         network,
@@ -161,19 +183,28 @@ def objective_at(
             for s, size in zip(styles, sizes, strict=True)
         ],
         settings,
+        more_layers,
     )
 
 
 def objective_of(
-    network: vgg.VGG19, content: Image, styles: Sequence[Image], settings: Settings
+    network: vgg.VGG19,
+    content: Image,
+    styles: Sequence[Image],
+    settings: Settings,
+    more_layers: Layers = NO_LAYERS,
 ) -> objective.Objective:
-    """The objective for pictures of the right sizes."""
+    """The objective for pictures of the right sizes.
+
+    ``more_layers`` are measured too, and weigh nothing where the settings do not name them.
+    """
+    content_layers, style_layers = more_layers
     return objective.build(
         network,
         jnp.asarray(content),
         [jnp.asarray(style) for style in styles],
-        content_weights=settings.content_weights(),
-        style_weights=settings.style_weights(),
+        content_weights=dict.fromkeys(content_layers, 0.0) | settings.content_weights(),
+        style_weights=dict.fromkeys(style_layers, 0.0) | settings.style_weights(),
         tv_weight=settings.tv_weight,
         style_blend=settings.style_blend,
         sum_styles=settings.sum_styles,
@@ -191,6 +222,8 @@ def with_fine_texture(
     scale: Scale,
     settings: Settings,
     callback: Callable[[Progress], None],
+    saved: Saved,
+    keep: Callable[[Saved], None],
 ) -> list[Image]:
     """The style pictures, their fine texture replaced by that of ``settings.fine_style``.
 
@@ -211,8 +244,12 @@ def with_fine_texture(
     def preparing(progress: Progress) -> None:
         callback(replace(progress, preparing=True))
 
-    mixtures = []
-    for index, style in enumerate(styles):
+    def keep_preparing(reached: Saved) -> None:
+        keep(replace(reached, mixtures=mixtures, preparing=True))
+
+    mixtures = list(saved.mixtures)
+    begun = saved if saved.preparing else None
+    for index, style in enumerate(styles[len(mixtures) :], start=len(mixtures)):
         mixing = replace(
             settings,
             fine_style="",
@@ -229,6 +266,7 @@ def with_fine_texture(
             color_match="none",
             original_colors=False,
         )
-        mixed = run(loaded, Picture(style), [fine], mixing, preparing)
+        mixed = run(loaded, Picture(style), [fine], mixing, preparing, None, begun, keep_preparing)
         mixtures.append(mixed.image)
+        begun = None
     return mixtures

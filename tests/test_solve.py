@@ -290,6 +290,40 @@ def test_a_run_that_gets_somewhere_goes_on():
     assert descended(bowl, numbers, GRAY, 70, tolerance=0.57)[-1].step == 21
 
 
+@pytest.mark.parametrize("every", [1, 7, 20, 30])
+def test_it_goes_on_from_any_report_as_if_nothing_had_happened(every):
+    """Marks, and with them the early end, are where they would have been."""
+    bowl, numbers = Bowl(jnp.float32(1.0), {}), solve.Rates.of(0.01, decay=0.95, average_decay=0.5)
+    optimizer = sgd()
+    start = solve.Report.before(numbers, solve.init(GRAY, optimizer))
+    program = solve.compile_program(bowl, numbers, start.state, optimizer)
+
+    def after(report):
+        """The reports that follow; the solver has their optimizer's memory for itself."""
+        at = report.rates, jax.tree.map(jnp.array, report.state), 200, every
+        running = solve.minimize(program, bowl, *at, tolerance=0.2, course=report.course)
+        return [replace(r, state=jax.tree.map(jnp.array, r.state)) for r in running]
+
+    def seen(reports):
+        return [(r.step, r.total, r.course.over, r.image.tobytes()) for r in reports]
+
+    reports = after(start)
+    assert reports[-1].course.over
+    assert 2 * solve.PATIENCE <= reports[-1].step < 200
+    for index, report in enumerate(reports):
+        assert seen(after(report)) == seen(reports[index + 1 :])
+
+
+def test_seconds_add_up(scored, picture):
+    optimizer = adam()
+    state = solve.init(picture(0), optimizer)
+    program = solve.compile_program(scored, rates(), state, optimizer)
+    course = solve.Course(step=2, seconds=100.0)
+    reports = list(solve.minimize(program, scored, rates(), state, 4, 1, course=course))
+    assert [report.step for report in reports] == [3, 4]
+    assert 100 < reports[0].seconds < reports[1].seconds < 200
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
 def test_the_average_is_the_moving_one_without_its_bias(decay):
     rng = np.random.default_rng(0)

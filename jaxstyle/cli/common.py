@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,16 +10,20 @@ from pathlib import Path
 import jax
 
 from jaxstyle import tuning
-from jaxstyle.cli.flags import whole_number
-from jaxstyle.cli.outputs import Outputs
+from jaxstyle.cli.flags import argument
+from jaxstyle.cli.outputs import Outputs, checkpoint_of
 from jaxstyle.parts import report_every
 from jaxstyle.result import Result
 from jaxstyle.settings import Settings
+from jaxstyle.text import number, whole_number
 
 Tell = Callable[[str], None]
 
 FRAMES_EVERY = 5
 """Steps from one frame of a timelapse to the next, at most."""
+
+CHECKPOINT_HELP = "keep the run in OUT.png.checkpoint, to survive the end of the process"
+RESUME_HELP = "go on from OUT.png.checkpoint if there is one; keep the run there if it is ended"
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +36,8 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     add("--report", metavar="FILE.json", type=Path, help="settings, versions, losses and seconds")
     add("--plan", action="store_true", help="say what the run would take, and do nothing else")
     add("--profile", metavar="DIR", type=Path, help="write a trace of the run (jax.profiler)")
+    add("--checkpoint-every", metavar="SECONDS", type=above_zero, help=CHECKPOINT_HELP)
+    add("--resume", action="store_true", help=RESUME_HELP)
     add("--json", action="store_true", help="print the report, or the plan, on standard output")
     add("--quiet", action="store_true", help="print nothing but errors")
     add("--debug", action="store_true", help="show a traceback when something fails")
@@ -38,6 +45,7 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
 
 def outputs_of(arguments: argparse.Namespace, picture: Path, bits: int, tell: Tell) -> Outputs:
     """The files that the flags ask for."""
+    checkpoints = arguments.checkpoint_every or arguments.resume
     return Outputs(
         picture=picture,
         tell=tell,
@@ -46,6 +54,7 @@ def outputs_of(arguments: argparse.Namespace, picture: Path, bits: int, tell: Te
         timelapse=arguments.timelapse,
         report=arguments.report,
         profile=arguments.profile,
+        checkpoint=checkpoint_of(picture) if checkpoints else None,
     )
 
 
@@ -87,12 +96,22 @@ def silence(line: str) -> None:
     del line
 
 
+@argument
 def at_least_one(text: str) -> int:
     """A whole number above zero."""
-    number = whole_number(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return number
+    value = whole_number(text)
+    if value < 1:
+        raise ValueError(f"must be at least 1, not {text}")
+    return value
+
+
+@argument
+def above_zero(text: str) -> float:
+    """A finite number above zero."""
+    value = number(text)
+    if not 0 < value < math.inf:
+        raise ValueError(f"must be above 0, not {text}")
+    return value
 
 
 def tell_of_tuning(settings: Settings, tell: Tell) -> None:

@@ -5,20 +5,41 @@ import os
 import sys
 from collections.abc import Callable
 
+from jaxstyle.batch.hosts import HostFlagsError, HostsError
+from jaxstyle.batch.jobs import JobsError
+from jaxstyle.batch.ledger import LedgerError
+from jaxstyle.checkpoint import CheckpointError
 from jaxstyle.cli.flags import WRONG_USAGE, flag
-from jaxstyle.cli.interrupt import INTERRUPTED
+from jaxstyle.cli.interrupt import INTERRUPTED, TERMINATED, Terminated
 from jaxstyle.image import ImageError
 from jaxstyle.plan import PictureSizeError
 from jaxstyle.settings import SettingError
 from jaxstyle.solve import DivergedError
 from jaxstyle.weights import WeightsError
 
-FAILED = 1
-EXPECTED = (ImageError, WeightsError, PictureSizeError, DivergedError, OSError, MemoryError)
+
+class IncompleteError(RuntimeError):
+    """Some of what was asked for could not be made; the rest is there."""
 
 
 class UsageError(Exception):
     """A combination of arguments that cannot be meant."""
+
+
+FAILED = 1
+EXPECTED = (
+    ImageError,
+    WeightsError,
+    PictureSizeError,
+    DivergedError,
+    CheckpointError,
+    JobsError,
+    LedgerError,
+    HostsError,
+    IncompleteError,
+    OSError,
+    MemoryError,
+)
 
 
 def exit_status(
@@ -38,6 +59,8 @@ def exit_status(
     except KeyboardInterrupt as stop:
         if namespace.debug:
             raise
+        if isinstance(stop, Terminated):
+            return _say("terminated", TERMINATED, stop)
         return _say("interrupted", INTERRUPTED, stop)
     return 0
 
@@ -45,7 +68,7 @@ def exit_status(
 def _failed(error: Exception) -> int:
     if isinstance(error, SettingError):
         return _say(f"{flag(error.name)} {error.problem}", WRONG_USAGE, error)
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError | HostFlagsError):
         return _say(str(error), WRONG_USAGE, error)
     if isinstance(error, EXPECTED):
         return _say(str(error) or type(error).__name__, FAILED, error)

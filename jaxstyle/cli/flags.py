@@ -6,12 +6,12 @@ a preset can fill it in.
 
 import argparse
 import dataclasses
-import types
 import typing
 from collections.abc import Callable, Container
 from typing import Any, NoReturn
 
 from jaxstyle.settings import Settings
+from jaxstyle.text import reader
 
 WRONG_USAGE = 2
 
@@ -38,7 +38,7 @@ def add_settings(
         form: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
         if hints[field.name] is not bool:
             metavar = _metavar(hints[field.name], field.metadata["choices"])
-            form = {"type": _reader(hints[field.name]), "metavar": metavar}
+            form = {"type": argument(reader(hints[field.name])), "metavar": metavar}
         group.add_argument(
             flag(field.name),
             dest=field.name,
@@ -59,47 +59,16 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _reader(hint: Any) -> Callable[[str], Any]:
-    """Text to value. Whether the value makes sense is for the settings to say."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):  # X | None
-        hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    if typing.get_origin(hint) is tuple:
-        return _comma_separated(_reader(typing.get_args(hint)[0]))
-    if typing.get_origin(hint) is dict:
-        return _shares
-    if typing.get_origin(hint) is typing.Literal:
-        return str
-    readers = {int: whole_number, float: number, str: str}
-    return readers[hint]
+def argument(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A reader of text, for argparse: of its errors, this kind alone says what was wrong."""
 
+    def convert(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
-def whole_number(text: str) -> int:
-    """An integer, written with or without an exponent."""
-    try:
-        value = float(text)
-        if value == int(value):
-            return int(text) if text.lstrip("+-").isdigit() else int(value)
-    except (ValueError, OverflowError):
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-
-
-def number(text: str) -> float:
-    """A number; NaN and infinities are left for the settings to refuse."""
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-
-
-def _comma_separated(read: Callable[[str], Any]) -> Callable[[str], tuple]:
-    return lambda text: tuple(read(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _shares(text: str) -> dict[str, float]:
-    """``relu1_1=2,relu2_1`` to a share by name."""
-    parts = (part.partition("=") for part in text.split(",") if part.strip())
-    return {name.strip(): number(share) if equals else 1.0 for name, equals, share in parts}
+    return convert
 
 
 def _metavar(hint: Any, choices: tuple[str, ...]) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import jax
 
-from jaxstyle import estimate, machine, memory
+from jaxstyle import estimate, memory
 from jaxstyle.cli.notes import flags_of
 from jaxstyle.image import Picture
+from jaxstyle.memory import out_of_memory
 from jaxstyle.parts import tuned_network
 from jaxstyle.plan import Image, plan, style_size
 from jaxstyle.pyramid import Scale
@@ -19,9 +20,6 @@ from jaxstyle.weights import Loaded
 
 NEAR = 0.5
 """Share of the memory above which the rule of thumb is not enough: it may be wrong by a third."""
-
-KEPT = 0.3
-"""Share of the memory up to which freed memory is kept, which may double what a run holds."""
 
 LESS = 0.8
 """Share of what a run would have taken that is taken to be there, once it was not enough."""
@@ -49,8 +47,7 @@ def enough_memory(
     # Linux ends a process that takes more than there is, without a word. The rule of thumb costs
     # nothing; compiling the last scale costs seconds, which the run would have spent on it too.
     rough = _rough(last, styles, settings)
-    if there is not None and rough > KEPT * there:
-        machine.give_memory_back()
+    memory.give_back_if_scarce(rough)
     if there is not None and rough > NEAR * there:
         peak, fixed = _peak(loaded, last, styles, settings)
         if peak > there:
@@ -84,12 +81,6 @@ def explained(
         size = f"{last.width}x{last.height}"
         line = f"out of memory: {size} needs about {in_bytes(peak)}: {remedy}"
         raise OutOfMemoryError(line) from error
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether an exception, JAX's or Python's, says that memory gave out."""
-    exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
-    return exhausted or isinstance(error, MemoryError)
 
 
 def _peak(

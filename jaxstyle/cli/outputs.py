@@ -1,15 +1,17 @@
 """The files of a run: checked before it, previews during it, picture and record after it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import image as images
 from jaxstyle import timelapse
+from jaxstyle.checkpoint import CheckpointError
 from jaxstyle.cli.profile import check_profile
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.pictures import finished
@@ -25,7 +27,10 @@ JPEG_METADATA = 60_000
 
 @dataclass
 class Outputs:
-    """Where a run writes. Call it with every report of the run."""
+    """Where a run writes. Call it with every report of the run.
+
+    checkpoint: the folder of its checkpoints, if there are to be any. taken: steps, so far.
+    """
 
     picture: Path
     tell: Callable[[str], None]
@@ -34,7 +39,9 @@ class Outputs:
     timelapse: Path | None = None
     report: Path | None = None
     profile: Path | None = None
+    checkpoint: Path | None = None
     last: Progress | None = None
+    taken: int = 0
     frames: list[Float[np.ndarray, "h w 3"]] = field(default_factory=list)
 
     def check(self, longest: int, inputs: Sequence[Path], description: str) -> None:
@@ -54,20 +61,29 @@ class Outputs:
             images.check_directory(self.report)
         if self.profile:
             check_profile(self.profile)
-        outputs = self.picture, self.timelapse, self.report, self.profile
+        if self.checkpoint:
+            check_folder(self.checkpoint)
+        outputs = self.picture, self.timelapse, self.report, self.profile, self.checkpoint
         check_distinct([path for path in outputs if path], inputs)
 
     def __call__(self, progress: Progress) -> None:
         if progress.preparing:
             return
-        before = _taken(self.last) if self.last else 0
-        self.last = progress
-        if self.save_every and _taken(progress) // self.save_every > before // self.save_every:
+        before, self.taken, self.last = self.taken, _taken(progress), progress
+        if self.save_every and self.taken // self.save_every > before // self.save_every:
             self._preview(progress)
         total = sum(scale.steps for scale in progress.scales)
         every = -(-total // FRAMES)
-        if self.timelapse and (_taken(progress) // every > before // every):
+        if self.timelapse and (self.taken // every > before // every):
             self.frames.append(timelapse.frame(progress.image))
+
+    def so_far(self) -> dict[str, Any]:
+        """What a checkpoint has of it."""
+        return {"taken": self.taken, "frames": self.frames}
+
+    def go_on(self, so_far: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.taken, self.frames = so_far["taken"], so_far["frames"]
 
     def save(self, result: Result, description: str) -> None:
         """The finished picture, its timelapse and its report."""
@@ -102,6 +118,18 @@ class Outputs:
 
     def _write(self, path: Path, image: np.ndarray, alpha: np.ndarray | None, text: str) -> None:
         images.write(path, Picture(image, alpha), bits=self.bits, description=text)
+
+
+def checkpoint_of(picture: Path) -> Path:
+    """The folder for checkpoints of the run that makes a picture."""
+    return picture.with_name(f"{picture.name}.checkpoint")
+
+
+def check_folder(directory: Path) -> None:
+    """Raises an error where checkpoints could not be written there; leaves nothing behind."""
+    if directory.exists() and not directory.is_dir():
+        raise CheckpointError(f"{directory}: is a file, and checkpoints need a folder of that name")
+    images.check_directory(directory / "checkpoint" if directory.exists() else directory)
 
 
 def check_distinct(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:

@@ -61,7 +61,7 @@ def table(found: Estimate) -> Table:
             f"{scale.step_flops / 1e9:.1f}",
             in_bytes(scale.peak_bytes),
             f"{scale.compile_seconds:.1f} s",
-            _about(scale.run_seconds),
+            about(scale.run_seconds),
         )
     return rows
 
@@ -71,7 +71,7 @@ def summary(found: Estimate) -> str:
     steps = sum(scale.steps for scale in found.scales)
     return (
         f"{_counted(len(found.scales), 'compilation')}, {_counted(steps, 'step')}: "
-        f"{_about(found.seconds)}, {found.compile_seconds:.0f} s of it compiling "
+        f"{about(found.seconds)}, {found.compile_seconds:.0f} s of it compiling "
         "(less where JAX's cache has it, as from now on)"
     )
 
@@ -98,7 +98,7 @@ def _sizes(styles: Sequence[Sides]) -> str:
     return _size(styles[0]) + more
 
 
-def _about(seconds: float | None) -> str:
+def about(seconds: float | None) -> str:
     if seconds is None:
         return "not known"
     if seconds < 120:

@@ -6,10 +6,11 @@ import json
 from jaxstyle import weights
 from jaxstyle.cli.common import teller, use_precision
 from jaxstyle.cli.failures import UsageError
-from jaxstyle.cli.flags import add_settings, given_settings, whole_number
+from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.notes import network_note
 from jaxstyle.score import Score, score
 from jaxstyle.settings import resolve
+from jaxstyle.text import whole_number
 
 HELP = "Score a picture under the objective of any system."
 SIZE_HELP = "bring all pictures to this longest side first (default: they are scored as they are)"
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("image", metavar="IMAGE", help="the picture to be scored")
     add("--content", metavar="C", help="the photo; not needed where content weighs nothing")
     add("--style", metavar="S", nargs="+", action="extend", help="one or several style pictures")
-    add("--size", metavar="N", type=whole_number, help=SIZE_HELP)
+    add("--size", metavar="N", type=argument(whole_number), help=SIZE_HELP)
     add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
     add("--json", action="store_true", help='{"preset", "total", "terms"} on standard output')
     add("--quiet", action="store_true", help="print nothing but the score and errors")

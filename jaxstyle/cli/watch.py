@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from jaxstyle import checkpoint
+from jaxstyle.cli.checkpoints import Keeper
 from jaxstyle.cli.common import print_result, reports_every, silence, tell_of_tuning
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import enough_memory
@@ -13,6 +15,7 @@ from jaxstyle.cli.progress import progress_bar
 from jaxstyle.image import Picture
 from jaxstyle.plan import Image
 from jaxstyle.result import Progress
+from jaxstyle.saved import fingerprint
 from jaxstyle.settings import Settings
 from jaxstyle.stylize import run
 from jaxstyle.weights import Loaded
@@ -28,42 +31,49 @@ def run_and_save(
     description: str,
 ) -> None:
     """Run as the user watches, write the outputs, and say or print what came of it."""
-    hidden = outputs.tell is silence
     with deferred_interrupt() as check:
+        keeper = saved = None
+        if outputs.checkpoint:
+            made_by = fingerprint(loaded, content.rgb, styles, settings)
+            seconds = arguments.checkpoint_every
+            keeper = Keeper(outputs.checkpoint, seconds, made_by, outputs, check)
+            saved = keeper.begin(settings, arguments.resume)
         with (
             profiled(outputs.profile, outputs.tell),
-            _watched(outputs, content, settings, description, check, hidden=hidden) as watch,
+            _watched(outputs, keeper, content, settings, description) as watch,
             enough_memory(arguments, loaded, content, styles, settings),
         ):
             tell_of_tuning(settings, outputs.tell)
             every = reports_every(arguments, settings)
-            result = run(loaded, content, styles, settings, watch, every)
+            keep = keeper or (lambda saved: check())
+            result = run(loaded, content, styles, settings, watch, every, saved, keep)
         outputs.save(result, description)
+        if keeper:
+            checkpoint.delete(keeper.directory)
     print_result(arguments, outputs.picture, result, outputs.tell)
 
 
 @contextmanager
 def _watched(
     outputs: Outputs,
+    keeper: Keeper | None,
     content: Picture,
     settings: Settings,
     description: str,
-    check_interrupt: Callable[[], None],
-    *,
-    hidden: bool,
 ) -> Iterator[Callable[[Progress], None]]:
-    """Yields what a run should call with every report. What it has reached is saved if it ends
-    early, and a note of that is added to the exception."""
-    with progress_bar(hidden) as bar:
+    """Yields what a run should call with every report. If it ends early and was not kept, the
+    picture so far is saved. A note of either is added to the exception."""
+    with progress_bar(hidden=outputs.tell is silence) as bar:
 
         def watch(progress: Progress) -> None:
             outputs(progress)
             bar(progress)
-            check_interrupt()
 
         try:
             yield watch
         except (Exception, KeyboardInterrupt) as stop:
-            if outputs.last or isinstance(stop, KeyboardInterrupt):
+            if keeper and keeper.kept:
+                stop.add_note(keeper.kept)
+            elif outputs.last or isinstance(stop, KeyboardInterrupt):
                 stop.add_note(outputs.save_unfinished(content, settings, description))
             raise

@@ -4,12 +4,11 @@ import importlib.util
 from argparse import Namespace
 
 import jax
-import numpy as np
 import pytest
-from jax.sharding import Mesh
 
 from bench import tpu, work
 from bench.traffic import hbm_bytes
+from jaxstyle.batch import program
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.settings import resolve
 
@@ -58,15 +57,17 @@ ENTRY %main (p: bf16[3,8,64]) -> bf16[3,8,64] {
 
 
 def test_each_chip_has_its_images_and_the_whole_network():
-    mesh = Mesh(np.array(jax.devices()[:1]), ("images",))
+    mesh = program.mesh_of(jax.devices()[:1])
     loaded, settings = work.few_channels(), resolve(size=16, **SETTINGS)
     one = tpu.lower(loaded, settings, 1, mesh).cost_analysis()
     many = tpu.lower(loaded, settings, 4, mesh)
     assert many.cost_analysis()["flops"] == pytest.approx(4 * one["flops"], rel=0.1)
-    (objective, _, state), _ = many.in_avals
+    (objective, rates, memory, state), _ = many.in_avals
     assert state.image.shape == (4, 16, 16, 3)
     assert objective.terms["content/relu1_1"].targets[0].shape == (4, 16, 16, 4)
-    assert objective.terms["style/relu1_1"].weight.shape == ()
+    assert objective.terms["style/relu1_1"].weight.shape == (4,)
+    assert rates.learning_rate.shape == (4,)
+    assert all(leaf.shape[0] == 4 for leaf in jax.tree.leaves(memory))
     shapes = {leaf.shape for leaf in jax.tree.leaves(objective.network)}
     assert (3, 3, 3, 4) in shapes and (4, 3, 3, 3, 4) not in shapes
 

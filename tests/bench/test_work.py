@@ -62,7 +62,7 @@ def test_a_batch_takes_the_steps_that_each_picture_would(loaded):
     assert batch.flops == 2 * alone.flops
     after = []
     for problem in (alone, batch):
-        step = work.program(problem)
+        step = work.compiled(problem)
         state, losses = step(problem.objective, problem.rates, problem.state, 3)
         after.append((np.asarray(state.image), np.asarray(losses.total)))
     for one, both in zip(*after, strict=True):
@@ -72,7 +72,7 @@ def test_a_batch_takes_the_steps_that_each_picture_would(loaded):
 
 def test_stepping_goes_on_from_where_it_was(loaded):
     problem = work.problem(loaded, 16, 16, **SHALLOW)
-    steps, program = [], work.program(problem)
+    steps, program = [], work.compiled(problem)
 
     def spy(*arguments):
         state, losses = program(*arguments)

@@ -6,22 +6,16 @@ import pytest
 from jaxstyle.cli.progress import done_share, progress_bar, seconds_left
 from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress
-from jaxstyle.solve import Rates, Report, State
+from jaxstyle.solve import Course, Rates, Report, State
 
 SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]
 
 
 def progress(scale, step, seconds):
     zero = jnp.zeros(())
-    report = Report(
-        step,
-        SCALES[scale].steps,
-        1.5,
-        {},
-        seconds,
-        Rates(zero),
-        State(zero, (), zero, zero, zero, zero),
-    )
+    state = State(zero, (), zero, zero, zero, zero)
+    course = Course(step, seconds)
+    report = Report(course, SCALES[scale].steps, 1.5, {}, Rates(zero), state)
     return Progress(SCALES, scale, report, seconds)
 
 

@@ -1,0 +1,1 @@
+"""Many pictures: grids of settings, folders of pictures, devices and hosts."""

@@ -1,0 +1,108 @@
+"""The pictures of a batch: which can go together, and how many."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import jax
+
+from jaxstyle import memory, vgg, weights
+from jaxstyle.estimate import rough_bytes
+from jaxstyle.image import Picture
+from jaxstyle.plan import Image, plan
+from jaxstyle.settings import Settings
+from jaxstyle.stylize import Layers
+
+OWN = (
+    "preset",
+    "content_weight",
+    "style_weight",
+    "tv_weight",
+    "content_layers",
+    "style_layers",
+    "learning_rate",
+    "learning_rate_decay",
+    "average",
+    "clamp",
+    "style_blend",
+    "style_scale",
+    "style_fit",
+    "init",
+    "init_noise",
+    "noise",
+    "noise_level",
+    "seed",
+    "original_colors",
+    "color_match",
+    "luminance",
+    "keep_best",
+)
+"""Settings that each picture of a batch has of its own: the program is the same whatever they are.
+Of the layers, a picture has some or all."""
+
+
+SHARE = 0.6
+"""Of the memory that a batch may take by the rule of thumb, which can be wrong by a third."""
+
+PREPARED = 9
+"""Times its kernels that the network takes at most: prepared ones are eight times as large."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of a batch, as ``stylize.run`` would be given it."""
+
+    content: Picture
+    styles: Sequence[Image]
+    settings: Settings
+
+
+def static_key(settings: Settings) -> Hashable:
+    """Equal for settings that can go together, with pictures of one shape."""
+    shared = {name: value for name, value in settings.to_dict().items() if name not in OWN}
+    if alone(settings):
+        return object()
+    return tuple(sorted((name, repr(value)) for name, value in shared.items()))
+
+
+def alone(settings: Settings) -> bool:
+    """Whether a picture of these settings is run by itself: one that may end early would have to
+    wait for the others, and a fine style takes a run of its own."""
+    return bool(settings.tolerance or settings.fine_style)
+
+
+def layers_of(each: Iterable[Settings]) -> Layers:
+    """Every layer that any of the settings measure, in the network's order."""
+    known = {id(settings): settings for settings in each}.values()
+    content = {layer for settings in known for layer in settings.content_weights()}
+    style = {layer for settings in known for layer in settings.style_weights()}
+    return sorted(content, key=vgg.LAYERS.index), sorted(style, key=vgg.LAYERS.index)
+
+
+def looking_at(layers: Layers, settings: Settings) -> Settings:
+    """Settings that need all of these layers."""
+    content, style = layers
+    return replace(
+        settings,
+        content_weight=1.0,
+        style_weight=1.0,
+        content_layers=dict.fromkeys(content, 1.0),
+        style_layers=dict.fromkeys(style, 1.0),
+    )
+
+
+def batch_that_fits(loaded: weights.Loaded, cell: Cell, wanted: int, devices: int = 1) -> int:
+    """How many pictures like this one to run together, where ``wanted`` are to be run on so many
+    devices: in as many batches as the memory asks for, all of one size.
+
+    By rule of thumb, with nothing compiled: what runs out of memory all the same can be halved.
+    """
+    last = plan(cell.content.rgb, cell.styles, cell.settings)[-1]
+    there, most = memory.total_bytes(), wanted
+    if there is not None:
+        sharing = devices if jax.default_backend() == "cpu" else 1
+        kernels = sum(layer.kernel.nbytes for layer in loaded.weights.layers.values())
+        room = SHARE * there / sharing - PREPARED * kernels
+        each = rough_bytes(last.height, last.width, cell.settings)
+        most = devices * max(1, int(room / each))
+    rounds = -(-wanted // most)
+    return -(-wanted // (rounds * devices)) * devices

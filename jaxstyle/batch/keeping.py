@@ -1,0 +1,83 @@
+"""A batch that was interrupted goes on from where it was: its state is kept beside the outputs."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from jaxstyle import checkpoint
+from jaxstyle.batch.cells import Cell
+from jaxstyle.batch.together import Saved
+from jaxstyle.checkpoint import CheckpointError
+
+CHECKPOINTS = ".checkpoints"
+"""The folder of them, among the outputs."""
+
+
+@dataclass
+class Keeper:
+    """Keeps batches by the clock, and when ``check`` raises since the process is to end.
+
+    folder: None where nothing can be kept. every: seconds, or None for only at the end. tell: is
+    given a line where something could not be kept.
+    """
+
+    folder: Path | None = None
+    every: float | None = None
+    check: Callable[[], None] = lambda: None
+    tell: Callable[[str], None] = lambda line: None
+    since: float = field(default_factory=time.monotonic)
+
+    def saved(self, name: str) -> Saved | None:
+        """What was kept of a batch; nothing if it cannot be read: it is begun anew."""
+        if self.folder is None:
+            return None
+        try:
+            return checkpoint.load(self.folder / name)
+        except CheckpointError as error:
+            self.tell(f"note: a batch is begun anew: {error}")
+            return None
+
+    def keep(self, name: str, take: Callable[[], Saved]) -> None:
+        """Keep a batch, if it is time; before the process ends in any case."""
+        try:
+            self.check()
+        except KeyboardInterrupt:
+            self._save(name, take)
+            raise
+        if self.every is not None and time.monotonic() - self.since >= self.every:
+            self._save(name, take)
+            self.since = time.monotonic()
+
+    def done(self, name: str) -> None:
+        """The batch has been written: nothing of it need be kept."""
+        if self.folder is not None:
+            checkpoint.delete(self.folder / name)
+            if self.folder.is_dir() and not any(self.folder.iterdir()):
+                self.folder.rmdir()
+
+    def _save(self, name: str, take: Callable[[], Saved]) -> None:
+        if self.folder is None:
+            return
+        try:
+            checkpoint.save(self.folder / name, take())
+        except CheckpointError as error:  # which is not worth the batch
+            self.tell(f"note: no checkpoint: {error}")
+
+
+def name_of(cells: Sequence[Cell], made_by: str) -> str:
+    """A name for a batch: another one where a pixel or a setting is another.
+
+    Args:
+      made_by: what else the state depends on: version, weights.
+    """
+    digest = hashlib.sha256(made_by.encode())
+    for cell in cells:
+        digest.update(repr(sorted(cell.settings.to_dict().items())).encode())
+        for picture in (cell.content.rgb, *cell.styles):
+            digest.update(repr(picture.shape).encode())
+            digest.update(np.ascontiguousarray(picture))
+    return digest.hexdigest()[:32]

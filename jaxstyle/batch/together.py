@@ -1,0 +1,305 @@
+"""``stylize.run`` for many pictures at once: coarse to fine, all of them in one program a scale."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Float
+
+from jaxstyle import objective, weights
+from jaxstyle.batch import program
+from jaxstyle.batch.cells import Cell, alone, batch_that_fits, layers_of, looking_at, static_key
+from jaxstyle.compilation import Compilations, counted, one_ahead
+from jaxstyle.estimate import rough_bytes
+from jaxstyle.image import ImageError
+from jaxstyle.memory import give_back_if_scarce, out_of_memory
+from jaxstyle.parts import exactness, optimizer_of, rates_of, report_every, tuned_network
+from jaxstyle.pictures import finished, first_image, recolored
+from jaxstyle.plan import Image, plan, resize, seamless
+from jaxstyle.program import Program
+from jaxstyle.pyramid import Scale
+from jaxstyle.result import Result, ScaleReport
+from jaxstyle.settings import Settings
+from jaxstyle.solve import DivergedError, Losses, Rates, State
+from jaxstyle.stylize import Layers, objective_at, run
+
+__all__ = [
+    "BatchProgress",
+    "Cell",
+    "Saved",
+    "batch_that_fits",
+    "run_in_halves",
+    "run_together",
+    "static_key",
+]
+
+Saved = dict[str, Any]
+"""All that a batch needs to go on from where it was: plain numbers, text and arrays by name."""
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """A report of the solver. totals: loss of each picture, before the last step."""
+
+    scales: list[Scale]
+    scale: int
+    step: int
+    steps: int
+    seconds: float
+    totals: Float[np.ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What was reached after some steps of a scale. seconds: running, without compiling.
+
+    finite: whether each picture's losses were, all along. losses: of the last step, on the host.
+    """
+
+    step: int
+    seconds: float
+    state: State
+    finite: np.ndarray
+    losses: Losses | None = None
+
+
+@dataclass
+class Record:
+    """What is told of a batch afterwards: the losses of each cell, and what each scale took."""
+
+    losses: list[list[dict[str, Any]]]
+    scales: list[ScaleReport]
+
+
+def run_together(
+    loaded: weights.Loaded,
+    cells: Sequence[Cell],
+    callback: Callable[[BatchProgress], None] = lambda progress: None,
+    mesh: Mesh | None = None,
+    layers: Layers | None = None,
+    saved: Saved | None = None,
+    keep: Callable[[Callable[[], Saved]], None] = lambda take: None,
+) -> list[Result | Exception]:
+    """What ``stylize.run`` would give for every cell, or the error it would raise.
+
+    A picture whose loss is not finite is run again by itself, with what ``run`` does about that.
+
+    Args:
+      cells: with the same scales, and the same ``static_key`` of their settings.
+      mesh: devices that the pictures are spread over, as many pictures or a multiple.
+      layers: that are measured, where batches are to be one program: those of all batches.
+      saved: what ``keep`` took of the same cells before: they go on from there.
+      keep: called with every report, before the callback; the function it is given takes what
+        ``saved`` needs. To be called at once or not at all: the next step writes over it.
+    """
+    settings = cells[0].settings
+    if alone(settings):
+        return [_alone(loaded, cell) for cell in cells]
+    start = time.perf_counter()
+    scales = plan(cells[0].content.rgb, cells[0].styles, settings)
+    layers = layers or layers_of(cell.settings for cell in cells)
+    optimizer = optimizer_of(settings)
+    network = tuned_network(loaded, looking_at(layers, settings))
+    recolors = [recolored(cell.content.rgb, cell.styles, cell.settings) for cell in cells]
+    rates = program.stacked([rates_of(cell.settings) for cell in cells])
+    learning_rates, rates = np.asarray(rates.learning_rate), program.spread(rates, mesh)
+    pictures = [
+        first_image(photo, scales[0], network, cell.settings)
+        for cell, (photo, _) in zip(cells, recolors, strict=True)
+    ]
+
+    def prepare(scale: Scale) -> tuple[objective.Objective, Program, State, Compilations]:
+        with counted(here=True) as compiled, exactness(settings):
+            each = [
+                objective_at(scale, network, photo, styles, cell.settings, layers)
+                for cell, (photo, styles) in zip(cells, recolors, strict=True)
+            ]
+            scored = program.together(each, mesh)
+            blank = program.state_shape(len(cells), scale.height, scale.width, optimizer, mesh)
+            step = program.compile_batch(scored, rates, blank, optimizer, mesh)
+            return scored, step, blank, compiled
+
+    first, record = 0, Record([[] for _ in cells], [])
+    state, finite = None, np.ones(len(cells), bool)
+    if saved:
+        first, record = saved["scale"], record_of(saved)
+    for index, (scale, prepared) in enumerate(one_ahead(prepare, scales[first:]), first):
+        scored, step, blank, compiled = prepared
+        if saved and index == first:
+            begin = restored(saved, blank, mesh)
+        else:
+            state = state_at(scale, pictures, state, step, settings, mesh)
+            begin = Reached(0, 0.0, state, finite)
+        state = None  # its optimizer's buffers are the solver's now
+        reached = begin
+        for reached in minimize(step, scored, rates, begin, scale.steps, report_every(settings)):
+            _note_losses(record, cells, index, reached, learning_rates)
+            keep(partial(_saved, index, reached, record))
+            totals, seconds = _totals(reached), time.perf_counter() - start
+            callback(BatchProgress(scales, index, reached.step, scale.steps, seconds, totals))
+        pictures = pictures_of(reached.state, cells)
+        state, finite = reached.state, reached.finite
+        record.scales.append(_report(scale, compiled, reached))
+    seconds = time.perf_counter() - start
+
+    def result(cell: Cell, picture: Image, records: list[dict[str, Any]]) -> Result:
+        image, alpha = finished(picture, cell.content, scales[-1], cell.settings)
+        parts = cell.settings, loaded, network.computation(), record.scales, records, seconds
+        return Result(image, alpha, *parts)
+
+    return [
+        result(cell, picture, records) if sound else _alone(loaded, cell)
+        for cell, picture, records, sound in zip(
+            cells, pictures, record.losses, finite, strict=True
+        )
+    ]
+
+
+def run_in_halves(
+    loaded: weights.Loaded,
+    cells: Sequence[Cell],
+    callback: Callable[[BatchProgress], None] = lambda progress: None,
+    mesh: Mesh | None = None,
+    layers: Layers | None = None,
+    **resuming: Any,
+) -> list[Result | Exception]:
+    """``run_together``; where memory gives out, one half after the other, and so on until each
+    device has a single picture."""
+    last = plan(cells[0].content.rgb, cells[0].styles, cells[0].settings)[-1]
+    each = rough_bytes(last.height, last.width, cells[0].settings)
+    give_back_if_scarce(len(cells) * each)
+    try:
+        return run_together(loaded, cells, callback, mesh, layers, **resuming)
+    except Exception as error:
+        devices = 1 if mesh is None else mesh.size
+        if not out_of_memory(error) or len(cells) <= devices:
+            raise
+    half = -(-len(cells) // (2 * devices)) * devices
+    rest = [*cells[half:], *cells][:half]  # filled up: one program for both
+    first = run_in_halves(loaded, cells[:half], callback, mesh, layers)
+    return [*first, *run_in_halves(loaded, rest, callback, mesh, layers)][: len(cells)]
+
+
+def minimize(
+    step: Program,
+    scored: objective.Objective,
+    rates: Rates,
+    begin: Reached,
+    steps: int,
+    every: int,
+) -> Iterator[Reached]:
+    """Take all pictures to so many steps, yielding after each ``every`` and after the last."""
+    done, seconds, state, finite = begin.step, begin.seconds, begin.state, begin.finite
+    while done < steps:
+        start, count = time.perf_counter(), min(every, steps - done)
+        state, losses = step(scored, rates, state, count)
+        losses = jax.device_get(losses)  # waits for the devices
+        seconds += time.perf_counter() - start
+        done, finite = done + count, finite & losses.finite
+        yield Reached(done, seconds, state, finite, losses)
+
+
+def state_at(
+    scale: Scale,
+    pictures: Sequence[Image],
+    before: State | None,
+    step: Program,
+    settings: Settings,
+    mesh: Mesh | None,
+) -> State:
+    """The state of all pictures before the first step of a scale: as ``stylize.state_at``."""
+    enlarge = seamless if settings.padding == "circular" else resize
+    enlarged = np.stack([enlarge(picture, scale, settings) for picture in pictures])
+    state = program.init(enlarged, step.optimizer, mesh)
+    if before is None or not settings.carry:
+        return state
+    sides = scale.height, scale.width
+    return replace(state, optimizer=program.carry(before.optimizer, state.optimizer, *sides, mesh))
+
+
+def pictures_of(state: State, cells: Sequence[Cell]) -> list[Image]:
+    """The picture that each cell has reached, on the host: the best one where that is wanted."""
+    average, best = np.clip(state.average, 0, 1), np.clip(state.best, 0, 1)
+    return [best[i] if c.settings.keep_best else average[i] for i, c in enumerate(cells)]
+
+
+def _saved(scale: int, reached: Reached, record: Record) -> Saved:
+    """All of it on the host."""
+    leaves = jax.device_get(jax.tree.leaves(reached.state))
+    told = {"losses": record.losses, "scales": [asdict(report) for report in record.scales]}
+    return {
+        "scale": scale,
+        "step": reached.step,
+        "seconds": reached.seconds,
+        "finite": reached.finite,
+        "state": {f"{index}": leaf for index, leaf in enumerate(leaves)},
+        "record": json.dumps(told),
+    }
+
+
+def record_of(saved: Saved) -> Record:
+    """What was told before."""
+    told = json.loads(saved["record"])
+    return Record(told["losses"], [ScaleReport(**report) for report in told["scales"]])
+
+
+def restored(saved: Saved, blank: State, mesh: Mesh | None) -> Reached:
+    """Where a batch was, on the devices again; ``blank`` has the shapes."""
+    leaves = [saved["state"][f"{index}"] for index in range(len(saved["state"]))]
+    state = jax.tree.unflatten(jax.tree.structure(blank), map(jnp.array, leaves))
+    state = program.spread(state, mesh)
+    return Reached(saved["step"], saved["seconds"], state, np.asarray(saved["finite"]))
+
+
+def _totals(reached: Reached) -> np.ndarray:
+    assert reached.losses is not None
+    return np.asarray(reached.losses.total)
+
+
+def _note_losses(
+    record: Record, cells: Sequence[Cell], scale: int, reached: Reached, learning_rates: np.ndarray
+) -> None:
+    """One more line of each picture's loss trace: as ``result.loss_record``, of its own layers."""
+    assert reached.losses is not None
+    for index, (cell, records) in enumerate(zip(cells, record.losses, strict=True)):
+        own = terms_of(cell.settings)
+        records.append(
+            {
+                "scale": scale,
+                "step": reached.step,
+                "total": float(reached.losses.total[index]),
+                "terms": {k: float(v[index]) for k, v in reached.losses.terms.items() if k in own},
+                "learning_rate": float(learning_rates[index]),
+            }
+        )
+
+
+def terms_of(settings: Settings) -> set[str]:
+    """The names of the terms of an objective."""
+    content, style = settings.content_weights(), settings.style_weights()
+    return {
+        "tv",
+        *(f"content/{layer}" for layer in content),
+        *(f"style/{layer}" for layer in style),
+    }
+
+
+def _report(scale: Scale, compiled: Compilations, last: Reached) -> ScaleReport:
+    compilations = sum(compiled.programs[name] for name in program.PROGRAMS)
+    sides = scale.height, scale.width
+    return ScaleReport(*sides, scale.steps, compiled.seconds, last.seconds, compilations)
+
+
+def _alone(loaded: weights.Loaded, cell: Cell) -> Result | Exception:
+    """The run of one cell; what can go wrong with one picture is no reason to stop the others."""
+    try:
+        return run(loaded, cell.content, cell.styles, cell.settings, lambda progress: None)
+    except (DivergedError, ImageError) as error:
+        return error

@@ -1,0 +1,117 @@
+"""What ``batch --plan`` prints: what goes together, and what it would take."""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxstyle import memory
+from jaxstyle.arithmetic import step_flops
+from jaxstyle.batch.buckets import Work, in_bucket
+from jaxstyle.batch.folder import settle
+from jaxstyle.batch.hosts import Host
+from jaxstyle.batch.jobs import Job
+from jaxstyle.cli.common import Tell
+from jaxstyle.cli.memory import in_bytes
+from jaxstyle.cli.plan import WIDTH, about
+from jaxstyle.estimate import blank, estimate, rough_bytes
+from jaxstyle.plan import plan
+from jaxstyle.weights import Loaded
+
+ALONE = Host(0, 1, ("this one",))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Batches that the same programs serve, one a scale: pictures in all, and ``slots`` at once.
+
+    flops: of all their steps. peak_bytes: of the devices together, by rule of thumb.
+    """
+
+    height: int
+    width: int
+    pictures: int
+    batches: int
+    slots: int
+    compilations: int
+    flops: float
+    peak_bytes: int
+
+
+def show_batch_plan(
+    arguments: argparse.Namespace, jobs: Sequence[Job], loaded: Loaded, tell: Tell
+) -> None:
+    """Print what a batch would do, for machines if ``arguments.json``, on standard output."""
+    tell("reading the heads of the pictures, and running a few steps of the first")
+    found, refused = settle(jobs, loaded, arguments.batch_size, ALONE)
+    groups = list(groups_of(found))
+    seconds = None
+    if found:
+        first = found[0].jobs[0]
+        one = estimate(loaded, found[0].sides[0], [found[0].sides[0]], first.settings)
+        if one.seconds is not None:
+            pace = (one.seconds - one.compile_seconds) / one.to_dict()["flops"]
+            seconds = pace * sum(group.flops for group in groups)
+    if arguments.json:
+        failing = [{"output": each.job.output, "reason": each.reason} for each in refused]
+        told = {"groups": [asdict(group) for group in groups], "cannot_be_made": failing}
+        print(json.dumps(told | {"seconds": seconds}))
+        return
+    Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH).print(table(groups))
+    compilations = sum(group.compilations for group in groups)
+    pictures = sum(group.pictures for group in groups)
+    print(f"{pictures} pictures, {compilations} compilations, {about(seconds)} on this host alone")
+    available = memory.total_bytes()
+    if groups and available:
+        most = max(group.peak_bytes for group in groups)
+        print(f"needs about {in_bytes(most)} of memory of {in_bytes(available)}")
+    if refused:
+        first = refused[0]
+        print(f"{len(refused)} cannot be made; the first: {first.job.output}: {first.reason}")
+
+
+def groups_of(found: Sequence[Work]) -> Iterator[Group]:
+    """Batches in a row that have the same shape and number of slots, as one."""
+
+    def shape(work: Work) -> tuple:
+        return work.bucket or work.sides[0], work.slots
+
+    for ((height, width), slots), alike in groupby(found, shape):
+        works = list(alike)
+        settings = works[0].jobs[0].settings
+        cell = settings if works[0].bucket is None else in_bucket(settings)
+        blanks = blank(height, width), [blank(height, width)] * len(works[0].jobs[0].styles)
+        scales = plan(*blanks, cell)
+        one = sum(s.steps * step_flops(s.height, s.width, settings) for s in scales)
+        yield Group(
+            height,
+            width,
+            sum(len(work.jobs) for work in works),
+            len(works),
+            slots,
+            len(scales),
+            one * slots * len(works),
+            slots * rough_bytes(height, width, settings),
+        )
+
+
+def table(groups: Sequence[Group]) -> Table:
+    """One row a group."""
+    rows = Table(box=None, pad_edge=False, header_style="")
+    for name in ("size", "pictures", "batches", "at once", "compilations", "TFLOP", "memory"):
+        rows.add_column(name, justify="right", no_wrap=True)
+    for group in groups:
+        rows.add_row(
+            f"{group.width}x{group.height}",
+            f"{group.pictures}",
+            f"{group.batches}",
+            f"{group.slots}",
+            f"{group.compilations}",
+            f"{group.flops / 1e12:.2f}",
+            in_bytes(group.peak_bytes),
+        )
+    return rows

@@ -1,0 +1,115 @@
+"""Pictures of many sizes in few shapes, with no border to be seen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jaxstyle.batch.buckets import MOST_SHAPES, bucket_of, cell_of, cut, works
+from jaxstyle.batch.jobs import Job
+from jaxstyle.image import Picture
+from jaxstyle.plan import plan
+from jaxstyle.settings import resolve
+
+SETTINGS = resolve(
+    size=64, smallest_size=32, steps=1, style_layers="relu1_1", content_layers="relu1_1"
+)
+
+
+def jobs_of(sides, settings=SETTINGS):
+    """A job for each content picture, and the sides of all pictures."""
+    jobs = [Job(f"c{i}.png", ("s.png",), settings, f"c{i}__s.png") for i in range(len(sides))]
+    return jobs, {"s.png": (50, 40)} | {f"c{i}.png": each for i, each in enumerate(sides)}
+
+
+def most(count):
+    return lambda job, sides, wanted: min(count, wanted)
+
+
+def test_few_shapes_stay_as_they_are():
+    jobs, sides = jobs_of([(48, 64), (64, 48), (48, 64), (96, 128)])
+    found, refused = works(jobs, sides, most(2))
+    assert not refused
+    assert all(work.bucket is None for work in found)
+    assert [[job.content for job in work.jobs] for work in found] == [
+        ["c0.png", "c2.png"],
+        ["c3.png"],
+        ["c1.png"],
+    ]
+    assert [work.sides[0] for work in found] == [(48, 64), (48, 64), (64, 48)]
+
+
+@pytest.mark.parametrize("rule", ["longest", "shortest", "area", "own"])
+def test_many_shapes_go_into_a_handful(rule):
+    settings = replace(SETTINGS, size_rule=rule)
+    jobs, sides = jobs_of([(40 + i, 64) for i in range(24)], settings)
+    found, refused = works(jobs, sides, most(100))
+    assert not refused
+    assert len(found) <= 3
+    for work in found:
+        assert work.bucket is not None
+        for job, result in zip(work.jobs, work.sides, strict=True):
+            assert all(0 <= b - r < 16 for b, r in zip(work.bucket, result, strict=True))
+            alone = plan(
+                np.zeros((*sides[job.content], 3), np.float32),
+                [np.zeros((50, 40, 3), np.float32)],
+                settings,
+            )
+            assert result == (alone[-1].height, alone[-1].width)
+
+
+def test_the_companions_of_a_job_do_not_depend_on_what_is_asked_again():
+    jobs, sides = jobs_of([(40 + i % 7, 64) for i in range(20)])
+    first, _ = works(jobs, sides, most(4))
+    again, _ = works(jobs, sides, most(4))
+    assert first == again
+    assert sorted(job.output for work in first for job in work.jobs) == sorted(
+        job.output for job in jobs
+    )
+    assert all(work.slots == 4 for work in first if len(work.jobs) == 4)
+
+
+def test_a_picture_that_is_too_small_is_refused_and_harms_no_other():
+    settings = replace(SETTINGS, style_layers={"relu5_1": 1.0})
+    jobs, sides = jobs_of([(48, 64), (3, 64)], settings)
+    found, refused = works(jobs, sides, most(4))
+    assert [job.content for work in found for job in work.jobs] == ["c0.png"]
+    assert [each.job.content for each in refused] == ["c1.png"]
+    assert "too small" in refused[0].reason
+
+
+def test_settings_that_cannot_go_together_do_not():
+    jobs, sides = jobs_of([(48, 64)] * 4)
+    other = replace(SETTINGS, optimizer="lbfgs")
+    heavier = replace(SETTINGS, style_weight=7.0)
+    mixed = [jobs[0], replace(jobs[1], settings=other), replace(jobs[2], settings=heavier), jobs[3]]
+    found, _ = works(mixed, sides, most(9))
+    assert [len(work.jobs) for work in found] == [3, 1]
+
+
+@pytest.mark.parametrize("change", [{"padding": "circular"}, {"init": "start.png"}])
+def test_where_a_picture_cannot_be_continued_it_is_not(change):
+    settings = replace(SETTINGS, **change)
+    jobs, sides = jobs_of(
+        [(32 + 16 * i, 64 + 16 * (i % 3)) for i in range(MOST_SHAPES + 3)], settings
+    )
+    found, _ = works(jobs, sides, most(9))
+    assert all(work.bucket is None for work in found)
+
+
+def test_a_continued_picture_is_mirrored_and_cut_off_again():
+    jobs, sides = jobs_of([(40 + i, 64) for i in range(MOST_SHAPES + 1)])
+    found, _ = works(jobs, sides, most(9))
+    work = found[0]
+    rng = np.random.default_rng(0)
+    rgb = rng.uniform(size=(*work.sides[1], 3)).astype(np.float32)
+    alpha = rng.uniform(size=work.sides[1]).astype(np.float32)
+    cell = cell_of(work, 1, Picture(rgb, alpha), [])
+    height, width = work.sides[1]
+    assert cell.content.rgb.shape == (*work.bucket, 3)
+    np.testing.assert_array_equal(cut(cell.content.rgb, work.sides[1]), rgb)
+    np.testing.assert_array_equal(cut(cell.content.alpha, work.sides[1]), alpha)
+    np.testing.assert_array_equal(cell.content.rgb[height], rgb[-1])
+    scales = plan(cell.content.rgb, [rgb], cell.settings)
+    assert (scales[-1].height, scales[-1].width) == work.bucket == bucket_of((height, width))
+    assert work.jobs[1].settings == SETTINGS

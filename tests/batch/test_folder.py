@@ -1,0 +1,242 @@
+"""A folder of results: complete, whole, none made twice, whatever happens in between."""
+
+import importlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxstyle import image as images
+from jaxstyle.batch import folder as batches
+from jaxstyle.batch import together
+from jaxstyle.batch.folder import Options, run_jobs
+from jaxstyle.batch.hosts import Host
+from jaxstyle.batch.jobs import product
+from jaxstyle.batch.ledger import Ledger
+from jaxstyle.batch.storage import Folder
+from jaxstyle.image import Picture
+from jaxstyle.settings import resolve
+
+stylize = importlib.import_module("jaxstyle.stylize")
+
+SETTINGS = resolve(
+    size=32, smallest_size=32, steps=2, style_layers="relu1_1", content_layers="relu1_1"
+)
+ROOT = Path(__file__).resolve().parents[2]
+ALONE = Host(0, 1, ("here",))
+
+
+@pytest.fixture
+def pictures(tmp_path, picture):
+    """Contents of several shapes, one of them no picture, and two styles."""
+    for index, (height, width) in enumerate([(24, 32), (24, 32), (32, 24), (24, 32)]):
+        content = Picture(np.asarray(picture(index, height, width)))
+        images.write(tmp_path / f"c{index}.png", content)
+    (tmp_path / "c1.png").write_bytes(b"no picture")
+    for index in range(2):
+        images.write(tmp_path / f"s{index}.png", Picture(np.asarray(picture(9 + index, 30, 30))))
+    contents = [str(tmp_path / f"c{index}.png") for index in range(4)]
+    return product(contents, [str(tmp_path / f"s{index}.png") for index in range(2)], SETTINGS)
+
+
+@pytest.fixture
+def do(tmp_path, small_weights):
+    """A function that does jobs in a folder."""
+
+    def run(jobs, options=None, host=ALONE, watch=lambda status: None, force=False):
+        batches.style_picture.cache_clear()
+        out = Folder(str(tmp_path / "out"))
+        with Ledger.open(out, host, {}, force) as ledger:
+            options = options or Options(batch_size=2)
+            return run_jobs(jobs, small_weights, out, host, ledger, options, watch)
+
+    return run
+
+
+def log_of(tmp_path):
+    lines = (tmp_path / "out" / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_every_picture_comes_out_as_by_itself(tmp_path, pictures, do, small_weights):
+    status = do(pictures)
+    assert (status.total, status.made, status.failed, status.found) == (8, 6, 2, 0)
+    for job in pictures:
+        path = tmp_path / "out" / job.output
+        assert path.exists() is ("c1" not in job.content)
+        if path.exists():
+            styles = [images.read(style).rgb for style in job.styles]
+            content = images.read(job.content)
+            alone = stylize.run(small_weights, content, styles, SETTINGS, lambda progress: None)
+            np.testing.assert_allclose(images.read(path).rgb, alone.image, atol=1.01 / 255)
+    failed = [line for line in log_of(tmp_path) if line["status"] == "failed"]
+    assert {line["output"] for line in failed} == {"c1__s0.png", "c1__s1.png"}
+    assert all("c1.png" in line["reason"] for line in failed)
+
+
+def test_what_is_there_is_not_made_again(tmp_path, pictures, do):
+    do(pictures)
+    before = {
+        p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in (tmp_path / "out").glob("*.png")
+    }
+    status = do(pictures)
+    assert (status.made, status.found, status.failed) == (0, 6, 2)
+    (tmp_path / "out" / "c0__s1.png").unlink()
+    status = do(pictures)
+    assert (status.made, status.found) == (1, 5)
+    for path in (tmp_path / "out").glob("*.png"):
+        time_before, data = before[path.name]
+        assert path.read_bytes() == data
+        assert (path.stat().st_mtime_ns == time_before) is (path.name != "c0__s1.png")
+    assert do(pictures, force=True).made == 6
+
+
+def test_other_settings_are_made_anew(pictures, do):
+    do(pictures)
+    changed = [replace(job, settings=replace(SETTINGS, style_weight=9.0)) for job in pictures]
+    assert do(changed).made == 6
+
+
+def test_a_program_for_each_shape_and_no_more(pictures, do):
+    unseen = replace(SETTINGS, size=36, smallest_size=36)
+    assert do([replace(job, settings=unseen) for job in pictures]).compilations == 2
+
+
+def test_sizes_that_go_into_a_bucket_come_out_exact(tmp_path, picture, do):
+    style = tmp_path / "s.png"
+    images.write(style, Picture(np.asarray(picture(50, 30, 30))))
+    contents = []
+    for index in range(8):
+        path = tmp_path / f"photo{index}.png"
+        images.write(path, Picture(np.asarray(picture(index, 20 + index, 32))))
+        contents.append(str(path))
+    unseen = replace(SETTINGS, size=64, smallest_size=64)
+    status = do(product(contents, [str(style)], unseen), Options(batch_size=4))
+    assert status.made == 8
+    assert status.compilations <= 2
+    for index in range(8):
+        made = images.read(tmp_path / "out" / f"photo{index}__s.png")
+        assert made.rgb.shape == (40 + 2 * index, 64, 3)
+
+
+def test_hosts_do_disjoint_shares_of_all(tmp_path, pictures, do):
+    names = ("a", "b", "c")
+    made = [do(pictures, host=Host(index, 3, names)).made for index in range(3)]
+    assert sum(made) == 6
+    assert len(list((tmp_path / "out").glob("*.png"))) == 6
+
+
+def test_memory_that_gives_out_halves_the_batch(tmp_path, pictures, do, monkeypatch):
+    run_together, sizes = together.run_together, []
+
+    def scarce(loaded, cells, *arguments, **options):
+        sizes.append(len(cells))
+        if len(cells) > 1:
+            raise MemoryError
+        return run_together(loaded, cells, *arguments, **options)
+
+    monkeypatch.setattr(together, "run_together", scarce)
+    assert do(pictures, Options(batch_size=4)).made == 6
+    assert 4 in sizes and 2 in sizes and 1 in sizes
+
+
+def test_a_full_disk_stops_with_one_line(pictures, do, monkeypatch):
+    def full(self, name, data):
+        raise batches.StorageError(f"{name}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(Folder, "write", full)
+    with pytest.raises(batches.StorageError, match="No space left"):
+        do(pictures)
+
+
+def test_an_interrupt_leaves_whole_pictures_and_the_rest_for_later(tmp_path, pictures, do):
+    def stop(status):
+        if status.made + status.failed >= 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        do(pictures, watch=stop)
+    there = list((tmp_path / "out").glob("*.png"))
+    assert 0 < len(there) < 6
+    assert do(pictures).made == 6 - len(there)
+
+
+SHAPES = [(16, 24), (24, 16), (16, 16), (24, 24), (20, 24), (24, 20), (18, 24)]
+CORRUPT = (3, 77, 150)
+SMALL = """
+from bench.work import few_channels
+from jaxstyle import weights
+from jaxstyle.__main__ import entry
+weights.find, weights.load = (lambda path, tell: path), (lambda path: few_channels())
+entry()
+"""
+COMMAND = (
+    "batch --contents photos --styles styles -o {} --size 24 "
+    "--smallest-size 24 --steps 1 --style-layers relu1_1,relu2_1 --content-layers relu2_1 "
+    "--batch-size 16 --quiet"
+)
+
+
+def run_command(folder, out, seconds=None):
+    """The exit status of a whole run, or of one that is killed after some seconds."""
+    command = [sys.executable, "-c", SMALL, *COMMAND.format(out).split()]
+    mine = {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")}
+    environment = {**os.environ, **mine}
+    process = subprocess.Popen(
+        command, cwd=folder, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        _, said = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return -signal.SIGKILL, ""
+    return process.returncode, said
+
+
+def test_killed_at_any_moment_nothing_is_lost(tmp_path, picture):
+    """200 pictures of 7 shapes, 3 of them damaged, and 20 processes killed with SIGKILL."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "styles").mkdir()
+    for index in range(200):
+        rgb = np.asarray(picture(index, *SHAPES[index % len(SHAPES)]))
+        images.write(tmp_path / "photos" / f"{index:03}.png", Picture(rgb))
+    for index in CORRUPT:
+        path = tmp_path / "photos" / f"{index:03}.png"
+        path.write_bytes(path.read_bytes()[:200])
+    images.write(tmp_path / "styles" / "style.png", Picture(np.asarray(picture(500, 24, 24))))
+    status, said = run_command(tmp_path, "first")
+    assert status == 1, said
+    assert "3 of 200 could not be made" in said
+    start = time.monotonic()
+    assert run_command(tmp_path, "unkilled")[0] == 1
+    whole = time.monotonic() - start  # with the programs compiled before
+    rng, seen, kills = random.Random(0), {}, 0
+    while kills < 20:
+        status, _ = run_command(tmp_path, "out", seconds=rng.uniform(0.3, 0.9) * whole)
+        kills += status == -signal.SIGKILL
+        for path in (tmp_path / "out").glob("*.png"):
+            written = path.stat().st_ino, path.stat().st_mtime_ns
+            assert seen.setdefault(path.name, written) == written, "written twice"
+        if status != -signal.SIGKILL:  # it was quicker than the kill: another folder's worth
+            for path in (tmp_path / "out").iterdir():
+                path.unlink()
+            seen.clear()
+    assert run_command(tmp_path, "out")[0] == 1
+    made = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.png")}
+    expected = {path.name: path.read_bytes() for path in (tmp_path / "unkilled").glob("*.png")}
+    assert len(expected) == 197
+    assert made == expected
+    for path in (tmp_path / "out").glob("*.png"):
+        images.read(path)
+        if path.name in seen:
+            assert (path.stat().st_ino, path.stat().st_mtime_ns) == seen[path.name]
+    assert not list((tmp_path / "out").glob(".jaxstyle-*"))

@@ -1,0 +1,338 @@
+"""What is done, what is missing, and that one process works in a folder at a time."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import pytest
+
+from jaxstyle.batch import ledger as ledgers
+from jaxstyle.batch.hosts import Host
+from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.ledger import Ledger, LedgerError
+from jaxstyle.batch.storage import Folder
+from jaxstyle.settings import resolve
+
+ALONE = Host(0, 1, ("here",))
+GUARD = {"weights": "a" * 64, "version": "1.0", "bits": 8}
+
+
+def hosts(count: int) -> list[Host]:
+    return [Host(index, count, tuple(f"node{i}" for i in range(count))) for index in range(count)]
+
+
+def job(name: str) -> Job:
+    return Job(f"{name}.jpg", ("style.jpg",), resolve(), f"{name}.png")
+
+
+def jobs(names: str, fingerprint: str = "f") -> list[tuple[Job, str]]:
+    return [(job(name), fingerprint) for name in names]
+
+
+def outputs(found: list[Job]) -> str:
+    return "".join(each.output.removesuffix(".png") for each in found)
+
+
+def log(folder: Folder, name: str = "log.jsonl") -> list[dict]:
+    return [json.loads(line) for line in (folder.read(name) or b"").splitlines()]
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request, tmp_path) -> Folder:
+    return Folder(
+        str(tmp_path / "out") if request.param == "local" else f"memory://{secrets.token_hex(4)}"
+    )
+
+
+@pytest.fixture
+def local(tmp_path) -> Folder:
+    return Folder(str(tmp_path))
+
+
+def make(ledger: Ledger, folder: Folder, *done: Job) -> None:
+    for each in done:
+        folder.write(each.output, b"picture")
+        ledger.done(each, 1.25)
+
+
+def fail(ledger: Ledger, failing: list[Job]) -> None:
+    for each in failing:
+        ledger.failed(each, "out of luck", 0.5)
+
+
+def test_everything_is_missing_at_first(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        assert outputs(ledger.missing(jobs("abc"))) == "abc"
+
+
+def test_what_is_done_is_not_missing(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        make(ledger, folder, *ledger.missing(jobs("ab")))
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        assert outputs(ledger.missing(jobs("abc"))) == "c"
+        assert sorted(ledger.entries) == ["a.png", "b.png"]
+
+
+def test_a_line_for_every_picture(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        first, second = ledger.missing(jobs("ab"))
+        make(ledger, folder, first)
+        ledger.failed(second, "b.jpg: not a picture,\nat all", 0.5)
+    done, failed = log(folder)
+    assert done.pop("time") <= failed.pop("time")
+    assert len(done.pop("fingerprint")) == len(failed.pop("fingerprint")) == 64
+    assert done == {
+        "output": "a.png",
+        "content": "a.jpg",
+        "styles": ["style.jpg"],
+        "status": "done",
+        "reason": "",
+        "seconds": 1.25,
+        "host": "here",
+    }
+    assert failed["status"] == "failed"
+    assert failed["reason"] == "b.jpg: not a picture, at all"
+
+
+def test_what_failed_is_tried_again(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        fail(ledger, ledger.missing(jobs("a")))
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        assert outputs(ledger.missing(jobs("a"))) == "a"
+
+
+def test_what_was_removed_is_missing_again(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        make(ledger, folder, *ledger.missing(jobs("ab")))
+        folder.delete("a.png")
+        assert outputs(ledger.missing(jobs("ab"))) == "a"
+
+
+def test_other_settings_are_done_again(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        make(ledger, folder, *ledger.missing(jobs("ab")))
+        mixed = [*jobs("a", "changed"), *jobs("b")]
+        assert outputs(ledger.missing(mixed)) == "a"
+        make(ledger, folder, *ledger.missing(mixed))
+        assert ledger.missing(mixed) == []
+
+
+def test_an_old_output_whose_renewal_failed_is_not_taken_for_new(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        make(ledger, folder, *ledger.missing(jobs("a")))
+        fail(ledger, ledger.missing(jobs("a", "changed")))
+        ledger.merge()
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        assert outputs(ledger.missing(jobs("a", "changed"))) == "a"
+
+
+def test_force_does_everything_again(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        make(ledger, folder, *ledger.missing(jobs("ab")))
+    with Ledger.open(folder, ALONE, GUARD, force=True) as ledger:
+        assert outputs(ledger.missing(jobs("ab"))) == "ab"
+
+
+def test_killed_before_the_line_was_written(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        ledger.missing(jobs("ab"))
+        folder.write("a.png", b"picture")
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        assert outputs(ledger.missing(jobs("ab"))) == "b"
+    assert [(entry["output"], entry["status"]) for entry in log(folder)] == [("a.png", "done")]
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        assert outputs(ledger.missing(jobs("ab", "changed"))) == "ab"
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [b'{"output": "b.png", "cont', b"\xff\xfe\x00", b"[]", b"7", b"null", b"{}", b"", b"\n\n"],
+)
+def test_lines_that_are_torn_or_foreign_are_passed_over(junk, folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        make(ledger, folder, *ledger.missing(jobs("a")))
+    folder.write("log.jsonl", junk + b"\n" + (folder.read("log.jsonl") or b"") + junk)
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        assert list(ledger.entries) == ["a.png"]
+        make(ledger, folder, *ledger.missing(jobs("ab")))
+    assert sorted(ledgers.read_logs(folder)) == ["a.png", "b.png"]
+
+
+def test_lines_of_the_wrong_types_are_passed_over(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        make(ledger, folder, *ledger.missing(jobs("a")))
+    (entry,) = log(folder)
+    for name in entry.keys() - {"seconds"}:
+        folder.write("log.jsonl", json.dumps({**entry, name: 7}).encode())
+        assert ledgers.read_logs(folder) == {}
+
+
+def test_the_log_has_one_line_for_every_output_in_the_end(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        fail(ledger, ledger.missing(jobs("a")))
+        make(ledger, folder, *ledger.missing(jobs("ab")))
+        ledger.merge()
+    assert [(e["output"], e["status"]) for e in log(folder)] == [
+        ("a.png", "done"),
+        ("b.png", "done"),
+    ]
+
+
+# --- the guard ------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_another_guard_is_left_alone(folder):
+    with Ledger.open(folder, ALONE, GUARD):
+        pass
+    kept = folder.read("batch.json")
+    other = {"weights": "b" * 64, "version": "1.0"}
+    with (
+        pytest.raises(LedgerError, match="--force") as failure,
+        Ledger.open(folder, ALONE, other),
+    ):
+        pass
+    line = str(failure.value)
+    assert line.startswith(f"{folder.root}: ") and "\n" not in line
+    assert "weights (aaaaaaaa... there, bbbbbbbb... now)" in line
+    assert "bits (8 there, nothing now)" in line and "version" not in line
+    assert folder.read("batch.json") == kept
+
+
+def test_a_guard_is_compared_as_it_is_kept(folder):
+    for _ in range(2):
+        with Ledger.open(folder, ALONE, {"sizes": (1, 2)}):
+            pass
+
+
+@pytest.mark.parametrize("foreign", [b"", b"mine", b"[]"])
+def test_a_foreign_file_is_not_written_over(foreign, folder):
+    folder.create()
+    folder.write("batch.json", foreign)
+    with pytest.raises(LedgerError, match="bits"), Ledger.open(folder, ALONE, GUARD):
+        pass
+    assert folder.read("batch.json") == foreign
+
+
+def test_force_takes_a_folder_over_and_a_kill_in_the_middle_leaves_nothing_old(folder):
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        make(ledger, folder, *ledger.missing(jobs("ab")))
+    other = {**GUARD, "weights": "b" * 64}
+    with Ledger.open(folder, ALONE, other, force=True) as ledger:
+        first, second = ledger.missing(jobs("ab"))
+        make(ledger, folder, first)  # and then it is killed
+    with Ledger.open(folder, ALONE, other) as ledger:
+        assert ledger.missing(jobs("ab")) == [second]
+
+
+# --- several hosts --------------------------------------------------------------------------------
+
+
+def test_every_host_has_its_log_and_the_first_merges_them(folder):
+    three = hosts(3)
+    with ExitStack() as stack:
+        open_ledgers = [stack.enter_context(Ledger.open(folder, host, GUARD)) for host in three]
+        for ledger, name in zip(open_ledgers, "abc", strict=True):
+            make(ledger, folder, *ledger.missing(jobs(name)))
+            ledger.flush()
+        assert len(log(folder, "log-2-of-3.jsonl")) == 1
+        assert folder.read("log.jsonl") is None
+        for ledger in reversed(open_ledgers):
+            ledger.merge()
+    assert {entry["output"]: entry["host"] for entry in log(folder)} == {
+        "a.png": "node0",
+        "b.png": "node1",
+        "c.png": "node2",
+    }
+    assert {name for name in folder.names() if name.startswith("log")} == {"log.jsonl"}
+
+
+def test_logs_that_nobody_merged_are_read(folder):
+    for host, name in zip(hosts(2), "ab", strict=True):
+        with Ledger.open(folder, host, GUARD) as ledger:
+            make(ledger, folder, *ledger.missing(jobs(name)))
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        assert outputs(ledger.missing(jobs("abc"))) == "c"
+        ledger.merge()
+    assert len(log(folder)) == 2
+
+
+def test_the_latest_line_counts_whatever_log_it_is_in(folder):
+    first, second = hosts(2)
+    with Ledger.open(folder, second, GUARD) as ledger:
+        make(ledger, folder, *ledger.missing(jobs("a")))
+    with Ledger.open(folder, first, GUARD) as ledger:
+        fail(ledger, ledger.missing(jobs("a", "changed")))
+    assert ledgers.read_logs(folder)["a.png"].status == "failed"
+
+
+def test_a_log_behind_a_url_is_not_rewritten_for_every_line(monkeypatch):
+    folder = Folder(f"memory://{secrets.token_hex(4)}")
+    appended = []
+    monkeypatch.setattr(Folder, "append", lambda self, name, line: appended.append(line))
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        make(ledger, folder, *ledger.missing(jobs("abcd")))
+    assert [len(lines.split("\n")) for lines in appended] == [1, 3]
+
+
+# --- the lock -------------------------------------------------------------------------------------
+
+HOLD = """
+import sys
+from jaxstyle.batch.hosts import Host
+from jaxstyle.batch.ledger import Ledger
+from jaxstyle.batch.storage import Folder
+with Ledger.open(Folder(sys.argv[1]), Host(0, 1, ("there",)), {}):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_kept_out_until_the_first_is_killed(local):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, local.root],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"locked\n"
+        with pytest.raises(LedgerError) as failure, Ledger.open(local, ALONE, {}):
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert f"another process (pid {process.pid} on " in str(failure.value)
+    assert f"is at work in {local.root}: wait for it" in str(failure.value)
+    with Ledger.open(local, ALONE, {}):
+        pass
+
+
+def test_hosts_of_one_batch_share_a_folder_each_in_its_place(local):
+    first, second = hosts(2)
+    with Ledger.open(local, first, GUARD), Ledger.open(local, second, GUARD):
+        for other in (first, second, ALONE):
+            with pytest.raises(LedgerError, match="at work"), Ledger.open(local, other, GUARD):
+                pass
+    with Ledger.open(local, ALONE, GUARD):
+        for other in (first, second):
+            with pytest.raises(LedgerError, match="at work"), Ledger.open(local, other, GUARD):
+                pass
+
+
+def test_a_failure_gives_the_lock_back(local):
+    with pytest.raises(ZeroDivisionError), Ledger.open(local, ALONE, GUARD):
+        raise ZeroDivisionError
+    with Ledger.open(local, ALONE, GUARD):
+        pass
+
+
+def test_where_there_are_no_locks_nobody_is_kept_out(local, monkeypatch):
+    def refuse(*arguments: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(ledgers.fcntl, "flock", refuse)
+    with Ledger.open(local, ALONE, GUARD), Ledger.open(local, ALONE, GUARD):
+        pass

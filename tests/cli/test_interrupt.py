@@ -1,0 +1,99 @@
+"""Signals: asked about at safe places, and put back as they were."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from jaxstyle.cli.failures import exit_status
+from jaxstyle.cli.interrupt import Terminated, deferred_interrupt
+
+SIGNALS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+
+
+@pytest.fixture
+def handlers():
+    """Handlers of the test's own, to be found again after it."""
+    mine = {number: lambda *_: None for number in SIGNALS}
+    before = {number: signal.signal(number, handler) for number, handler in mine.items()}
+    yield mine
+    found = {number: signal.getsignal(number) for number in mine}
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert found == mine
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_an_error_where_it_is_asked_about(handlers, number):
+    with pytest.raises(KeyboardInterrupt) as stop, deferred_interrupt() as check:
+        check()
+        os.kill(os.getpid(), number)
+        check()
+    assert type(stop.value) is SIGNALS[number]
+
+
+def test_without_a_signal_nothing_happens(handlers):
+    for _ in range(2):
+        with deferred_interrupt() as check:
+            check()
+            assert signal.getsignal(signal.SIGTERM) is not handlers[signal.SIGTERM]
+
+
+def test_handlers_are_put_back_after_an_error(handlers):
+    with pytest.raises(ValueError, match="mine"), deferred_interrupt():
+        raise ValueError("mine")
+
+
+def test_another_thread_leaves_signals_alone(handlers):
+    found = []
+
+    def elsewhere():
+        with deferred_interrupt() as check:
+            check()
+            found.append({number: signal.getsignal(number) for number in SIGNALS})
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert found == [handlers]
+
+
+@pytest.mark.parametrize(
+    ("stop", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, "jaxstyle: interrupted\n"),
+        (Terminated(), 143, "jaxstyle: terminated\n"),
+    ],
+)
+def test_each_has_its_exit_status(capsys, stop, status, said):
+    def command(_):
+        raise stop
+
+    assert exit_status(command, argparse.Namespace(debug=False)) == status
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("numbers", [(2, 15), (15, 2), (15, 15)])
+def test_a_second_signal_leaves_at_once(numbers):
+    script = """
+import os, sys
+from jaxstyle.cli.interrupt import deferred_interrupt
+with deferred_interrupt():
+    for number in sys.argv[1:]:
+        os.kill(os.getpid(), int(number))
+print("not reached")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, numbers)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 128 + numbers[-1]
+    assert (done.stdout, done.stderr) == ("", "")
