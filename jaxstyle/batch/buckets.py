@@ -161,13 +161,9 @@ def cell_of(work: Work, index: int, content: Picture, styles: Sequence[Image]) -
     job = work.jobs[index]
     if work.bucket is None:
         return Cell(content, styles, job.settings)
-    continued = Picture(
-        *(
-            None if plane is None else _continued(plane, work, index)
-            for plane in (content.rgb, content.alpha)
-        )
-    )
-    return Cell(continued, styles, in_bucket(job.settings))
+    rgb, alpha = _continued(content.rgb, work, index), content.alpha
+    alpha = None if alpha is None else _continued(alpha, work, index)
+    return Cell(Picture(rgb, alpha), styles, in_bucket(job.settings))
 
 
 def _continued(plane: np.ndarray, work: Work, index: int) -> np.ndarray:

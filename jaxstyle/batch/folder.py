@@ -8,7 +8,7 @@ batch and another one writes the last while the devices are at work on this one.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,19 +20,20 @@ from jax.sharding import Mesh
 from jaxstyle import image as images
 from jaxstyle import weights
 from jaxstyle.batch.buckets import Refused, Sides, Work, cell_of, cut, works
-from jaxstyle.batch.cells import Cell, batch_that_fits
+from jaxstyle.batch.cells import Cell, batch_that_fits, static_key
 from jaxstyle.batch.hosts import Host, share
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.keeping import Keeper, name_of
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.program import PROGRAMS, mesh_of
 from jaxstyle.batch.storage import Folder, StorageError, local_copy
-from jaxstyle.batch.together import BatchProgress, run_in_halves
+from jaxstyle.batch.together import BatchProgress, network_for, run_in_halves
 from jaxstyle.compilation import counted, one_ahead
 from jaxstyle.estimate import blank
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.plan import Image
 from jaxstyle.result import Result, versions
+from jaxstyle.vgg import VGG19
 
 AUTO = 32
 """Pictures at once on each device, where nothing else is said and they fit."""
@@ -161,6 +162,7 @@ class Task:
     options: Options
     missing: Set[str]
     status: Status
+    networks: dict[Hashable, VGG19] = field(default_factory=dict)
 
     def read(self, work: Work) -> Read:
         """The pictures of a batch, at the sides it runs at."""
@@ -181,8 +183,15 @@ class Task:
         cells, keeper = self.slots(read), self.options.keeper
         name = name_of(cells, f"{versions()['jaxstyle']} {self.loaded.sha256} {mesh}")
         going_on = {"saved": keeper.saved(name), "keep": partial(keeper.keep, name)}
-        layers = read.work.layers
-        return name, run_in_halves(self.loaded, cells, report, mesh, layers, **going_on)
+        layers, settings = read.work.layers, cells[0].settings
+        key = static_key(settings), repr(layers)
+        if (
+            key not in self.networks
+        ):  # one at a time: it is large, and batches of a kind are in a row
+            self.networks.clear()
+            self.networks[key] = network_for(self.loaded, settings, layers, mesh)
+        parts = report, mesh, layers, self.networks[key]
+        return name, run_in_halves(self.loaded, cells, *parts, **going_on)
 
     def slots(self, read: Read) -> list[Cell]:
         """As many cells as the program takes. What fills it up makes no difference to the others,

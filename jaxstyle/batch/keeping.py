@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from jaxstyle import checkpoint
 from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.together import Saved
@@ -79,5 +77,5 @@ def name_of(cells: Sequence[Cell], made_by: str) -> str:
         digest.update(repr(sorted(cell.settings.to_dict().items())).encode())
         for picture in (cell.content.rgb, *cell.styles):
             digest.update(repr(picture.shape).encode())
-            digest.update(np.ascontiguousarray(picture))
+            digest.update(picture.tobytes())
     return digest.hexdigest()[:32]

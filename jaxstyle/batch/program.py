@@ -26,7 +26,7 @@ PICTURES = "pictures"
 """The axis of the mesh of devices."""
 
 
-def mesh_of(devices: Sequence[jax.Device]) -> Mesh:
+def mesh_of(devices: Sequence[Any]) -> Mesh:
     """The devices in a row, for the pictures to be spread over."""
     return Mesh(np.array(devices), (PICTURES,))
 
@@ -168,8 +168,8 @@ def _compiled(
     precision: str | None,
 ) -> Program:
     del precision  # of matrix products: known to the tracer, and part of what was compiled
-    arguments = jax.tree.unflatten(structure, shapes)
-    lowered = traced(*arguments, optimizer, mesh, loop=loop).lower()
+    objective, rates, state = jax.tree.unflatten(structure, shapes)
+    lowered = traced(objective, rates, state, optimizer, mesh, loop=loop).lower()
     return Program(lowered.compile(), loop, optimizer)
 
 

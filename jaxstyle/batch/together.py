@@ -29,6 +29,7 @@ from jaxstyle.result import Result, ScaleReport
 from jaxstyle.settings import Settings
 from jaxstyle.solve import DivergedError, Losses, Rates, State
 from jaxstyle.stylize import Layers, objective_at, run
+from jaxstyle.vgg import VGG19
 
 __all__ = [
     "BatchProgress",
@@ -84,6 +85,7 @@ def run_together(
     callback: Callable[[BatchProgress], None] = lambda progress: None,
     mesh: Mesh | None = None,
     layers: Layers | None = None,
+    network: VGG19 | None = None,
     saved: Saved | None = None,
     keep: Callable[[Callable[[], Saved]], None] = lambda take: None,
 ) -> list[Result | Exception]:
@@ -95,6 +97,7 @@ def run_together(
       cells: with the same scales, and the same ``static_key`` of their settings.
       mesh: devices that the pictures are spread over, as many pictures or a multiple.
       layers: that are measured, where batches are to be one program: those of all batches.
+      network: ``network_for`` them, where it has been made already.
       saved: what ``keep`` took of the same cells before: they go on from there.
       keep: called with every report, before the callback; the function it is given takes what
         ``saved`` needs. To be called at once or not at all: the next step writes over it.
@@ -106,7 +109,7 @@ def run_together(
     scales = plan(cells[0].content.rgb, cells[0].styles, settings)
     layers = layers or layers_of(cell.settings for cell in cells)
     optimizer = optimizer_of(settings)
-    network = tuned_network(loaded, looking_at(layers, settings))
+    network = network or network_for(loaded, settings, layers, mesh)
     recolors = [recolored(cell.content.rgb, cell.styles, cell.settings) for cell in cells]
     rates = program.stacked([rates_of(cell.settings) for cell in cells])
     learning_rates, rates = np.asarray(rates.learning_rate), program.spread(rates, mesh)
@@ -162,12 +165,20 @@ def run_together(
     ]
 
 
+def network_for(
+    loaded: weights.Loaded, settings: Settings, layers: Layers, mesh: Mesh | None
+) -> VGG19:
+    """The network to the deepest of these layers, on every device."""
+    return program.everywhere(tuned_network(loaded, looking_at(layers, settings)), mesh)
+
+
 def run_in_halves(
     loaded: weights.Loaded,
     cells: Sequence[Cell],
     callback: Callable[[BatchProgress], None] = lambda progress: None,
     mesh: Mesh | None = None,
     layers: Layers | None = None,
+    network: VGG19 | None = None,
     **resuming: Any,
 ) -> list[Result | Exception]:
     """``run_together``; where memory gives out, one half after the other, and so on until each
@@ -176,15 +187,16 @@ def run_in_halves(
     each = rough_bytes(last.height, last.width, cells[0].settings)
     give_back_if_scarce(len(cells) * each)
     try:
-        return run_together(loaded, cells, callback, mesh, layers, **resuming)
+        return run_together(loaded, cells, callback, mesh, layers, network, **resuming)
     except Exception as error:
         devices = 1 if mesh is None else mesh.size
         if not out_of_memory(error) or len(cells) <= devices:
             raise
     half = -(-len(cells) // (2 * devices)) * devices
     rest = [*cells[half:], *cells][:half]  # filled up: one program for both
-    first = run_in_halves(loaded, cells[:half], callback, mesh, layers)
-    return [*first, *run_in_halves(loaded, rest, callback, mesh, layers)][: len(cells)]
+    shared = callback, mesh, layers, network
+    first = run_in_halves(loaded, cells[:half], *shared)
+    return [*first, *run_in_halves(loaded, rest, *shared)][: len(cells)]
 
 
 def minimize(

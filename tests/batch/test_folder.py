@@ -169,7 +169,7 @@ def test_an_interrupt_leaves_whole_pictures_and_the_rest_for_later(tmp_path, pic
     assert do(pictures).made == 6 - len(there)
 
 
-SHAPES = [(16, 24), (24, 16), (16, 16), (24, 24), (20, 24), (24, 20), (18, 24)]
+SHAPES = [(16, 24), (18, 24), (20, 24), (22, 24), (24, 24), (24, 22), (24, 20)]
 CORRUPT = (3, 77, 150)
 SMALL = """
 from bench.work import few_channels
