@@ -13,7 +13,14 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxstyle.image_read import ImageError, Picture, read, read_description, read_sides
-from jaxstyle.image_write import check_directory, check_writable, encoded, write, write_text
+from jaxstyle.image_write import (
+    check_directory,
+    check_format,
+    check_writable,
+    encoded,
+    write,
+    write_text,
+)
 from jaxstyle.resample import RESAMPLINGS, resample
 
 __all__ = [
@@ -21,6 +28,7 @@ __all__ = [
     "ImageError",
     "Picture",
     "check_directory",
+    "check_format",
     "check_writable",
     "encoded",
     "listed",

@@ -39,8 +39,20 @@ def check_writable(path: Path, *, bits: int = 8, longest: int = 1) -> None:
     Raises:
       ImageError: it cannot, with the reason and what to do.
     """
+    check_target(path, tuple(FORMATS))
+    check_format(path, bits=bits, longest=longest)
+
+
+def check_format(path: Path, *, bits: int = 8, longest: int = 1) -> None:
+    """The part of `check_writable` that is about the format of a file, wherever it is to be.
+
+    Raises:
+      ImageError: no picture of so many bits or pixels can have this extension.
+    """
     name = os.fspath(path)
-    kind = FORMATS[check_target(name, tuple(FORMATS))]
+    kind = FORMATS.get(_extension(name))
+    if kind is None:
+        raise ImageError(_unknown_extension(name, tuple(FORMATS)))
     if bits not in (8, 16):
         raise ImageError(f"{name}: {bits} bits a channel are not possible: 8 or 16 are")
     if bits == 16 and kind not in _SIXTEEN_BIT:
@@ -80,6 +92,7 @@ def encoded(path: Path, picture: Picture, *, bits: int = 8, description: str = "
       ImageError: it cannot be encoded in the format of this extension.
     """
     name = os.fspath(path)
+    check_format(name, bits=bits, longest=max(picture.rgb.shape))
     kind = FORMATS[_extension(name)]
     if not description.isascii():
         raise ImageError(f"{name}: the description has characters beyond ASCII")
@@ -101,8 +114,7 @@ def check_target(path: Path, extensions: tuple[str, ...]) -> str:
     name = os.fspath(path)
     extension = _extension(name)
     if extension not in extensions:
-        known = ", ".join(extensions[:-1]) + f" or {extensions[-1]}"
-        raise ImageError(f"{name}: unknown extension {extension!r}: use {known}")
+        raise ImageError(_unknown_extension(name, extensions))
     check_directory(name)
     return extension
 
@@ -161,6 +173,11 @@ def replace_file(path: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):  # after the rename there is nothing left to remove
             os.unlink(beside)
+
+
+def _unknown_extension(name: str, extensions: tuple[str, ...]) -> str:
+    known = ", ".join(extensions[:-1]) + f" or {extensions[-1]}"
+    return f"{name}: unknown extension {_extension(name)!r}: use {known}"
 
 
 def _extension(name: str) -> str:

@@ -6,7 +6,7 @@ afterwards: where the mirror stands the picture has no border, so none can be se
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -41,23 +41,28 @@ GRANULARITY = 16
 @dataclass(frozen=True)
 class Work:
     """Jobs that run together. sides: of each one's result. bucket: what all of them are continued
-    to, or None where they have one shape already. slots: pictures in the program, at least as many.
-    layers: that it measures, which are those of all batches of its kind.
+    to, or None where they have one shape already. way: the scales. slots: pictures in the program,
+    at least as many. layers: that it measures, those of all batches of its kind.
     """
 
     jobs: tuple[Job, ...]
     sides: tuple[Sides, ...]
     bucket: Sides | None
+    way: tuple[Scale, ...]
     slots: int
     layers: Layers
 
 
 class Sized(NamedTuple):
-    """A job, the sides of its result, and those of its style pictures."""
+    """A job, and the scales that it would go through by itself."""
 
     job: Job
-    result: Sides
-    styles: Styles
+    way: tuple[Scale, ...]
+
+    @property
+    def result(self) -> Sides:
+        """The sides of its result."""
+        return self.way[-1].height, self.way[-1].width
 
 
 @dataclass(frozen=True)
@@ -87,51 +92,52 @@ def works(
     refused: list[Refused] = []
     alike: dict[Hashable, list[Sized]] = {}
     known = {id(job.settings): job.settings for job in jobs}  # most jobs have the same
-    keys = {which: static_key(settings) for which, settings in known.items()}
-    continued = {which: in_bucket(settings) for which, settings in known.items()}
+    keys = {i: (static_key(each), can_continue(each)) for i, each in known.items()}
 
     @cache
-    def scales(which: int, bucketed: bool, content: Sides, styles: Styles) -> tuple[Scale, ...]:
-        settings = (continued if bucketed else known)[which]
-        return tuple(plan(blank(*content), [blank(*style) for style in styles], settings))
+    def scales(which: int, content: Sides, styles: Styles) -> tuple[Scale, ...]:
+        return tuple(plan(blank(*content), [blank(*style) for style in styles], known[which]))
 
     for job in jobs:
-        which, styles = id(job.settings), tuple(sides[style] for style in job.styles)
+        styles = tuple(sides[style] for style in job.styles)
         try:
-            result = scales(which, False, sides[job.content], styles)[-1]
+            way = scales(id(job.settings), sides[job.content], styles)
         except (PictureSizeError, SettingError) as error:
             refused.append(Refused(job, str(error)))
             continue
-        sized = Sized(job, (result.height, result.width), styles)
-        alike.setdefault((keys[which], len(styles)), []).append(sized)
+        key = *keys[id(job.settings)], len(styles)
+        alike.setdefault(key, []).append(Sized(job, way))
     found: list[Work] = []
     for members in alike.values():
         many = len({each.result for each in members}) > MOST_SHAPES
         bucketed = many and can_continue(members[0].job.settings)
-        together: dict[Hashable, list[Sized]] = {}
+        together: dict[tuple[Scale, ...], list[Sized]] = {}
         for each in members:
-            whole = bucket_of(each.result) if bucketed else each.result
-            key = scales(id(each.job.settings), bucketed, whole, each.styles)
-            together.setdefault(key, []).append(each)
-        layers = layers_of(each.job.settings for each in members)
-        for same in together.values():
+            way = in_bucket(each.way) if bucketed else each.way
+            together.setdefault(way, []).append(each)
+        for way, same in together.items():
             mine = [each for each in same if own is None or each.job.output in own]
             if mine:
-                whole = bucket_of(same[0].result) if bucketed else same[0].result
-                most = batch_size(same[0].job, whole, len(mine))
-                found += _in_batches(mine, whole if bucketed else None, most, layers)
+                whole = way[-1].height, way[-1].width
+                most = batch_size(largest(same), whole, len(mine))
+                layers = layers_of(each.job.settings for each in same)
+                parts = [mine[i : i + most] for i in range(0, len(mine), most)]
+                found += [work_of(part, bucketed, way, most, layers) for part in parts]
     return found, [each for each in refused if own is None or each.job.output in own]
 
 
-def _in_batches(
-    members: Sequence[Sized], bucket: Sides | None, most: int, layers: Layers
-) -> list[Work]:
-    """In order, ``most`` at a time."""
-    parts = [members[start : start + most] for start in range(0, len(members), most)]
-    return [
-        Work(tuple(m.job for m in part), tuple(m.result for m in part), bucket, most, layers)
-        for part in parts
-    ]
+def work_of(
+    part: Sequence[Sized], bucketed: bool, way: tuple[Scale, ...], slots: int, layers: Layers
+) -> Work:
+    """One batch."""
+    bucket = (way[-1].height, way[-1].width) if bucketed else None
+    jobs, sides = tuple(each.job for each in part), tuple(each.result for each in part)
+    return Work(jobs, sides, bucket, way, slots, layers)
+
+
+def largest(members: Sequence[Sized]) -> Job:
+    """A job that takes no less memory than the others: with most layers."""
+    return max((each.job for each in members), key=lambda job: len(job.settings.layers()))
 
 
 def bucket_of(sides: Sides) -> Sides:
@@ -146,24 +152,34 @@ def bucket_of(sides: Sides) -> Sides:
 
 
 def can_continue(settings: Settings) -> bool:
-    """Whether a picture can be continued beyond its borders: not where it has none, nor where it
-    starts from another one, whose borders are elsewhere."""
-    return settings.padding != "circular" and settings.init in INITS
+    """Whether a picture can be continued beyond its borders: not where it has none, nor where
+    another picture, the start or the style, is to have just its shape."""
+    free = settings.init in INITS and settings.style_fit in ("size", "no-enlarging")
+    return free and settings.padding != "circular"
 
 
-def in_bucket(settings: Settings) -> Settings:
-    """The settings for a content picture that has its final sides already."""
-    return replace(settings, size_rule="own")
+def in_bucket(way: Sequence[Scale]) -> tuple[Scale, ...]:
+    """The scales of a picture that is continued to its bucket: as many, with the same steps and the
+    same sizes of the style pictures, and every one continued by as much."""
+    last = way[-1]
+    height, width = bucket_of((last.height, last.width))
+    return tuple(
+        scale._replace(
+            height=max(1, round(height * scale.size / last.size)),
+            width=max(1, round(width * scale.size / last.size)),
+        )
+        for scale in way
+    )
 
 
 def cell_of(work: Work, index: int, content: Picture, styles: Sequence[Image]) -> Cell:
     """What is run for one of the jobs, its content picture continued to the bucket's sides."""
     job = work.jobs[index]
     if work.bucket is None:
-        return Cell(content, styles, job.settings)
+        return Cell(content, styles, job.settings, work.way)
     rgb, alpha = _continued(content.rgb, work, index), content.alpha
     alpha = None if alpha is None else _continued(alpha, work, index)
-    return Cell(Picture(rgb, alpha), styles, in_bucket(job.settings))
+    return Cell(Picture(rgb, alpha), styles, job.settings, work.way)
 
 
 def _continued(plane: np.ndarray, work: Work, index: int) -> np.ndarray:

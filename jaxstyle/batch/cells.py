@@ -9,6 +9,7 @@ from jaxstyle import memory, vgg, weights
 from jaxstyle.estimate import rough_bytes
 from jaxstyle.image import Picture
 from jaxstyle.plan import Image, plan
+from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
 from jaxstyle.stylize import Layers
 
@@ -49,11 +50,23 @@ PREPARED = 9
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of a batch, as ``stylize.run`` would be given it."""
+    """One picture of a batch, as ``stylize.run`` would be given it.
+
+    way: its scales, where they are not those that ``stylize.run`` would plan.
+    """
 
     content: Picture
     styles: Sequence[Image]
     settings: Settings
+    way: tuple[Scale, ...] = ()
+
+    def scales(self) -> list[Scale]:
+        """The scales that it goes through.
+
+        Raises:
+          PictureSizeError, SettingError: it cannot be run.
+        """
+        return list(self.way or plan(self.content.rgb, self.styles, self.settings))
 
 
 def static_key(settings: Settings) -> Hashable:
@@ -96,7 +109,7 @@ def batch_that_fits(loaded: weights.Loaded, cell: Cell, wanted: int, devices: in
 
     By rule of thumb, with nothing compiled: what runs out of memory all the same can be halved.
     """
-    last = plan(cell.content.rgb, cell.styles, cell.settings)[-1]
+    last = cell.scales()[-1]
     there, most = memory.total_bytes(), wanted
     if there is not None:
         sharing = devices if jax.default_backend() == "cpu" else 1

@@ -7,6 +7,7 @@ batch and another one writes the last while the devices are at work on this one.
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,25 +19,30 @@ import jax
 from jax.sharding import Mesh
 
 from jaxstyle import image as images
-from jaxstyle import weights
+from jaxstyle import solve, weights
+from jaxstyle.batch import program
 from jaxstyle.batch.buckets import Refused, Sides, Work, cell_of, cut, works
-from jaxstyle.batch.cells import Cell, batch_that_fits, static_key
+from jaxstyle.batch.cells import Cell, alone, batch_that_fits, static_key
 from jaxstyle.batch.hosts import Host, share
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.keeping import Keeper, name_of
 from jaxstyle.batch.ledger import Ledger
-from jaxstyle.batch.program import PROGRAMS, mesh_of
-from jaxstyle.batch.storage import Folder, StorageError, local_copy
+from jaxstyle.batch.program import mesh_of
+from jaxstyle.batch.storage import Folder, StorageError, is_url, local_copy
 from jaxstyle.batch.together import BatchProgress, network_for, run_in_halves
 from jaxstyle.compilation import counted, one_ahead
 from jaxstyle.estimate import blank
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.plan import Image
 from jaxstyle.result import Result, versions
+from jaxstyle.settings import SettingError
 from jaxstyle.vgg import VGG19
 
 AUTO = 32
 """Pictures at once on each device, where nothing else is said and they fit."""
+
+SOLVERS = (*program.PROGRAMS, *solve.PROGRAMS)
+"""Names of the programs that are counted: pictures that are run by themselves have their own."""
 
 AUTO_ON_CPU = 4
 """There larger batches gain nothing more, and lose more when the process is killed."""
@@ -73,11 +79,13 @@ class Status:
 
 @dataclass(frozen=True)
 class Read:
-    """A batch as it was read: cells by the number of their job, and why others cannot be."""
+    """A batch as it was read: cells by the number of their job, and why others cannot be. name:
+    that it is kept by."""
 
     work: Work
     cells: Mapping[int, Cell]
     failed: Mapping[int, str]
+    name: str
 
 
 def run_jobs(
@@ -116,13 +124,13 @@ def run_jobs(
         for read in _waiting(one_ahead(task.read, todo) if todo else (), status):
             status.slots = read.work.slots
             begin = time.perf_counter()
-            name, results = task.run(read, report, mesh) if read.cells else ("", [])
+            results = task.run(read, report, mesh) if task.is_worth_it(read) else []
             seconds = time.perf_counter() - begin
             with _waited(status):
                 if written:
                     written.result()
-            written = writer.submit(task.write, read, results, seconds, name)
-            status.compilations = sum(compiled.programs[name] for name in PROGRAMS)
+            written = writer.submit(task.write, read, results, seconds)
+            status.compilations = sum(compiled.programs[name] for name in SOLVERS)
         if written:
             written.result()
     report()
@@ -154,7 +162,10 @@ def settle(
 
 @dataclass(frozen=True)
 class Task:
-    """What is done with a batch before it runs and after. missing: outputs still to be made."""
+    """What is done with a batch before it runs and after. missing: outputs still to be made.
+
+    networks: of the batches at work. fit: how many pictures do, where memory has given out.
+    """
 
     loaded: weights.Loaded
     out: Folder
@@ -163,6 +174,7 @@ class Task:
     missing: Set[str]
     status: Status
     networks: dict[Hashable, VGG19] = field(default_factory=dict)
+    fit: dict[Hashable, int] = field(default_factory=dict)
 
     def read(self, work: Work) -> Read:
         """The pictures of a batch, at the sides it runs at."""
@@ -173,35 +185,46 @@ class Task:
                 cells[index] = cell_of(work, index, picture(job.content), styles)
             except (ImageError, StorageError, MemoryError) as error:
                 failed[index] = str(error) or type(error).__name__
-        return Read(work, cells, failed)
+        made_by = f"{versions()} {self.loaded.sha256} {jax.local_device_count()}"
+        name = (
+            name_of(_filled(work, cells), made_by) if cells and self.options.keeper.folder else ""
+        )
+        return Read(work, cells, failed, name)
+
+    def is_worth_it(self, read: Read) -> bool:
+        """Whether any of what is missing could be read."""
+        return any(read.work.jobs[index].output in self.missing for index in read.cells)
 
     def run(
         self, read: Read, report: Callable[[BatchProgress], None], mesh: Mesh | None
-    ) -> tuple[str, list[Result | Exception]]:
-        """The results of a batch, gone on with where there is something to go on from; and the
-        name that it is kept by."""
+    ) -> list[Result | Exception]:
+        """The results of a batch, gone on with where there is something to go on from."""
         cells, keeper = self.slots(read), self.options.keeper
-        name = name_of(cells, f"{versions()['jaxstyle']} {self.loaded.sha256} {mesh}")
-        going_on = {"saved": keeper.saved(name), "keep": partial(keeper.keep, name)}
         layers, settings = read.work.layers, cells[0].settings
-        key = static_key(settings), repr(layers)
+        key = static_key(settings), repr(layers), repr(read.work.way)
         if (
             key not in self.networks
         ):  # one at a time: it is large, and batches of a kind are in a row
             self.networks.clear()
-            self.networks[key] = network_for(self.loaded, settings, layers, mesh)
-        parts = report, mesh, layers, self.networks[key]
-        return name, run_in_halves(self.loaded, cells, *parts, **going_on)
+            try:
+                self.networks[key] = network_for(self.loaded, settings, layers, mesh)
+            except SettingError as error:  # of all of them
+                return [error] * len(cells)
+        parts = report, mesh, layers, self.networks[key], partial(self.fit.__setitem__, key)
+        most = self.fit.get(key, len(cells))
+        if most < len(cells):
+            chunks = [cells[i : i + most] for i in range(0, len(cells), most)]
+            chunks[-1] = [*chunks[-1], *cells][:most]
+            made = [each for c in chunks for each in run_in_halves(self.loaded, c, *parts)]
+            return made[: len(cells)]
+        going_on = {"saved": keeper.saved(read.name), "keep": partial(keeper.keep, read.name)}
+        return run_in_halves(self.loaded, cells, *parts, **going_on)
 
     def slots(self, read: Read) -> list[Cell]:
-        """As many cells as the program takes. What fills it up makes no difference to the others,
-        and has a use: there is one program for all batches of a shape."""
-        filler = next(iter(read.cells.values()))
-        return [read.cells.get(index, filler) for index in range(read.work.slots)]
+        """As many cells as the program takes: there is one for all batches of a shape."""
+        return _filled(read.work, read.cells)
 
-    def write(
-        self, read: Read, results: Sequence[Result | Exception], seconds: float, name: str
-    ) -> None:
+    def write(self, read: Read, results: Sequence[Result | Exception], seconds: float) -> None:
         """The outputs of a batch that are missing. seconds: what the batch took."""
         each = seconds / max(1, len(read.cells))
         for index, job in enumerate(read.work.jobs):
@@ -226,8 +249,7 @@ class Task:
             self.out.write(job.output, data)
             self.ledger.done(job, each)
             self.status.made += 1
-        if name:
-            self.options.keeper.done(name)
+        self.options.keeper.done(read.name)
 
     def fail(self, job: Job, reason: str, seconds: float) -> None:
         """Note down why a job could not be done."""
@@ -235,8 +257,15 @@ class Task:
         self.status.failed += 1
 
 
+def _filled(work: Work, cells: Mapping[int, Cell]) -> list[Cell]:
+    """A cell for each slot: what fills a batch up makes no difference to the others."""
+    filler = next(iter(cells.values()))
+    return [cells.get(index, filler) for index in range(work.slots)]
+
+
+@lru_cache(maxsize=8)
 def picture(path: str) -> Picture:
-    """A picture at a path or URL.
+    """A picture at a path or URL: a content is wanted once for each style, in a row.
 
     Raises:
       ImageError, StorageError: it cannot be read.
@@ -248,7 +277,8 @@ def picture(path: str) -> Picture:
 @lru_cache(maxsize=32)
 def style_picture(path: str) -> Image:
     """The same for a style picture: few are used many times. Not to be written to."""
-    return picture(path).rgb
+    with local_copy(path) as local:
+        return images.read(local).rgb
 
 
 def sides_of(paths: Iterable[str]) -> tuple[dict[str, Sides], dict[str, str]]:
@@ -265,7 +295,8 @@ def sides_of(paths: Iterable[str]) -> tuple[dict[str, Sides], dict[str, str]]:
 
 def fingerprint(job: Job) -> str:
     """Of what a job's result depends on, the folder's guard aside."""
-    told = [job.content, job.styles, job.settings.to_dict()]
+    paths = [path if is_url(path) else os.path.abspath(path) for path in (job.content, *job.styles)]
+    told = [paths, job.settings.to_dict()]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -273,6 +304,8 @@ def _batch_size(
     loaded: weights.Loaded, wanted: int | None, devices: int, job: Job, sides: Sides, count: int
 ) -> int:
     """Pictures at once, of ``count`` like this one: a multiple of the devices."""
+    if alone(job.settings):
+        return 1
     if wanted is None:
         most = devices * (AUTO_ON_CPU if jax.default_backend() == "cpu" else AUTO)
         cell = Cell(Picture(blank(*sides)), [blank(*sides)] * len(job.styles), job.settings)

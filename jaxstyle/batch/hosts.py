@@ -23,6 +23,9 @@ __all__ = ["Host", "HostFlagsError", "HostsError", "Presence", "join", "share"]
 
 T = TypeVar("T")
 
+SILENCE = 60.0
+"""Seconds without a sign of a host after which it is taken to be lost."""
+
 _ALONE = "or --num-hosts 1 to work alone"
 _PRESENCE = re.compile(r"\.host-\d+-of-\d+\.json")
 
@@ -188,7 +191,7 @@ class Presence:
                 self._write("failed" if kind else "done")
 
     def wait_for_others(
-        self, timeout_silence: float = 60.0, check: Callable[[], None] = lambda: None
+        self, timeout_silence: float = SILENCE, check: Callable[[], None] = lambda: None
     ) -> list[str]:
         """Wait until all other hosts have ended, and clear their files away. For host 0.
 

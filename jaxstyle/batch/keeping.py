@@ -1,6 +1,7 @@
 """A batch that was interrupted goes on from where it was: its state is kept beside the outputs."""
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -52,10 +53,13 @@ class Keeper:
 
     def done(self, name: str) -> None:
         """The batch has been written: nothing of it need be kept."""
-        if self.folder is not None:
+        if self.folder is not None and name:
             checkpoint.delete(self.folder / name)
-            if self.folder.is_dir() and not any(self.folder.iterdir()):
-                self.folder.rmdir()
+
+    def end(self) -> None:
+        """All is done: what is left is of batches that will not be asked for again."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _save(self, name: str, take: Callable[[], Saved]) -> None:
         if self.folder is None:

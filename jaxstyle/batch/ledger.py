@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -181,6 +181,17 @@ class Ledger:
             self._folder.append(self._log, "\n".join(self._pending))
             self._pending.clear()
             self._written = time.monotonic()
+
+
+def check_fresh(folder: Folder, outputs: Iterable[str]) -> None:
+    """Raises LedgerError where a folder in which no batch has been at work has files by the names
+    of these, or of the log."""
+    there = folder.names()
+    if GUARD not in there and (taken := sorted(there.intersection([*outputs, LOG]))):
+        raise LedgerError(
+            f"{folder.path(taken[0])}: is there, and no batch has made it: give another folder, or "
+            "--force to write over it"
+        )
 
 
 def read_logs(folder: Folder) -> dict[str, Entry]:

@@ -7,15 +7,15 @@ import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxstyle import vgg
-from jaxstyle.batch.cells import Cell, alone, batch_that_fits, static_key
+from jaxstyle.batch.cells import Cell, alone, batch_that_fits, layers_of, static_key
 from jaxstyle.batch.names import labels
-from jaxstyle.plan import plan
 from jaxstyle.settings import SettingError, Settings, resolve
+from jaxstyle.stylize import Layers
 from jaxstyle.weights import Loaded
 
 ROWS = ("style-layers", "styles", "seeds", "tv-weight", "content-weight", "none")
@@ -185,9 +185,10 @@ def _weights(name: str, given: Sequence[float]) -> list[float]:
 
 def _seeds(given: Sequence[int], first: int) -> list[int]:
     """The seeds, checked."""
-    seeds = given if len(given) > 1 else range(first, first + sum(given))
-    if not 1 <= len(seeds) <= MOST_CELLS:
-        raise SettingError("seeds", f"must be from 1 to {MOST_CELLS}, not {len(seeds)}")
+    count = len(given) if len(given) > 1 else sum(given)
+    if not 1 <= count <= MOST_CELLS:
+        raise SettingError("seeds", f"must be from 1 to {MOST_CELLS}, not {count}")
+    seeds = given if len(given) > 1 else range(first, first + count)
     return _distinct("seeds", [resolve(seed=seed).seed for seed in seeds])
 
 
@@ -252,21 +253,28 @@ def _lines(
 # --- which cells go together ----------------------------------------------------------------------
 
 
-def batches_of(loaded: Loaded, cells: Sequence[Cell], devices: int) -> list[list[int]]:
-    """Indices of the cells, batch by batch: as few batches as the memory allows, all of one size.
+class Part(NamedTuple):
+    """A batch: indices of its cells, and the layers that all batches of its kind measure."""
+
+    cells: list[int]
+    layers: Layers
+
+
+def batches_of(loaded: Loaded, cells: Sequence[Cell], devices: int) -> list[Part]:
+    """All cells, in as few batches as the memory allows, all of one size.
 
     The cells of a batch have the same scales and the same static settings.
     """
     alike: dict[Hashable, list[int]] = {}
     for index, cell in enumerate(cells):
-        scales = plan(cell.content.rgb, cell.styles, cell.settings)
-        alike.setdefault((static_key(cell.settings), *scales), []).append(index)
+        alike.setdefault((static_key(cell.settings), *cell.scales()), []).append(index)
     found = []
     for group in alike.values():
         largest = max((cells[i] for i in group), key=lambda cell: len(cell.settings.layers()))
         used = 1 if alone(largest.settings) else min(devices, len(group))
         parts = batches(len(group), batch_that_fits(loaded, largest, len(group), used), used)
-        found += [[group[index] for index in part] for part in parts]
+        layers = layers_of(cells[index].settings for index in group)
+        found += [Part([group[index] for index in part], layers) for part in parts]
     return found
 
 

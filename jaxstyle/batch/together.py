@@ -22,14 +22,14 @@ from jaxstyle.image import ImageError
 from jaxstyle.memory import give_back_if_scarce, out_of_memory
 from jaxstyle.parts import exactness, optimizer_of, rates_of, report_every, tuned_network
 from jaxstyle.pictures import finished, first_image, recolored
-from jaxstyle.plan import Image, plan, resize, seamless
+from jaxstyle.plan import Image, PictureSizeError, plan, resize, seamless
 from jaxstyle.program import Program
 from jaxstyle.pyramid import Scale
-from jaxstyle.result import Result, ScaleReport
-from jaxstyle.settings import Settings
+from jaxstyle.result import Progress, Result, ScaleReport
+from jaxstyle.settings import SettingError, Settings
 from jaxstyle.solve import DivergedError, Losses, Rates, State
 from jaxstyle.stylize import Layers, objective_at, run
-from jaxstyle.vgg import VGG19
+from jaxstyle.vgg import VGG19, TooSmallError
 
 __all__ = [
     "BatchProgress",
@@ -103,10 +103,11 @@ def run_together(
         ``saved`` needs. To be called at once or not at all: the next step writes over it.
     """
     settings = cells[0].settings
+    by_itself = _once(partial(_alone, loaded, callback))
     if alone(settings):
-        return [_alone(loaded, cell) for cell in cells]
+        return [by_itself(cell) for cell in cells]
     start = time.perf_counter()
-    scales = plan(cells[0].content.rgb, cells[0].styles, settings)
+    scales = cells[0].scales()
     layers = layers or layers_of(cell.settings for cell in cells)
     optimizer = optimizer_of(settings)
     network = network or network_for(loaded, settings, layers, mesh)
@@ -129,6 +130,8 @@ def run_together(
             step = program.compile_batch(scored, rates, blank, optimizer, mesh)
             return scored, step, blank, compiled
 
+    # As often as with one picture, by the clock: a report is when a signal is heard.
+    every = max(1, report_every(settings) * (mesh.size if mesh else 1) // len(cells))
     first, record = 0, Record([[] for _ in cells], [])
     state, finite = None, np.ones(len(cells), bool)
     if saved:
@@ -142,7 +145,7 @@ def run_together(
             begin = Reached(0, 0.0, state, finite)
         state = None  # its optimizer's buffers are the solver's now
         reached = begin
-        for reached in minimize(step, scored, rates, begin, scale.steps, report_every(settings)):
+        for reached in minimize(step, scored, rates, begin, scale.steps, every):
             _note_losses(record, cells, index, reached, learning_rates)
             keep(partial(_saved, index, reached, record))
             totals, seconds = _totals(reached), time.perf_counter() - start
@@ -158,7 +161,7 @@ def run_together(
         return Result(image, alpha, *parts)
 
     return [
-        result(cell, picture, records) if sound else _alone(loaded, cell)
+        result(cell, picture, records) if sound else by_itself(cell)
         for cell, picture, records, sound in zip(
             cells, pictures, record.losses, finite, strict=True
         )
@@ -172,6 +175,10 @@ def network_for(
     return program.everywhere(tuned_network(loaded, looking_at(layers, settings)), mesh)
 
 
+FAILURES = (ImageError, SettingError, PictureSizeError, TooSmallError, DivergedError)
+"""What one picture can be the reason of."""
+
+
 def run_in_halves(
     loaded: weights.Loaded,
     cells: Sequence[Cell],
@@ -179,22 +186,32 @@ def run_in_halves(
     mesh: Mesh | None = None,
     layers: Layers | None = None,
     network: VGG19 | None = None,
+    shrunk: Callable[[int], None] = lambda size: None,
     **resuming: Any,
 ) -> list[Result | Exception]:
-    """``run_together``; where memory gives out, one half after the other, and so on until each
-    device has a single picture."""
-    last = plan(cells[0].content.rgb, cells[0].styles, cells[0].settings)[-1]
-    each = rough_bytes(last.height, last.width, cells[0].settings)
-    give_back_if_scarce(len(cells) * each)
+    """``run_together``; where memory gives out or one of the pictures is bad, one half after the
+    other, down to single pictures, whose error takes the place of a result.
+
+    ``shrunk`` is told the size that is tried next, where memory gave out.
+    """
+    devices = 1 if mesh is None else mesh.size
+    last = cells[0].scales()[-1]
+    give_back_if_scarce(len(cells) * rough_bytes(last.height, last.width, cells[0].settings))
     try:
         return run_together(loaded, cells, callback, mesh, layers, network, **resuming)
     except Exception as error:
-        devices = 1 if mesh is None else mesh.size
-        if not out_of_memory(error) or len(cells) <= devices:
+        scarce = out_of_memory(error)
+        if not (scarce or isinstance(error, FAILURES)):
             raise
+        if len(cells) == 1:
+            return [MemoryError("out of memory: lower --size") if scarce else error]
+    if len(cells) <= devices:
+        return [run_in_halves(loaded, [c], callback, None, layers)[0] for c in cells]
     half = -(-len(cells) // (2 * devices)) * devices
+    if scarce:
+        shrunk(half)
+    shared = callback, mesh, layers, network, shrunk
     rest = [*cells[half:], *cells][:half]  # filled up: one program for both
-    shared = callback, mesh, layers, network
     first = run_in_halves(loaded, cells[:half], *shared)
     return [*first, *run_in_halves(loaded, rest, *shared)][: len(cells)]
 
@@ -309,9 +326,33 @@ def _report(scale: Scale, compiled: Compilations, last: Reached) -> ScaleReport:
     return ScaleReport(*sides, scale.steps, compiled.seconds, last.seconds, compilations)
 
 
-def _alone(loaded: weights.Loaded, cell: Cell) -> Result | Exception:
+def _alone(
+    loaded: weights.Loaded, callback: Callable[[BatchProgress], None], cell: Cell
+) -> Result | Exception:
     """The run of one cell; what can go wrong with one picture is no reason to stop the others."""
+
+    def watch(progress: Progress) -> None:
+        at, total = progress.solver, np.asarray([progress.solver.total])
+        where = progress.scales, progress.scale, at.step, at.steps, progress.seconds
+        callback(BatchProgress(*where, total))
+
     try:
-        return run(loaded, cell.content, cell.styles, cell.settings, lambda progress: None)
-    except (DivergedError, ImageError) as error:
+        settings = cell.settings
+        last, own = cell.scales()[-1], plan(cell.content.rgb, cell.styles, settings)[-1]
+        if (last.height, last.width) != (own.height, own.width):  # it has its final sides already
+            settings = replace(settings, size_rule="own")
+        return run(loaded, cell.content, cell.styles, settings, watch)
+    except FAILURES as error:
         return error
+
+
+def _once(function: Callable[[Cell], Any]) -> Callable[[Cell], Any]:
+    """The function, called once for each cell: what fills a batch up is one of its cells again."""
+    known: dict[int, Any] = {}
+
+    def called(cell: Cell) -> Any:
+        if id(cell) not in known:
+            known[id(cell)] = function(cell)
+        return known[id(cell)]
+
+    return called

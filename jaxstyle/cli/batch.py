@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from jaxstyle import __version__, weights
+from jaxstyle import image as images
 from jaxstyle.batch import hosts, jobs, sheet
 from jaxstyle.batch.folder import Options, Status, run_jobs
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.keeping import CHECKPOINTS, Keeper
-from jaxstyle.batch.ledger import LOG, Ledger
+from jaxstyle.batch.ledger import LOG, Ledger, check_fresh
 from jaxstyle.batch.sources import pictures
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.cli.batch_plan import show_batch_plan
@@ -32,6 +34,7 @@ from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.progress import done_share
 from jaxstyle.cli.recipe import Recipe
+from jaxstyle.image import ImageError
 from jaxstyle.settings import resolve
 from jaxstyle.text import whole_number
 
@@ -91,23 +94,27 @@ def main(arguments: argparse.Namespace) -> None:
     settings = resolve(**given_settings(arguments))
     todo = jobs_of(arguments)
     use_precision(settings)
+    checkpoints = checkpoints_of(arguments)
+    check_outputs(todo, arguments.output, arguments.bits)
+    loaded = weights.load(weights.find(arguments.weights, tell))
     if arguments.plan:
-        loaded = weights.load(weights.find(arguments.weights, tell))
         show_batch_plan(arguments, todo, loaded, tell)
         return
-    loaded = weights.load(weights.find(arguments.weights, tell))
+    # Before JAX looks for devices: several hosts may be processes of one machine that share them.
+    host = hosts.join(arguments.coordinator, arguments.num_hosts, arguments.host_id, arguments.wait)
     for note in network_note(settings, loaded):
         tell(note)
     tell_of_tuning(settings, tell)
-    host = hosts.join(arguments.coordinator, arguments.num_hosts, arguments.host_id, arguments.wait)
     out, lost = Folder(arguments.output), []
+    if not arguments.force:
+        check_fresh(out, [SHEET, *(job.output for job in todo)])
     guard = {"jaxstyle": __version__, "weights": loaded.sha256, "bits": arguments.bits}
     with (
         Ledger.open(out, host, guard, arguments.force) as ledger,
         hosts.Presence(out, host) as presence,
         deferred_interrupt() as check,
     ):
-        keeper = Keeper(checkpoints_of(arguments), arguments.checkpoint_every, check, tell)
+        keeper = Keeper(checkpoints, arguments.checkpoint_every, check, tell)
         describe = describer(arguments, loaded)
         options = Options(arguments.batch_size, arguments.bits, describe, keeper)
         with _shown(arguments.quiet or arguments.json) as show:
@@ -118,11 +125,32 @@ def main(arguments: argparse.Namespace) -> None:
 
             status = run_jobs(todo, loaded, out, host, ledger, options, watch)
         if host.index == 0:
-            lost = presence.wait_for_others(check=check)
+            lost = presence.wait_for_others(hosts.SILENCE, check)
         ledger.merge()
         if host.index == 0:
             out.write(SHEET, contact_sheet(todo, ledger, arguments.output).encode())
+        if host.count == 1:
+            keeper.end()
     summarize(arguments, todo, status, ledger, lost, tell)
+
+
+def check_outputs(todo: Sequence[Job], root: str, bits: int) -> None:
+    """Raises ImageError where an output cannot have its format, or would be written over an input.
+
+    Pictures that are made are no contents of the next run: no input is in the output folder.
+    """
+    for extension in {Path(job.output).suffix for job in todo}:
+        images.check_format(f"output{extension}", bits=bits)
+    folder = os.path.realpath(root)
+    inputs = {path for job in todo for path in (job.content, *job.styles)}
+    starts = {path for job in todo for path in job.settings.paths().values()}
+    for path in sorted(inputs | starts):
+        if not (is_url(root) or is_url(path)):
+            inside = os.path.dirname(os.path.realpath(path)) == folder
+        else:
+            inside = path.rpartition("/")[0] == root.rstrip("/")
+        if inside:
+            raise ImageError(f"{path}: is in the output folder: give another one with -o")
 
 
 def checkpoints_of(arguments: argparse.Namespace) -> Path | None:
@@ -191,13 +219,13 @@ def summarize(
     Raises:
       IncompleteError: not everything.
     """
-    idle = status.waited / status.seconds if status.seconds else 0.0
+    waited = status.waited / status.seconds if status.seconds else 0.0
     told = {
         "made": status.made,
         "found": status.found,
         "failed": status.failed,
         "seconds": status.seconds,
-        "idle_share": idle,
+        "waited_share": waited,
         "compilations": status.compilations,
         "lost_hosts": list(lost),
     }
@@ -206,7 +234,7 @@ def summarize(
     there = f", {status.found} were there" if status.found else ""
     tell(
         f"{arguments.output}: {status.made} made{there}, {status.seconds:.0f} s, "
-        f"{status.compilations} compilations, devices idle {idle:.1%} of the time"
+        f"{status.compilations} compilations, waited for files {waited:.1%} of the time"
     )
     if lost:
         raise IncompleteError(

@@ -11,15 +11,14 @@ from rich.table import Table
 
 from jaxstyle import memory
 from jaxstyle.arithmetic import step_flops
-from jaxstyle.batch.buckets import Work, in_bucket
+from jaxstyle.batch.buckets import Work
 from jaxstyle.batch.folder import settle
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
 from jaxstyle.cli.common import Tell
 from jaxstyle.cli.memory import in_bytes
 from jaxstyle.cli.plan import WIDTH, about
-from jaxstyle.estimate import blank, estimate, rough_bytes
-from jaxstyle.plan import plan
+from jaxstyle.estimate import estimate, rough_bytes
 from jaxstyle.weights import Loaded
 
 ALONE = Host(0, 1, ("this one",))
@@ -52,7 +51,8 @@ def show_batch_plan(
     seconds = None
     if found:
         first = found[0].jobs[0]
-        one = estimate(loaded, found[0].sides[0], [found[0].sides[0]], first.settings)
+        sides = [found[0].sides[0]] * len(first.styles)
+        one = estimate(loaded, found[0].sides[0], sides, first.settings)
         if one.seconds is not None:
             pace = (one.seconds - one.compile_seconds) / one.to_dict()["flops"]
             seconds = pace * sum(group.flops for group in groups)
@@ -75,17 +75,14 @@ def show_batch_plan(
 
 
 def groups_of(found: Sequence[Work]) -> Iterator[Group]:
-    """Batches in a row that have the same shape and number of slots, as one."""
+    """Batches in a row that have the same scales and number of slots, as one."""
 
     def shape(work: Work) -> tuple:
-        return work.bucket or work.sides[0], work.slots
+        return work.way, work.slots
 
-    for ((height, width), slots), alike in groupby(found, shape):
-        works = list(alike)
-        settings = works[0].jobs[0].settings
-        cell = settings if works[0].bucket is None else in_bucket(settings)
-        blanks = blank(height, width), [blank(height, width)] * len(works[0].jobs[0].styles)
-        scales = plan(*blanks, cell)
+    for (way, slots), alike in groupby(found, shape):
+        works, (height, width) = list(alike), way[-1][:2]
+        settings, scales = works[0].jobs[0].settings, works[0].way
         one = sum(s.steps * step_flops(s.height, s.width, settings) for s in scales)
         yield Group(
             height,

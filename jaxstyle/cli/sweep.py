@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from jaxstyle import image as images
 from jaxstyle import solve, weights
 from jaxstyle.batch import program
-from jaxstyle.batch.cells import Cell, layers_of
+from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.sweep import ROWS, batches_of, sweep_of
 from jaxstyle.batch.together import BatchProgress, run_in_halves
 from jaxstyle.cli.common import Tell, silence, tell_of_tuning, teller, use_precision
@@ -139,12 +139,11 @@ def results(
     arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Cell], watch: Watch, tell: Tell
 ) -> Iterator[dict[int, Result | Exception]]:
     """Run every cell, batch by batch; yields what comes of each batch, by index of the cell."""
-    layers = layers_of(cell.settings for cell in cells)
     work = batches_of(loaded, cells, jax.local_device_count())
     largest = max(cells, key=lambda cell: len(cell.settings.layers()))
     with enough_memory(arguments, loaded, largest.content, largest.styles, largest.settings):
         tell_of_tuning(largest.settings, tell)
-        for number, batch in enumerate(work):
+        for number, (batch, layers) in enumerate(work):
             devices = jax.local_devices()[: len(batch)]
             mesh = program.mesh_of(devices) if len(devices) > 1 else None
             report = partial(watch, number, len(work))
@@ -189,7 +188,7 @@ def show_plan(
     with explained(arguments, loaded, *parts), deferred_interrupt() as check:
         found = estimate(loaded, (height, width), sides, settings, check)
         check()
-    at_once = max(map(len, work))
+    at_once = max(len(part.cells) for part in work)
     if arguments.json:
         plan = {"cells": len(cells), "at_once": at_once, "batches": len(work)}
         print(json.dumps({**plan, "cell": found.to_dict()}))

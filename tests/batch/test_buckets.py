@@ -87,7 +87,35 @@ def test_settings_that_cannot_go_together_do_not():
     assert [len(work.jobs) for work in found] == [3, 1]
 
 
-@pytest.mark.parametrize("change", [{"padding": "circular"}, {"init": "start.png"}])
+def test_a_bucket_changes_neither_steps_nor_the_sizes_of_styles():
+    settings = resolve(
+        size=50, smallest_size=20, steps=(4, 3), size_rule="shortest", style_layers="relu1_1"
+    )
+    jobs, sides = jobs_of([(50, 60 + 7 * i) for i in range(MOST_SHAPES + 2)], settings)
+    found, _ = works(jobs, sides, most(9))
+    for work in found:
+        for job in work.jobs:
+            content = np.zeros((*sides[job.content], 3), np.float32)
+            alone = plan(content, [np.zeros((50, 40, 3), np.float32)], settings)
+            assert [(s.size, s.steps) for s in work.way] == [(s.size, s.steps) for s in alone]
+            for own, padded in zip(alone, work.way, strict=True):
+                assert padded.height >= own.height - 1 and padded.width >= own.width - 1
+
+
+def test_each_job_says_itself_whether_it_can_be_continued():
+    jobs, sides = jobs_of([(40 + i, 64) for i in range(2 * MOST_SHAPES + 2)])
+    other = replace(SETTINGS, init="start.png")
+    mixed = [replace(job, settings=other) if i % 2 else job for i, job in enumerate(jobs)]
+    found, _ = works(mixed, sides, most(9))
+    for work in found:
+        assert all(
+            (job.settings.init == "content") is (work.bucket is not None) for job in work.jobs
+        )
+
+
+@pytest.mark.parametrize(
+    "change", [{"padding": "circular"}, {"init": "start.png"}, {"style_fit": "width"}]
+)
 def test_where_a_picture_cannot_be_continued_it_is_not(change):
     settings = replace(SETTINGS, **change)
     jobs, sides = jobs_of(
@@ -110,6 +138,6 @@ def test_a_continued_picture_is_mirrored_and_cut_off_again():
     np.testing.assert_array_equal(cut(cell.content.rgb, work.sides[1]), rgb)
     np.testing.assert_array_equal(cut(cell.content.alpha, work.sides[1]), alpha)
     np.testing.assert_array_equal(cell.content.rgb[height], rgb[-1])
-    scales = plan(cell.content.rgb, [rgb], cell.settings)
-    assert (scales[-1].height, scales[-1].width) == work.bucket == bucket_of((height, width))
+    last = cell.scales()[-1]
+    assert (last.height, last.width) == work.bucket == bucket_of((height, width))
     assert work.jobs[1].settings == SETTINGS

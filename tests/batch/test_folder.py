@@ -145,7 +145,40 @@ def test_memory_that_gives_out_halves_the_batch(tmp_path, pictures, do, monkeypa
 
     monkeypatch.setattr(together, "run_together", scarce)
     assert do(pictures, Options(batch_size=4)).made == 6
-    assert 4 in sizes and 2 in sizes and 1 in sizes
+    # From then on single pictures are tried at once.
+    assert sizes[:3] == [4, 2, 1] and sizes.count(4) <= 2
+
+
+BAD_ROWS = {
+    "init": {"init": "nowhere.png"},
+    "fine style": {"fine_style": "nowhere.png"},
+    "precision": {"precision": "float64"},
+}
+
+
+@pytest.mark.parametrize("bad", BAD_ROWS.values(), ids=BAD_ROWS)
+def test_one_bad_row_does_not_stop_the_others(tmp_path, pictures, do, bad):
+    rows = [job for job in pictures if "c1" not in job.content]
+    rows[2] = replace(rows[2], settings=replace(SETTINGS, **bad))
+    status = do(rows, Options(batch_size=4))
+    assert (status.made, status.failed) == (5, 1)
+    (line,) = [line for line in log_of(tmp_path) if line["status"] == "failed"]
+    assert line["output"] == rows[2].output
+    assert line["reason"]
+
+
+def test_a_batch_of_which_nothing_can_be_read_is_not_run(pictures, do, monkeypatch):
+    do(pictures)
+    monkeypatch.setattr(batches, "run_in_halves", None)
+    assert do(pictures).failed == 2
+
+
+def test_pictures_that_may_end_early_are_run_one_by_one(pictures, do):
+    early = [replace(job, settings=replace(SETTINGS, tolerance=0.5)) for job in pictures]
+    seen = []
+    status = do(early, watch=lambda status: seen.append(status.running))
+    assert (status.made, status.failed) == (6, 2)
+    assert len([progress for progress in seen if progress]) >= 6
 
 
 def test_a_full_disk_stops_with_one_line(pictures, do, monkeypatch):

@@ -177,29 +177,34 @@ def cells(picture):
     return make
 
 
+def indices(parts):
+    return [part.cells for part in parts]
+
+
 def test_batches_are_of_one_size(cells, small_weights, monkeypatch):
     monkeypatch.setattr(sweeps, "batch_that_fits", lambda *arguments: 2)
     layers = [("relu1_1",), ("relu1_1", "relu2_1")]
     each = [{"style_layers": of, "style_weight": w} for of in layers for w in (1.0, 2.0, 3.0)]
     work = batches_of(small_weights, cells({"size": 32}, each), devices=1)
-    assert [len(batch) for batch in work] == [2, 2, 2]
-    assert sorted(index for batch in work for index in batch) == list(range(6))
+    assert [len(part.cells) for part in work] == [2, 2, 2]
+    assert sorted(index for part in work for index in part.cells) == list(range(6))
+    assert all(part.layers == (["relu4_2"], ["relu1_1", "relu2_1"]) for part in work)
 
 
 def test_cells_of_other_scales_go_apart(cells, small_weights):
     given = {"size": 32, "smallest_size": 4, "content_layers": "relu1_1"}
     each = [{"style_layers": of} for of in ("relu1_1", "relu4_1")]
-    assert batches_of(small_weights, cells(given, each), devices=1) == [[0], [1]]
+    assert indices(batches_of(small_weights, cells(given, each), devices=1)) == [[0], [1]]
 
 
 def test_cells_are_spread_over_no_more_devices_than_there_are_cells(cells, small_weights):
     each = [{"style_weight": w} for w in (1.0, 2.0, 3.0)]
     given = {"size": 32, "style_layers": "relu1_1", "content_layers": "relu1_1"}
-    assert batches_of(small_weights, cells(given, each), devices=8) == [[0, 1, 2]]
-    assert batches_of(small_weights, cells(given, each), devices=2) == [[0, 1, 2, 0]]
+    assert indices(batches_of(small_weights, cells(given, each), devices=8)) == [[0, 1, 2]]
+    assert indices(batches_of(small_weights, cells(given, each), devices=2)) == [[0, 1, 2, 0]]
 
 
 def test_runs_that_may_end_early_are_alone(cells, small_weights):
     each = [{"style_weight": w} for w in (1.0, 2.0)]
     given = {"size": 32, "tolerance": 0.1, "style_layers": "relu1_1"}
-    assert batches_of(small_weights, cells(given, each), devices=8) == [[0], [1]]
+    assert indices(batches_of(small_weights, cells(given, each), devices=8)) == [[0], [1]]

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,7 +34,8 @@ def photos(folder, picture):
 
 
 def batch(*arguments, out="out"):
-    return main(["batch", "-o", out, *arguments, *QUICK])
+    where = [] if "-o" in arguments else ["-o", out]
+    return main(["batch", *where, *arguments, *QUICK])
 
 
 def pictures_of(folder, out="out"):
@@ -51,7 +53,9 @@ def test_folders_make_every_pair_with_a_log_and_a_sheet(photos, capsys):
     assert all(name in page for name in expected)
     assert "http" not in re.sub(r"http-equiv", "", page)
     said = capsys.readouterr().err.splitlines()[-1]
-    assert re.match(r"out: 6 made, \d+ s, 1 compilations, devices idle [\d.]+% of the time", said)
+    assert re.match(
+        r"out: 6 made, \d+ s, 1 compilations, waited for files [\d.]+% of the time", said
+    )
 
 
 def test_zip_pairs_and_a_manifest_with_settings_of_its_own(photos):
@@ -88,7 +92,7 @@ def test_json_is_the_summary(photos, capsys):
     assert batch("--contents", "photos", "--styles", "styles", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["made"], told["found"], told["failed"]) == (6, 0, 0)
-    assert 0 <= told["idle_share"] < 1
+    assert 0 <= told["waited_share"] < 1
     assert batch("--contents", "photos", "--styles", "styles", "--json") == 0
     assert json.loads(capsys.readouterr().out)["found"] == 6
 
@@ -127,6 +131,34 @@ WRONG = {
 }
 
 
+WRONG |= {
+    "bits of a JPEG": (
+        ["--contents", "photos", "--styles", "styles", "--format", "jpg", "--bits", "16"],
+        1,
+        "no 16 bits",
+    ),
+    "checkpoints at a URL": (
+        [
+            "--contents",
+            "photos",
+            "--styles",
+            "styles",
+            "--checkpoint-every",
+            "9",
+            "-o",
+            "memory://o",
+        ],
+        2,
+        "folder on this machine",
+    ),
+    "inputs among the outputs": (
+        ["--contents", "photos", "--styles", "styles", "-o", "photos"],
+        1,
+        "in the output folder",
+    ),
+}
+
+
 @pytest.mark.parametrize(("given", "status", "line"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_said_in_one_line(photos, capsys, given, status, line):
     (photos / "empty").mkdir()
@@ -153,10 +185,22 @@ def test_a_folder_that_cannot_be_written(photos, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("jaxstyle: out: ")
 
 
+def test_a_folder_with_files_of_others_is_left_alone(photos, capsys):
+    (photos / "out").mkdir()
+    (photos / "out" / "index.html").write_text("mine")
+    assert batch("--contents", "photos", "--styles", "styles") == 1
+    error = capsys.readouterr().err
+    assert "index.html: is there, and no batch has made it" in error
+    assert (photos / "out" / "index.html").read_text() == "mine"
+    assert batch("--contents", "photos", "--styles", "styles", "--force") == 0
+
+
 SMALL = """
 from bench.work import few_channels
 from jaxstyle import weights
 from jaxstyle.__main__ import entry
+from jaxstyle.batch import hosts
+hosts.SILENCE = 6.0
 weights.find, weights.load = (lambda path, tell: path), (lambda path: few_channels())
 entry()
 """
@@ -207,22 +251,41 @@ def test_two_processes_on_one_folder_do_not_meddle(photos):
     assert len(pictures_of(photos)) == 6
 
 
-def test_three_hosts_do_it_together_and_a_lost_one_is_made_up_for(photos):
-    import socket
-
+@pytest.fixture
+def address():
+    """Of a coordinator."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    hosts = [
-        command(
-            photos, "out", "--coordinator", address, "--num-hosts", "3", "--host-id", f"{index}",
-            "--batch-size", "1",
-        )
-        for index in range(3)
-    ]  # fmt: skip
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def three_hosts(photos, address, *more):
+    """Three processes that do a batch together."""
+    place = "--coordinator", address, "--num-hosts", "3", "--batch-size", "1"
+    return [command(photos, "out", *place, "--host-id", f"{i}", *more) for i in range(3)]
+
+
+def test_three_hosts_do_it_together(photos, address):
+    hosts = three_hosts(photos, address)
     said = [host.communicate()[1] for host in hosts]
     assert [host.returncode for host in hosts] == [0, 0, 0], said
     assert len(pictures_of(photos)) == 6
     lines = [json.loads(line) for line in (photos / "out/log.jsonl").read_text().splitlines()]
     assert len(lines) == 6
     assert len({line["host"] for line in lines}) == 3
+
+
+def test_a_lost_host_is_named_and_a_rerun_makes_up_for_it(photos, address):
+    steps = "--steps", "300"
+    hosts = three_hosts(photos, address, *steps)
+    deadline = time.monotonic() + 90
+    while not (photos / "out" / ".host-2-of-3.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    hosts[2].kill()
+    said = [host.communicate()[1] for host in hosts]
+    assert [host.returncode for host in hosts] == [1, 0, -signal.SIGKILL], said
+    assert re.search(r"lost .*#2: run the same command again", said[0]), said[0]
+    assert len(pictures_of(photos)) < 6
+    again = command(photos, "out", *steps)
+    assert again.communicate()[1] is not None and again.returncode == 0
+    assert len(pictures_of(photos)) == 6
