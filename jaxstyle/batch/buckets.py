@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxstyle import image as images
-from jaxstyle.batch.cells import Cell, layers_of, static_key
+from jaxstyle.batch.cells import Cell, alone, layers_of, static_key
 from jaxstyle.batch.jobs import Job
 from jaxstyle.estimate import blank
 from jaxstyle.image import Picture
@@ -153,9 +153,9 @@ def bucket_of(sides: Sides) -> Sides:
 
 def can_continue(settings: Settings) -> bool:
     """Whether a picture can be continued beyond its borders: not where it has none, nor where
-    another picture, the start or the style, is to have just its shape."""
+    another picture, the start or the style, is to have just its shape, nor where it is alone."""
     free = settings.init in INITS and settings.style_fit in ("size", "no-enlarging")
-    return free and settings.padding != "circular"
+    return free and settings.padding != "circular" and not alone(settings)
 
 
 def in_bucket(way: Sequence[Scale]) -> tuple[Scale, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jaxstyle import checkpoint
 from jaxstyle.batch.cells import Cell
-from jaxstyle.batch.together import Saved
+from jaxstyle.batch.record import Saved
 from jaxstyle.checkpoint import CheckpointError
 
 CHECKPOINTS = ".checkpoints"

@@ -52,8 +52,12 @@ def stacked(trees: Sequence[PyTree]) -> PyTree:
 
 def together(objectives: Sequence[Objective], mesh: Mesh | None = None) -> Objective:
     """Objectives of one network as one: the terms have a leading axis, the network has none."""
-    shared = everywhere(replace(objectives[0], terms={}), mesh)
-    return replace(shared, terms=spread(stacked([each.terms for each in objectives]), mesh))
+    terms = [each.terms for each in objectives]
+    if mesh is None:
+        return replace(objectives[0], terms=stacked(terms))
+    # By way of the host: no device need hold the targets of all.
+    on_host = jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *terms)
+    return replace(everywhere(replace(objectives[0], terms={}), mesh), terms=spread(on_host, mesh))
 
 
 def init(

@@ -21,7 +21,9 @@ from jaxstyle.settings import Settings
 THUMBNAIL = 192
 """Pixels of a thumbnail's longest side."""
 
-_IN_BROWSERS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+IN_BROWSERS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+"""Extensions of the pictures that browsers show."""
+
 _IN_URLS = "%:/?#[]@!$&'()*+,;=~"
 
 _POLICY = (
@@ -184,7 +186,7 @@ def _row(
 def _shot(path: str, link: str, thumbnails: Mapping[str, str]) -> str:
     """A picture over its name, a link to it where a browser can follow one."""
     name = parts(path)[-1] if parts(path) else path
-    here = bool(link) and not is_url(path) and name.lower().endswith(_IN_BROWSERS)
+    here = bool(link) and not is_url(path) and name.lower().endswith(IN_BROWSERS)
     source = _encoded(thumbnails[path]) if path in thumbnails else link if here else ""
     image = '<span class="blank">no preview</span>'
     if source:

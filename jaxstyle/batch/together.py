@@ -1,14 +1,12 @@
 """``stylize.run`` for many pictures at once: coarse to fine, all of them in one program a scale."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float
@@ -16,6 +14,17 @@ from jaxtyping import Float
 from jaxstyle import objective, weights
 from jaxstyle.batch import program
 from jaxstyle.batch.cells import Cell, alone, batch_that_fits, layers_of, looking_at, static_key
+from jaxstyle.batch.record import (
+    Reached,
+    Record,
+    Saved,
+    note_losses,
+    record_of,
+    report_of,
+    restored,
+    saved_of,
+    totals_of,
+)
 from jaxstyle.compilation import Compilations, counted, one_ahead
 from jaxstyle.estimate import rough_bytes
 from jaxstyle.image import ImageError
@@ -25,9 +34,9 @@ from jaxstyle.pictures import finished, first_image, recolored
 from jaxstyle.plan import Image, PictureSizeError, plan, resize, seamless
 from jaxstyle.program import Program
 from jaxstyle.pyramid import Scale
-from jaxstyle.result import Progress, Result, ScaleReport
+from jaxstyle.result import Progress, Result
 from jaxstyle.settings import SettingError, Settings
-from jaxstyle.solve import DivergedError, Losses, Rates, State
+from jaxstyle.solve import DivergedError, Rates, State
 from jaxstyle.stylize import Layers, objective_at, run
 from jaxstyle.vgg import VGG19, TooSmallError
 
@@ -41,9 +50,6 @@ __all__ = [
     "static_key",
 ]
 
-Saved = dict[str, Any]
-"""All that a batch needs to go on from where it was: plain numbers, text and arrays by name."""
-
 
 @dataclass(frozen=True)
 class BatchProgress:
@@ -55,28 +61,6 @@ class BatchProgress:
     steps: int
     seconds: float
     totals: Float[np.ndarray, " n"]
-
-
-@dataclass(frozen=True)
-class Reached:
-    """What was reached after some steps of a scale. seconds: running, without compiling.
-
-    finite: whether each picture's losses were, all along. losses: of the last step, on the host.
-    """
-
-    step: int
-    seconds: float
-    state: State
-    finite: np.ndarray
-    losses: Losses | None = None
-
-
-@dataclass
-class Record:
-    """What is told of a batch afterwards: the losses of each cell, and what each scale took."""
-
-    losses: list[list[dict[str, Any]]]
-    scales: list[ScaleReport]
 
 
 def run_together(
@@ -110,7 +94,7 @@ def run_together(
     scales = cells[0].scales()
     layers = layers or layers_of(cell.settings for cell in cells)
     optimizer = optimizer_of(settings)
-    network = network or network_for(loaded, settings, layers, mesh)
+    network = network or network_for(loaded, settings, layers)
     recolors = [recolored(cell.content.rgb, cell.styles, cell.settings) for cell in cells]
     rates = program.stacked([rates_of(cell.settings) for cell in cells])
     learning_rates, rates = np.asarray(rates.learning_rate), program.spread(rates, mesh)
@@ -146,13 +130,13 @@ def run_together(
         state = None  # its optimizer's buffers are the solver's now
         reached = begin
         for reached in minimize(step, scored, rates, begin, scale.steps, every):
-            _note_losses(record, cells, index, reached, learning_rates)
-            keep(partial(_saved, index, reached, record))
-            totals, seconds = _totals(reached), time.perf_counter() - start
+            note_losses(record, cells, index, reached, learning_rates)
+            keep(partial(saved_of, index, reached, record))
+            totals, seconds = totals_of(reached), time.perf_counter() - start
             callback(BatchProgress(scales, index, reached.step, scale.steps, seconds, totals))
         pictures = pictures_of(reached.state, cells)
         state, finite = reached.state, reached.finite
-        record.scales.append(_report(scale, compiled, reached))
+        record.scales.append(report_of(scale, compiled, reached))
     seconds = time.perf_counter() - start
 
     def result(cell: Cell, picture: Image, records: list[dict[str, Any]]) -> Result:
@@ -168,11 +152,9 @@ def run_together(
     ]
 
 
-def network_for(
-    loaded: weights.Loaded, settings: Settings, layers: Layers, mesh: Mesh | None
-) -> VGG19:
-    """The network to the deepest of these layers, on every device."""
-    return program.everywhere(tuned_network(loaded, looking_at(layers, settings)), mesh)
+def network_for(loaded: weights.Loaded, settings: Settings, layers: Layers) -> VGG19:
+    """The network to the deepest of these layers."""
+    return tuned_network(loaded, looking_at(layers, settings))
 
 
 FAILURES = (ImageError, SettingError, PictureSizeError, TooSmallError, DivergedError)
@@ -257,73 +239,6 @@ def pictures_of(state: State, cells: Sequence[Cell]) -> list[Image]:
     """The picture that each cell has reached, on the host: the best one where that is wanted."""
     average, best = np.clip(state.average, 0, 1), np.clip(state.best, 0, 1)
     return [best[i] if c.settings.keep_best else average[i] for i, c in enumerate(cells)]
-
-
-def _saved(scale: int, reached: Reached, record: Record) -> Saved:
-    """All of it on the host."""
-    leaves = jax.device_get(jax.tree.leaves(reached.state))
-    told = {"losses": record.losses, "scales": [asdict(report) for report in record.scales]}
-    return {
-        "scale": scale,
-        "step": reached.step,
-        "seconds": reached.seconds,
-        "finite": reached.finite,
-        "state": {f"{index}": leaf for index, leaf in enumerate(leaves)},
-        "record": json.dumps(told),
-    }
-
-
-def record_of(saved: Saved) -> Record:
-    """What was told before."""
-    told = json.loads(saved["record"])
-    return Record(told["losses"], [ScaleReport(**report) for report in told["scales"]])
-
-
-def restored(saved: Saved, blank: State, mesh: Mesh | None) -> Reached:
-    """Where a batch was, on the devices again; ``blank`` has the shapes."""
-    leaves = [saved["state"][f"{index}"] for index in range(len(saved["state"]))]
-    state = jax.tree.unflatten(jax.tree.structure(blank), map(jnp.array, leaves))
-    state = program.spread(state, mesh)
-    return Reached(saved["step"], saved["seconds"], state, np.asarray(saved["finite"]))
-
-
-def _totals(reached: Reached) -> np.ndarray:
-    assert reached.losses is not None
-    return np.asarray(reached.losses.total)
-
-
-def _note_losses(
-    record: Record, cells: Sequence[Cell], scale: int, reached: Reached, learning_rates: np.ndarray
-) -> None:
-    """One more line of each picture's loss trace: as ``result.loss_record``, of its own layers."""
-    assert reached.losses is not None
-    for index, (cell, records) in enumerate(zip(cells, record.losses, strict=True)):
-        own = terms_of(cell.settings)
-        records.append(
-            {
-                "scale": scale,
-                "step": reached.step,
-                "total": float(reached.losses.total[index]),
-                "terms": {k: float(v[index]) for k, v in reached.losses.terms.items() if k in own},
-                "learning_rate": float(learning_rates[index]),
-            }
-        )
-
-
-def terms_of(settings: Settings) -> set[str]:
-    """The names of the terms of an objective."""
-    content, style = settings.content_weights(), settings.style_weights()
-    return {
-        "tv",
-        *(f"content/{layer}" for layer in content),
-        *(f"style/{layer}" for layer in style),
-    }
-
-
-def _report(scale: Scale, compiled: Compilations, last: Reached) -> ScaleReport:
-    compilations = sum(compiled.programs[name] for name in program.PROGRAMS)
-    sides = scale.height, scale.width
-    return ScaleReport(*sides, scale.steps, compiled.seconds, last.seconds, compilations)
 
 
 def _alone(

@@ -1,9 +1,10 @@
 """python -m jaxstyle batch --contents DIR --styles DIR -o DIR"""
 
 import argparse
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from jaxstyle import __version__, weights
 from jaxstyle import image as images
 from jaxstyle.batch import hosts, jobs, sheet
-from jaxstyle.batch.folder import Options, Status, run_jobs
+from jaxstyle.batch.folder import Options, Status, inputs_of, run_jobs
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.keeping import CHECKPOINTS, Keeper
 from jaxstyle.batch.ledger import LOG, Ledger, check_fresh
@@ -128,28 +129,32 @@ def main(arguments: argparse.Namespace) -> None:
             lost = presence.wait_for_others(hosts.SILENCE, check)
         ledger.merge()
         if host.index == 0:
-            out.write(SHEET, contact_sheet(todo, ledger, arguments.output).encode())
+            out.write(SHEET, contact_sheet(todo, ledger, out).encode())
         if host.count == 1:
             keeper.end()
     summarize(arguments, todo, status, ledger, lost, tell)
 
 
-def check_outputs(todo: Sequence[Job], root: str, bits: int) -> None:
-    """Raises ImageError where an output cannot have its format, or would be written over an input.
+def not_made_here(paths: list[str], root: str) -> list[str]:
+    """Without those in the output folder, where there are others: a pattern that finds the photos
+    may find what was made of them too."""
+    return [path for path in paths if not inside(path, root)] or paths
 
-    Pictures that are made are no contents of the next run: no input is in the output folder.
-    """
+
+def inside(path: str, root: str) -> bool:
+    """Whether a picture is in the output folder."""
+    if is_url(root) or is_url(path):
+        return path.rpartition("/")[0] == root.rstrip("/")
+    return os.path.dirname(os.path.realpath(path)) == os.path.realpath(root)
+
+
+def check_outputs(todo: Sequence[Job], root: str, bits: int) -> None:
+    """Raises ImageError where an output cannot have its format, or would be written over an input:
+    no input is in the output folder."""
     for extension in {Path(job.output).suffix for job in todo}:
         images.check_format(f"output{extension}", bits=bits)
-    folder = os.path.realpath(root)
-    inputs = {path for job in todo for path in (job.content, *job.styles)}
-    starts = {path for job in todo for path in job.settings.paths().values()}
-    for path in sorted(inputs | starts):
-        if not (is_url(root) or is_url(path)):
-            inside = os.path.dirname(os.path.realpath(path)) == folder
-        else:
-            inside = path.rpartition("/")[0] == root.rstrip("/")
-        if inside:
+    for path in sorted({path for job in todo for path in inputs_of(job)}):
+        if inside(path, root):
             raise ImageError(f"{path}: is in the output folder: give another one with -o")
 
 
@@ -178,7 +183,10 @@ def jobs_of(arguments: argparse.Namespace) -> list[Job]:
         return jobs.from_manifest(arguments.manifest, given, *sources, extension)
     if not (arguments.contents and arguments.styles):
         raise UsageError("say which pictures: --contents and --styles, or --manifest")
-    contents, styles = pictures(arguments.contents), pictures(arguments.styles)
+    contents, styles = (
+        not_made_here(pictures(source), arguments.output)
+        for source in (arguments.contents, arguments.styles)
+    )
     return PAIRS[arguments.pairs](contents, styles, resolve(**given), extension)
 
 
@@ -196,14 +204,37 @@ def describer(arguments: argparse.Namespace, loaded: weights.Loaded) -> Callable
     return describe
 
 
-def contact_sheet(todo: Sequence[Job], ledger: Ledger, root: str) -> str:
+def contact_sheet(todo: Sequence[Job], ledger: Ledger, out: Folder) -> str:
     """The page that shows all of it."""
-    rows = []
+    rows, unseen = [], set()
     for job in todo:
         entry = ledger.entries.get(job.output)
         status, reason = (entry.status, entry.reason) if entry else ("missing", "")
         rows.append(sheet.Shown(job.content, job.styles, job.output, status, reason, job.settings))
-    return sheet.sheet(rows, {}, Path(root).name or root, root)
+        made = {job.output: out.path(job.output)} if status == "done" else {}
+        sources = {path: path for path in (job.content, *job.styles)} | made
+        unseen |= {each for each in sources.items() if not _in_browsers(each[1])}
+    there = out.names() if unseen else set()
+    shots = {path: _thumbnail(at, out, there) for path, at in sorted(unseen)}
+    thumbnails = {path: name for path, name in shots.items() if name}
+    return sheet.sheet(rows, thumbnails, Path(out.root).name or out.root, out.root)
+
+
+def _in_browsers(path: str) -> bool:
+    """Whether a page can show it; of what is elsewhere, nothing is fetched again for that."""
+    return is_url(path) or path.lower().endswith(sheet.IN_BROWSERS)
+
+
+def _thumbnail(path: str, out: Folder, there: Set[str]) -> str:
+    """The name of a small picture in the folder; none where it cannot be read."""
+    name = f".thumbnail-{hashlib.sha256(path.encode()).hexdigest()[:16]}.jpg"
+    if name in there:
+        return name
+    try:
+        out.write(name, sheet.thumbnail(images.read(path).rgb))
+    except ImageError:
+        return ""
+    return name
 
 
 def summarize(
@@ -219,13 +250,16 @@ def summarize(
     Raises:
       IncompleteError: not everything.
     """
-    waited = status.waited / status.seconds if status.seconds else 0.0
+    seconds = status.seconds or 1.0
+    # What is gone on with has seconds of the process before.
+    waited, stepping = status.waited / seconds, min(1.0, status.stepping / seconds)
     told = {
         "made": status.made,
         "found": status.found,
         "failed": status.failed,
         "seconds": status.seconds,
         "waited_share": waited,
+        "stepping_share": stepping,
         "compilations": status.compilations,
         "lost_hosts": list(lost),
     }
@@ -234,7 +268,8 @@ def summarize(
     there = f", {status.found} were there" if status.found else ""
     tell(
         f"{arguments.output}: {status.made} made{there}, {status.seconds:.0f} s, "
-        f"{status.compilations} compilations, waited for files {waited:.1%} of the time"
+        f"{status.compilations} compilations; {stepping:.0%} of the time taking steps, "
+        f"{waited:.1%} waiting for files"
     )
     if lost:
         raise IncompleteError(

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from jaxstyle import image as images
-from jaxstyle.batch import folder as batches
+from jaxstyle.batch import task as tasks
 from jaxstyle.batch import together
 from jaxstyle.batch.folder import Options, run_jobs
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import product
 from jaxstyle.batch.ledger import Ledger
-from jaxstyle.batch.storage import Folder
+from jaxstyle.batch.storage import Folder, StorageError
 from jaxstyle.image import Picture
 from jaxstyle.settings import resolve
 
@@ -52,7 +52,7 @@ def do(tmp_path, small_weights):
     """A function that does jobs in a folder."""
 
     def run(jobs, options=None, host=ALONE, watch=lambda status: None, force=False):
-        batches.style_picture.cache_clear()
+        tasks.style_picture.cache_clear()
         out = Folder(str(tmp_path / "out"))
         with Ledger.open(out, host, {}, force) as ledger:
             options = options or Options(batch_size=2)
@@ -169,7 +169,7 @@ def test_one_bad_row_does_not_stop_the_others(tmp_path, pictures, do, bad):
 
 def test_a_batch_of_which_nothing_can_be_read_is_not_run(pictures, do, monkeypatch):
     do(pictures)
-    monkeypatch.setattr(batches, "run_in_halves", None)
+    monkeypatch.setattr(tasks, "run_in_halves", None)
     assert do(pictures).failed == 2
 
 
@@ -183,10 +183,10 @@ def test_pictures_that_may_end_early_are_run_one_by_one(pictures, do):
 
 def test_a_full_disk_stops_with_one_line(pictures, do, monkeypatch):
     def full(self, name, data):
-        raise batches.StorageError(f"{name}: cannot be written: No space left on device")
+        raise StorageError(f"{name}: cannot be written: No space left on device")
 
     monkeypatch.setattr(Folder, "write", full)
-    with pytest.raises(batches.StorageError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         do(pictures)
 
 

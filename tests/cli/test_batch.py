@@ -53,9 +53,7 @@ def test_folders_make_every_pair_with_a_log_and_a_sheet(photos, capsys):
     assert all(name in page for name in expected)
     assert "http" not in re.sub(r"http-equiv", "", page)
     said = capsys.readouterr().err.splitlines()[-1]
-    assert re.match(
-        r"out: 6 made, \d+ s, 1 compilations, waited for files [\d.]+% of the time", said
-    )
+    assert re.match(r"out: 6 made, \d+ s, 1 compilations; \d+% of the time taking steps, ", said)
 
 
 def test_zip_pairs_and_a_manifest_with_settings_of_its_own(photos):
@@ -78,6 +76,16 @@ def test_a_picture_of_a_batch_can_be_made_again_by_run(photos):
     np.testing.assert_allclose(made, again, atol=1.01 / 255)
 
 
+def test_the_sheet_shows_small_pictures_of_what_browsers_cannot(photos, picture):
+    images.write("photos/p3.tif", Picture(np.asarray(picture(7, 24, 32))))
+    given = "--contents", "photos/p3.tif", "--styles", "styles/s0.png", "--format", "tif"
+    assert batch(*given, "--bits", "16") == 0
+    page = (photos / "out/index.html").read_text()
+    small = sorted(path.name for path in (photos / "out").glob(".thumbnail-*.jpg"))
+    assert len(small) == 2
+    assert all(name in page for name in small)
+
+
 def test_a_bad_picture_fails_alone(photos, capsys):
     (photos / "photos/p1.png").write_bytes(b"not a picture")
     assert batch("--contents", "photos", "--styles", "styles") == 1
@@ -93,6 +101,7 @@ def test_json_is_the_summary(photos, capsys):
     told = json.loads(capsys.readouterr().out)
     assert (told["made"], told["found"], told["failed"]) == (6, 0, 0)
     assert 0 <= told["waited_share"] < 1
+    assert 0 < told["stepping_share"] <= 1
     assert batch("--contents", "photos", "--styles", "styles", "--json") == 0
     assert json.loads(capsys.readouterr().out)["found"] == 6
 
@@ -183,6 +192,13 @@ def test_a_folder_that_cannot_be_written(photos, capsys):
     (photos / "out").write_text("a file")
     assert batch("--contents", "photos", "--styles", "styles") == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("jaxstyle: out: ")
+
+
+def test_what_was_made_is_no_content_of_the_next_run(photos):
+    given = "--contents", "photos/**/*.png", "--styles", "styles/s0.png", "-o", "photos/made"
+    assert batch(*given) == 0
+    assert batch(*given) == 0
+    assert pictures_of(photos / "photos", "made") == [f"p{i}__s0.png" for i in range(3)]
 
 
 def test_a_folder_with_files_of_others_is_left_alone(photos, capsys):
