@@ -123,6 +123,8 @@ def how(of: Record) -> str:
     command = f"python -m bench {of['command']}"
     if of["arguments"].get("quick"):
         command += " --quick"
+    if of["arguments"].get("settings"):
+        command += f' --settings "{of["arguments"]["settings"]}"'
     found = of["versions"]
     versions = ", ".join(f"{name} {found[name]}" for name in ("jax", "torch") if name in found)
     return f"`{command}`, commit {of['commit']}, {of['date'][:10]}, {versions}"

@@ -45,7 +45,7 @@ SHARE = 0.6
 """Of the memory that a batch may take by the rule of thumb, which can be wrong by a third."""
 
 PREPARED = 9
-"""Times its kernels that the network takes at most: prepared ones are eight times as large."""
+"""Times its kernels that the network takes on CPU at most: prepared, they are eight times more."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,14 @@ def batch_that_fits(loaded: weights.Loaded, cell: Cell, wanted: int, devices: in
     there, most = memory.total_bytes(), wanted
     if there is not None:
         sharing = devices if jax.default_backend() == "cpu" else 1
-        kernels = sum(layer.kernel.nbytes for layer in loaded.weights.layers.values())
-        room = SHARE * there / sharing - PREPARED * kernels
+        room = SHARE * there / sharing - network_bytes(loaded)
         each = rough_bytes(last.height, last.width, cell.settings)
         most = devices * max(1, int(room / each))
     rounds = -(-wanted // most)
     return -(-wanted // (rounds * devices)) * devices
+
+
+def network_bytes(loaded: weights.Loaded) -> int:
+    """What the network takes at most, its prepared kernels included."""
+    kernels = sum(layer.kernel.nbytes for layer in loaded.weights.layers.values())
+    return PREPARED * kernels if jax.default_backend() == "cpu" else kernels

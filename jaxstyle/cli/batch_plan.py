@@ -12,6 +12,7 @@ from rich.table import Table
 from jaxstyle import memory
 from jaxstyle.arithmetic import step_flops
 from jaxstyle.batch.buckets import Work
+from jaxstyle.batch.cells import network_bytes
 from jaxstyle.batch.folder import settle
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
@@ -47,7 +48,7 @@ def show_batch_plan(
     """Print what a batch would do, for machines if ``arguments.json``, on standard output."""
     tell("reading the heads of the pictures, and running a few steps of the first")
     found, refused = settle(jobs, loaded, arguments.batch_size, ALONE)
-    groups = list(groups_of(found))
+    groups = list(groups_of(found, network_bytes(loaded)))
     seconds = None
     if found:
         first = found[0].jobs[0]
@@ -74,8 +75,9 @@ def show_batch_plan(
         print(f"{len(refused)} cannot be made; the first: {first.job.output}: {first.reason}")
 
 
-def groups_of(found: Sequence[Work]) -> Iterator[Group]:
-    """Batches in a row that have the same scales and number of slots, as one."""
+def groups_of(found: Sequence[Work], fixed: int) -> Iterator[Group]:
+    """Batches in a row that have the same scales and number of slots, as one. fixed: bytes that do
+    not depend on the pictures."""
 
     def shape(work: Work) -> tuple:
         return work.way, work.slots
@@ -92,7 +94,7 @@ def groups_of(found: Sequence[Work]) -> Iterator[Group]:
             slots,
             len(scales),
             one * slots * len(works),
-            slots * rough_bytes(height, width, settings),
+            fixed + slots * rough_bytes(height, width, settings),
         )
 
 
