@@ -172,16 +172,14 @@ def objective_at(
     styles: Sequence[Image],
     settings: Settings,
     more_layers: Layers = NO_LAYERS,
+    resized: Callable[..., Image] = images.resize,
 ) -> objective.Objective:
     """The objective at one scale, content and styles resized to it: see ``objective_of``."""
     sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
     return objective_of(
         network,
-        resize(content, scale, settings),
-        [
-            images.resize(s, *size, settings.resampling)
-            for s, size in zip(styles, sizes, strict=True)
-        ],
+        resized(content, scale.height, scale.width, settings.resampling),
+        [resized(s, *size, settings.resampling) for s, size in zip(styles, sizes, strict=True)],
         settings,
         more_layers,
     )

@@ -77,9 +77,12 @@ def name_of(cells: Sequence[Cell], made_by: str) -> str:
       made_by: what else the state depends on: version, weights.
     """
     digest = hashlib.sha256(made_by.encode())
+    known: dict[int, bytes] = {}  # many cells have one content, or one style
     for cell in cells:
         digest.update(repr(sorted(cell.settings.to_dict().items())).encode())
         for picture in (cell.content.rgb, *cell.styles):
-            digest.update(repr(picture.shape).encode())
-            digest.update(picture.tobytes())
+            if id(picture) not in known:
+                pixels = hashlib.sha256(picture.tobytes()).digest()
+                known[id(picture)] = repr(picture.shape).encode() + pixels
+            digest.update(known[id(picture)])
     return digest.hexdigest()[:32]

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jaxstyle import image as images
 from jaxstyle import weights
 from jaxstyle.batch.buckets import Work, cell_of, cut
-from jaxstyle.batch.cells import Cell, static_key
+from jaxstyle.batch.cells import Cell, alone, static_key
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.keeping import Keeper, name_of
 from jaxstyle.batch.ledger import Ledger
@@ -107,9 +107,8 @@ class Task:
         cells, keeper = self.slots(read), self.options.keeper
         layers, settings = read.work.layers, cells[0].settings
         key = static_key(settings), repr(layers), repr(read.work.way)
-        if (
-            key not in self.networks
-        ):  # one at a time: it is large, and batches of a kind are in a row
+        # One at a time: it is large, and batches of a kind are in a row.
+        if key not in self.networks and not alone(settings):
             self.networks.clear()
             try:
                 self.networks[key] = network_for(self.loaded, settings, layers)

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float
 
+from jaxstyle import image as images
 from jaxstyle import objective, weights
 from jaxstyle.batch import program
 from jaxstyle.batch.cells import Cell, alone, batch_that_fits, layers_of, looking_at, static_key
@@ -105,8 +106,9 @@ def run_together(
 
     def prepare(scale: Scale) -> tuple[objective.Objective, Program, State, Compilations]:
         with counted(here=True) as compiled, exactness(settings):
+            resized = _resizing()
             each = [
-                objective_at(scale, network, photo, styles, cell.settings, layers)
+                objective_at(scale, network, photo, styles, cell.settings, layers, resized)
                 for cell, (photo, styles) in zip(cells, recolors, strict=True)
             ]
             scored = program.together(each, mesh)
@@ -239,6 +241,19 @@ def pictures_of(state: State, cells: Sequence[Cell]) -> list[Image]:
     """The picture that each cell has reached, on the host: the best one where that is wanted."""
     average, best = np.clip(state.average, 0, 1), np.clip(state.best, 0, 1)
     return [best[i] if c.settings.keep_best else average[i] for i, c in enumerate(cells)]
+
+
+def _resizing() -> Callable[..., Image]:
+    """``image.resize`` that does the same only once: many cells have one content, or one style."""
+    known: dict[tuple, tuple[Image, Image]] = {}
+
+    def resized(image: Image, height: int, width: int, resampling: str) -> Image:
+        key = id(image), height, width, resampling
+        if key not in known:  # the image is kept too, so that no other has its id
+            known[key] = image, images.resize(image, height, width, resampling)
+        return known[key][1]
+
+    return resized
 
 
 def _alone(

@@ -107,6 +107,7 @@ def main(arguments: argparse.Namespace) -> None:
         tell(note)
     tell_of_tuning(settings, tell)
     out, lost = Folder(arguments.output), []
+    out.create()
     if not arguments.force:
         check_fresh(out, [SHEET, *(job.output for job in todo)])
     guard = {"jaxstyle": __version__, "weights": loaded.sha256, "bits": arguments.bits}
@@ -124,7 +125,11 @@ def main(arguments: argparse.Namespace) -> None:
                 show(status)
                 check()
 
-            status = run_jobs(todo, loaded, out, host, ledger, options, watch)
+            try:
+                status = run_jobs(todo, loaded, out, host, ledger, options, watch)
+            except KeyboardInterrupt as stop:
+                stop.add_note("the same command again goes on from here")
+                raise
         if host.index == 0:
             lost = presence.wait_for_others(hosts.SILENCE, check)
         ledger.merge()
@@ -268,7 +273,7 @@ def summarize(
     there = f", {status.found} were there" if status.found else ""
     tell(
         f"{arguments.output}: {status.made} made{there}, {status.seconds:.0f} s, "
-        f"{status.compilations} compilations; {stepping:.0%} of the time taking steps, "
+        f"{status.compilations} compilations of steps; {stepping:.0%} of the time taking steps, "
         f"{waited:.1%} waiting for files"
     )
     if lost:

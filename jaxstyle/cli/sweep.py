@@ -85,7 +85,7 @@ def main(arguments: argparse.Namespace) -> None:
     use_precision(sweep.settings)
     content, *styles = [images.read(path) for path in (arguments.content, *paths)]
     for path in sweep.settings.paths().values():
-        images.read_sides(path)  # now rather than in every cell
+        images.read(path)  # what cannot be read is said now, and not in every cell
     cells = [Cell(content, [styles[i].rgb for i in c.styles], c.settings) for c in sweep.cells]
     scales = [plan(content.rgb, cell.styles, cell.settings) for cell in cells]
     if arguments.plan:
