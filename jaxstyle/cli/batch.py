@@ -1,10 +1,8 @@
 """python -m jaxstyle batch --contents DIR --styles DIR -o DIR"""
 
 import argparse
-import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,14 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from jaxstyle import __version__, weights
-from jaxstyle import image as images
-from jaxstyle.batch import hosts, jobs, sheet
-from jaxstyle.batch.folder import Options, Status, inputs_of, run_jobs
+from jaxstyle.batch import hosts, jobs
+from jaxstyle.batch.folder import Options, Status, run_jobs
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.keeping import CHECKPOINTS, Keeper
 from jaxstyle.batch.ledger import LOG, Ledger, check_fresh
 from jaxstyle.batch.sources import pictures
 from jaxstyle.batch.storage import Folder, is_url
+from jaxstyle.cli.batch_files import check_outputs, contact_sheet, describer, not_made_here
 from jaxstyle.cli.batch_plan import show_batch_plan
 from jaxstyle.cli.common import (
     Tell,
@@ -34,8 +32,6 @@ from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.progress import done_share
-from jaxstyle.cli.recipe import Recipe
-from jaxstyle.image import ImageError
 from jaxstyle.settings import resolve
 from jaxstyle.text import whole_number
 
@@ -119,17 +115,8 @@ def main(arguments: argparse.Namespace) -> None:
         keeper = Keeper(checkpoints, arguments.checkpoint_every, check, tell)
         describe = describer(arguments, loaded)
         options = Options(arguments.batch_size, arguments.bits, describe, keeper)
-        with _shown(arguments.quiet or arguments.json) as show:
-
-            def watch(status: Status) -> None:
-                show(status)
-                check()
-
-            try:
-                status = run_jobs(todo, loaded, out, host, ledger, options, watch)
-            except KeyboardInterrupt as stop:
-                stop.add_note("the same command again goes on from here")
-                raise
+        with _watched(check, hidden=arguments.quiet or arguments.json) as watch:
+            status = run_jobs(todo, loaded, out, host, ledger, options, watch)
         if host.index == 0:
             lost = presence.wait_for_others(hosts.SILENCE, check)
         ledger.merge()
@@ -138,29 +125,6 @@ def main(arguments: argparse.Namespace) -> None:
         if host.count == 1:
             keeper.end()
     summarize(arguments, todo, status, ledger, lost, tell)
-
-
-def not_made_here(paths: list[str], root: str) -> list[str]:
-    """Without those in the output folder, where there are others: a pattern that finds the photos
-    may find what was made of them too."""
-    return [path for path in paths if not inside(path, root)] or paths
-
-
-def inside(path: str, root: str) -> bool:
-    """Whether a picture is in the output folder."""
-    if is_url(root) or is_url(path):
-        return path.rpartition("/")[0] == root.rstrip("/")
-    return os.path.dirname(os.path.realpath(path)) == os.path.realpath(root)
-
-
-def check_outputs(todo: Sequence[Job], root: str, bits: int) -> None:
-    """Raises ImageError where an output cannot have its format, or would be written over an input:
-    no input is in the output folder."""
-    for extension in {Path(job.output).suffix for job in todo}:
-        images.check_format(f"output{extension}", bits=bits)
-    for path in sorted({path for job in todo for path in inputs_of(job)}):
-        if inside(path, root):
-            raise ImageError(f"{path}: is in the output folder: give another one with -o")
 
 
 def checkpoints_of(arguments: argparse.Namespace) -> Path | None:
@@ -193,53 +157,6 @@ def jobs_of(arguments: argparse.Namespace) -> list[Job]:
         for source in (arguments.contents, arguments.styles)
     )
     return PAIRS[arguments.pairs](contents, styles, resolve(**given), extension)
-
-
-def describer(arguments: argparse.Namespace, loaded: weights.Loaded) -> Callable[[Job], str]:
-    """What is written into each picture: the run that would make it, where that can be named."""
-
-    def describe(job: Job) -> str:
-        recipe = Recipe(
-            job.content, job.styles, job.settings, arguments.weights, arguments.bits, loaded.sha256
-        )
-        if any(map(is_url, (arguments.output, job.content, *job.styles))):
-            return json.dumps({"settings": job.settings.to_dict()})
-        return recipe.to_json(Path(arguments.output))
-
-    return describe
-
-
-def contact_sheet(todo: Sequence[Job], ledger: Ledger, out: Folder) -> str:
-    """The page that shows all of it."""
-    rows, unseen = [], set()
-    for job in todo:
-        entry = ledger.entries.get(job.output)
-        status, reason = (entry.status, entry.reason) if entry else ("missing", "")
-        rows.append(sheet.Shown(job.content, job.styles, job.output, status, reason, job.settings))
-        made = {job.output: out.path(job.output)} if status == "done" else {}
-        sources = {path: path for path in (job.content, *job.styles)} | made
-        unseen |= {each for each in sources.items() if not _in_browsers(each[1])}
-    there = out.names() if unseen else set()
-    shots = {path: _thumbnail(at, out, there) for path, at in sorted(unseen)}
-    thumbnails = {path: name for path, name in shots.items() if name}
-    return sheet.sheet(rows, thumbnails, Path(out.root).name or out.root, out.root)
-
-
-def _in_browsers(path: str) -> bool:
-    """Whether a page can show it; of what is elsewhere, nothing is fetched again for that."""
-    return is_url(path) or path.lower().endswith(sheet.IN_BROWSERS)
-
-
-def _thumbnail(path: str, out: Folder, there: Set[str]) -> str:
-    """The name of a small picture in the folder; none where it cannot be read."""
-    name = f".thumbnail-{hashlib.sha256(path.encode()).hexdigest()[:16]}.jpg"
-    if name in there:
-        return name
-    try:
-        out.write(name, sheet.thumbnail(images.read(path).rgb))
-    except ImageError:
-        return ""
-    return name
 
 
 def summarize(
@@ -294,8 +211,8 @@ def failed(ledger: Ledger, job: Job) -> bool:
 
 
 @contextmanager
-def _shown(hidden: bool) -> Iterator[Callable[[Status], None]]:
-    """A bar on standard error while the block runs."""
+def _watched(check: Callable[[], None], *, hidden: bool) -> Iterator[Callable[[Status], None]]:
+    """What is told how far it is, and raises what ``check`` does; a bar on standard error."""
     console = Console(stderr=True)
     columns = TextColumn("{task.fields[done]}"), BarColumn(), TextColumn("{task.fields[text]}")
     disable = hidden or not console.is_terminal
@@ -316,8 +233,13 @@ def _shown(hidden: bool) -> Iterator[Callable[[Status], None]]:
             text += f"  {status.failed} failed" if status.failed else ""
             done = (ready + share * status.slots) / max(1, status.total)
             bar.update(task, completed=done, done=f"{ready}/{status.total}", text=text)
+            check()
 
-        yield update
+        try:
+            yield update
+        except KeyboardInterrupt as stop:
+            stop.add_note("the same command again goes on from here")
+            raise
 
 
 def _batch_size(text: str) -> int | None:

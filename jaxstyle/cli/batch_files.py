@@ -1,0 +1,88 @@
+"""The files of a batch: what may be read and written, what is in them, and the page of all."""
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence, Set
+from pathlib import Path
+
+from jaxstyle import image as images
+from jaxstyle import weights
+from jaxstyle.batch import sheet
+from jaxstyle.batch.folder import inputs_of
+from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.ledger import Ledger
+from jaxstyle.batch.storage import Folder, is_url
+from jaxstyle.cli.recipe import Recipe
+from jaxstyle.image import ImageError
+
+
+def not_made_here(paths: list[str], root: str) -> list[str]:
+    """Without those in the output folder, where there are others: a pattern that finds the photos
+    may find what was made of them too."""
+    return [path for path in paths if not inside(path, root)] or paths
+
+
+def inside(path: str, root: str) -> bool:
+    """Whether a picture is in the output folder."""
+    if is_url(root) or is_url(path):
+        return path.rpartition("/")[0] == root.rstrip("/")
+    return os.path.dirname(os.path.realpath(path)) == os.path.realpath(root)
+
+
+def check_outputs(todo: Sequence[Job], root: str, bits: int) -> None:
+    """Raises ImageError where an output cannot have its format, or would be written over an input:
+    no input is in the output folder."""
+    for extension in {Path(job.output).suffix for job in todo}:
+        images.check_format(f"output{extension}", bits=bits)
+    for path in sorted({path for job in todo for path in inputs_of(job)}):
+        if inside(path, root):
+            raise ImageError(f"{path}: is in the output folder: give another one with -o")
+
+
+def describer(arguments: argparse.Namespace, loaded: weights.Loaded) -> Callable[[Job], str]:
+    """What is written into each picture: the run that would make it, where that can be named."""
+
+    def describe(job: Job) -> str:
+        recipe = Recipe(
+            job.content, job.styles, job.settings, arguments.weights, arguments.bits, loaded.sha256
+        )
+        if any(map(is_url, (arguments.output, job.content, *job.styles))):
+            return json.dumps({"settings": job.settings.to_dict()})
+        return recipe.to_json(Path(arguments.output))
+
+    return describe
+
+
+def contact_sheet(todo: Sequence[Job], ledger: Ledger, out: Folder) -> str:
+    """The page that shows all of it."""
+    rows, unseen = [], set()
+    for job in todo:
+        entry = ledger.entries.get(job.output)
+        status, reason = (entry.status, entry.reason) if entry else ("missing", "")
+        rows.append(sheet.Shown(job.content, job.styles, job.output, status, reason, job.settings))
+        made = {job.output: out.path(job.output)} if status == "done" else {}
+        sources = {path: path for path in (job.content, *job.styles)} | made
+        unseen |= {each for each in sources.items() if not _in_browsers(each[1])}
+    there = out.names() if unseen else set()
+    shots = {path: _thumbnail(at, out, there) for path, at in sorted(unseen)}
+    thumbnails = {path: name for path, name in shots.items() if name}
+    return sheet.sheet(rows, thumbnails, Path(out.root).name or out.root, out.root)
+
+
+def _in_browsers(path: str) -> bool:
+    """Whether a page can show it; of what is elsewhere, nothing is fetched again for that."""
+    return is_url(path) or path.lower().endswith(sheet.IN_BROWSERS)
+
+
+def _thumbnail(path: str, out: Folder, there: Set[str]) -> str:
+    """The name of a small picture in the folder; none where it cannot be read."""
+    name = f".thumbnail-{hashlib.sha256(path.encode()).hexdigest()[:16]}.jpg"
+    if name in there:
+        return name
+    try:
+        out.write(name, sheet.thumbnail(images.read(path).rgb))
+    except ImageError:
+        return ""
+    return name
