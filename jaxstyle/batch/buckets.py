@@ -6,7 +6,7 @@ afterwards: where the mirror stands the picture has no border, so none can be se
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -176,10 +176,26 @@ def cell_of(work: Work, index: int, content: Picture, styles: Sequence[Image]) -
     """What is run for one of the jobs, its content picture continued to the bucket's sides."""
     job = work.jobs[index]
     if work.bucket is None:
-        return Cell(content, styles, job.settings, work.way)
+        return _small(Cell(content, styles, job.settings, work.way))
     rgb, alpha = _continued(content.rgb, work, index), content.alpha
     alpha = None if alpha is None else _continued(alpha, work, index)
     return Cell(Picture(rgb, alpha), styles, job.settings, work.way)
+
+
+def _small(cell: Cell) -> Cell:
+    """The same cell, its content at the sides it will be wanted at: a photo has many times their
+    pixels. Not where colors are matched, whose statistics are those of the whole photo."""
+    settings, (*_, last) = cell.settings, cell.way
+    if settings.color_match != "none" or alone(settings):
+        return cell
+    rgb, alpha = cell.content.rgb, cell.content.alpha
+    sized = {
+        (s.height, s.width): images.resize(rgb, s.height, s.width, settings.resampling)
+        for s in cell.way
+    }
+    if alpha is not None:
+        alpha = images.resize(alpha, last.height, last.width, settings.resampling)
+    return replace(cell, content=Picture(sized[last.height, last.width], alpha), sized=sized)
 
 
 def _continued(plane: np.ndarray, work: Work, index: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The pictures of a batch: which can go together, and how many."""
 
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import jax
 
@@ -52,13 +52,15 @@ PREPARED = 9
 class Cell:
     """One picture of a batch, as ``stylize.run`` would be given it.
 
-    way: its scales, where they are not those that ``stylize.run`` would plan.
+    way: its scales, where they are not those that ``stylize.run`` would plan. sized: the content at
+    their sides, where that has been seen to; ``content`` itself may be small then.
     """
 
     content: Picture
     styles: Sequence[Image]
     settings: Settings
     way: tuple[Scale, ...] = ()
+    sized: Mapping[tuple[int, int], Image] = field(default_factory=dict)
 
     def scales(self) -> list[Scale]:
         """The scales that it goes through.

@@ -100,13 +100,13 @@ def run_together(
     rates = program.stacked([rates_of(cell.settings) for cell in cells])
     learning_rates, rates = np.asarray(rates.learning_rate), program.spread(rates, mesh)
     pictures = [
-        first_image(photo, scales[0], network, cell.settings)
+        first_image(_at(scales[0], cell, photo), scales[0], network, cell.settings)
         for cell, (photo, _) in zip(cells, recolors, strict=True)
     ]
 
     def prepare(scale: Scale) -> tuple[objective.Objective, Program, State, Compilations]:
         with counted(here=True) as compiled, exactness(settings):
-            resized = _resizing()
+            resized = _resizing(cells)
             each = [
                 objective_at(scale, network, photo, styles, cell.settings, layers, resized)
                 for cell, (photo, styles) in zip(cells, recolors, strict=True)
@@ -243,9 +243,19 @@ def pictures_of(state: State, cells: Sequence[Cell]) -> list[Image]:
     return [best[i] if c.settings.keep_best else average[i] for i, c in enumerate(cells)]
 
 
-def _resizing() -> Callable[..., Image]:
-    """``image.resize`` that does the same only once: many cells have one content, or one style."""
-    known: dict[tuple, tuple[Image, Image]] = {}
+def _at(scale: Scale, cell: Cell, photo: Image) -> Image:
+    """The content of a cell at a scale, if it is there; else as it is."""
+    return cell.sized.get((scale.height, scale.width), photo)
+
+
+def _resizing(cells: Sequence[Cell]) -> Callable[..., Image]:
+    """``image.resize`` that does the same only once, and not what the cells have done already: many
+    cells have one content, or one style."""
+    known: dict[tuple, tuple[Image, Image]] = {
+        (id(cell.content.rgb), *sides, cell.settings.resampling): (cell.content.rgb, image)
+        for cell in cells
+        for sides, image in cell.sized.items()
+    }
 
     def resized(image: Image, height: int, width: int, resampling: str) -> Image:
         key = id(image), height, width, resampling

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from jaxstyle.batch.buckets import MOST_SHAPES, bucket_of, cell_of, cut, works
+from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.together import run_together
 from jaxstyle.image import Picture
 from jaxstyle.plan import plan
 from jaxstyle.settings import resolve
@@ -141,3 +143,27 @@ def test_a_continued_picture_is_mirrored_and_cut_off_again():
     last = cell.scales()[-1]
     assert (last.height, last.width) == work.bucket == bucket_of((height, width))
     assert work.jobs[1].settings == SETTINGS
+
+
+@pytest.mark.parametrize("change", [{}, {"init_noise": 0.3}, {"original_colors": True}], ids=str)
+def test_a_content_made_small_before_gives_the_same_picture(picture, small_weights, change):
+    settings = replace(SETTINGS, smallest_size=16, size=32, steps=(2, 2), **change)
+    jobs, sides = jobs_of([(90, 120)], settings)
+    ((work,), _) = works(jobs, sides, most(1))
+    rgb = np.asarray(picture(0, 90, 120))
+    alpha = np.linspace(0, 1, 90 * 120, dtype=np.float32).reshape(90, 120)
+    styles = [np.asarray(picture(1, 50, 40))]
+    small = cell_of(work, 0, Picture(rgb, alpha), styles)
+    assert small.content.rgb.shape == (24, 32, 3)
+    (made,) = run_together(small_weights, [small])
+    (plain,) = run_together(small_weights, [Cell(Picture(rgb, alpha), styles, settings)])
+    np.testing.assert_array_equal(made.image, plain.image)
+    np.testing.assert_array_equal(made.alpha, plain.alpha)
+
+
+@pytest.mark.parametrize("change", [{"color_match": "cholesky"}, {"tolerance": 0.1}], ids=str)
+def test_a_content_that_is_wanted_whole_stays_so(picture, change):
+    jobs, sides = jobs_of([(90, 120)], replace(SETTINGS, **change))
+    ((work,), _) = works(jobs, sides, most(1))
+    content = Picture(np.asarray(picture(0, 90, 120)))
+    assert cell_of(work, 0, content, []).content is content
