@@ -1,8 +1,9 @@
 """The step compiled: once for all arguments of one shape, whatever their values."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -93,11 +94,32 @@ def compile_program(
 
     Arrays may be `jax.ShapeDtypeStruct`.
     """
+    return compiled_once(_ONE, objective, rates, state, optimizer)
+
+
+class Kind(NamedTuple):
+    """A step and a loop of it, compiled by ``jax.jit``, that take what ``solver_step`` and
+    ``solver_loop`` do: of one picture, or of many."""
+
+    step: Any
+    loop: Any
+
+
+def compiled_once(
+    kind: Kind,
+    objective: Objective,
+    rates: Rates,
+    state: State,
+    optimizer: optax.GradientTransformationExtraArgs,
+    **static: Hashable,
+) -> Program:
+    """``compile_program`` for a kind of program, which may have more static arguments."""
     leaves, structure = jax.tree.flatten((objective, rates, state))
     shapes = tuple(map(shape_of, leaves))
     config: Any = jax.config
     precision = config.jax_default_matmul_precision
-    return _compiled(structure, shapes, optimizer, in_a_loop(), precision)
+    more = tuple(static.items())
+    return _compiled(kind, structure, shapes, optimizer, in_a_loop(), precision, more)
 
 
 def in_a_loop() -> bool:
@@ -108,16 +130,18 @@ def in_a_loop() -> bool:
 
 @lru_cache(maxsize=64)
 def _compiled(
+    kind: Kind,
     structure: Any,
     shapes: tuple[jax.ShapeDtypeStruct, ...],
     optimizer: optax.GradientTransformationExtraArgs,
     loop: bool,
     precision: str | None,
+    static: tuple[tuple[str, Hashable], ...],
 ) -> Program:
     del precision  # of matrix products: known to the tracer, and part of what was compiled
     objective, rates, state = jax.tree.unflatten(structure, shapes)
-    lowered = traced(objective, rates, state, optimizer, loop=loop).lower()
-    return Program(lowered.compile(), loop, optimizer)
+    traced = traced_as(kind, objective, rates, state, optimizer, loop=loop, **dict(static))
+    return Program(traced.lower().compile(), loop, optimizer)
 
 
 forget_programs = _compiled.cache_clear
@@ -133,15 +157,32 @@ def traced(
     loop: bool | None = None,
 ) -> jax.stages.Traced:
     """The program before it is lowered and compiled, ``in_a_loop`` unless told."""
+    loop = in_a_loop() if loop is None else loop
+    return traced_as(_ONE, objective, rates, state, optimizer, loop=loop)
+
+
+def traced_as(
+    kind: Kind,
+    objective: Objective,
+    rates: Rates,
+    state: State,
+    optimizer: optax.GradientTransformationExtraArgs,
+    *,
+    loop: bool,
+    **static: Any,
+) -> jax.stages.Traced:
+    """``traced`` for a kind of program."""
     arguments = (objective, rates, *apart(state))
-    if in_a_loop() if loop is None else loop:
+    if loop:
         count = jax.ShapeDtypeStruct((), jnp.int32)
-        return _loop.trace(*arguments, count, optimizer=optimizer)
-    return _step.trace(*arguments, optimizer=optimizer)
+        return kind.loop.trace(*arguments, count, optimizer=optimizer, **static)
+    return kind.step.trace(*arguments, optimizer=optimizer, **static)
 
 
-_step = jax.jit(solver_step, static_argnames="optimizer", donate_argnames="memory")
-_loop = jax.jit(solver_loop, static_argnames="optimizer", donate_argnames="memory")
+_ONE = Kind(
+    jax.jit(solver_step, static_argnames="optimizer", donate_argnames="memory"),
+    jax.jit(solver_loop, static_argnames="optimizer", donate_argnames="memory"),
+)
 
 
 def shape_of(x: Array | jax.ShapeDtypeStruct | float) -> jax.ShapeDtypeStruct:

@@ -7,7 +7,7 @@ takes its pictures' steps without asking another.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxstyle import optimizers, solve
 from jaxstyle.objective import Objective
-from jaxstyle.program import Program, apart, in_a_loop, shape_of
+from jaxstyle.program import Kind, Program, apart, compiled_once, traced_as
 from jaxstyle.step import Losses, Rates, State, step
 
 PICTURES = "pictures"
@@ -155,30 +155,7 @@ def compile_batch(
 
     Arrays may be `jax.ShapeDtypeStruct`. The program donates ``state.optimizer``.
     """
-    leaves, structure = jax.tree.flatten((objective, rates, state))
-    shapes = tuple(map(shape_of, leaves))
-    config: Any = jax.config
-    precision = config.jax_default_matmul_precision
-    return _compiled(structure, shapes, optimizer, mesh, in_a_loop(), precision)
-
-
-@lru_cache(maxsize=16)
-def _compiled(
-    structure: Any,
-    shapes: tuple[jax.ShapeDtypeStruct, ...],
-    optimizer: optax.GradientTransformationExtraArgs,
-    mesh: Mesh | None,
-    loop: bool,
-    precision: str | None,
-) -> Program:
-    del precision  # of matrix products: known to the tracer, and part of what was compiled
-    objective, rates, state = jax.tree.unflatten(structure, shapes)
-    lowered = traced(objective, rates, state, optimizer, mesh, loop=loop).lower()
-    return Program(lowered.compile(), loop, optimizer)
-
-
-forget_programs = _compiled.cache_clear
-"""Drop every compiled program."""
+    return compiled_once(_MANY, objective, rates, state, optimizer, mesh=mesh)
 
 
 def traced(
@@ -191,12 +168,10 @@ def traced(
     loop: bool,
 ) -> jax.stages.Traced:
     """The program before it is lowered and compiled."""
-    arguments = (objective, rates, *apart(state))
-    if loop:
-        count = jax.ShapeDtypeStruct((), jnp.int32)
-        return _loop.trace(*arguments, count, optimizer=optimizer, mesh=mesh)
-    return _step.trace(*arguments, optimizer=optimizer, mesh=mesh)
+    return traced_as(_MANY, objective, rates, state, optimizer, loop=loop, mesh=mesh)
 
 
-_step = jax.jit(batch_step, static_argnames=("optimizer", "mesh"), donate_argnames="memory")
-_loop = jax.jit(batch_loop, static_argnames=("optimizer", "mesh"), donate_argnames="memory")
+_MANY = Kind(
+    jax.jit(batch_step, static_argnames=("optimizer", "mesh"), donate_argnames="memory"),
+    jax.jit(batch_loop, static_argnames=("optimizer", "mesh"), donate_argnames="memory"),
+)
