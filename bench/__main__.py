@@ -16,6 +16,7 @@ COMMANDS = {
     "memory": "bench.memory",
     "peers": "bench.peers",
     "batch": "bench.batch",
+    "matting": "bench.matting",
     "tpu": "bench.tpu",
     "report": "bench.report",
 }

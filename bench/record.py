@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "bench" / "results"
 
 PACKAGES = ("jaxstyle", "jax", "jaxlib", "flax", "optax", "numpy")
+PEERS = ("torch", "pymatting")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 """CPU features that decide how fast convolutions can be, as Linux names them."""
 
@@ -111,8 +112,8 @@ def _memory_bytes() -> int:
 
 
 def versions() -> dict[str, str]:
-    """Of everything that can change a number; torch if it took part."""
-    packages = (*PACKAGES, "torch") if "torch" in sys.modules else PACKAGES
+    """Of everything that can change a number; of peers, those that took part."""
+    packages = [*PACKAGES, *(name for name in PEERS if name in sys.modules)]
     return {"python": platform.python_version()} | {name: _version(name) for name in packages}
 
 

@@ -18,6 +18,7 @@ TITLES = {
     "peers": "Speed against PyTorch",
     "memory": "Memory, predicted and measured",
     "batch": "Many pictures",
+    "matting": "The photorealism loss",
     "tpu": "What the TPU compiler says",
 }
 """Of the sections, by command, in their order."""
@@ -126,5 +127,7 @@ def how(of: Record) -> str:
     if of["arguments"].get("settings"):
         command += f' --settings "{of["arguments"]["settings"]}"'
     found = of["versions"]
-    versions = ", ".join(f"{name} {found[name]}" for name in ("jax", "torch") if name in found)
+    versions = ", ".join(
+        f"{name} {found[name]}" for name in ("jax", "torch", "pymatting") if name in found
+    )
     return f"`{command}`, commit {of['commit']}, {of['date'][:10]}, {versions}"

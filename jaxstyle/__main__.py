@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from jaxstyle import __version__
-from jaxstyle.cli import batch, presets, reconstruct, run, score, sweep, texture
+from jaxstyle.cli import batch, photo, presets, reconstruct, run, score, sweep, texture
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
 from jaxstyle.compilation import persist
@@ -14,6 +14,7 @@ from jaxstyle.machine import keep_memory
 
 COMMANDS = {
     "run": run,
+    "photo": photo,
     "sweep": sweep,
     "batch": batch,
     "texture": texture,

@@ -8,6 +8,7 @@ from jaxstyle.vgg import UnknownLayerError, canonical_layer
 
 MAX_SIZE = 32768
 MAX_STEPS = 1_000_000
+MOST_REGIONS = 16
 MAX_WEIGHT = 1e15
 """Raw Gram matrices of large pictures make losses, and published weights, of any size."""
 
@@ -112,7 +113,7 @@ def _layers(name: str, value: Any) -> dict[str, float]:
 
 def _init(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise SettingError(name, "must be content, noise or the path of a picture")
+        raise SettingError(name, "must be content, noise, colors or the path of a picture")
     return value
 
 
@@ -124,6 +125,16 @@ def _path(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise SettingError(name, f"must be the path of a picture, not {shown(value)}")
     return value
+
+
+def _paths(name: str, value: Any) -> tuple[str, ...]:
+    return tuple(_path(name, path) for path in _each(value) if path != "")
+
+
+def _weights(name: str, value: Any) -> tuple[float, ...]:
+    if not _each(value):
+        raise SettingError(name, "needs at least one number")
+    return tuple(_weight(name, weight) for weight in _each(value))
 
 
 def _history(name: str, value: Any) -> int | None:
@@ -149,6 +160,13 @@ CLEANERS = {
     "style_blend": _blend,
     "sum_styles": _truth,
     "fine_style": _path,
+    "content_mask": _paths,
+    "style_mask": _paths,
+    "auto_masks": lambda name, value: _whole(name, value, 0, MOST_REGIONS),
+    "photorealism_weight": _weights,
+    "smooth_radius": lambda name, value: _whole(name, value, 0, 100),
+    "smooth_edge": lambda name, value: _number(name, value, 0, 10, above=True),
+    "refine": _truth,
     "original_colors": _truth,
     "pooling_scale": _truth,
     "network_white": lambda name, value: _number(name, value, 1, 65535),

@@ -11,6 +11,8 @@ Or only the luminance is transferred, and the content's chroma is put back after
 All is computed in float64. Pictures of one color, gray ones and single pixels are no special case.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
@@ -30,6 +32,13 @@ _XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.
 _XYZ /= _XYZ.sum(axis=1, keepdims=True)  # IEC 61966-2-1, relative to white, which becomes (1, 1, 1)
 
 
+class Statistics(NamedTuple):
+    """Of the colors of a picture."""
+
+    mean: Float64[np.ndarray, "3"]
+    covariance: Float64[np.ndarray, "3 3"]
+
+
 def match_colors(
     style: Float32[np.ndarray, "hs ws 3"], content: Float32[np.ndarray, "hc wc 3"], method: str
 ) -> Float32[np.ndarray, "hs ws 3"]:
@@ -45,10 +54,17 @@ def match_colors(
 def color_map(
     style: Float32[np.ndarray, "hs ws 3"], content: Float32[np.ndarray, "hc wc 3"], method: str
 ) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
-    """A and b of the map x -> A x + b that gives the style the content's mean and covariance.
+    """A and b of the map x -> A x + b that gives the style the content's mean and covariance."""
+    return map_between(statistics(style), statistics(content), method)
 
-    With S and C the covariances of style and content, each with 1e-5 I added, without which a gray
-    style has no A, and ^(1/2) the symmetric square root:
+
+def map_between(
+    source: Statistics, target: Statistics, method: str, ridge: float = _RIDGE
+) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
+    """A and b of the map x -> A x + b that turns one mean and covariance into another.
+
+    With S and C the covariances of source and target, each with ``ridge`` I added, without which a
+    gray source has no A, and ^(1/2) the symmetric square root:
 
         cholesky    A = L_C L_S^-1, where S = L_S L_S^T and C = L_C L_C^T, lower triangular
         pca         A = C^(1/2) S^(-1/2), the color transfer of Image Analogies (Hertzmann et al.
@@ -61,18 +77,16 @@ def color_map(
     """
     if method not in COLOR_MATCHES:
         raise ValueError(f"no color match {method!r}: choose from {', '.join(COLOR_MATCHES)}")
-    style_mean, style_covariance = _statistics(style)
-    content_mean, content_covariance = _statistics(content)
+    before, after = (each.covariance + ridge * np.eye(3) for each in (source, target))
     if method == "cholesky":
-        root, target = np.linalg.cholesky(style_covariance), np.linalg.cholesky(content_covariance)
-        matrix = target @ np.linalg.inv(root)
+        matrix = np.linalg.cholesky(after) @ np.linalg.inv(np.linalg.cholesky(before))
     elif method == "pca":
-        matrix = _root(content_covariance) @ np.linalg.inv(_root(style_covariance))
+        matrix = _root(after) @ np.linalg.inv(_root(before))
     else:
-        root = _root(style_covariance)
+        root = _root(before)
         whiten = np.linalg.inv(root)
-        matrix = whiten @ _root(root @ content_covariance @ root) @ whiten
-    return matrix, content_mean - matrix @ style_mean
+        matrix = whiten @ _root(root @ after @ root) @ whiten
+    return matrix, target.mean - matrix @ source.mean
 
 
 def luminance(image: Float32[np.ndarray, "h w 3"], space: str) -> Float32[np.ndarray, "h w"]:
@@ -143,14 +157,17 @@ def _picture(values: Float64[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3
     return values.clip(0, 1).astype(np.float32)
 
 
-def _statistics(
-    image: Float32[np.ndarray, "h w 3"],
-) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3 3"]]:
-    """Mean color, and covariance with the ridge added."""
+def statistics(
+    image: Float32[np.ndarray, "h w 3"], weights: Float32[np.ndarray, "h w"] | None = None
+) -> Statistics:
+    """Mean color and covariance; of pixels that count by ``weights``, if there are any."""
     pixels = image.reshape(-1, 3).astype(np.float64)
-    mean = pixels.mean(axis=0)
+    shares = np.full(len(pixels), 1 / len(pixels))
+    if weights is not None and weights.any():
+        shares = weights.ravel() / weights.sum(dtype=np.float64)
+    mean = shares @ pixels
     pixels -= mean
-    return mean, pixels.T @ pixels / len(pixels) + _RIDGE * np.eye(3)
+    return Statistics(mean, (pixels * shares[:, None]).T @ pixels)
 
 
 def _root(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:

@@ -14,8 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from jaxstyle import objective, solve, vgg
+from jaxstyle import solve, targets, vgg
 from jaxstyle.arithmetic import maps, step_flops
+from jaxstyle.guide.masks import Regions
+from jaxstyle.guide.propagate import guides as guides_of
+from jaxstyle.losses.matting import blank_target
 from jaxstyle.memory import device_bytes, nbytes, optimizer_bytes, peak_bytes, remedies
 from jaxstyle.objective import Objective
 from jaxstyle.parts import exactness, optimizer_of, rates_of, tuned_network
@@ -114,6 +117,7 @@ def estimate(
     styles: Sequence[Sides],
     settings: Settings,
     pause: Callable[[], None] = lambda: None,
+    regions: Regions | None = None,
 ) -> Estimate:
     """Compile every scale of a run, run a few steps of the coarsest, and reckon the rest.
 
@@ -128,7 +132,7 @@ def estimate(
     network = tuned_network(loaded, settings)
     compiled = []
     for scale in scales:
-        compiled.append(compile_scale(scale, network, pictures, settings))
+        compiled.append(compile_scale(scale, network, pictures, settings, regions))
         pause()
     peaks = run_peaks(compiled, network, settings)
     available = device_bytes()  # after compiling, which takes some for itself
@@ -163,20 +167,26 @@ def blank(height: int, width: int) -> Image:
 
 
 def compile_scale(
-    scale: Scale, network: vgg.VGG19, styles: Sequence[Image], settings: Settings
+    scale: Scale,
+    network: vgg.VGG19,
+    styles: Sequence[Image],
+    settings: Settings,
+    regions: Regions | None = None,
 ) -> Programs:
     """Compile the programs of one scale, for shapes alone."""
     start = time.perf_counter()
-    content = _shape(scale.height, scale.width)
+    content = _shape(scale.height, scale.width, 3)
     sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
     optimizer = optimizer_of(settings)
 
     def scored(network: vgg.VGG19) -> Objective:
         blanks = [blank(*size) for size in sizes]
-        return objective_of(network, blank(scale.height, scale.width), blanks, settings)
+        photo = blank(scale.height, scale.width)
+        local = blank_target(*photo.shape[:2]) if settings.photorealistic else None
+        return objective_of(network, photo, blanks, settings, regions=regions, local_colors=local)
 
     with exactness(settings):
-        targets = _targets(network.direct(), content, sizes, settings)
+        targets = _targets(network.direct(), content, sizes, settings, regions)
         shapes = _shapes(scored, network)
         state = state_shape(scale, optimizer)
         step = solve.compile_program(shapes, rates_of(settings), state, optimizer)
@@ -184,15 +194,24 @@ def compile_scale(
 
 
 def _targets(
-    network: vgg.VGG19, content: Any, styles: Sequence[Sides], settings: Settings
+    network: vgg.VGG19,
+    content: Any,
+    styles: Sequence[Sides],
+    settings: Settings,
+    regions: Regions | None,
 ) -> tuple[jax.stages.Compiled, ...]:
-    of_content = objective.content_targets.lower(
+    of_content = targets.content_targets.lower(
         network, content, layers=tuple(settings.content_weights()), loss=settings.content_loss
     )
-    of_styles = objective.style_targets.lower(
+    guides = None
+    if regions:
+        sides, layers = content.shape[:2], list(settings.style_weights())
+        guides = list(guides_of(regions, network, sides, styles, layers, settings.guidance).styles)
+    of_styles = targets.style_targets.lower(
         network,
-        [_shape(*size) for size in styles],
-        _shape(len(styles)),
+        [_shape(*size, 3) for size in styles],
+        _shape(len(regions.names) if regions else 1, len(styles)),
+        guides,
         layers=tuple(settings.style_weights()),
         loss=settings.style_loss,
         sum_styles=settings.sum_styles,
@@ -207,9 +226,8 @@ def _shapes(function: Callable[[PyTree], PyTree], argument: PyTree) -> PyTree:
 
 
 def _shape(*sides: int) -> jax.ShapeDtypeStruct:
-    """Of a picture, or of a list of numbers."""
-    shape = (*sides, 3) if len(sides) == 2 else sides
-    return jax.ShapeDtypeStruct(shape, jnp.result_type(float) if len(sides) == 1 else jnp.float32)
+    """Of a picture, or of a table of numbers."""
+    return jax.ShapeDtypeStruct(sides, jnp.float32 if len(sides) == 3 else jnp.result_type(float))
 
 
 def run_peaks(compiled: Sequence[Programs], network: vgg.VGG19, settings: Settings) -> list[int]:

@@ -16,6 +16,7 @@ from jaxstyle.image_read import ImageError, Picture, read, read_description, rea
 from jaxstyle.image_write import (
     check_directory,
     check_format,
+    check_target,
     check_writable,
     encoded,
     write,
@@ -29,6 +30,7 @@ __all__ = [
     "Picture",
     "check_directory",
     "check_format",
+    "check_target",
     "check_writable",
     "encoded",
     "listed",

@@ -8,17 +8,27 @@ weights is how a sweep is run. Losses and layers are static.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxstyle.guide.propagate import Guides
 from jaxstyle.losses import LOSSES
+from jaxstyle.losses.matting import LocalColors
+from jaxstyle.targets import (
+    IMAGE,
+    content_targets,
+    features_and_image,
+    shares_of,
+    statistics,
+    style_targets,
+)
 from jaxstyle.vgg import VGG19
 
-IMAGE = "image"
-"""The layer name of the image itself, for losses that need no network."""
+PHOTOREALISM = "matting-laplacian"
+"""The loss that holds the image to local affine maps of the photo's colors."""
 
 
 @jax.tree_util.register_dataclass
@@ -27,7 +37,8 @@ class Term:
     """One weighted loss on one layer.
 
     weight: scalar. targets: what ``loss`` compares with, one for each picture whose loss is counted
-    (None for a prior). shares: one for each target. normalize: see ``unit_gradient``.
+    (None for a prior). shares: one for each target. guide: of the region it looks at, height x
+    width of the layer, or None for all of it. normalize: see ``unit_gradient``.
     """
 
     weight: PyTree
@@ -36,6 +47,7 @@ class Term:
     loss: str = field(metadata={"static": True})
     layer: str = field(metadata={"static": True})
     normalize: bool = field(default=False, metadata={"static": True})
+    guide: PyTree = None
 
     def __call__(
         self, features: Mapping[str, Array], image_size: tuple[int, int]
@@ -44,9 +56,9 @@ class Term:
         loss, x = LOSSES[self.loss], features[self.layer]
         if self.normalize:
             x = unit_gradient(x, self.weight)
-        statistics = loss.statistics(x)
+        kept = statistics(self.loss, x, self.guide)
         distances = [
-            share * loss.distance(statistics, target)
+            share * loss.distance(kept, target)
             for share, target in zip(self.shares, self.targets, strict=True)
         ]
         return self.weight * loss.image_factor(*image_size) * sum(distances)
@@ -55,7 +67,8 @@ class Term:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A VGG19, and terms by name ("content/relu4_2", "style/relu1_1", "tv").
+    """A VGG19, and terms by name ("content/relu4_2", "style/relu1_1", "tv", "photorealism"; of a
+    region "style/relu1_1/sky").
 
     white: the value of a white pixel in the units that priors count in.
     """
@@ -73,20 +86,6 @@ class Objective:
         size = image.shape[0], image.shape[1]
         parts = {name: term(features, size) for name, term in self.terms.items()}
         return sum(parts.values(), jnp.zeros((), image.dtype)), parts
-
-
-def features_and_image(
-    network: VGG19, image: Float[Array, "h w 3"], layers: Sequence[str], white: PyTree = 1.0
-) -> dict[str, Array]:
-    """Features by layer name, the image itself among them under the name ``IMAGE``.
-
-    Where the network wraps around, so does the image: its first row and column follow its last
-    (total variations that have no base points count differences along these two twice).
-    """
-    features = network(image, [name for name in layers if name != IMAGE])
-    if network.padding == "circular":
-        image = jnp.pad(image, ((0, 1), (0, 1), (0, 0)), mode="wrap")
-    return {**features, IMAGE: white * image}
 
 
 @jax.custom_vjp
@@ -129,8 +128,14 @@ def build(
     tv_loss: str = "total-variation",
     white: float = 1.0,
     normalize_gradients: bool = False,
+    guides: Guides | None = None,
+    photorealism_weight: float = 0.0,
+    local_colors: LocalColors | None = None,
 ) -> Objective:
     """The objective of Gatys et al. 2016, equation 7, plus total variation.
+
+    With guides the style loss is one for each region (Gatys et al. 2017, equation 4; Luan et al.
+    2017, equation 3); with local colors there is their matting-Laplacian energy besides.
 
     Args:
       network: its pooling and padding are used for the targets too.
@@ -142,9 +147,10 @@ def build(
       content_loss, style_loss, tv_loss: names in ``jaxstyle.losses.LOSSES``.
       white: the value of a white pixel as total variation counts it.
       normalize_gradients: of content and style losses, see ``unit_gradient``.
+      guides: of the content and of each style picture.
+      local_colors: of the photo that the image is held to, with ``photorealism_weight``.
     """
-    shares = jnp.asarray(style_blend or [1.0] * len(styles))
-    shares = shares / shares.sum()
+    shares = shares_of(style_blend or [1.0] * len(styles), guides)
     # Where gradients are normalized, rounding must not make one where there is none.
     measuring = network if normalize_gradients else network.direct()
     of_content = content_targets(
@@ -154,65 +160,37 @@ def build(
         measuring,
         list(styles),
         shares,
+        [dict(of) for of in guides.styles] if guides else None,
         layers=tuple(style_weights),
         loss=style_loss,
         sum_styles=sum_styles,
     )
 
-    def term(weight: float, each_target: list, loss: str, layer: str) -> Term:
-        of_each = shares if len(each_target) > 1 else jnp.ones(1)
+    def term(
+        weight: float, targets: list, loss: str, layer: str, region: int = 0, guide: Any = None
+    ) -> Term:
+        of_each = shares[region] if len(targets) > 1 else jnp.ones(1)
         normalize = normalize_gradients and layer != IMAGE
         scalar = jnp.asarray(float(weight))
-        return Term(scalar, tuple(each_target), tuple(of_each), loss, layer, normalize)
+        return Term(scalar, tuple(targets), tuple(of_each), loss, layer, normalize, guide)
 
     terms = {
         f"content/{layer}": term(weight, [of_content[layer]], content_loss, layer)
         for layer, weight in content_weights.items()
-    } | {
-        f"style/{layer}": term(weight, [of[layer] for of in of_styles], style_loss, layer)
-        for layer, weight in style_weights.items()
     }
+    for layer, weight in style_weights.items():
+        each = [[of[layer][region] for of in of_styles] for region in range(len(shares))]
+        if guides is None:
+            terms[f"style/{layer}"] = term(weight, each[0], style_loss, layer)
+            continue
+        for region, name in enumerate(guides.names):
+            guide = jnp.asarray(guides.content[layer][region])
+            share = float(guides.weights[layer][region])
+            terms[f"style/{layer}/{name}"] = term(
+                weight * share, each[region], style_loss, layer, region, guide
+            )
     terms["tv"] = term(tv_weight, [None], tv_loss, IMAGE)
+    if local_colors is not None:
+        weight = photorealism_weight / white**2  # the energy is that of the papers: white is one
+        terms["photorealism"] = term(weight, [local_colors], PHOTOREALISM, IMAGE)
     return Objective(network, terms, jnp.asarray(float(white)))
-
-
-@jax.jit(static_argnames=("layers", "loss"))
-def content_targets(
-    network: VGG19, content: Float[Array, "h w 3"], *, layers: tuple[str, ...], loss: str
-) -> dict[str, PyTree]:
-    """Targets of the content picture by layer."""
-    of_content = statistics(network, content, loss, layers)
-    return {layer: LOSSES[loss].target(kept) for layer, kept in of_content.items()}
-
-
-@jax.jit(static_argnames=("layers", "loss", "sum_styles"))
-def style_targets(
-    network: VGG19,
-    styles: list[Float[Array, "_ _ 3"]],
-    shares: Float[Array, " n"],
-    *,
-    layers: tuple[str, ...],
-    loss: str,
-    sum_styles: bool = False,
-) -> list[dict[str, PyTree]]:
-    """Targets by layer: of each style picture, or (in a list of one) of their blend."""
-    # A style picture has borders, even where the result has none: they must not become its style.
-    bordered = network.padded("reflect") if network.padding == "circular" else network
-    each = [statistics(bordered, style, loss, layers) for style in styles]
-    if not sum_styles:
-        each = [jax.tree.map(partial(_weighted_sum, shares), *each)]
-    return [{layer: LOSSES[loss].target(kept) for layer, kept in e.items()} for e in each]
-
-
-def _weighted_sum(shares: Array, *leaves: Array) -> Array:
-    # Not a matrix product, which accelerators would round.
-    parts = [share.astype(leaf.dtype) * leaf for share, leaf in zip(shares, leaves, strict=True)]
-    return reduce(jnp.add, parts)
-
-
-def statistics(
-    network: VGG19, image: Float[Array, "h w 3"], loss: str, layers: Sequence[str]
-) -> dict[str, PyTree]:
-    """What ``loss`` keeps of ``image`` at each of ``layers``."""
-    features = features_and_image(network, image, layers)
-    return {layer: LOSSES[loss].statistics(features[layer]) for layer in layers}

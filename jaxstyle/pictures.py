@@ -1,6 +1,7 @@
 """What is made of the pictures before a run and after it: its start, and their colors."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,21 +10,59 @@ from jaxtyping import Float
 
 from jaxstyle import color, vgg
 from jaxstyle import image as images
+from jaxstyle.guide.masks import Regions
+from jaxstyle.guided_filter import refined
 from jaxstyle.image import Picture
-from jaxstyle.plan import Image, resize
+from jaxstyle.photo import affine, full_size, recolor
+from jaxstyle.plan import Image, resize, seamless
 from jaxstyle.pyramid import Scale
-from jaxstyle.settings import Settings
+from jaxstyle.settings import INITS, Settings
 
 Alpha = Float[np.ndarray, "_ _"]
+Maps = Float[np.ndarray, "_ _ 3 4"]
 
 
-def first_image(content: Image, scale: Scale, network: vgg.VGG19, settings: Settings) -> Image:
-    """Where the optimization starts: the content or a picture of the user's, with noise over it."""
+def first_image(
+    content: Image,
+    styles: Sequence[Image],
+    regions: Regions | None,
+    scale: Scale,
+    network: vgg.VGG19,
+    settings: Settings,
+) -> Image:
+    """Where the optimization starts: the content, as it is or in the colors of the style, or a
+    picture of the user's; with noise over it."""
     if settings.init == "noise":
         return noise(scale, network, settings)
-    picture = content if settings.init == "content" else images.read(settings.init).rgb
+    picture = content if settings.init in INITS else images.read(settings.init).rgb
     image, share = resize(picture, scale, settings), np.float32(settings.init_noise)
+    if settings.init == "colors":
+        image = recolor.recolored(image, styles, regions)
     return (1 - share) * image + share * noise(scale, network, settings) if share else image
+
+
+def enlarged(image: Image, content: Image, scale: Scale, settings: Settings) -> Image:
+    """What one scale has reached, as the start of the next.
+
+    A photo that is to stay one is made anew from the content, by the maps of its colors found so
+    far: what was too fine to be seen at the last scale is there again.
+    """
+    if image.shape[:2] == (scale.height, scale.width):
+        return image
+    if settings.padding == "circular":
+        return seamless(image, scale, settings)
+    if not settings.photorealistic or settings.init not in KEEPING:
+        return resize(image, scale, settings)
+    small = images.resize(content, *image.shape[:2], settings.resampling)
+    maps = affine.smoothed(affine.fit(small, image), small, CARRIED_RADIUS, settings.smooth_edge)
+    return full_size.applied_at(maps, small, resize(content, scale, settings))
+
+
+KEEPING = ("content", "colors")
+"""Starts that have the structure of the content."""
+
+CARRIED_RADIUS = 3
+"""Of the average of maps from one scale to the next: at the end it is the settings' own."""
 
 
 def noise(scale: Scale, network: vgg.VGG19, settings: Settings) -> Image:
@@ -61,16 +100,30 @@ def as_measured(image: Image, settings: Settings) -> Image:
     return _gray(color.luminance(image, settings.luminance))
 
 
-def finished(
-    image: Image, content: Picture, scale: Scale, settings: Settings
-) -> tuple[Image, Alpha | None]:
-    """The picture at its final size, in the content's colors where that is wanted; its alpha."""
+class Finished(NamedTuple):
+    """A picture as it is given to the user; maps: see ``jaxstyle.photo.affine``."""
+
+    image: Image
+    alpha: Alpha | None
+    maps: Maps | None
+
+
+def finished(image: Image, content: Picture, scale: Scale, settings: Settings) -> Finished:
+    """The picture at its final size, with the content's colors, structure and alpha where that is
+    wanted."""
     image = resize(image, scale, settings)
+    photo = resize(content.rgb, scale, settings)
     alpha = None if content.alpha is None else resize(content.alpha, scale, settings)
+    maps = None
+    if settings.smooth_radius:  # Luan et al. 2017, the code: "smooth local affine"
+        rough = affine.fit(jnp.asarray(photo), jnp.asarray(image))
+        smooth = affine.smoothed(rough, photo, settings.smooth_radius, settings.smooth_edge)
+        image, maps = np.asarray(affine.applied(smooth, photo)), np.asarray(smooth)
+    if settings.refine:
+        image = np.asarray(refined(jnp.asarray(image), jnp.asarray(photo)))
     if settings.original_colors or settings.color_match == "luminance":
-        colors = resize(content.rgb, scale, settings)
-        image = color.original_colors(image, colors, settings.luminance)
-    return image, alpha
+        image = color.original_colors(image, photo, settings.luminance)
+    return Finished(np.clip(image, 0, 1), alpha, maps)
 
 
 def _gray(luminance: np.ndarray) -> Image:

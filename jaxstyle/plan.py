@@ -29,6 +29,8 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
       PictureSizeError, SettingError: found before any work is done.
     """
     check_counts(styles, settings)
+    if settings.photorealistic and settings.padding == "circular":
+        raise SettingError("photorealism_weight", "is for pictures with borders: not circular ones")
     needed = vgg.smallest_side(settings.layers())
     larger = "use a larger one"
     shown = "the content picture" if settings.content_weights() else "the picture"
@@ -55,6 +57,7 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
         factor=settings.scale_factor,
         steps=settings.steps,
         usable=usable,
+        photorealism=settings.photorealism_weight,
     )
     last = scales[-1]
     if max(last.height, last.width) > MAX_SIZE:

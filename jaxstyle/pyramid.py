@@ -14,12 +14,16 @@ SIZE_RULES: tuple[str, ...] = get_args(SizeRule)
 
 
 class Scale(NamedTuple):
-    """height, width of the picture in pixels; size is the number both were fitted to."""
+    """height, width of the picture in pixels; size is the number both were fitted to.
+
+    photorealism: weight of the matting-Laplacian energy.
+    """
 
     height: int
     width: int
     size: int
     steps: int
+    photorealism: float = 0.0
 
 
 def fit(height: int, width: int, size: int, rule: SizeRule = "longest") -> tuple[int, int]:
@@ -63,6 +67,7 @@ def schedule(
     factor: float,
     steps: Sequence[int],
     usable: Callable[[int], bool] = lambda size: True,
+    photorealism: Sequence[float] = (0.0,),
 ) -> list[Scale]:
     """The scales of a run, coarse to fine.
 
@@ -72,10 +77,13 @@ def schedule(
       smallest, factor: see ``sizes``.
       steps: per scale, coarsest first; the last number repeats where scales outnumber it.
       usable: whether a scale of this size can be run; the last one is kept in any case.
+      photorealism: its weight; of several, the last scale is there once for each, in that order,
+        and the coarser ones have the first.
     """
     ladder = sizes(size, smallest, factor)
-    chosen = [*filter(usable, ladder[:-1]), ladder[-1]]
+    chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(photorealism)]
+    weights = [photorealism[0]] * (len(chosen) - len(photorealism)) + list(photorealism)
     # Steps belong to a place in the full ladder: leaving out a coarse scale shifts nothing.
-    first = len(ladder) - len(chosen)
+    first = len(ladder) - 1 + len(photorealism) - len(chosen)
     per_scale = [steps[min(first + i, len(steps) - 1)] for i in range(len(chosen))]
-    return [Scale(*fitted(s), s, n) for s, n in zip(chosen, per_scale, strict=True)]
+    return [Scale(*fitted(s), s, n, w) for s, n, w in zip(chosen, per_scale, weights, strict=True)]

@@ -64,7 +64,8 @@ class Result:
 
     image: height x width x 3, sRGB in [0, 1]. alpha: of the content picture, if it had any.
     computation: number format, and algorithm by convolution: see ``VGG19.computation``.
-    losses: one record per report of the solver, every term multiplied by its weight.
+    losses: one record per report of the solver, every term multiplied by its weight. maps: of the
+    photo's colors to those of the image, where that is how it was made (``--smooth-radius``).
     """
 
     image: Float[np.ndarray, "h w 3"]
@@ -75,6 +76,7 @@ class Result:
     scales: list[ScaleReport]
     losses: list[dict[str, Any]]
     seconds: float
+    maps: Float[np.ndarray, "_ _ 3 4"] | None = None
 
     def save(self, path: str | os.PathLike, *, bits: int = 8, description: str = "") -> None:
         """Write the picture by the extension of ``path``: see ``jaxstyle.image.write``.

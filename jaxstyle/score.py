@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from jaxstyle import image as images
 from jaxstyle import plan, pyramid, vgg, weights
+from jaxstyle.guide.find import regions_of
 from jaxstyle.parts import in_float64, network_of
 from jaxstyle.pictures import as_measured, recolored
 from jaxstyle.pyramid import Scale
@@ -103,7 +104,9 @@ def score_pictures(
     # The tensor cores of a GPU would otherwise round float32 to ten bits.
     with jax.default_matmul_precision("highest"):
         network = network_of(loaded, settings)
-        scored = objective_of(network, _at(photo, scale[:2], settings), pictures, settings)
+        regions = regions_of(loaded, content, styles, settings)
+        content = _at(photo, scale[:2], settings)
+        scored = objective_of(network, content, pictures, settings, regions=regions)
         _, terms = _terms(scored, jnp.asarray(measured))
     values = {
         name: float(terms[name]) for name in scored.terms if name != "tv" or settings.tv_weight

@@ -1,13 +1,14 @@
 """Everything a run can be told: the one source of flags, API keywords, reports and presets."""
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from jaxstyle import presets
 from jaxstyle.checks import CLEANERS, SettingError, shown
 from jaxstyle.color import COLOR_MATCHES, LUMINANCES
+from jaxstyle.guide.propagate import GUIDANCES
 from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES
 from jaxstyle.optimizers import LEARNING_RATES, OPTIMIZERS
 from jaxstyle.presets.preset import ONE_SCALE
@@ -17,7 +18,8 @@ from jaxstyle.vgg import PADDINGS, POOLINGS, ROUNDINGS, Padding, Pooling, Roundi
 
 __all__ = ["ONE_SCALE", "SettingError", "Settings", "resolve"]
 
-INITS = ("content", "noise")
+INITS = ("content", "noise", "colors")
+PATHS = ("init", "fine_style", "content_mask", "style_mask")
 NOISES = ("uniform", "gaussian")
 STYLE_FITS = ("size", "no-enlarging", "width", "stretch")
 PRECISIONS = ("auto", "float32", "bfloat16", "float64")
@@ -91,6 +93,28 @@ class Settings:
     )
     fine_style: str = _setting("", "a picture whose fine texture the style pictures are given")
 
+    # Regions
+    content_mask: tuple[str, ...] = _setting(
+        (), "masks of the photo's regions: a segmentation in colors, or a gray one for each"
+    )
+    style_mask: tuple[str, ...] = _setting(
+        (), "the same of the style pictures: region k is given the style of their region k"
+    )
+    auto_masks: int = _setting(0, "find so many regions that both pictures have, without masks")
+    guidance: str = _setting(
+        "augmented", "how masks go through the network: see docs/photo.md", GUIDANCES
+    )
+
+    # Photorealism
+    photorealism_weight: tuple[float, ...] = _setting(
+        (0.0,), "weight of the matting-Laplacian energy; of several, the final size has a run each"
+    )
+    smooth_radius: int = _setting(
+        0, "make the result of the photo, by affine maps of its colors averaged so far; 0: do not"
+    )
+    smooth_edge: float = _setting(0.01, "difference of colors across which they are not averaged")
+    refine: bool = _setting(False, "give the result the photo's finest detail, against banding")
+
     # Color
     color_match: str = _setting(
         "none", "give the style pictures the photo's colors, before the run", COLOR_CHOICES
@@ -113,7 +137,9 @@ class Settings:
     )
 
     # The start
-    init: str = _setting("content", "start from: content, noise, or the path of a picture")
+    init: str = _setting(
+        "content", "start from: content, noise, colors (the content in the style's), or a picture"
+    )
     init_noise: float = _setting(0.0, "share of noise in the start")
     noise: str = _setting("uniform", "uniform, or Gaussian around the mean color", NOISES)
     noise_level: float = _setting(0.25, "standard deviation of Gaussian noise; white is 1")
@@ -156,10 +182,33 @@ class Settings:
         """Every layer the losses look at."""
         return [*self.content_weights(), *self.style_weights()]
 
+    @property
+    def guided(self) -> bool:
+        """Whether there are regions, each with a style of its own."""
+        return bool(self.content_mask or self.style_mask or self.auto_masks)
+
+    @property
+    def photorealistic(self) -> bool:
+        """Whether the objective holds the image to the photo's colors."""
+        return any(self.photorealism_weight)
+
     def paths(self) -> dict[str, str]:
-        """The settings that name a picture."""
+        """The pictures that the settings name; of masks each by its number."""
         named = {"init": self.init, "fine_style": self.fine_style}
-        return {name: path for name, path in named.items() if path and path not in INITS}
+        found = {name: path for name, path in named.items() if path and path not in INITS}
+        masks = {"content_mask": self.content_mask, "style_mask": self.style_mask}
+        return found | {f"{n} {i}": p for n, paths in masks.items() for i, p in enumerate(paths, 1)}
+
+    def moved(self, move: Callable[[str], str], names: Container[str] = PATHS) -> "Settings":
+        """The same settings, every path in them changed; or only those in the settings named."""
+        changes: dict[str, Any] = {}
+        for name in filter(names.__contains__, PATHS):
+            value = getattr(self, name)
+            if isinstance(value, tuple):
+                changes[name] = tuple(map(move, value))
+            elif value and value not in INITS:
+                changes[name] = move(value)
+        return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``resolve(**settings.to_dict())`` gives the same settings."""

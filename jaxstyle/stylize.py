@@ -19,10 +19,15 @@ import optax
 from jaxstyle import image as images
 from jaxstyle import objective, optimizers, solve, vgg, weights
 from jaxstyle.compilation import Compilations, counted, one_ahead
+from jaxstyle.guide.find import regions_of
+from jaxstyle.guide.masks import Regions
+from jaxstyle.guide.propagate import guides as guides_of
 from jaxstyle.image import Picture
+from jaxstyle.losses import matting
+from jaxstyle.losses.matting import LocalColors
 from jaxstyle.parts import exactness, optimizer_of, rates_of, report_every, tuned_network
-from jaxstyle.pictures import finished, first_image, recolored
-from jaxstyle.plan import Image, PictureSizeError, plan, require_side, resize, seamless, style_size
+from jaxstyle.pictures import enlarged, finished, first_image, recolored
+from jaxstyle.plan import Image, PictureSizeError, plan, require_side, style_size
 from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress, Result, ScaleReport, loss_record
 from jaxstyle.saved import Saved
@@ -86,16 +91,20 @@ def run(
     every: int | None = None,
     saved: Saved | None = None,
     keep: Callable[[Saved], None] = lambda saved: None,
+    scales: Sequence[Scale] = (),
+    regions: Regions | None = None,
 ) -> Result:
     """The same for pictures already read: the whole method, coarse to fine.
 
     ``every`` is the number of steps between two reports. After each, ``keep`` is given what the run
-    has reached; with that as ``saved`` it goes on from there, to the same bytes.
+    has reached; with that as ``saved`` it goes on from there, to the same bytes. ``scales`` are
+    those of ``plan``, and ``regions`` those of ``regions_of``, unless others are given.
     """
     saved = saved or Saved()
     start = time.perf_counter() - saved.seconds
-    scales = plan(content.rgb, styles, settings)
+    scales = list(scales) or plan(content.rgb, styles, settings)
     network = tuned_network(loaded, settings)
+    regions = regions or regions_of(loaded, content.rgb, styles, settings)
     mixtures = []
     if settings.fine_style:
         mixtures = with_fine_texture(loaded, styles, scales[-1], settings, callback, saved, keep)
@@ -103,19 +112,19 @@ def run(
         saved = Saved() if saved.preparing else saved
     photo, styles = recolored(content.rgb, styles, settings)
     optimizer, rates = optimizer_of(settings), rates_of(settings)
-    image = first_image(photo, scales[0], network, settings)
+    image = first_image(photo, styles, regions, scales[0], network, settings)
     state, reports, losses = None, list(saved.scales), list(saved.losses)
 
     def prepare(scale: Scale) -> tuple[objective.Objective, solve.Program, Compilations]:
         with counted(here=True) as compiled, exactness(settings):
-            scored = objective_at(scale, network, photo, styles, settings)
+            scored = objective_at(scale, network, photo, styles, settings, regions=regions)
             blank = state_shape(scale, optimizer)
             return scored, solve.compile_program(scored, rates, blank, optimizer), compiled
 
     ahead = one_ahead(prepare, scales[saved.scale :])
     for index, (scale, (scored, program, compiled)) in enumerate(ahead, start=saved.scale):
         report = saved.report or solve.Report.before(
-            rates, state_at(scale, image, state, optimizer, settings)
+            rates, state_at(scale, image, photo, state, optimizer, settings)
         )
         running = solve.minimize(
             program,
@@ -138,21 +147,22 @@ def run(
             keep(Saved(index, report, reports, losses, seconds, mixtures))
         image, state = report.image, report.state
         reports.append(ScaleReport.of(scale, compiled, report))
-    image, alpha = finished(image, content, scales[-1], settings)
+    done = finished(image, content, scales[-1], settings)
     seconds = time.perf_counter() - start
-    return Result(image, alpha, settings, loaded, network.computation(), reports, losses, seconds)
+    how = settings, loaded, network.computation()
+    return Result(done.image, done.alpha, *how, reports, losses, seconds, done.maps)
 
 
 def state_at(
     scale: Scale,
     image: Image,
+    content: Image,
     before: solve.State | None,
     optimizer: optax.GradientTransformationExtraArgs,
     settings: Settings,
 ) -> solve.State:
     """The solver's state before the first step of a scale, and what is carried to it."""
-    enlarge = seamless if settings.padding == "circular" else resize
-    state = solve.init(jnp.asarray(enlarge(image, scale, settings)), optimizer)
+    state = solve.init(jnp.asarray(enlarged(image, content, scale, settings)), optimizer)
     if before is None or not settings.carry:
         return state
     moments = optimizers.carry(before.optimizer, state.optimizer, scale.height, scale.width)
@@ -173,6 +183,7 @@ def objective_at(
     settings: Settings,
     more_layers: Layers = NO_LAYERS,
     resized: Callable[..., Image] = images.resize,
+    regions: Regions | None = None,
 ) -> objective.Objective:
     """The objective at one scale, content and styles resized to it: see ``objective_of``."""
     sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
@@ -182,6 +193,8 @@ def objective_at(
         [resized(s, *size, settings.resampling) for s, size in zip(styles, sizes, strict=True)],
         settings,
         more_layers,
+        regions,
+        scale.photorealism,
     )
 
 
@@ -191,18 +204,32 @@ def objective_of(
     styles: Sequence[Image],
     settings: Settings,
     more_layers: Layers = NO_LAYERS,
+    regions: Regions | None = None,
+    photorealism: float | None = None,
+    local_colors: LocalColors | None = None,
 ) -> objective.Objective:
     """The objective for pictures of the right sizes.
 
     ``more_layers`` are measured too, and weigh nothing where the settings do not name them.
+    ``photorealism`` is the weight in force, the last one of the settings if None; ``local_colors``
+    are the content's unless others are given.
     """
     content_layers, style_layers = more_layers
+    style_weights = dict.fromkeys(style_layers, 0.0) | settings.style_weights()
+    guides = None
+    if regions:
+        sides = content.shape[:2], [style.shape[:2] for style in styles]
+        guides = guides_of(regions, network, *sides, list(style_weights), settings.guidance)
+    if photorealism is None:
+        photorealism = settings.photorealism_weight[-1]
+    if settings.photorealistic and local_colors is None:
+        local_colors = matting.target(content)
     return objective.build(
         network,
         jnp.asarray(content),
         [jnp.asarray(style) for style in styles],
         content_weights=dict.fromkeys(content_layers, 0.0) | settings.content_weights(),
-        style_weights=dict.fromkeys(style_layers, 0.0) | settings.style_weights(),
+        style_weights=style_weights,
         tv_weight=settings.tv_weight,
         style_blend=settings.style_blend,
         sum_styles=settings.sum_styles,
@@ -211,6 +238,9 @@ def objective_of(
         tv_loss=settings.tv_loss,
         white=settings.white,
         normalize_gradients=settings.normalize_gradients,
+        guides=guides,
+        photorealism_weight=photorealism,
+        local_colors=local_colors,
     )
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from jaxstyle import objective
 from jaxstyle.compilation import counted
-from jaxstyle.losses import TV_LOSSES
+from jaxstyle.guide.masks import Regions
+from jaxstyle.guide.propagate import guides
+from jaxstyle.losses import STYLE_LOSSES, TV_LOSSES, matting
 from jaxstyle.objective import Objective, Term
 from tests.conftest import features, small_network
 
@@ -332,3 +334,86 @@ def test_where_nothing_is_to_be_gained_nothing_is_normalized():
     )
     gradient = jax.jit(jax.grad(scored, has_aux=True))(image)[0]
     assert float(jnp.sum(jnp.abs(gradient))) < 1e-3
+
+
+def two_regions(*sides):
+    """Left and right halves of pictures of these heights and widths, as guides of Gatys et al."""
+    masks = []
+    for height, width in sides:
+        left = np.zeros((height, width), np.float32)
+        left[:, : width // 2] = 1
+        masks.append(np.stack([left, 1 - left]))
+    content, *styles = masks
+    return Regions(("left", "right"), content, tuple(styles))
+
+
+def guided_build(network, pictures, regions, guidance="simple", **options):
+    content, styles = pictures
+    sides = [style.shape[:2] for style in styles]
+    found = guides(regions, network, content.shape[:2], sides, list(STYLE), guidance)
+    return build(network, pictures, guides=found, **options)
+
+
+def test_a_region_is_compared_with_its_own(network, picture):
+    content, style, image = picture(0, 32, 32), picture(1, 32, 32), picture(2, 32, 32)
+    regions = two_regions((32, 32), (32, 32))
+    _, parts = score(guided_build(network, (content, [style]), regions), image)
+    for layer, weight in STYLE.items():
+        of = [features(network, p, [layer])[layer] for p in (image, style)]
+        half = of[0].shape[1] // 2
+        for name, place in (("left", np.s_[:, :half]), ("right", np.s_[:, half:])):
+            grams = [numpy_gram(f[place]) for f in of]
+            expected = weight / 2 * np.mean((grams[0] - grams[1]) ** 2)
+            np.testing.assert_allclose(parts[f"style/{layer}/{name}"], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", STYLE_LOSSES)
+def test_every_style_loss_is_zero_for_its_own_regions_and_not_for_others(network, picture, loss):
+    style = picture(1, 32, 32)
+    same, swapped = two_regions((32, 32), (32, 32)), two_regions((32, 32), (32, 32))
+    swapped = Regions(same.names, same.content, (same.content[::-1].copy(),))
+    style = style.at[:, :16].multiply(0.3)
+    own, others = (
+        score(guided_build(network, (style, [style]), regions, style_loss=loss), style)[0]
+        for regions in (same, swapped)
+    )
+    tv = score(build(network, (style, [style]), style_loss=loss), style)[1]["tv"]
+    assert abs(own - tv) < 0.02 * (others - tv)
+
+
+@pytest.mark.parametrize("loss", STYLE_LOSSES)
+def test_a_guide_of_ones_changes_nothing(network, picture, loss):
+    content, style, image = picture(0), picture(1), picture(2)
+    ones = [np.ones((1, *p.shape[:2]), np.float32) for p in (content, style)]
+    regions = Regions(("all",), ones[0], (ones[1],))
+    _, guided_parts = score(
+        guided_build(network, (content, [style]), regions, style_loss=loss), image
+    )
+    _, plain = score(build(network, (content, [style]), style_loss=loss), image)
+    for layer in STYLE:
+        np.testing.assert_allclose(
+            guided_parts[f"style/{layer}/all"], plain[f"style/{layer}"], rtol=2e-3
+        )
+
+
+def test_a_style_picture_without_a_region_has_no_share_in_it(network, picture):
+    content, first, second = picture(0, 32, 32), picture(1, 32, 32), picture(2, 32, 32)
+    regions = two_regions((32, 32), (32, 32), (32, 32))
+    regions.styles[1][0] = 0
+    both = guided_build(network, (content, [first, second]), regions)
+    alone = guided_build(network, (content, [first]), two_regions((32, 32), (32, 32)))
+    of_both, of_one = (score(each, content)[1] for each in (both, alone))
+    for layer in STYLE:
+        name = f"style/{layer}/left"
+        np.testing.assert_allclose(of_both[name], of_one[name], rtol=1e-5)
+
+
+def test_a_photorealism_term_is_the_energy_whatever_the_units(network, picture):
+    content, style, image = picture(0), picture(1), picture(2)
+    local = matting.target(content)
+    for white in (1.0, 255.0):
+        scored = build(
+            network, (content, [style]), photorealism_weight=3.0, local_colors=local, white=white
+        )
+        expected = 3 * matting.energy(image, local)
+        np.testing.assert_allclose(score(scored, image)[1]["photorealism"], expected, rtol=1e-5)

@@ -248,7 +248,7 @@ def test_the_count_of_steps_goes_on_where_moments_are_carried():
     before = replace(before, optimizer=optax.tree.set(before.optimizer, count=jnp.int32(3)))
     scale = Scale(16, 16, 16, 1)
     for chosen, count in ((settings, 3), (replace(settings, carry=False), 0)):
-        state = state_at(scale, image, before, optimizer, chosen)
+        state = state_at(scale, image, image, before, optimizer, chosen)
         assert int(optax.tree.get(state.optimizer, "count")) == count
 
 

@@ -28,6 +28,12 @@ Sides = tuple[int, int]
 Styles = tuple[Sides, ...]
 """Those of several."""
 
+Way = tuple[Scale, ...]
+"""The scales of a picture, coarse to fine."""
+
+Shape = tuple[tuple[int, int, int], ...]
+"""Height, width and steps of each scale: what a program is compiled and run for."""
+
 MOST_SHAPES = 4
 """So many shapes, of pictures with the same settings, are each worth programs of their own."""
 
@@ -41,28 +47,34 @@ GRANULARITY = 16
 @dataclass(frozen=True)
 class Work:
     """Jobs that run together. sides: of each one's result. bucket: what all of them are continued
-    to, or None where they have one shape already. way: the scales. slots: pictures in the program,
-    at least as many. layers: that it measures, those of all batches of its kind.
+    to, or None where they have one shape already. ways: the scales of each; all have the same sides
+    and steps. slots: pictures in the program, at least as many. layers: that it measures, those of
+    all batches of its kind.
     """
 
     jobs: tuple[Job, ...]
     sides: tuple[Sides, ...]
     bucket: Sides | None
-    way: tuple[Scale, ...]
+    ways: tuple[Way, ...]
     slots: int
     layers: Layers
+
+    @property
+    def shape(self) -> Shape:
+        """What all of its pictures have in common."""
+        return shape_of(self.ways[0])
 
 
 class Sized(NamedTuple):
     """A job, and the scales that it would go through by itself."""
 
     job: Job
-    way: tuple[Scale, ...]
+    way: Way
 
     @property
     def result(self) -> Sides:
         """The sides of its result."""
-        return self.way[-1].height, self.way[-1].width
+        return result_of(self.way)
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,7 @@ def works(
     keys = {i: (static_key(each), can_continue(each)) for i, each in known.items()}
 
     @cache
-    def scales(which: int, content: Sides, styles: Styles) -> tuple[Scale, ...]:
+    def scales(which: int, content: Sides, styles: Styles) -> Way:
         return tuple(plan(blank(*content), [blank(*style) for style in styles], known[which]))
 
     for job in jobs:
@@ -111,28 +123,38 @@ def works(
     for members in alike.values():
         many = len({each.result for each in members}) > MOST_SHAPES
         bucketed = many and can_continue(members[0].job.settings)
-        together: dict[tuple[Scale, ...], list[Sized]] = {}
+        together: dict[Shape, list[Sized]] = {}
         for each in members:
-            way = in_bucket(each.way) if bucketed else each.way
-            together.setdefault(way, []).append(each)
-        for way, same in together.items():
+            way = in_bucket(each.way, each.job.settings) if bucketed else each.way
+            together.setdefault(shape_of(way), []).append(each)
+        for shape, same in together.items():
             mine = [each for each in same if own is None or each.job.output in own]
             if mine:
-                whole = way[-1].height, way[-1].width
-                most = batch_size(largest(same), whole, len(mine))
+                most = batch_size(largest(same), shape[-1][:2], len(mine))
                 layers = layers_of(each.job.settings for each in same)
                 parts = [mine[i : i + most] for i in range(0, len(mine), most)]
-                found += [work_of(part, bucketed, way, most, layers) for part in parts]
+                found += [work_of(part, bucketed, most, layers) for part in parts]
     return found, [each for each in refused if own is None or each.job.output in own]
 
 
-def work_of(
-    part: Sequence[Sized], bucketed: bool, way: tuple[Scale, ...], slots: int, layers: Layers
-) -> Work:
+def work_of(part: Sequence[Sized], bucketed: bool, slots: int, layers: Layers) -> Work:
     """One batch."""
-    bucket = (way[-1].height, way[-1].width) if bucketed else None
     jobs, sides = tuple(each.job for each in part), tuple(each.result for each in part)
-    return Work(jobs, sides, bucket, way, slots, layers)
+    if not bucketed:
+        return Work(jobs, sides, None, tuple(each.way for each in part), slots, layers)
+    ways = tuple(in_bucket(each.way, each.job.settings) for each in part)
+    return Work(jobs, sides, result_of(ways[0]), ways, slots, layers)
+
+
+def shape_of(way: Way) -> Shape:
+    """The same for pictures that can go together: sizes, which styles are fitted to, are not of
+    it, and where each picture has its own, few would be alike."""
+    return tuple((scale.height, scale.width, scale.steps) for scale in way)
+
+
+def result_of(way: Way) -> Sides:
+    """Of the result."""
+    return way[-1].height, way[-1].width
 
 
 def largest(members: Sequence[Sized]) -> Job:
@@ -155,20 +177,20 @@ def can_continue(settings: Settings) -> bool:
     """Whether a picture can be continued beyond its borders: not where it has none, nor where
     another picture, the start or the style, is to have just its shape, nor where it is alone."""
     free = settings.init in INITS and settings.style_fit in ("size", "no-enlarging")
+    free &= not (settings.guided or settings.smooth_radius or settings.refine)
     return free and settings.padding != "circular" and not alone(settings)
 
 
-def in_bucket(way: Sequence[Scale]) -> tuple[Scale, ...]:
+def in_bucket(way: Way, settings: Settings) -> Way:
     """The scales of a picture that is continued to its bucket: as many, with the same steps and the
-    same sizes of the style pictures, and every one continued by as much."""
-    last = way[-1]
-    height, width = bucket_of((last.height, last.width))
+    same sizes of the style pictures, and every one continued by as much. Their sides are those of
+    the bucket divided by powers of the factor, whatever the picture's own size is."""
+    whole = bucket_of(result_of(way))
+    factors = [settings.scale_factor**finer for finer in range(len(way) - 1, -1, -1)]
+    sides = [[max(1, round(side / factor)) for side in whole] for factor in factors]
     return tuple(
-        scale._replace(
-            height=max(1, round(height * scale.size / last.size)),
-            width=max(1, round(width * scale.size / last.size)),
-        )
-        for scale in way
+        scale._replace(height=height, width=width)
+        for scale, (height, width) in zip(way, sides, strict=True)
     )
 
 
@@ -176,23 +198,27 @@ def cell_of(work: Work, index: int, content: Picture, styles: Sequence[Image]) -
     """What is run for one of the jobs, its content picture continued to the bucket's sides."""
     job = work.jobs[index]
     if work.bucket is None:
-        return _small(Cell(content, styles, job.settings, work.way))
+        return _prepared(Cell(content, styles, job.settings, work.ways[index]))
     rgb, alpha = _continued(content.rgb, work, index), content.alpha
     alpha = None if alpha is None else _continued(alpha, work, index)
-    return Cell(Picture(rgb, alpha), styles, job.settings, work.way)
+    return Cell(Picture(rgb, alpha), styles, job.settings, work.ways[index])
 
 
-def _small(cell: Cell) -> Cell:
+def _prepared(cell: Cell) -> Cell:
     """The same cell, its content at the sides it will be wanted at: a photo has many times their
-    pixels. Not where colors are matched, whose statistics are those of the whole photo."""
+    pixels. Where colors are matched, the whole is kept: should it be run again by itself, the
+    statistics are those of the whole photo."""
     settings, (*_, last) = cell.settings, cell.way
-    if settings.color_match != "none" or alone(settings):
+    if alone(settings):
         return cell
-    rgb, alpha = cell.content.rgb, cell.content.alpha
+    colors = cell.recolored()
     sized = {
-        (s.height, s.width): images.resize(rgb, s.height, s.width, settings.resampling)
+        (s.height, s.width): images.resize(colors[0], s.height, s.width, settings.resampling)
         for s in cell.way
     }
+    if settings.color_match != "none":
+        return replace(cell, colors=colors, sized=sized)
+    alpha = cell.content.alpha
     if alpha is not None:
         alpha = images.resize(alpha, last.height, last.width, settings.resampling)
     return replace(cell, content=Picture(sized[last.height, last.width], alpha), sized=sized)

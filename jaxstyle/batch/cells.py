@@ -8,6 +8,7 @@ import jax
 from jaxstyle import memory, vgg, weights
 from jaxstyle.estimate import rough_bytes
 from jaxstyle.image import Picture
+from jaxstyle.pictures import recolored
 from jaxstyle.plan import Image, plan
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
@@ -52,14 +53,16 @@ PREPARED = 9
 class Cell:
     """One picture of a batch, as ``stylize.run`` would be given it.
 
-    way: its scales, where they are not those that ``stylize.run`` would plan. sized: the content at
-    their sides, where that has been seen to; ``content`` itself may be small then.
+    way: its scales, where they are not those that ``stylize.run`` would plan. colors: what
+    ``pictures.recolored`` gives, where that has been seen to. sized: the content of that at the
+    sides of the scales, where that has; ``content`` itself may be small then.
     """
 
     content: Picture
     styles: Sequence[Image]
     settings: Settings
     way: tuple[Scale, ...] = ()
+    colors: tuple[Image, list[Image]] | None = None
     sized: Mapping[tuple[int, int], Image] = field(default_factory=dict)
 
     def scales(self) -> list[Scale]:
@@ -69,6 +72,10 @@ class Cell:
           PictureSizeError, SettingError: it cannot be run.
         """
         return list(self.way or plan(self.content.rgb, self.styles, self.settings))
+
+    def recolored(self) -> tuple[Image, list[Image]]:
+        """The pictures that the objective is made of."""
+        return self.colors or recolored(self.content.rgb, self.styles, self.settings)
 
 
 def static_key(settings: Settings) -> Hashable:
@@ -81,8 +88,9 @@ def static_key(settings: Settings) -> Hashable:
 
 def alone(settings: Settings) -> bool:
     """Whether a picture of these settings is run by itself: one that may end early would have to
-    wait for the others, and a fine style takes a run of its own."""
-    return bool(settings.tolerance or settings.fine_style)
+    wait for the others, a fine style takes a run of its own, and regions that are found may be
+    fewer than those of the next picture."""
+    return bool(settings.tolerance or settings.fine_style or settings.auto_masks)
 
 
 def layers_of(each: Iterable[Settings]) -> Layers:

@@ -10,8 +10,8 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import jax
@@ -40,8 +40,18 @@ AUTO = 32
 SOLVERS = (*program.PROGRAMS, *solve.PROGRAMS)
 """Names of the programs that are counted: pictures that are run by themselves have their own."""
 
+TARGETS = ("content_targets", "style_targets")
+"""Those that measure what the steps aim at: one for each shape of a picture."""
+
 AUTO_ON_CPU = 4
 """There larger batches gain nothing more, and lose more when the process is killed."""
+
+READERS = 16
+"""Pictures whose sides are read at once: behind URLs most of that is waiting."""
+
+HEAD, JPEG = 2**18, b"\xff\xd8"
+"""Bytes that tell the sides of almost any JPEG, and those it begins with. Of another picture, what
+turns it may come last."""
 
 
 def run_jobs(
@@ -59,7 +69,7 @@ def run_jobs(
       StorageError: nothing can be written any more. What ``watch`` raises.
     """
     start, devices = time.perf_counter(), jax.local_devices()
-    found, refused = settle(jobs, loaded, options.batch_size, host)
+    found, refused = settle(jobs, loaded, options.batch_size, host, options.keeper.check)
     own_jobs = [job for work in found for job in work.jobs] + [each.job for each in refused]
     sealed = [(job, fingerprint(job, out.root)) for job in own_jobs]
     missing = {j.output for j in ledger.missing(sealed)}
@@ -89,6 +99,7 @@ def run_jobs(
                     written.result()
             written = writer.submit(task.write, read, results, seconds)
             status.compilations = sum(compiled.programs[name] for name in SOLVERS)
+            status.target_compilations = sum(compiled.programs[name] for name in TARGETS)
         if written:
             written.result()
     forget_pictures()
@@ -103,14 +114,18 @@ def _stepping(results: Sequence[Result | Exception]) -> float:
 
 
 def settle(
-    jobs: Sequence[Job], loaded: weights.Loaded, batch_size: int | None, host: Host
+    jobs: Sequence[Job],
+    loaded: weights.Loaded,
+    batch_size: int | None,
+    host: Host,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[list[Work], list[Refused]]:
     """What of the host's jobs goes together, and what cannot be done at all: the same however much
-    of it is done. Only the heads of the pictures are read.
+    of it is done. Only the heads of the pictures are read; ``check`` is called meanwhile.
 
     Jobs are shared and not batches, since hosts may have other devices and other batches.
     """
-    sides, unreadable = sides_of(path for job in jobs for path in inputs_of(job))
+    sides, unreadable = sides_of((path for job in jobs for path in inputs_of(job)), check)
     own = {job.output for job in share(jobs, host)}
     readable, refused = [], []
     for job in jobs:
@@ -125,16 +140,35 @@ def settle(
     return found, refused + unfit
 
 
-def sides_of(paths: Iterable[str]) -> tuple[dict[str, Sides], dict[str, str]]:
-    """Sides of the pictures whose heads can be read, and why others' cannot, by path."""
+def sides_of(
+    paths: Iterable[str], check: Callable[[], None] = lambda: None
+) -> tuple[dict[str, Sides], dict[str, str]]:
+    """Sides of the pictures whose heads can be read, and why others' cannot, by path. ``check`` is
+    called often, and may raise."""
+    readers = ThreadPoolExecutor(READERS)
+    try:
+        reading = {path: readers.submit(_sides, path) for path in dict.fromkeys(paths)}
+        while wait(reading.values(), timeout=0.2).not_done:
+            check()
+    finally:
+        readers.shutdown(wait=False, cancel_futures=True)
     sides, reasons = {}, {}
-    for path in dict.fromkeys(paths):
+    for path, read in reading.items():
         try:
-            with local_copy(path) as local:
-                sides[path] = images.read_sides(local)
+            sides[path] = read.result()
         except (ImageError, StorageError) as error:
             reasons[path] = str(error)
     return sides, reasons
+
+
+def _sides(path: str) -> Sides:
+    """Of one picture. A JPEG at a URL, as photos are, is not fetched as a whole."""
+    if is_url(path):
+        with local_copy(path, HEAD) as local, suppress(ImageError):
+            if local.read_bytes().startswith(JPEG):
+                return images.read_sides(local)
+    with local_copy(path) as local:
+        return images.read_sides(local)
 
 
 def inputs_of(job: Job) -> list[str]:

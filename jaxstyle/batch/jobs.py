@@ -235,5 +235,4 @@ def _settings(row: Mapping[str, Any], given: Mapping[str, Any], where: str, path
         settings = resolve(**{**given, **row})
     except SettingError as error:
         raise JobsError(f"{where}: {error}") from None
-    paths = {name: found for name, found in settings.paths().items() if name in row}
-    return replace(settings, **{name: located(found, path) for name, found in paths.items()})
+    return settings.moved(lambda found: located(found, path), row)

@@ -79,7 +79,7 @@ def name_of(cells: Sequence[Cell], made_by: str) -> str:
     digest = hashlib.sha256(made_by.encode())
     known: dict[int, bytes] = {}  # many cells have one content, or one style
     for cell in cells:
-        digest.update(repr(sorted(cell.settings.to_dict().items())).encode())
+        digest.update(repr((sorted(cell.settings.to_dict().items()), cell.way)).encode())
         for picture in (cell.content.rgb, *cell.styles):
             if id(picture) not in known:
                 pixels = hashlib.sha256(picture.tobytes()).digest()

@@ -1,26 +1,20 @@
-"""What is known of a batch's folder: what is done and with which settings; who is at work in it."""
+"""What is known of a batch's folder: what is done, and with which settings."""
 
 import hashlib
 import json
-import os
 import re
-import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.lock import LedgerError, locked
 from jaxstyle.batch.storage import Folder, StorageError, is_url
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 LOG = "log.jsonl"
 GUARD = "batch.json"
@@ -28,10 +22,6 @@ _LOGS = re.compile(r"log(-\d+-of-\d+)?\.jsonl")
 
 REWRITE_EVERY = 10.0
 """Seconds at least from one rewriting of a log behind a URL to the next."""
-
-
-class LedgerError(RuntimeError):
-    """The folder is in use, or was made with other settings; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +93,7 @@ class Ledger:
           StorageError: it cannot be written.
         """
         folder.create()
-        with _locked(folder, host):
+        with locked(folder, host):
             _check_guard(folder, guard, force)
             ledger = cls(folder, host, guard, force)
             try:
@@ -259,55 +249,3 @@ def _guard_of(folder: Folder) -> dict[str, Any] | None:
 def _short(value: Any) -> str:
     text = "nothing" if value is None else str(value)
     return text if len(text) <= 12 else text[:8] + "..."
-
-
-# --- who is at work -------------------------------------------------------------------------------
-
-
-@contextmanager
-def _locked(folder: Folder, host: Host) -> Iterator[None]:
-    """Keep other processes out of a folder; the system lets them in when this one is gone.
-
-    Hosts of one batch share it, each with a place of its own. Where there are no locks (URLs, some
-    network file systems) nobody is kept out: outputs are whole all the same.
-    """
-    if fcntl is None or is_url(folder.root):
-        yield
-        return
-    with ExitStack() as locks:
-        if host.count == 1:
-            locks.enter_context(_lock(folder, ".lock", fcntl.LOCK_EX))
-        else:
-            locks.enter_context(_lock(folder, ".lock", fcntl.LOCK_SH))
-            place = f".lock-{host.index}-of-{host.count}"
-            locks.enter_context(_lock(folder, place, fcntl.LOCK_EX))
-        yield
-
-
-@contextmanager
-def _lock(folder: Folder, name: str, kind: int) -> Iterator[None]:
-    """Hold one lock file. Raises LedgerError, with who has it."""
-    assert fcntl is not None
-    descriptor = os.open(folder.path(name), os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            who = _holder(os.pread(descriptor, 200, 0))
-            raise LedgerError(
-                f"another process{who} is at work in {folder.root}: wait for it, or give another "
-                "folder"
-            ) from None
-        except OSError:  # this file system has no locks
-            pass
-        else:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)  # which gives the lock back
-
-
-def _holder(text: bytes) -> str:
-    """Who wrote a lock file, where that can be read."""
-    return f" ({text.decode()})" if re.fullmatch(rb"pid \d+ on [\w.-]+", text) else ""

@@ -3,6 +3,7 @@
 import html
 import io
 import os
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import numpy as np
 from jaxtyping import Float
 from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from jaxstyle.batch.sources import parts
 from jaxstyle.batch.storage import is_url
@@ -146,10 +148,29 @@ def sheet(
 def thumbnail(image: Float[np.ndarray, "h w 3"]) -> bytes:
     """A JPEG of the picture (sRGB in [0, 1]), at most ``THUMBNAIL`` pixels wide and high."""
     levels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    small = PillowImage.fromarray(levels)
-    small.thumbnail((THUMBNAIL, THUMBNAIL), PillowImage.Resampling.LANCZOS)
+    return _jpeg(PillowImage.fromarray(levels))
+
+
+def thumbnail_of_jpeg(path: str) -> bytes | None:
+    """The same of a JPEG file, in its own color space: decoded small, as photos are large. None of
+    any other file, of one that cannot be read, of inks, and where Pillow warns of its size."""
+    try:
+        with (
+            warnings.catch_warnings(action="error"),
+            PillowImage.open(path, formats=["JPEG"]) as image,
+        ):
+            image.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
+            if image.mode not in ("L", "RGB"):
+                return None
+            return _jpeg(ImageOps.exif_transpose(image), image.info.get("icc_profile"))
+    except Exception:  # whatever damage leads to
+        return None
+
+
+def _jpeg(image: PillowImage.Image, profile: bytes | None = None) -> bytes:
+    image.thumbnail((THUMBNAIL, THUMBNAIL), PillowImage.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=85, optimize=True)
+    image.save(buffer, "JPEG", quality=85, optimize=True, icc_profile=profile)
     return buffer.getvalue()
 
 

@@ -28,8 +28,9 @@ def is_url(path: str) -> bool:
 
 
 @contextmanager
-def local_copy(path: str) -> Iterator[Path]:
-    """The path itself or, of a URL, a copy that has its name and lasts as long as the block.
+def local_copy(path: str, head: int | None = None) -> Iterator[Path]:
+    """The path itself or, of a URL, a copy that has its name and lasts as long as the block: of all
+    that is there, or of its first ``head`` bytes.
 
     Raises:
       StorageError: there is nothing at the URL, or it cannot be fetched.
@@ -42,7 +43,10 @@ def local_copy(path: str) -> Iterator[Path]:
         copy = Path(folder, PurePosixPath(name).name)
         with _one_line(path, "cannot be read"):
             files, remote = _remote(path)
-            files.get_file(remote, str(copy))
+            if head is None:
+                files.get_file(remote, str(copy))
+            else:
+                copy.write_bytes(files.cat_file(remote, start=0, end=head))
         yield copy
 
 
@@ -82,17 +86,21 @@ class Folder:
     def create(self) -> None:
         """Make it, find out whether it can be written, and remove what killed processes left.
 
-        Behind a URL no folder is made: object stores need none.
+        Behind a URL a folder is made only where nothing can be written without one: object stores
+        have no folders, and may make a bucket of that name instead.
         """
         if not is_url(self.root) and os.path.isfile(self.root):
             raise StorageError(f"{self.root}: is a file, not a folder")
-        probe = f".jaxstyle-{secrets.token_hex(8)}"
         with _one_line(self.root, "cannot be written there"):
             if not is_url(self.root):
                 os.makedirs(self.root, exist_ok=True)
                 _remove_leftovers(self.root)
-            self._put(probe, b"")
-            self._remove(probe)
+            try:
+                self._probe()
+            except FileNotFoundError:
+                files, remote = _remote(self.root)
+                files.makedirs(remote, exist_ok=True)
+                self._probe()
 
     def names(self) -> set[str]:
         """The names of the files in it, from one listing; none where there is no such folder."""
@@ -135,6 +143,11 @@ class Folder:
     def path(self, name: str) -> str:
         """The path or URL of a file in it."""
         return _joined(self.root, name)
+
+    def _probe(self) -> None:
+        name = f".jaxstyle-{secrets.token_hex(8)}"
+        self._put(name, b"")
+        self._remove(name)
 
     def _get(self, name: str) -> bytes:
         if is_url(self.root):

@@ -40,7 +40,7 @@ class Options:
 class Status:
     """How far it is. total: jobs of this host; found: those that were done before; made, failed:
     now. slots, running: of the batch at work. waited: seconds in which none was, for want of files
-    read or written; stepping: seconds in which the solver took steps."""
+    read or written; stepping: seconds in which the solver took steps. compilations: of steps."""
 
     total: int
     found: int
@@ -52,6 +52,7 @@ class Status:
     waited: float = 0.0
     stepping: float = 0.0
     compilations: int = 0
+    target_compilations: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Task:
         """The results of a batch, gone on with where there is something to go on from."""
         cells, keeper = self.slots(read), self.options.keeper
         layers, settings = read.work.layers, cells[0].settings
-        key = static_key(settings), repr(layers), repr(read.work.way)
+        key = static_key(settings), repr(layers), read.work.shape
         # One at a time: it is large, and batches of a kind are in a row.
         if key not in self.networks and not alone(settings):
             self.networks.clear()

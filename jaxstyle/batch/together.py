@@ -28,11 +28,13 @@ from jaxstyle.batch.record import (
 )
 from jaxstyle.compilation import Compilations, counted, one_ahead
 from jaxstyle.estimate import rough_bytes
+from jaxstyle.guide.find import regions_of
+from jaxstyle.guide.masks import MaskError
 from jaxstyle.image import ImageError
 from jaxstyle.memory import give_back_if_scarce, out_of_memory
 from jaxstyle.parts import exactness, optimizer_of, rates_of, report_every, tuned_network
-from jaxstyle.pictures import finished, first_image, recolored
-from jaxstyle.plan import Image, PictureSizeError, plan, resize, seamless
+from jaxstyle.pictures import enlarged, finished, first_image
+from jaxstyle.plan import Image, PictureSizeError
 from jaxstyle.program import Program
 from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress, Result
@@ -79,7 +81,7 @@ def run_together(
     A picture whose loss is not finite is run again by itself, with what ``run`` does about that.
 
     Args:
-      cells: with the same scales, and the same ``static_key`` of their settings.
+      cells: with scales of the same sides and steps, and settings of one ``static_key``.
       mesh: devices that the pictures are spread over, as many pictures or a multiple.
       layers: that are measured, where batches are to be one program: those of all batches.
       network: ``network_for`` them, where it has been made already.
@@ -92,24 +94,27 @@ def run_together(
     if alone(settings):
         return [by_itself(cell) for cell in cells]
     start = time.perf_counter()
-    scales = cells[0].scales()
+    ways = [cell.scales() for cell in cells]
+    scales = ways[0]
     layers = layers or layers_of(cell.settings for cell in cells)
     optimizer = optimizer_of(settings)
     network = network or network_for(loaded, settings, layers)
-    recolors = [recolored(cell.content.rgb, cell.styles, cell.settings) for cell in cells]
+    recolors = [cell.recolored() for cell in cells]
+    regions = [regions_of(loaded, c.content.rgb, c.styles, c.settings) for c in cells]
     rates = program.stacked([rates_of(cell.settings) for cell in cells])
     learning_rates, rates = np.asarray(rates.learning_rate), program.spread(rates, mesh)
     pictures = [
-        first_image(_at(scales[0], cell, photo), scales[0], network, cell.settings)
-        for cell, (photo, _) in zip(cells, recolors, strict=True)
+        first_image(_at(scales[0], c, photo), styles, of, scales[0], network, c.settings)
+        for c, (photo, styles), of in zip(cells, recolors, regions, strict=True)
     ]
 
-    def prepare(scale: Scale) -> tuple[objective.Objective, Program, State, Compilations]:
+    def prepare(index: int) -> tuple[objective.Objective, Program, State, Compilations]:
+        scale = scales[index]
         with counted(here=True) as compiled, exactness(settings):
             resized = _resizing(cells)
             each = [
-                objective_at(scale, network, photo, styles, cell.settings, layers, resized)
-                for cell, (photo, styles) in zip(cells, recolors, strict=True)
+                objective_at(w[index], network, *both, c.settings, layers, resized, of)
+                for c, w, both, of in zip(cells, ways, recolors, regions, strict=True)
             ]
             scored = program.together(each, mesh)
             blank = program.state_shape(len(cells), scale.height, scale.width, optimizer, mesh)
@@ -122,12 +127,13 @@ def run_together(
     state, finite = None, np.ones(len(cells), bool)
     if saved:
         first, record = saved["scale"], record_of(saved)
-    for index, (scale, prepared) in enumerate(one_ahead(prepare, scales[first:]), first):
-        scored, step, blank, compiled = prepared
+    for index, prepared in one_ahead(prepare, range(first, len(scales))):
+        scale, (scored, step, blank, compiled) = scales[index], prepared
         if saved and index == first:
             begin = restored(saved, blank, mesh)
         else:
-            state = state_at(scale, pictures, state, step, settings, mesh)
+            photos = [photo for photo, _ in recolors]
+            state = state_at(scale, pictures, photos, state, step, settings, mesh)
             begin = Reached(0, 0.0, state, finite)
         state = None  # its optimizer's buffers are the solver's now
         reached = begin
@@ -142,16 +148,12 @@ def run_together(
     seconds = time.perf_counter() - start
 
     def result(cell: Cell, picture: Image, records: list[dict[str, Any]]) -> Result:
-        image, alpha = finished(picture, cell.content, scales[-1], cell.settings)
+        image, alpha, maps = finished(picture, cell.content, scales[-1], cell.settings)
         parts = cell.settings, loaded, network.computation(), record.scales, records, seconds
-        return Result(image, alpha, *parts)
+        return Result(image, alpha, *parts, maps)
 
-    return [
-        result(cell, picture, records) if sound else by_itself(cell)
-        for cell, picture, records, sound in zip(
-            cells, pictures, record.losses, finite, strict=True
-        )
-    ]
+    each = zip(cells, pictures, record.losses, finite, strict=True)
+    return [result(c, p, losses) if sound else by_itself(c) for c, p, losses, sound in each]
 
 
 def network_for(loaded: weights.Loaded, settings: Settings, layers: Layers) -> VGG19:
@@ -159,7 +161,7 @@ def network_for(loaded: weights.Loaded, settings: Settings, layers: Layers) -> V
     return tuned_network(loaded, looking_at(layers, settings))
 
 
-FAILURES = (ImageError, SettingError, PictureSizeError, TooSmallError, DivergedError)
+FAILURES = (ImageError, MaskError, SettingError, PictureSizeError, TooSmallError, DivergedError)
 """What one picture can be the reason of."""
 
 
@@ -222,15 +224,16 @@ def minimize(
 def state_at(
     scale: Scale,
     pictures: Sequence[Image],
+    photos: Sequence[Image],
     before: State | None,
     step: Program,
     settings: Settings,
     mesh: Mesh | None,
 ) -> State:
     """The state of all pictures before the first step of a scale: as ``stylize.state_at``."""
-    enlarge = seamless if settings.padding == "circular" else resize
-    enlarged = np.stack([enlarge(picture, scale, settings) for picture in pictures])
-    state = program.init(enlarged, step.optimizer, mesh)
+    each = zip(pictures, photos, strict=True)
+    begin = np.stack([enlarged(picture, photo, scale, settings) for picture, photo in each])
+    state = program.init(begin, step.optimizer, mesh)
     if before is None or not settings.carry:
         return state
     sides = scale.height, scale.width
@@ -252,8 +255,9 @@ def _resizing(cells: Sequence[Cell]) -> Callable[..., Image]:
     """``image.resize`` that does the same only once, and not what the cells have done already: many
     cells have one content, or one style."""
     known: dict[tuple, tuple[Image, Image]] = {
-        (id(cell.content.rgb), *sides, cell.settings.resampling): (cell.content.rgb, image)
+        (id(photo), *sides, cell.settings.resampling): (photo, image)
         for cell in cells
+        for photo in [cell.colors[0] if cell.colors else cell.content.rgb]
         for sides, image in cell.sized.items()
     }
 
@@ -277,11 +281,7 @@ def _alone(
         callback(BatchProgress(*where, total))
 
     try:
-        settings = cell.settings
-        last, own = cell.scales()[-1], plan(cell.content.rgb, cell.styles, settings)[-1]
-        if (last.height, last.width) != (own.height, own.width):  # it has its final sides already
-            settings = replace(settings, size_rule="own")
-        return run(loaded, cell.content, cell.styles, settings, watch)
+        return run(loaded, cell.content, cell.styles, cell.settings, watch, scales=cell.scales())
     except FAILURES as error:
         return error
 

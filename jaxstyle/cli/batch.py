@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
 from jaxstyle import __version__, weights
 from jaxstyle.batch import hosts, jobs
 from jaxstyle.batch.folder import Options, Status, run_jobs
@@ -19,6 +16,7 @@ from jaxstyle.batch.sources import pictures
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.cli.batch_files import check_outputs, contact_sheet, describer, not_made_here
 from jaxstyle.cli.batch_plan import show_batch_plan
+from jaxstyle.cli.batch_progress import batch_table
 from jaxstyle.cli.common import (
     Tell,
     above_zero,
@@ -31,7 +29,6 @@ from jaxstyle.cli.failures import IncompleteError, UsageError
 from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
-from jaxstyle.cli.progress import done_share
 from jaxstyle.settings import resolve
 from jaxstyle.text import whole_number
 
@@ -121,7 +118,7 @@ def main(arguments: argparse.Namespace) -> None:
             lost = presence.wait_for_others(hosts.SILENCE, check)
         ledger.merge()
         if host.index == 0:
-            out.write(SHEET, contact_sheet(todo, ledger, out).encode())
+            out.write(SHEET, contact_sheet(todo, ledger, out, check).encode())
         if host.count == 1:
             keeper.end()
     summarize(arguments, todo, status, ledger, lost, tell)
@@ -183,15 +180,16 @@ def summarize(
         "waited_share": waited,
         "stepping_share": stepping,
         "compilations": status.compilations,
+        "target_compilations": status.target_compilations,
         "lost_hosts": list(lost),
     }
     if arguments.json:
         print(json.dumps(told))
     there = f", {status.found} were there" if status.found else ""
     tell(
-        f"{arguments.output}: {status.made} made{there}, {status.seconds:.0f} s, "
-        f"{status.compilations} compilations of steps; {stepping:.0%} of the time taking steps, "
-        f"{waited:.1%} waiting for files"
+        f"{arguments.output}: {status.made} made{there}, {status.seconds:.0f} s; compiled "
+        f"{status.compilations} times for steps and {status.target_compilations} for targets; "
+        f"{stepping:.0%} of the time taking steps, {waited:.1%} waiting for files"
     )
     if lost:
         raise IncompleteError(
@@ -212,27 +210,11 @@ def failed(ledger: Ledger, job: Job) -> bool:
 
 @contextmanager
 def _watched(check: Callable[[], None], *, hidden: bool) -> Iterator[Callable[[Status], None]]:
-    """What is told how far it is, and raises what ``check`` does; a bar on standard error."""
-    console = Console(stderr=True)
-    columns = TextColumn("{task.fields[done]}"), BarColumn(), TextColumn("{task.fields[text]}")
-    disable = hidden or not console.is_terminal
-    with Progress(*columns, console=console, disable=disable, transient=True) as bar:
-        task = bar.add_task("", total=1.0, done="getting ready", text="")
+    """What is told how far it is, and raises what ``check`` does; a table on standard error."""
+    with batch_table(hidden) as show:
 
         def update(status: Status) -> None:
-            ready = status.found + status.made + status.failed
-            share, text = 0.0, ""
-            if progress := status.running:
-                scale = progress.scales[progress.scale]
-                share = done_share(progress.scales, progress.scale, progress.step)
-                text = (
-                    f"{status.slots} of {scale.width}x{scale.height}, "
-                    f"scale {progress.scale + 1}/{len(progress.scales)}, "
-                    f"step {progress.step}/{progress.steps}"
-                )
-            text += f"  {status.failed} failed" if status.failed else ""
-            done = (ready + share * status.slots) / max(1, status.total)
-            bar.update(task, completed=done, done=f"{ready}/{status.total}", text=text)
+            show(status)
             check()
 
         try:

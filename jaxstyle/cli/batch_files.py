@@ -17,6 +17,9 @@ from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.image import ImageError
 
+LARGE = 200_000
+"""Bytes of a source from which on the page shows a small picture of it."""
+
 
 def not_made_here(paths: list[str], root: str) -> list[str]:
     """Without those in the output folder, where there are others: a pattern that finds the photos
@@ -55,19 +58,27 @@ def describer(arguments: argparse.Namespace, loaded: weights.Loaded) -> Callable
     return describe
 
 
-def contact_sheet(todo: Sequence[Job], ledger: Ledger, out: Folder) -> str:
-    """The page that shows all of it."""
+def contact_sheet(
+    todo: Sequence[Job], ledger: Ledger, out: Folder, check: Callable[[], None] = lambda: None
+) -> str:
+    """The page that shows all of it: results as they are, large sources by small pictures of them.
+    ``check`` is called often, and may raise."""
     rows, unseen = [], set()
     for job in todo:
         entry = ledger.entries.get(job.output)
         status, reason = (entry.status, entry.reason) if entry else ("missing", "")
         rows.append(sheet.Shown(job.content, job.styles, job.output, status, reason, job.settings))
-        made = {job.output: out.path(job.output)} if status == "done" else {}
-        sources = {path: path for path in (job.content, *job.styles)} | made
-        unseen |= {each for each in sources.items() if not _in_browsers(each[1])}
+        made = out.path(job.output)
+        if status == "done" and not _in_browsers(made):
+            unseen.add((job.output, made))
+    sources = {path for job in todo for path in (job.content, *job.styles)}
+    unseen |= {(path, path) for path in sources if not _in_browsers(path) or _is_large(path)}
     there = out.names() if unseen else set()
-    shots = {path: _thumbnail(at, out, there) for path, at in sorted(unseen)}
-    thumbnails = {path: name for path, name in shots.items() if name}
+    thumbnails = {}
+    for path, at in sorted(unseen):
+        check()
+        if name := _thumbnail(at, out, there):
+            thumbnails[path] = name
     return sheet.sheet(rows, thumbnails, Path(out.root).name or out.root, out.root)
 
 
@@ -76,13 +87,18 @@ def _in_browsers(path: str) -> bool:
     return is_url(path) or path.lower().endswith(sheet.IN_BROWSERS)
 
 
+def _is_large(path: str) -> bool:
+    """Whether a page of many such files would be slow to open."""
+    return os.path.isfile(path) and os.path.getsize(path) > LARGE
+
+
 def _thumbnail(path: str, out: Folder, there: Set[str]) -> str:
     """The name of a small picture in the folder; none where it cannot be read."""
     name = f".thumbnail-{hashlib.sha256(path.encode()).hexdigest()[:16]}.jpg"
     if name in there:
         return name
     try:
-        out.write(name, sheet.thumbnail(images.read(path).rgb))
+        out.write(name, sheet.thumbnail_of_jpeg(path) or sheet.thumbnail(images.read(path).rgb))
     except ImageError:
         return ""
     return name

@@ -79,13 +79,13 @@ def groups_of(found: Sequence[Work], fixed: int) -> Iterator[Group]:
     """Batches in a row that have the same scales and number of slots, as one. fixed: bytes that do
     not depend on the pictures."""
 
-    def shape(work: Work) -> tuple:
-        return work.way, work.slots
+    def alike(work: Work) -> tuple:
+        return work.shape, work.slots
 
-    for (way, slots), alike in groupby(found, shape):
-        works, (height, width) = list(alike), way[-1][:2]
-        settings, scales = works[0].jobs[0].settings, works[0].way
-        one = sum(s.steps * step_flops(s.height, s.width, settings) for s in scales)
+    for (scales, slots), group in groupby(found, alike):
+        works, (height, width, _) = list(group), scales[-1]
+        settings = works[0].jobs[0].settings
+        one = sum(steps * step_flops(h, w, settings) for h, w, steps in scales)
         yield Group(
             height,
             width,

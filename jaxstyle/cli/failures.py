@@ -11,7 +11,9 @@ from jaxstyle.batch.ledger import LedgerError
 from jaxstyle.checkpoint import CheckpointError
 from jaxstyle.cli.flags import WRONG_USAGE, flag
 from jaxstyle.cli.interrupt import INTERRUPTED, TERMINATED, Terminated
+from jaxstyle.guide.masks import MaskError
 from jaxstyle.image import ImageError
+from jaxstyle.photo.full_size import MapsError
 from jaxstyle.plan import PictureSizeError
 from jaxstyle.settings import SettingError
 from jaxstyle.solve import DivergedError
@@ -29,6 +31,8 @@ class UsageError(Exception):
 FAILED = 1
 EXPECTED = (
     ImageError,
+    MapsError,
+    MaskError,
     WeightsError,
     PictureSizeError,
     DivergedError,

@@ -39,6 +39,8 @@ def add_settings(
         if hints[field.name] is not bool:
             metavar = _metavar(hints[field.name], field.metadata["choices"])
             form = {"type": argument(reader(hints[field.name])), "metavar": metavar}
+        if hints[field.name] == tuple[str, ...]:  # paths, which may have commas in them
+            form = {"type": str, "action": "append", "metavar": "FILE"}
         group.add_argument(
             flag(field.name),
             dest=field.name,

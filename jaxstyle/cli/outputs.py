@@ -98,7 +98,7 @@ class Outputs:
         if self.last is None:
             return "there is nothing to save yet"
         progress, final = self.last, self.last.scales[-1]
-        image, alpha = finished(progress.image, content, final, settings)
+        image, alpha, _ = finished(progress.image, content, final, settings)
         try:
             self._write(self.picture, image, alpha, description)
         except ImageError as error:

@@ -11,6 +11,7 @@ from jaxstyle.cli.common import Tell
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import explained, in_bytes, would_fit
 from jaxstyle.estimate import Estimate, Sides, estimate
+from jaxstyle.guide.masks import Regions
 from jaxstyle.image import Picture
 from jaxstyle.plan import Image
 from jaxstyle.settings import Settings
@@ -27,6 +28,7 @@ def show_plan(
     styles: Sequence[Image],
     settings: Settings,
     tell: Tell,
+    regions: Regions | None = None,
 ) -> None:
     """Print the plan of a run, for machines if ``arguments.json``, on standard output."""
     tell("compiling every scale, and running a few steps of the first one")
@@ -35,7 +37,8 @@ def show_plan(
         explained(arguments, loaded, content, styles, settings),  # some compilers refuse
         deferred_interrupt() as check,
     ):
-        found = estimate(loaded, (height, width), [(h, w) for h, w in sides], settings, check)
+        of_styles = [(h, w) for h, w in sides]
+        found = estimate(loaded, (height, width), of_styles, settings, check, regions)
         check()
     if arguments.json:
         print(json.dumps(found.to_dict()))

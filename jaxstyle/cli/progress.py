@@ -11,24 +11,32 @@ from jaxstyle.result import Progress as RunProgress
 
 
 @contextmanager
-def progress_bar(hidden: bool = False) -> Iterator[Callable[[RunProgress], None]]:
-    """A bar on standard error while the block runs; what it yields takes every report of a run."""
+def bar(hidden: bool = False) -> Iterator[Callable[[float, str, str], None]]:
+    """A bar on standard error while the block runs; what it yields takes the share that is done,
+    between 0 and 1, and the texts before the bar and after it."""
     console = Console(stderr=True)
-    columns = TextColumn("{task.fields[scale]}"), BarColumn(), TextColumn("{task.fields[text]}")
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}")
     disable = hidden or not console.is_terminal
-    with Progress(*columns, console=console, disable=disable, transient=True) as bar:
-        task = bar.add_task("", total=1.0, scale="compiling", text="")
+    with Progress(*columns, console=console, disable=disable, transient=True) as shown:
+        task = shown.add_task("compiling", total=1.0, text="")
 
-        def update(progress: RunProgress) -> None:
-            scale, report = progress.scales[progress.scale], progress.solver
-            bar.update(
-                task,
-                completed=done_share(progress.scales, progress.scale, report.step),
-                scale=f"{scale.width}x{scale.height} ({progress.scale + 1}/{len(progress.scales)})",
-                text=_text(progress),
-            )
+        def update(share: float, before: str, after: str) -> None:
+            shown.update(task, completed=share, description=before, text=after)
 
         yield update
+
+
+@contextmanager
+def progress_bar(hidden: bool = False) -> Iterator[Callable[[RunProgress], None]]:
+    """A bar for a run; what it yields takes every report of it."""
+    with bar(hidden) as update:
+
+        def report(progress: RunProgress) -> None:
+            scales, index = progress.scales, progress.scale
+            here = f"{sides_of(scales[index])} ({index + 1}/{len(scales)})"
+            update(done_share(scales, index, progress.solver.step), here, _text(progress))
+
+        yield report
 
 
 def _text(progress: RunProgress) -> str:
@@ -36,7 +44,7 @@ def _text(progress: RunProgress) -> str:
     speed = report.step / report.seconds if report.seconds else 0.0
     return (
         f"step {report.step}/{report.steps}  loss {report.total:.4g}  "
-        f"{speed:.1f} steps/s  {_clock(seconds_left(progress))} left"
+        f"{speed:.1f} steps/s  {clock(seconds_left(progress))} left"
     )
 
 
@@ -56,11 +64,17 @@ def done_share(scales: list[Scale], index: int, step: int) -> float:
     return done / (sum(work) or 1)
 
 
-def _pixels(scale: Scale) -> int:
-    return scale.height * scale.width
+def sides_of(scale: Scale) -> str:
+    """For people: width first."""
+    return f"{scale.width}x{scale.height}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds, after hours where there are any: 0:07, 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _pixels(scale: Scale) -> int:
+    return scale.height * scale.width

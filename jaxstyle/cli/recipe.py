@@ -32,12 +32,10 @@ class Recipe:
         def relative(path: str) -> str:
             return _relative(path, directory)
 
-        paths = {name: relative(path) for name, path in self.settings.paths().items()}
-        settings = replace(self.settings, **paths)
         record = {
             "content": relative(self.content),
             "styles": [relative(style) for style in self.styles],
-            "settings": settings.to_dict(),
+            "settings": self.settings.moved(relative).to_dict(),
             "weights": self.weights and relative(self.weights),
             "bits": self.bits,
             "weights_sha256": self.weights_sha256,
@@ -46,9 +44,9 @@ class Recipe:
 
     def inputs(self) -> list[Path]:
         """Every file that the run reads."""
-        named = self.settings.paths().values()
         weights = [self.weights] if self.weights else []
-        return [Path(path) for path in (self.content, *self.styles, *named, *weights)]
+        named = *self.settings.paths().values(), *weights
+        return [Path(path) for path in (self.content, *self.styles, *named)]
 
 
 def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
@@ -78,13 +76,10 @@ def _parse(record: Mapping[str, Any], directory: Path) -> Recipe:
     def absolute(path: str) -> str:
         return os.path.normpath(directory / path)
 
-    settings = resolve(**record["settings"])
-    paths = {name: absolute(path) for name, path in settings.paths().items()}
-    settings = replace(settings, **paths)
     return Recipe(
         content=absolute(record["content"]),
         styles=tuple(absolute(style) for style in record["styles"]),
-        settings=settings,
+        settings=resolve(**record["settings"]).moved(absolute),
         weights=record["weights"] and absolute(record["weights"]),
         bits={8: 8, 16: 16}[record["bits"]],
         weights_sha256=str(record["weights_sha256"]),

@@ -3,21 +3,27 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from jaxstyle import image as images
 from jaxstyle import weights
 from jaxstyle.cli import recipe
-from jaxstyle.cli.common import add_output_flags, outputs_of, teller, use_precision
+from jaxstyle.cli.common import Tell, add_output_flags, outputs_of, teller, use_precision
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.recipe import Recipe
+from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
 from jaxstyle.cli.watch import run_and_save
 from jaxstyle.image import Picture
 from jaxstyle.plan import Image, plan
+from jaxstyle.result import Result
 from jaxstyle.settings import resolve
+
+Finish = Callable[[Picture, Result], Result]
+"""What is made of the content and the result of its run, before that is saved."""
 
 HELP = "Stylize a content picture after one or several style pictures."
 FROM_HELP = "repeat the run that made this picture; flags given are put over its settings"
@@ -30,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("styles", nargs="*", metavar="STYLE", help="paintings, or folders of them")
     add("-o", "--output", metavar="OUT.png", type=Path, help="PNG, JPEG, WebP or TIFF")
     add("--from", dest="recipe", metavar="OUT.png", type=Path, help=FROM_HELP)
+    add_region_flags(parser)
     add_output_flags(parser)
     add_settings(parser)
 
@@ -38,21 +45,36 @@ def main(arguments: argparse.Namespace) -> None:
     """Check what can be checked, run, save."""
     tell = teller(arguments.quiet or arguments.json)
     job = job_of(arguments)
+    start(arguments, job, arguments.output or _beside(arguments.recipe), tell)
+
+
+def start(
+    arguments: argparse.Namespace,
+    job: Recipe,
+    picture: Path,
+    tell: Tell,
+    finish: Finish = lambda content, result: result,
+) -> None:
+    """Check the job, do it, and save what ``finish`` makes of its result as ``picture``."""
     use_precision(job.settings)
+    check_region_flags(arguments, job.settings)
     if arguments.plan:
         loaded = weights.load(weights.find(job.weights, tell))
-        show_plan(arguments, loaded, *_pictures(job), job.settings, tell)
+        pictures = pictures_of(job)
+        regions = found_regions(arguments, loaded, *pictures, job.settings, tell)
+        show_plan(arguments, loaded, *pictures, job.settings, tell, regions)
         return
-    picture = arguments.output or _beside(arguments.recipe)
     outputs = outputs_of(arguments, picture, job.bits, tell)
     outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent))
-    content, styles = _pictures(job)
+    content, styles = pictures_of(job)
     last = plan(content.rgb, styles, job.settings)[-1]
     images.check_writable(picture, bits=job.bits, longest=max(last.height, last.width))
     loaded = weights.load(weights.find(job.weights, tell))
     _note(job, loaded, tell)
+    regions = found_regions(arguments, loaded, content, styles, job.settings, tell)
     description = replace(job, weights_sha256=loaded.sha256).to_json(picture.parent)
-    run_and_save(arguments, outputs, loaded, content, styles, job.settings, description)
+    given = loaded, content, styles, job.settings, description
+    run_and_save(arguments, outputs, *given, regions, partial(finish, content))
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
@@ -79,7 +101,8 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
     return Recipe(arguments.content, tuple(styles), resolve(**given), **stored)
 
 
-def _pictures(job: Recipe) -> tuple[Picture, list[Image]]:
+def pictures_of(job: Recipe) -> tuple[Picture, list[Image]]:
+    """The content and the style pictures, read."""
     content, *styles = [images.read(path) for path in (job.content, *job.styles)]
     return content, [style.rgb for style in styles]
 

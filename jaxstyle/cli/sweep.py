@@ -11,7 +11,6 @@ from pathlib import Path
 
 import jax
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxstyle import image as images
 from jaxstyle import solve, weights
@@ -19,14 +18,14 @@ from jaxstyle.batch import program
 from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.sweep import ROWS, batches_of, sweep_of
 from jaxstyle.batch.together import BatchProgress, run_in_halves
-from jaxstyle.cli.common import Tell, silence, tell_of_tuning, teller, use_precision
+from jaxstyle.cli.common import Tell, silence, tell_of_tuning, tell_user, teller, use_precision
 from jaxstyle.cli.failures import IncompleteError, UsageError
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import enough_memory, explained
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.plan import WIDTH, summary, table, verdict
-from jaxstyle.cli.progress import done_share
+from jaxstyle.cli.progress import bar, clock, done_share, sides_of
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.sweep_files import Files
 from jaxstyle.compilation import counted
@@ -101,8 +100,10 @@ def main(arguments: argparse.Namespace) -> None:
     for note in network_note(sweep.settings, loaded):
         tell(note)
     run_and_save(arguments, loaded, cells, files, tell)
-    if files.failed():
-        raise IncompleteError(f"{files.failed()} of {len(cells)} cells failed: see {files.output}")
+    if failures := files.failures():
+        for line in failures:
+            tell_user(line)
+        raise IncompleteError(f"{len(failures)} of {len(cells)} cells failed: see {files.output}")
 
 
 def run_and_save(
@@ -120,6 +121,8 @@ def run_and_save(
             if files.made or isinstance(stop, KeyboardInterrupt):
                 stop.add_note(files.save_unfinished())
             raise
+        if len(files.failures()) == len(cells):
+            raise IncompleteError(f"no cell could be made; the first: {files.failures()[0]}")
         files.save()
     compilations = sum(compiled.programs[name] for name in (*program.PROGRAMS, *solve.PROGRAMS))
     seconds = time.perf_counter() - start
@@ -130,7 +133,7 @@ def run_and_save(
         print(json.dumps(record))
     sides = f"{len(files.sweep.rows)}x{len(files.sweep.columns)} cells"
     programs = "1 compilation" if compilations == 1 else f"{compilations} compilations"
-    tell(f"{files.output}: {sides}, {seconds:.0f} s ({programs})")
+    tell(f"{files.output}: {sides}, {seconds:.0f} s ({programs} of steps)")
 
 
 Watch = Callable[[int, int, BatchProgress], None]
@@ -156,25 +159,18 @@ def results(
 @contextmanager
 def progress_bar(check_interrupt: Callable[[], None], *, hidden: bool) -> Iterator[Watch]:
     """A bar on standard error; what it yields is called with every report."""
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}")
-    disable = hidden or not console.is_terminal
-    options = {"console": console, "disable": disable, "transient": True}
-    with Progress(*columns, TimeRemainingColumn(), **options) as bar:
-        task = bar.add_task("compiling", total=1.0, text="")
+    start = time.perf_counter()
+    with bar(hidden) as update:
 
-        def update(number: int, count: int, progress: BatchProgress) -> None:
-            scale = progress.scales[progress.scale]
-            share = done_share(progress.scales, progress.scale, progress.step)
-            bar.update(
-                task,
-                completed=(number + share) / count,
-                description=f"batch {number + 1}/{count}",
-                text=f"{scale.width}x{scale.height}  step {progress.step}/{progress.steps}",
-            )
+        def report(number: int, count: int, progress: BatchProgress) -> None:
+            scales, index = progress.scales, progress.scale
+            share = (number + done_share(scales, index, progress.step)) / count
+            left = (time.perf_counter() - start) * (1 - share) / share
+            step = f"{sides_of(scales[index])}  step {progress.step}/{progress.steps}"
+            update(share, f"batch {number + 1}/{count}", f"{step}  {clock(left)} left")
             check_interrupt()
 
-        yield update
+        yield report
 
 
 def show_plan(

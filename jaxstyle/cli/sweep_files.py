@@ -8,7 +8,7 @@ from typing import Any
 from jaxstyle import image as images
 from jaxstyle.batch.grid import grid, layout
 from jaxstyle.batch.sweep import GridCell, Line, Sweep
-from jaxstyle.cli.common import silence, tell_user
+from jaxstyle.cli.common import silence
 from jaxstyle.cli.outputs import Outputs, check_distinct
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.image import ImageError, Picture
@@ -58,13 +58,11 @@ class Files:
         return self.folder / f"row{row}-column{column}{self.output.suffix}"
 
     def add(self, results: Mapping[int, Result | Exception]) -> None:
-        """Write the pictures of cells that have just been made, and say what went wrong."""
+        """Write the pictures of cells that have just been made."""
         for index, result in results.items():
             cell = self.sweep.cells[index]
             self.made[index] = result
-            if isinstance(result, Exception):
-                tell_user(f"{self.sweep.name(cell)}: {' '.join(str(result).split())}")
-            elif path := self.path(cell):
+            if isinstance(result, Result) and (path := self.path(cell)):
                 picture, bits = Picture(result.image, result.alpha), self.recipe.bits
                 images.write(path, picture, bits=bits, description=self._description(cell, path))
 
@@ -76,7 +74,7 @@ class Files:
 
     def save_unfinished(self) -> str:
         """The grid as far as it goes; says what was saved, if anything."""
-        if not self.made:
+        if len(self.made) == len(self.failures()):
             return "there is nothing to save yet"
         try:
             self.save()
@@ -84,9 +82,13 @@ class Files:
             return f"the cells so far are lost: {error}"
         return f"saved {len(self.made)} of {len(self.sweep.cells)} cells as {self.output}"
 
-    def failed(self) -> int:
-        """How many cells could not be made."""
-        return sum(isinstance(result, Exception) for result in self.made.values())
+    def failures(self) -> list[str]:
+        """A line for each cell that could not be made: which, and why."""
+        return [
+            f"{self.sweep.name(self.sweep.cells[index])}: {' '.join(str(result).split())}"
+            for index, result in sorted(self.made.items())
+            if isinstance(result, Exception)
+        ]
 
     def record(self, loaded: Loaded, compilations: int, seconds: float) -> dict[str, Any]:
         """The record of the sweep, as plain values for JSON. Settings of rows, columns and cells

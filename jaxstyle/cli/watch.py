@@ -12,9 +12,10 @@ from jaxstyle.cli.memory import enough_memory
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.profile import profiled
 from jaxstyle.cli.progress import progress_bar
+from jaxstyle.guide.masks import Regions
 from jaxstyle.image import Picture
 from jaxstyle.plan import Image
-from jaxstyle.result import Progress
+from jaxstyle.result import Progress, Result
 from jaxstyle.saved import fingerprint
 from jaxstyle.settings import Settings
 from jaxstyle.stylize import run
@@ -29,6 +30,8 @@ def run_and_save(
     styles: Sequence[Image],
     settings: Settings,
     description: str,
+    regions: Regions | None = None,
+    finish: Callable[[Result], Result] = lambda result: result,
 ) -> None:
     """Run as the user watches, write the outputs, and say or print what came of it."""
     with deferred_interrupt() as check:
@@ -46,7 +49,8 @@ def run_and_save(
             tell_of_tuning(settings, outputs.tell)
             every = reports_every(arguments, settings)
             keep = keeper or (lambda saved: check())
-            result = run(loaded, content, styles, settings, watch, every, saved, keep)
+            given = loaded, content, styles, settings, watch, every, saved, keep
+            result = finish(run(*given, regions=regions))
         outputs.save(result, description)
         if keeper:
             checkpoint.delete(keeper.directory)

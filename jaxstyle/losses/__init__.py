@@ -9,7 +9,7 @@ once.
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from jaxstyle.losses import content, distance, gram, moments, total_variation, wasserstein
+from jaxstyle.losses import content, distance, gram, matting, moments, total_variation, wasserstein
 
 
 def _unchanged(statistics):
@@ -23,17 +23,19 @@ def _one(height: int, width: int) -> float:
 class Loss(NamedTuple):
     """A few pure functions, and what the loss is for.
 
-    kind: whether it can be the content loss or the style loss of a run, or is a prior.
+    kind: whether it can be the content loss or the style loss of a run, is a prior, or holds the
+      image to the photo.
     statistics: features of one layer (height x width x channels) -> a pytree of what the loss
-      keeps of them; for a prior, the image itself -> the same.
+      keeps of them; for a prior, the image itself -> the same. A style loss takes a guide (height x
+      width) besides, or None: the statistics are then those of a region.
     distance: (statistics of the image, target) -> a scalar. The target of a prior is None.
     target: statistics of the content picture, or blended ones of the style pictures -> what
-      ``distance`` compares with.
+      ``distance`` compares with; for a loss of kind "photo", the photo itself -> the same.
     image_factor: (height, width of the image in pixels) -> a number that multiplies the distance,
       for the loss that depends on more than one layer shows.
     """
 
-    kind: Literal["content", "style", "prior"]
+    kind: Literal["content", "style", "prior", "photo"]
     statistics: Callable
     distance: Callable
     target: Callable = _unchanged
@@ -56,6 +58,7 @@ LOSSES: dict[str, Loss] = {
     "wasserstein": Loss(
         "style", wasserstein.statistics, wasserstein.gaussian_distance, wasserstein.target
     ),
+    "matting-laplacian": Loss("photo", content.statistics, matting.energy, matting.target),
     "total-variation": Loss("prior", content.statistics, total_variation.mean_square),
     "total-variation-absolute": Loss("prior", content.statistics, total_variation.absolute),
     "total-variation-half": Loss("prior", content.statistics, total_variation.half),

@@ -35,27 +35,43 @@ class Sums(NamedTuple):
     positions: Float[Array, ""]
 
 
-def per_position(features: Float[Array, "h w c"]) -> Float[Array, "c c"]:
+def per_position(
+    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None
+) -> Float[Array, "c c"]:
     """Gram matrix per position, summed in float32 whatever the features are."""
     height, width, _ = features.shape
-    return summed(features) / (height * width)
+    return summed(features, guide) / (height * width)
 
 
-def per_entry(features: Float[Array, "h w c"]) -> Float[Array, "c c"]:
+def per_entry(
+    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None
+) -> Float[Array, "c c"]:
     """Gram matrix divided by the number of features, channels and all."""
-    return per_position(features) / features.shape[-1]
+    return per_position(features, guide) / features.shape[-1]
 
 
-def summed(features: Float[Array, "h w c"]) -> Float[Array, "c c"]:
-    """Gram matrix as a plain sum over positions, in float32 or better."""
-    flat = features.reshape(-1, features.shape[-1])
+def summed(
+    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None
+) -> Float[Array, "c c"]:
+    """Gram matrix as a plain sum over positions, in float32 or better.
+
+    With a guide that of a region: of features times it (see ``jaxstyle.guide.propagate``).
+    """
+    flat = guided(features, guide).reshape(-1, features.shape[-1])
     accumulate = jnp.promote_types(features.dtype, jnp.float32)
     return jnp.einsum("nc,nd->cd", flat, flat, preferred_element_type=accumulate)
 
 
-def sums(features: Float[Array, "h w c"]) -> Sums:
+def guided(
+    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None
+) -> Float[Array, "h w c"]:
+    """Features times a guide, if there is one."""
+    return features if guide is None else features * guide[..., None].astype(features.dtype)
+
+
+def sums(features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None) -> Sums:
     """The plain sum, with the number of positions that equation 4 divides by."""
-    gram = summed(features)
+    gram = summed(features, guide)
     height, width, _ = features.shape
     return Sums(gram, jnp.asarray(height * width, gram.dtype))
 

@@ -32,12 +32,21 @@ class MeanStd(NamedTuple):
 
 
 def mean_and_residual(
-    features: Float[Array, "h w c"],
+    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None
 ) -> tuple[Float[Array, " c"], Float[Array, "n c"]]:
-    """The mean of each channel and what is left without it at each position."""
+    """The mean of each channel and what is left without it at each position.
+
+    With a guide g those of a region: positions count by g^2, as in a Gram matrix of features times
+    g, and residuals are times g, so that their mean product is the region's covariance.
+    """
     flat = content.statistics(features).reshape(-1, features.shape[-1])
-    mean = jnp.mean(flat, axis=0)
-    return mean, flat - mean
+    if guide is None:
+        mean = jnp.mean(flat, axis=0)
+        return mean, flat - mean
+    squares = guide.reshape(-1, 1).astype(flat.dtype) ** 2
+    shares = squares / jnp.maximum(jnp.mean(squares), distance.TINY)
+    mean = jnp.mean(shares * flat, axis=0)
+    return mean, jnp.sqrt(shares) * (flat - mean)
 
 
 def covariance_of(residual: Float[Array, "n c"]) -> Float[Array, "c c"]:
@@ -46,15 +55,17 @@ def covariance_of(residual: Float[Array, "n c"]) -> Float[Array, "c c"]:
     return product / residual.shape[0]
 
 
-def covariance(features: Float[Array, "h w c"]) -> Float[Array, "c c"]:
+def covariance(
+    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None
+) -> Float[Array, "c c"]:
     """Covariance of the channels, in float32 or better."""
-    _, residual = mean_and_residual(features)
+    _, residual = mean_and_residual(features, guide)
     return covariance_of(residual)
 
 
-def mean_std(features: Float[Array, "h w c"]) -> MeanStd:
+def mean_std(features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None) -> MeanStd:
     """Mean and standard deviation of each channel, in float32 or better."""
-    mean, residual = mean_and_residual(features)
+    mean, residual = mean_and_residual(features, guide)
     return MeanStd(mean, jnp.sqrt(jnp.mean(residual**2, axis=0) + EPSILON))
 
 

@@ -6,17 +6,20 @@ A preset holds only what it changes; ``jaxstyle.settings.Settings`` has the rest
 from jaxstyle.presets import (
     anishathalye,
     crowsonkb,
+    deep_photo,
     default,
     fine,
     gatys_2015,
     gatys_2016,
     gatys_2017,
     gatys_color,
+    gatys_guided,
     gatys_pytorch,
     gatys_texture,
     keras,
     neural_style,
     neural_style_pt,
+    photo,
     reconstruction,
     texture,
     tf_mat,
@@ -27,6 +30,7 @@ from jaxstyle.presets.preset import Preset
 PRESETS: dict[str, Preset] = {
     "default": default.PRESET,
     "fine": fine.PRESET,
+    "photo": photo.PRESET,
     "texture": texture.PRESET,
     "reconstruction": reconstruction.PRESET,
     "gatys-texture": gatys_texture.PRESET,
@@ -34,6 +38,10 @@ PRESETS: dict[str, Preset] = {
     "gatys-2016": gatys_2016.PRESET,
     "gatys-color": gatys_color.PRESET,
     "gatys-2017": gatys_2017.PRESET,
+    "gatys-guided": gatys_guided.SIMPLE,
+    "gatys-guided-inside": gatys_guided.INSIDE,
+    "gatys-guided-all": gatys_guided.ALL,
+    "deep-photo": deep_photo.PRESET,
     "gatys-pytorch": gatys_pytorch.PRESET,
     "neural-style": neural_style.PRESET,
     "neural-style-pt": neural_style_pt.PRESET,
@@ -44,5 +52,6 @@ PRESETS: dict[str, Preset] = {
     "crowsonkb": crowsonkb.PRESET,
 }
 
-ALIASES = {"quanfita": "anishathalye"}
-"""Other names: Quanfita/Neural-Style is an older copy of anishathalye/neural-style."""
+ALIASES = {"quanfita": "anishathalye", "fast": "photo"}
+"""Other names: Quanfita/Neural-Style is an older copy of anishathalye/neural-style, and `photo` is the
+fast way to what `deep-photo` does."""

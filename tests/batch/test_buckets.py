@@ -1,5 +1,6 @@
 """Pictures of many sizes in few shapes, with no border to be seen."""
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from jaxstyle.batch.together import run_together
 from jaxstyle.image import Picture
 from jaxstyle.plan import plan
 from jaxstyle.settings import resolve
+
+stylize = importlib.import_module("jaxstyle.stylize")
 
 SETTINGS = resolve(
     size=64, smallest_size=32, steps=1, style_layers="relu1_1", content_layers="relu1_1"
@@ -96,12 +99,38 @@ def test_a_bucket_changes_neither_steps_nor_the_sizes_of_styles():
     jobs, sides = jobs_of([(50, 60 + 7 * i) for i in range(MOST_SHAPES + 2)], settings)
     found, _ = works(jobs, sides, most(9))
     for work in found:
-        for job in work.jobs:
+        for job, way in zip(work.jobs, work.ways, strict=True):
             content = np.zeros((*sides[job.content], 3), np.float32)
             alone = plan(content, [np.zeros((50, 40, 3), np.float32)], settings)
-            assert [(s.size, s.steps) for s in work.way] == [(s.size, s.steps) for s in alone]
-            for own, padded in zip(alone, work.way, strict=True):
+            assert [(s.size, s.steps) for s in way] == [(s.size, s.steps) for s in alone]
+            for own, padded in zip(alone, way, strict=True):
                 assert padded.height >= own.height - 1 and padded.width >= own.width - 1
+
+
+OWN_SIZES = [(41, 49), (44, 64), (48, 60), (45, 53), (46, 57)]
+
+
+def test_pictures_of_their_own_sizes_go_together_each_with_its_own_sizes_of_styles(
+    picture, small_weights
+):
+    settings = replace(SETTINGS, size_rule="own", smallest_size=20, steps=(3, 2))
+    jobs, sides = jobs_of(OWN_SIZES, settings)
+    ((work,), refused) = works(jobs, sides, most(9))
+    assert not refused and work.bucket == (48, 64)
+    assert [way[-1].size for way in work.ways] == [max(each) for each in OWN_SIZES]
+    style = [np.asarray(picture(9, 50, 40))]
+    photos = [Picture(np.asarray(picture(i, *each))) for i, each in enumerate(OWN_SIZES)]
+    cells = [cell_of(work, i, photo, style) for i, photo in enumerate(photos)]
+    together = run_together(small_weights, cells)
+    for index in (0, 1):
+        made, cell = together[index].image, cells[index]
+        parts = small_weights, cell.content, style, settings, lambda progress: None
+        by_itself = stylize.run(*parts, scales=cell.way)
+        np.testing.assert_allclose(made, by_itself.image, atol=2e-4)
+        plain = stylize.run(small_weights, photos[index], *parts[2:])
+        assert cut(made, work.sides[index]).shape == plain.image.shape
+        inner = np.abs(cut(made, work.sides[index]) - plain.image)[:-8, :-8]
+        assert inner.mean() < 0.01  # a border that is not there is missed a little everywhere
 
 
 def test_each_job_says_itself_whether_it_can_be_continued():
@@ -161,9 +190,24 @@ def test_a_content_made_small_before_gives_the_same_picture(picture, small_weigh
     np.testing.assert_array_equal(made.alpha, plain.alpha)
 
 
-@pytest.mark.parametrize("change", [{"color_match": "cholesky"}, {"tolerance": 0.1}], ids=str)
-def test_a_content_that_is_wanted_whole_stays_so(picture, change):
-    jobs, sides = jobs_of([(90, 120)], replace(SETTINGS, **change))
+@pytest.mark.parametrize("match", ["cholesky", "luminance"])
+def test_colors_that_are_matched_before_give_the_same_picture(
+    picture, small_weights, monkeypatch, match
+):
+    settings = replace(SETTINGS, smallest_size=16, size=32, steps=(2, 2), color_match=match)
+    jobs, sides = jobs_of([(90, 120)], settings)
+    ((work,), _) = works(jobs, sides, most(1))
+    content, styles = Picture(np.asarray(picture(0, 90, 120))), [np.asarray(picture(1, 50, 40))]
+    (plain,) = run_together(small_weights, [Cell(content, styles, settings)])
+    ready = cell_of(work, 0, content, styles)
+    monkeypatch.setattr("jaxstyle.batch.cells.recolored", None)  # done already
+    (made,) = run_together(small_weights, [ready])
+    np.testing.assert_array_equal(made.image, plain.image)
+    assert ready.content is content
+
+
+def test_a_content_that_is_run_by_itself_stays_whole(picture):
+    jobs, sides = jobs_of([(90, 120)], replace(SETTINGS, tolerance=0.1))
     ((work,), _) = works(jobs, sides, most(1))
     content = Picture(np.asarray(picture(0, 90, 120)))
     assert cell_of(work, 0, content, []).content is content

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from jaxstyle.batch import ledger as ledgers
+from jaxstyle.batch import lock
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger, LedgerError
@@ -333,6 +334,6 @@ def test_where_there_are_no_locks_nobody_is_kept_out(local, monkeypatch):
     def refuse(*arguments: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(ledgers.fcntl, "flock", refuse)
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
     with Ledger.open(local, ALONE, GUARD), Ledger.open(local, ALONE, GUARD):
         pass

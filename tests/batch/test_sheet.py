@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle.batch.sheet import THUMBNAIL, Shown, sheet, thumbnail
+from jaxstyle.batch.sheet import THUMBNAIL, Shown, sheet, thumbnail, thumbnail_of_jpeg
 from jaxstyle.settings import resolve
 
 VOID = {"meta", "img"}
@@ -198,6 +198,27 @@ def test_a_line_of_pixels_and_colors_beyond_white_have_a_thumbnail():
     with Image.open(io.BytesIO(thumbnail(np.full((1, 5000, 3), 1.5)))) as small:
         assert small.size == (192, 1)
         assert np.asarray(small).min() > 250
+
+
+@pytest.mark.parametrize(("turn", "size"), [(1, (192, 128)), (6, (128, 192))])
+def test_a_photo_has_a_thumbnail_in_its_own_colors_and_the_right_way_up(tmp_path, turn, size):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    photo = Image.new("RGB", (1500, 1000), (200, 40, 90))
+    photo.save(tmp_path / "photo.jpg", exif=exif, icc_profile=b"wide" * 40)
+    with Image.open(io.BytesIO(thumbnail_of_jpeg(str(tmp_path / "photo.jpg")))) as small:
+        assert (small.format, small.size) == ("JPEG", size)
+        assert small.info["icc_profile"] == b"wide" * 40
+        assert 1 not in small.getexif().values() and 6 not in small.getexif().values()
+        np.testing.assert_allclose(np.asarray(small)[20, 20], (200, 40, 90), atol=4)
+
+
+def test_other_files_have_none_so(tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    Image.new("CMYK", (9, 9)).save(tmp_path / "inks.jpg")
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff")
+    for name in ("a.png", "inks.jpg", "bad.jpg", "none.jpg"):
+        assert thumbnail_of_jpeg(str(tmp_path / name)) is None
 
 
 def test_a_sheet_opens_from_disk(tmp_path, monkeypatch):

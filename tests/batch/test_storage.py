@@ -14,11 +14,13 @@ from jaxstyle.batch import storage
 from jaxstyle.batch.storage import Folder, StorageError
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "file"])
 def root(request, tmp_path) -> str:
     """A folder that is not there yet."""
     if request.param == "local":
         return str(tmp_path / "deep" / "out")
+    if request.param == "file":
+        return f"file://{tmp_path}/deep/out"
     return f"memory://{secrets.token_hex(4)}/out"
 
 
@@ -118,6 +120,13 @@ def test_a_url_is_copied_for_as_long_as_needed(folder, root):
         assert path.name == "a photo.png"
         assert path.read_bytes() == b"pixels"
     assert path.exists() is not storage.is_url(root)
+
+
+def test_a_head_of_a_url_is_copied(folder, root):
+    folder.write("a.png", b"0123456789")
+    for head, expected in [(4, b"0123"), (99, b"0123456789")]:
+        with storage.local_copy(folder.path("a.png"), head) as path:
+            assert path.read_bytes() == (expected if storage.is_url(root) else b"0123456789")
 
 
 def test_nothing_to_copy():

@@ -13,6 +13,7 @@ from jaxstyle.batch.cells import Cell, batch_that_fits, layers_of, static_key
 from jaxstyle.batch.together import run_together
 from jaxstyle.compilation import counted
 from jaxstyle.image import Picture
+from jaxstyle.pyramid import Scale
 from jaxstyle.settings import resolve
 from jaxstyle.solve import DivergedError
 
@@ -110,6 +111,17 @@ def test_a_picture_that_diverges_is_run_again_and_harms_no_other(cell, small_wei
     good, bad = run_together(small_weights, cells)
     assert_same(good, by_itself(small_weights, cells[0]))
     assert isinstance(bad, DivergedError)
+
+
+def test_a_picture_that_is_run_again_goes_through_its_own_scales(cell, small_weights):
+    """Those of a cell of a bucket are not what its content would be planned."""
+    way = (Scale(20, 30, 21, 2), Scale(40, 60, 43, 2))
+    bad = replace(cell(optimizer="sgd", clamp=False, learning_rate=1e6), way=way)
+    seen = []
+    run_together(small_weights, [bad], seen.append)
+    assert {tuple(progress.scales) for progress in seen} == {way}
+    (made,) = run_together(small_weights, [replace(cell(tolerance=1e-9), way=way)])
+    assert [(s.height, s.width) for s in made.scales] == [(20, 30), (40, 60)]
 
 
 def test_progress_has_every_picture(cell, small_weights):

@@ -15,6 +15,7 @@ import pytest
 
 from jaxstyle import image as images
 from jaxstyle.__main__ import main
+from jaxstyle.cli.batch_files import LARGE
 from jaxstyle.image import Picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +55,7 @@ def test_folders_make_every_pair_with_a_log_and_a_sheet(photos, capsys):
     assert "http" not in re.sub(r"http-equiv", "", page)
     said = capsys.readouterr().err.splitlines()[-1]
     assert re.match(
-        r"out: 6 made, \d+ s, 1 compilations of steps; \d+% of the time taking steps, ", said
+        r"out: 6 made, \d+ s; compiled 1 times for steps and \d for targets; \d+% of the ", said
     )
 
 
@@ -86,6 +87,23 @@ def test_the_sheet_shows_small_pictures_of_what_browsers_cannot(photos, picture)
     small = sorted(path.name for path in (photos / "out").glob(".thumbnail-*.jpg"))
     assert len(small) == 2
     assert all(name in page for name in small)
+
+
+def test_the_sheet_shows_small_pictures_of_large_sources(photos):
+    noise = np.random.default_rng(0).uniform(size=(500, 600, 3)).astype(np.float32)
+    for name in ("photos/p0.jpg", "styles/s3.png"):
+        images.write(name, Picture(noise))
+        assert Path(name).stat().st_size > LARGE
+    given = "--contents", "photos/p*", "--styles", "styles/s[13]*"
+    assert batch(*given) == 0
+    page = (photos / "out/index.html").read_text()
+    shown, linked = (set(re.findall(f'{key}="([^"]+)"', page)) for key in ("src", "href"))
+    small = {path.name for path in (photos / "out").glob(".thumbnail-*.jpg")}
+    large = {"../photos/p0.jpg", "../styles/s3.png"}
+    assert len(small) == 2 and small <= shown
+    assert large <= linked and not large & shown
+    assert "../photos/p1.png" in shown
+    assert all((photos / "out" / name).stat().st_size < LARGE / 4 for name in small)
 
 
 def test_a_bad_picture_fails_alone(photos, capsys):

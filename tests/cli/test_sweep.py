@@ -175,6 +175,17 @@ def test_a_cell_that_fails_is_reported_and_the_others_are_there(folder, monkeypa
     assert "losses" in cells[0]
 
 
+def test_where_every_cell_fails_what_was_there_is_left_alone(folder, monkeypatch, capsys):
+    Path("grid.png").write_bytes(b"an earlier one")
+    monkeypatch.setattr(command, "run_in_halves", failing({1.0, 100.0}))
+    assert sweep(*ONE_SCALE, *WEIGHTS, "--rows", "none", "--report", "report.json") == 1
+    assert capsys.readouterr().err == (
+        "jaxstyle: no cell could be made; the first: style weight 1: the loss is not finite\n"
+    )
+    assert Path("grid.png").read_bytes() == b"an earlier one"
+    assert not Path("report.json").exists()
+
+
 def test_an_interrupt_saves_what_was_made(folder, monkeypatch, capsys):
     monkeypatch.setattr(sweeps, "batch_that_fits", lambda *arguments: 1)
     right, calls = command.run_in_halves, []

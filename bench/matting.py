@@ -1,0 +1,151 @@
+"""The matting energy and its gradient, beside pymatting's sparse matrix and a product with it."""
+
+import argparse
+import importlib
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from bench import memory, timing, work
+from bench.child import call
+from bench.markdown import table as markdown
+from jaxstyle.cli.failures import UsageError
+from jaxstyle.losses import matting
+
+HELP = (
+    "The photorealism loss against the sparse matrix of pymatting: prepared once, used each step."
+)
+
+SIZES = ((256, 256), (512, 512), (525, 700))
+"""Height and width; the last is the largest of Deep Photo's pictures."""
+
+Row = dict[str, Any]
+Picture = Float[np.ndarray, "h w 3"]
+Gradient = Callable[[], tuple[float, Any]]
+"""Works out the energy and its gradient, and waits for them."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What this command takes beside what all do."""
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each (default: 15)")
+
+
+def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
+    """A row for each size."""
+    pymatting()
+    sizes, rounds = (((24, 32),), 2) if arguments.quick else (SIZES, arguments.rounds)
+    return [row(height, width, rounds, show) for height, width in sizes]
+
+
+def row(height: int, width: int, rounds: int, show: Callable[[str], None]) -> Row:
+    """Both ways at one size, taking turns; and the memory of each, in a process of its own."""
+    show(f"{width} x {height}")
+    photo, image = (work.picture(seed, height, width) for seed in range(2))
+    start = time.perf_counter()
+    jax.jit(gradient).lower(jnp.asarray(image), matting.target(photo)).compile()
+    compiling = time.perf_counter() - start
+    preparing = {name: partial(way, photo, image) for name, way in WAYS.items()}
+    prepared = timing.interleaved(preparing, max(1, rounds // 5))
+    calls = {name: prepare() for name, prepare in preparing.items()}
+    seconds = timing.interleaved(calls, rounds, show=show)
+    values = [float(call()[0]) for call in calls.values()]
+    found: Row = {"height": height, "width": width, "compile_s": compiling}
+    for name in WAYS:
+        spread = timing.spread(seconds[name])
+        found |= {f"{name}_{key}": 1000 * spread[key] for key in ("median", "low", "high")}
+        found[f"{name}_prepare"] = 1000 * timing.spread(prepared[name])["median"]
+        elsewhere = {"JAX_PLATFORMS": "cpu"} if name == "matrix" else {}
+        found[f"{name}_bytes"] = call(
+            "bench.matting:peak", elsewhere, way=name, height=height, width=width
+        )
+    ratio = found["matrix_median"] / found["windows_median"]
+    return found | {"ratio": ratio, "apart": abs(values[0] / values[1] - 1)}
+
+
+def gradient(image: jax.Array, local: matting.LocalColors) -> tuple[jax.Array, jax.Array]:
+    """The energy and its gradient, as a step has them."""
+    return jax.value_and_grad(matting.energy)(image, local)
+
+
+def by_windows(photo: Picture, image: Picture) -> Gradient:
+    """jaxstyle's way, compiled at its first call."""
+    local, on_device, compiled = matting.target(photo), jnp.asarray(image), jax.jit(gradient)
+    jax.block_until_ready(local)
+    return lambda: jax.block_until_ready(compiled(on_device, local))
+
+
+def by_matrix(photo: Picture, image: Picture) -> Gradient:
+    """pymatting's, in float64 as it has it."""
+    laplacian = pymatting().cf_laplacian(photo.astype(np.float64))
+    flat = image.reshape(-1, 3).astype(np.float64)
+
+    def energy_and_gradient() -> tuple[float, np.ndarray]:
+        product = laplacian @ flat
+        return float(np.vdot(flat, product)), 2 * product
+
+    return energy_and_gradient
+
+
+WAYS: dict[str, Callable[[Picture, Picture], Gradient]] = {
+    "windows": by_windows,
+    "matrix": by_matrix,
+}
+
+
+def pymatting() -> Any:
+    """The package.
+
+    Raises:
+      UsageError: it is not installed.
+    """
+    try:
+        return importlib.import_module("pymatting")
+    except ModuleNotFoundError as error:
+        if error.name != "pymatting":
+            raise
+        raise UsageError("matting needs pymatting: pip install 'jaxstyle[bench]'") from error
+
+
+def peak(way: str, height: int, width: int) -> int | None:
+    """Bytes in use at most from before a way is prepared until it has been used; None if the system
+    does not say. It has been prepared and used before, so that compiling is not counted."""
+    photo, image = (work.picture(seed, height, width) for seed in range(2))
+    WAYS[way](photo, image)()
+    begin = memory.settled_bytes()
+    WAYS[way](photo, image)()
+    most = memory.peak_in_use()
+    if begin is None or most is None:
+        return None
+    return most if jax.default_backend() != "cpu" else most - begin
+
+
+COLUMNS = {
+    "size": "size",
+    "compile_s": "compile s",
+    "windows_prepare": "photo prepared, ms",
+    "matrix_prepare": "matrix built, ms",
+    "windows_median": "energy and gradient, ms",
+    "matrix_median": "by the matrix, ms",
+    "ratio": "times faster",
+    "windows_mb": "peak MB",
+    "matrix_mb": "with the matrix, MB",
+    "apart": "energies apart",
+}
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown of the rows."""
+    return markdown([each | shown(each) for each in rows], COLUMNS)
+
+
+def shown(of: Row) -> Row:
+    """The size as one cell, bytes as megabytes."""
+    sizes = {f"{name}_mb": of[f"{name}_bytes"] for name in WAYS}
+    megabytes = {key: size / 1e6 for key, size in sizes.items() if size is not None}
+    return {"size": f"{of['width']} x {of['height']}", **megabytes}

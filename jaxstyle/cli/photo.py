@@ -1,0 +1,163 @@
+"""python -m jaxstyle photo CONTENT STYLE -o OUT.png [--content-mask M --style-mask M]"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from jaxstyle import image as images
+from jaxstyle import weights
+from jaxstyle.cli.common import Tell, add_output_flags, teller
+from jaxstyle.cli.failures import UsageError
+from jaxstyle.cli.flags import add_settings, flag, given_settings
+from jaxstyle.cli.outputs import check_distinct
+from jaxstyle.cli.recipe import Recipe
+from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
+from jaxstyle.cli.run import pictures_of, start
+from jaxstyle.color import COLOR_MATCHES
+from jaxstyle.histogram import match_histograms
+from jaxstyle.image import Picture
+from jaxstyle.photo import full_size
+from jaxstyle.photo.recolor import recolored
+from jaxstyle.result import Result
+from jaxstyle.settings import resolve
+
+HELP = "Give a photo the light, weather or season of another; it stays a photo."
+
+METHODS = ("transfer", "color", "histogram")
+METHOD_HELP = "neural transfer, or a baseline: an affine map of a region's colors, or histograms"
+MAP_HELP = "write the map of colors that the result is made by, for --apply-map"
+APPLY_HELP = "no transfer: apply this map to CONTENT, at its full size"
+FULL_HELP = "the result has all pixels of CONTENT; --size is what the transfer works at"
+
+ONE_MAP = "symmetric"
+"""The map of colors that moves them the least, if --color-match names no other."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Everything this command takes."""
+    add = parser.add_argument
+    add("content", metavar="CONTENT", help="a photo")
+    add("styles", nargs="*", metavar="STYLE", help="photos with the light it is to have")
+    add("-o", "--output", metavar="OUT.png", type=Path, help="PNG, JPEG, WebP or TIFF")
+    add("--method", choices=METHODS, default=METHODS[0], help=METHOD_HELP)
+    add("--affine-map", metavar="FILE.npz", type=Path, help=MAP_HELP)
+    add("--apply-map", metavar="FILE.npz", type=Path, help=APPLY_HELP)
+    add("--full-size", action="store_true", help=FULL_HELP)
+    add_region_flags(parser)
+    add_output_flags(parser)
+    add_settings(parser)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Settle what is meant, and do it."""
+    tell = teller(arguments.quiet or arguments.json)
+    if not (arguments.output or arguments.plan):
+        raise UsageError("say where the result goes: -o OUT.png")
+    if arguments.apply_map:
+        apply_map(arguments, tell)
+    elif not arguments.styles:
+        raise UsageError("give a CONTENT photo and at least one STYLE photo")
+    elif arguments.method != "transfer":
+        recolor(arguments, tell)
+    else:
+        transfer(arguments, tell)
+
+
+def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
+    """The neural transfer: a run with settings for photos, and what is done with its map."""
+    job = job_of(arguments)
+    wanted = arguments.affine_map or arguments.full_size
+    if wanted and not job.settings.smooth_radius:
+        raise UsageError("--affine-map and --full-size need --smooth-radius above 0")
+    if arguments.full_size and (job.settings.original_colors or job.settings.refine):
+        raise UsageError("--full-size goes with neither --original-colors nor --refine")
+    if arguments.affine_map:
+        images.check_target(arguments.affine_map, (".npz",))
+    start(arguments, job, arguments.output, tell, partial(with_map, arguments))
+
+
+def job_of(arguments: argparse.Namespace) -> Recipe:
+    """What to make of which pictures, by settings for photos unless others are given."""
+    styles = tuple(images.listed(arguments.styles))
+    settings = resolve(**{"preset": "photo", **given_settings(arguments)})
+    return Recipe(arguments.content, styles, settings, arguments.weights, arguments.bits or 8)
+
+
+def with_map(arguments: argparse.Namespace, content: Picture, result: Result) -> Result:
+    """The result at full size, if that is wanted; the map is written, if that is."""
+    if result.maps is None:
+        return result
+    height, width = result.maps.shape[:2]
+    small = images.resize(content.rgb, height, width, result.settings.resampling)
+    if arguments.affine_map:
+        full_size.write_maps(arguments.affine_map, result.maps, small)
+    if not arguments.full_size:
+        return result
+    image = full_size.applied_at(result.maps, small, content.rgb)
+    return replace(result, image=image, alpha=content.alpha)
+
+
+def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
+    """A map made before, applied to a photo at its full size."""
+    if arguments.styles:
+        raise UsageError("--apply-map takes a CONTENT and no STYLE: the map has the style")
+    begin = time.perf_counter()
+    check(arguments, [arguments.apply_map])
+    maps, small = full_size.read_maps(arguments.apply_map)
+    content = images.read(arguments.content)
+    image = full_size.applied_at(maps, small, content.rgb)
+    write(arguments, Picture(image, content.alpha), begin, tell)
+
+
+def recolor(arguments: argparse.Namespace, tell: Tell) -> None:
+    """A baseline: the photo with the colors of each region changed by one map."""
+    begin, job = time.perf_counter(), job_of(arguments)
+    if arguments.affine_map or arguments.full_size:
+        raise UsageError("--affine-map and --full-size need --method transfer")
+    histogram = arguments.method == "histogram"
+    if histogram and (len(job.styles) > 1 or job.settings.guided):
+        raise UsageError("--method histogram takes one STYLE, and no masks")
+    check_region_flags(arguments, job.settings)
+    check(arguments, job.inputs())
+    content, styles = pictures_of(job)
+    if histogram:
+        image = match_histograms(content.rgb, styles[0])
+    else:
+        loaded = None
+        if job.settings.auto_masks:  # which look at features
+            loaded = weights.load(weights.find(job.weights, tell))
+        regions = found_regions(arguments, loaded, content, styles, job.settings, tell)
+        kind = job.settings.color_match
+        kind = kind if kind in COLOR_MATCHES else ONE_MAP
+        image = recolored(content.rgb, styles, regions, kind)
+    write(arguments, Picture(image, content.alpha), begin, tell)
+
+
+ONLY_TRANSFER = (
+    *("save_every", "timelapse", "report", "plan", "profile"),
+    *("checkpoint_every", "resume"),
+)
+"""Flags of what takes time."""
+
+
+def check(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
+    """Raises UsageError, ImageError where this cannot be done without a transfer, or be written."""
+    for name in ONLY_TRANSFER:
+        if getattr(arguments, name):
+            raise UsageError(f"{flag(name)} is for --method transfer")
+    images.check_writable(arguments.output, bits=arguments.bits or 8)
+    check_distinct([arguments.output], inputs)
+
+
+def write(arguments: argparse.Namespace, picture: Picture, begin: float, tell: Tell) -> None:
+    """The picture, and a line about it."""
+    images.write(arguments.output, picture, bits=arguments.bits or 8)
+    height, width = picture.rgb.shape[:2]
+    seconds = time.perf_counter() - begin
+    if arguments.json:
+        print(json.dumps({"width": width, "height": height, "seconds": seconds}))
+    tell(f"{arguments.output}: {width}x{height}, {seconds:.0f} s")

@@ -1,0 +1,36 @@
+"""The regions that settings ask for: from masks, or found in the pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxstyle import weights
+from jaxstyle.guide.cluster import auto_regions
+from jaxstyle.guide.masks import Regions, read_regions
+from jaxstyle.parts import network_of
+from jaxstyle.settings import SettingError, Settings
+
+Image = Float[np.ndarray, "_ _ 3"]
+
+
+def regions_of(
+    loaded: weights.Loaded | None, content: Image, styles: Sequence[Image], settings: Settings
+) -> Regions | None:
+    """The regions of the content and the style pictures; None where there are none.
+
+    The network is for ``auto_masks`` alone.
+
+    Raises:
+      SettingError, MaskError, ImageError: masks that do not fit the pictures, or each other.
+    """
+    if not settings.guided:
+        return None
+    if settings.auto_masks and (settings.content_mask or settings.style_mask):
+        raise SettingError("auto_masks", "finds regions, and masks are given: leave one out")
+    if settings.auto_masks and loaded:
+        return auto_regions(network_of(loaded, settings), content, styles, settings.auto_masks)
+    if not settings.content_mask:
+        raise SettingError("style_mask", "needs masks of the photo too: --content-mask")
+    sides = content.shape[:2], [style.shape[:2] for style in styles]
+    return read_regions(settings.content_mask, settings.style_mask, *sides)

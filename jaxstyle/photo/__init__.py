@@ -1,0 +1,1 @@
+"""Photorealistic transfer: results that are a photo's own pixels under affine maps of color."""

@@ -1,0 +1,19 @@
+"""The house settings for photographs that stay photographs."""
+
+from jaxstyle.presets.preset import Preset
+
+PRESET = Preset(
+    title="jaxstyle's own settings for photos",
+    link="",
+    differs="a photo in the light of another, with or without masks: starts from the photo in the "
+    "other's colors, few steps of L-BFGS on relative losses, three scales",
+    settings={
+        "steps": (60, 40, 30),
+        "tv_weight": 0,
+        "init": "colors",
+        "optimizer": "lbfgs",
+        "photorealism_weight": 4,
+        "smooth_radius": 15,
+        "smooth_edge": 0.01,
+    },
+)

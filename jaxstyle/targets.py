@@ -1,0 +1,111 @@
+"""Targets: what the losses keep of the content picture and of the style pictures, by layer.
+
+They are measured once, before the first step, by programs of their own.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial, reduce
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxstyle.guide.propagate import Guides
+from jaxstyle.losses import LOSSES
+from jaxstyle.vgg import VGG19
+
+IMAGE = "image"
+"""The layer name of the image itself, for losses that need no network."""
+
+
+def features_and_image(
+    network: VGG19, image: Float[Array, "h w 3"], layers: Sequence[str], white: PyTree = 1.0
+) -> dict[str, Array]:
+    """Features by layer name, the image itself among them under the name ``IMAGE``.
+
+    Where the network wraps around, so does the image: its first row and column follow its last
+    (total variations that have no base points count differences along these two twice).
+    """
+    features = network(image, [name for name in layers if name != IMAGE])
+    if network.padding == "circular":
+        image = jnp.pad(image, ((0, 1), (0, 1), (0, 0)), mode="wrap")
+    return {**features, IMAGE: white * image}
+
+
+def shares_of(blend: Sequence[float], guides: Guides | None) -> Float[Array, "k n"]:
+    """What part each style picture has in each region: only those that have the region count.
+
+    Without guides there is one region, the whole picture.
+    """
+    present = 1.0 if guides is None else jnp.asarray(guides.present)
+    shares = jnp.asarray(blend)[None] * present
+    return shares / jnp.sum(shares, axis=1, keepdims=True)
+
+
+@jax.jit(static_argnames=("layers", "loss"))
+def content_targets(
+    network: VGG19, content: Float[Array, "h w 3"], *, layers: tuple[str, ...], loss: str
+) -> dict[str, PyTree]:
+    """Targets of the content picture by layer."""
+    features, target = features_and_image(network, content, layers), LOSSES[loss].target
+    return {layer: target(statistics(loss, features[layer])) for layer in layers}
+
+
+@jax.jit(static_argnames=("layers", "loss", "sum_styles"))
+def style_targets(
+    network: VGG19,
+    styles: list[Float[Array, "_ _ 3"]],
+    shares: Float[Array, "k n"],
+    guides: list[dict[str, Float[Array, "k _ _"]]] | None = None,
+    *,
+    layers: tuple[str, ...],
+    loss: str,
+    sum_styles: bool = False,
+) -> list[dict[str, list[PyTree]]]:
+    """Targets by layer and region: of each style picture, or (in a list of one) of their blend.
+
+    Without guides there is one region, the whole picture.
+    """
+    # A style picture has borders, even where the result has none: they must not become its style.
+    bordered = network.padded("reflect") if network.padding == "circular" else network
+    each = [
+        regions_of(features_and_image(bordered, style, layers), guides and guides[i], loss, layers)
+        for i, style in enumerate(styles)
+    ]
+    if not sum_styles:
+        each = [{layer: _blended([kept[layer] for kept in each], shares) for layer in layers}]
+    target = LOSSES[loss].target
+    return [{layer: list(map(target, kept)) for layer, kept in of.items()} for of in each]
+
+
+def regions_of(
+    features: Mapping[str, Array],
+    guides: Mapping[str, Float[Array, "k _ _"]] | None,
+    loss: str,
+    layers: Sequence[str],
+) -> dict[str, list[PyTree]]:
+    """The statistics of every region, by layer."""
+    return {
+        layer: [statistics(loss, features[layer], g) for g in (guides[layer] if guides else [None])]
+        for layer in layers
+    }
+
+
+def statistics(loss: str, x: Float[Array, "h w c"], guide: Array | None = None) -> PyTree:
+    """What ``loss`` keeps of the features of one layer: of all of them, or of a region."""
+    of = LOSSES[loss].statistics
+    return of(x) if guide is None else of(x, guide)
+
+
+def _blended(each: Sequence[list[PyTree]], shares: Float[Array, "k n"]) -> list[PyTree]:
+    """The mean over pictures, of each region by its own shares."""
+    return [
+        jax.tree.map(partial(_weighted_sum, of_region), *kept)
+        for of_region, *kept in zip(shares, *each, strict=True)
+    ]
+
+
+def _weighted_sum(shares: Array, *leaves: Array) -> Array:
+    # Not a matrix product, which accelerators would round.
+    parts = [share.astype(leaf.dtype) * leaf for share, leaf in zip(shares, leaves, strict=True)]
+    return reduce(jnp.add, parts)

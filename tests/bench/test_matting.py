@@ -1,0 +1,47 @@
+"""The matting energy against pymatting's matrix: a trial of the command, and its table."""
+
+from argparse import Namespace
+
+import pytest
+
+from bench import matting
+from jaxstyle.cli.failures import UsageError
+
+ARGUMENTS = Namespace(quick=True, rounds=15)
+
+
+def test_both_ways_are_measured_and_agree(monkeypatch):
+    pytest.importorskip("pymatting")
+    asked = []
+    monkeypatch.setattr(matting, "call", lambda *function, **options: asked.append(options))
+    (row,) = matting.measure(ARGUMENTS, lambda line: None)
+    assert [each["way"] for each in asked] == ["windows", "matrix"]
+    assert row["apart"] < 1e-4
+    assert row["ratio"] == pytest.approx(row["matrix_median"] / row["windows_median"])
+    for way in matting.WAYS:
+        assert 0 < row[f"{way}_low"] <= row[f"{way}_median"] <= row[f"{way}_high"]
+        assert row[f"{way}_prepare"] > 0
+        assert row[f"{way}_bytes"] is None
+    assert "| 32 x 24 |" in matting.table([row])
+
+
+def test_gradients_of_both_ways_are_the_same():
+    pytest.importorskip("pymatting")
+    photo, image = (matting.work.picture(seed, 12, 10) for seed in range(2))
+    (_, ours), (_, theirs) = (way(photo, image)() for way in matting.WAYS.values())
+    assert abs(ours.reshape(-1, 3) - theirs).max() < 1e-4 * abs(theirs).max()
+
+
+def test_the_matrix_takes_memory():
+    pytest.importorskip("pymatting")
+    taken = matting.peak("matrix", 128, 128)
+    assert taken is None or taken > 128 * 128 * 25 * 8
+
+
+def test_missing_pymatting_is_one_line(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'pymatting'", name="pymatting")
+
+    monkeypatch.setattr(matting.importlib, "import_module", missing)
+    with pytest.raises(UsageError, match="jaxstyle\\[bench\\]"):
+        matting.measure(ARGUMENTS, lambda line: None)

@@ -1,0 +1,69 @@
+"""The table of a batch: what it says, and its silence off a terminal."""
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from jaxstyle.batch.task import Status
+from jaxstyle.batch.together import BatchProgress
+from jaxstyle.cli import batch_progress
+from jaxstyle.cli.batch_progress import batch_table, rows
+from jaxstyle.pyramid import Scale
+
+SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]  # of 30000 pixels times steps
+
+
+def running(scale, step):
+    return BatchProgress(SCALES, scale, step, SCALES[scale].steps, 1.0, np.zeros(4))
+
+
+def test_all_that_is_asked_for_is_told():
+    status = Status(total=48, found=2, made=9, failed=1, slots=4, seconds=60.0, waited=0.6)
+    status.running = running(1, 25)  # two thirds of it are done
+    assert rows(status) == {
+        "done": "11 of 48, 2 of them before",
+        "failed": "1",
+        "left": "36",
+        "at work": "4 of 20x20: scale 2 of 2, step 25 of 50",
+        "speed": "11.7 pictures a minute, 2:51 left",
+        "waited": "1.0% of the time for files",
+    }
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        Status(0, 0),
+        Status(8, 0),
+        Status(8, 8, seconds=1.0),
+        Status(8, 0, failed=8, seconds=1.0),
+        Status(2, 0, slots=4, running=running(0, 1)),
+        Status(2, 0, made=2, slots=4, running=running(1, 50), seconds=3.0),
+    ],
+    ids=str,
+)
+def test_there_is_always_something_to_tell(status):
+    assert len(rows(status)) == 6 and all(rows(status).values())
+
+
+def test_off_a_terminal_nothing_is_printed(capsys):
+    with batch_table() as show:
+        show(Status(8, 0))
+    printed = capsys.readouterr()
+    assert printed.out == printed.err == ""
+
+
+def test_on_a_terminal_it_is_shown_and_goes_away(capsys, monkeypatch):
+    def terminal(stderr):
+        return Console(stderr=stderr, force_terminal=True, width=60)
+
+    monkeypatch.setattr(batch_progress, "Console", terminal)
+    with batch_table() as show:
+        show(Status(8, 3, failed=1))
+    shown = capsys.readouterr().err
+    for text in ("getting ready", "done", "3 of 8, 3 of them before", "failed", "left", "4"):
+        assert text in shown
+    assert shown.endswith("\x1b[2K")  # the last of its lines is wiped
+    with batch_table(hidden=True) as show:
+        show(Status(8, 3))
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,169 @@
+"""python -m jaxstyle photo: the command as its user meets it, with a network of few channels."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxstyle import image as images
+from jaxstyle.__main__ import main
+from jaxstyle.image import Picture
+
+QUICK = ["--size", "32", "--smallest-size", "32", "--steps", "2", "--quiet"]
+PHOTO = ["photo", "content.png", "style.png", "-o", "out.png"]
+
+
+def save(name, values):
+    images.write(name, Picture(np.asarray(values, np.float32), None))
+
+
+@pytest.fixture
+def masks(folder):
+    """A segmentation in two colors of each picture, and one gray mask of each."""
+    for name, height, width in (("content", 48, 64), ("style", 40, 40)):
+        left = np.zeros((height, width, 3), np.float32)
+        left[:, : width // 2] = (0, 0, 1)
+        left[:, width // 2 :] = (0, 1, 0)
+        save(f"{name}-colors.png", left)
+        save(f"{name}-gray.png", np.repeat(left[..., 2:], 3, axis=2))
+    return ["--content-mask", "content-colors.png", "--style-mask", "style-colors.png"]
+
+
+def terms_of(path):
+    with open(path) as file:
+        return json.load(file)["losses"][-1]["terms"]
+
+
+def test_a_photo_with_masks(folder, masks):
+    report = ["--report", "r.json", "--show-masks", "masks.png"]
+    assert main([*PHOTO, *QUICK, *masks, *report]) == 0
+    assert images.read("out.png").rgb.shape == (24, 32, 3)
+    terms = terms_of("r.json")
+    assert {"style/relu1_1/blue", "style/relu1_1/green", "photorealism"} < set(terms)
+    assert images.read("masks.png").rgb.shape[1] > 100
+
+
+def test_it_can_be_repeated_from_its_own_metadata(folder, masks):
+    assert main([*PHOTO, *QUICK, *masks]) == 0
+    (folder / "there").mkdir()
+    for each in folder.glob("*.png"):
+        each.rename(folder / "there" / each.name)
+    assert main(["run", "--from", "there/out.png", "--quiet"]) == 0
+    again = images.read("there/out-again.png").rgb
+    np.testing.assert_array_equal(again, images.read("there/out.png").rgb)
+
+
+def test_full_size_and_a_map_to_apply_again(folder, masks):
+    extra = ["--affine-map", "map.npz", "--full-size"]
+    assert main([*PHOTO, *QUICK, *masks, *extra]) == 0
+    large = images.read("out.png").rgb
+    assert large.shape == (48, 64, 3)
+    apply = ["photo", "content.png", "--apply-map", "map.npz", "-o", "again.png", "--quiet"]
+    assert main(apply) == 0
+    np.testing.assert_array_equal(images.read("again.png").rgb, large)
+
+
+def test_baselines_need_no_network(folder, masks, monkeypatch):
+    monkeypatch.delattr("jaxstyle.weights.find")
+    assert main([*PHOTO, "--method", "histogram", "--quiet"]) == 0
+    histogram = images.read("out.png").rgb
+    assert main([*PHOTO, "--method", "color", "--quiet"]) == 0
+    one = images.read("out.png").rgb
+    assert main([*PHOTO, "--method", "color", *masks, "--quiet"]) == 0
+    two = images.read("out.png").rgb
+    style = images.read("style.png").rgb
+    for picture in (histogram, one):
+        assert picture.shape == (48, 64, 3)
+        np.testing.assert_allclose(picture.mean((0, 1)), style.mean((0, 1)), atol=0.02)
+    assert np.abs(one - two).max() > 0.01
+    for each, half in ((two[:, :30], style[:, :20]), (two[:, 34:], style[:, 20:])):
+        np.testing.assert_allclose(each.mean((0, 1)), half.mean((0, 1)), atol=0.06)
+
+
+@pytest.mark.parametrize("command", ["run", "photo"])
+def test_masks_are_for_every_command(folder, masks, command):
+    arguments = [command, "content.png", "style.png", "-o", "o.png", *QUICK, *masks]
+    assert main([*arguments, "--report", "r.json"]) == 0
+    assert "style/relu1_1/green" in terms_of("r.json")
+
+
+def test_masks_in_a_sweep_and_in_a_batch(folder, masks):
+    sweep = ["sweep", "content.png", "style.png", "-o", "grid.png", "--style-weight", "1,5"]
+    assert main([*sweep, *QUICK, *masks]) == 0
+    batch = ["batch", "--contents", "content.png", "--styles", "style.png", "-o", "o", "--json"]
+    assert main([*batch, *QUICK[:-1], *masks]) == 0
+    assert images.read("o/content__style.png").rgb.shape == (24, 32, 3)
+
+
+def test_a_score_has_the_energy_and_every_region(folder, masks, capsys):
+    arguments = ["content.png", "--content", "content.png", "--style", "style.png", "--json"]
+    assert main(["score", *arguments, "--preset", "deep-photo", *masks]) == 0
+    terms = json.loads(capsys.readouterr().out)["terms"]
+    assert terms["photorealism"] == pytest.approx(0, abs=1e4 * 1e-3)
+    assert terms["style/relu5_1/blue"] > 0 and "style/relu5_1/green" in terms
+
+
+def test_a_plan_with_masks(folder, masks, capsys):
+    assert main([*PHOTO, "--plan", "--json", *QUICK[:-1], *masks]) == 0
+    assert json.loads(capsys.readouterr().out)["compilations"] == 1
+
+
+def failed(capsys, *arguments, status=1):
+    assert main(list(arguments)) == status
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_wrong_usage(folder, masks, capsys):
+    gray = ["--content-mask", "content-gray.png"]
+    for arguments, said in (
+        (["photo", "content.png", "style.png"], "-o OUT.png"),
+        (["photo", "content.png", "-o", "out.png"], "STYLE"),
+        ([*PHOTO, "--show-masks", "m.png"], "needs masks"),
+        ([*PHOTO, "--full-size", "--smooth-radius", "0"], "--smooth-radius"),
+        ([*PHOTO, "--full-size", "--refine"], "--refine"),
+        ([*PHOTO, "--method", "color", "--full-size"], "--method transfer"),
+        ([*PHOTO, "--method", "color", "--report", "r.json"], "--method transfer"),
+        ([*PHOTO, "--method", "histogram", *masks], "no masks"),
+        ([*PHOTO, "--auto-masks", "2", *gray], "leave one out"),
+        ([*PHOTO, "--style-mask", "style-gray.png"], "--content-mask"),
+        ([*PHOTO, "--auto-masks", "99"], "at most 16"),
+        ([*PHOTO, "--photorealism-weight", "-1"], "at least 0"),
+        ([*PHOTO, "--guidance", "none"], "is not one of"),
+        ([*PHOTO, "--padding", "circular"], "circular"),
+    ):
+        assert said in failed(capsys, *arguments, status=2)
+    assert not (folder / "out.png").exists()
+
+
+def test_masks_that_are_wrong(folder, masks, capsys):
+    save("square.png", np.ones((50, 50, 3)))
+    save("black.png", np.zeros((48, 64, 3)))
+    (folder / "no.png").write_text("no picture")
+    for arguments, said in (
+        (["--content-mask", "square.png", "--style-mask", "style-gray.png"], "square.png"),
+        (["--content-mask", "nowhere.png"], "nowhere.png"),
+        (["--content-mask", "no.png"], "no.png"),
+        (["--content-mask", "black.png"], "empty"),
+        ([*masks, "--style-mask", "style-colors.png"], "2"),
+    ):
+        assert said in failed(capsys, *PHOTO, *QUICK, *arguments)
+    assert not (folder / "out.png").exists()
+
+
+def test_notes_about_masks(folder, masks, capsys):
+    save("small.png", np.ones((24, 32, 3)) * (0, 0, 1))
+    save("only.png", np.ones((40, 40, 3)) * (0, 1, 0))
+    wrong = ["--content-mask", "small.png", "--style-mask", "only.png"]
+    assert main([*PHOTO, *QUICK[:-1], *wrong]) == 0
+    said = capsys.readouterr().err
+    assert "resized" in said and "blue" in said
+
+
+def test_maps_that_are_wrong(folder, capsys):
+    (folder / "bad.npz").write_bytes(b"nothing")
+    apply = ["photo", "content.png", "-o", "o.png", "--apply-map"]
+    assert "bad.npz" in failed(capsys, *apply, "bad.npz")
+    assert "none.npz" in failed(capsys, *apply, "none.npz")
+    assert ".npz" in failed(capsys, *PHOTO, *QUICK, "--affine-map", "map.txt")

@@ -1,0 +1,125 @@
+"""Regions found by clustering: the same things meet, whatever their place and their light."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxstyle.guide import cluster
+from jaxstyle.guide.cluster import auto_regions
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A quarter of the real sides: the network is small too."""
+    monkeypatch.setattr(cluster, "FEATURES_SIDE", 128)
+    monkeypatch.setattr(cluster, "MASKS_SIDE", 96)
+
+
+def scene(mirrored=False, light=(1.0, 1.0, 1.0), seed=0, height=64, width=80):
+    """Rough on the left and smooth on the right, or the other way around."""
+    rng = np.random.default_rng(seed)
+    rough = 0.5 + 0.3 * np.sign(rng.normal(size=(height // 4, width // 8, 1)))
+    smooth = np.linspace(0.55, 0.6, height)[:, None, None]
+    left = np.kron(rough, np.ones((4, 4, 3)))
+    right = np.broadcast_to(smooth, (height, width // 2, 3))
+    picture = np.concatenate([right, left] if mirrored else [left, right], axis=1)
+    return (picture * light).astype(np.float32)
+
+
+def test_the_same_things_meet_in_another_place_and_another_light(network):
+    night = scene(mirrored=True, light=(0.3, 0.35, 0.6), seed=1)
+    regions = auto_regions(network, scene(), [night], 2)
+    (style,) = regions.styles
+    assert regions.names == ("region 1", "region 2") and regions.notes == ()
+    left, right = regions.content[:, :, :30].mean((1, 2)), regions.content[:, :, -30:].mean((1, 2))
+    rough, smooth = int(left.argmax()), int(right.argmax())
+    assert {rough, smooth} == {0, 1}
+    assert left[rough] > 0.9 and right[smooth] > 0.9
+    assert style[rough, :, -30:].mean() > 0.9 and style[smooth, :, :30].mean() > 0.9
+
+
+def test_an_edge_of_the_masks_is_that_of_the_picture(network):
+    content = scene()
+    masks = auto_regions(network, content, [content], 2).content
+    rough = masks[int(masks[:, :, :30].mean((1, 2)).argmax())]
+    assert rough[:, :37].mean() > 0.9 > 0.1 > rough[:, 43:].mean()
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_masks_share_every_pixel_and_every_region_is_in_content_and_style(network, picture, count):
+    contents, styles = picture(0, 48, 60), [picture(1, 60, 44), picture(2, 40, 40)]
+    regions = auto_regions(network, contents, styles, count)
+    found = len(regions.names)
+    assert 1 <= found <= count and bool(regions.notes) == (found < count)
+    for masks, sides in zip(
+        (regions.content, *regions.styles), ((48, 60), (60, 44), (40, 40)), strict=True
+    ):
+        assert masks.dtype == np.float32 and masks.shape == (found, *sides)
+        assert masks.min() >= 0
+        np.testing.assert_allclose(masks.sum(0), 1, atol=1e-5)
+    least = cluster.LEAST / 3
+    assert regions.content.mean((1, 2)).min() > least
+    assert np.max([masks.mean((1, 2)) for masks in regions.styles], axis=0).min() > least
+
+
+def test_the_largest_region_of_the_content_is_the_first(network):
+    content = np.concatenate([scene(), scene()[:, 40:]], axis=1)
+    shares = auto_regions(network, content, [scene()], 2).content.mean((1, 2))
+    assert shares[0] > 0.6 > 0.4 > shares[1]
+
+
+def test_it_is_the_same_every_time_and_for_jax_arrays(network, picture):
+    first = auto_regions(network, picture(0), [picture(1)], 3)
+    content, style = (np.asarray(picture(seed)) for seed in (0, 1))
+    again = auto_regions(network, content, [style], 3)
+    np.testing.assert_array_equal(first.content, again.content)
+    np.testing.assert_array_equal(first.styles[0], again.styles[0])
+
+
+def test_identical_pictures_have_identical_masks(network, picture):
+    regions = auto_regions(network, picture(3), [picture(3)], 4)
+    np.testing.assert_allclose(regions.content, regions.styles[0], atol=1e-5)
+
+
+def test_a_single_region_is_the_whole_and_needs_no_features(network, picture, monkeypatch):
+    monkeypatch.setattr(cluster, "_features", None)
+    regions = auto_regions(network, picture(0), [picture(1), picture(2)], 1)
+    assert regions.names == ("region 1",) and regions.notes == ()
+    for masks in (regions.content, *regions.styles):
+        np.testing.assert_allclose(masks, 1, atol=1e-6)
+
+
+def test_what_is_in_one_picture_only_is_no_region_and_a_note_says_so(network):
+    flat = np.full((40, 60, 3), 0.4, np.float32)
+    regions = auto_regions(network, flat, [scene()], 3)
+    assert regions.names == ("region 1",)
+    assert regions.notes == ("asked for 3 regions: 1 found in both content and style",)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 200, 3), (20, 17, 3)])
+def test_tiny_and_narrow_pictures_are_no_special_case(network, picture, shape):
+    tiny = np.random.default_rng(0).random(shape, np.float32)
+    regions = auto_regions(network, tiny, [picture(0)], 3)
+    assert np.isfinite(regions.content).all() and np.isfinite(regions.styles[0]).all()
+
+
+def test_masks_are_no_larger_than_their_bound(network):
+    large = np.zeros((30, 400, 3), np.float32)
+    regions = auto_regions(network, large, [jnp.asarray(scene())], 2)
+    assert regions.content.shape[1:] == (7, 96)
+    assert regions.styles[0].shape[1:] == (64, 80)
+
+
+@pytest.mark.real_weights
+def test_the_masks_of_a_photo_and_of_its_night_are_nearly_the_same():
+    from pathlib import Path
+
+    from jaxstyle import image, resolve, weights
+    from jaxstyle.parts import network_of
+
+    network = network_of(weights.load(weights.find()), resolve())
+    photo = image.read(Path(__file__).parents[2] / "examples" / "photos" / "chelsea.jpg").rgb
+    photo = image.resize(photo, 60, 90)
+    night = (0.8 * photo**1.6 * [0.4, 0.5, 1]).astype(np.float32)
+    regions = auto_regions(network, photo, [night], 3)
+    assert np.abs(regions.content - regions.styles[0]).sum(0).mean() < 0.3
