@@ -53,7 +53,8 @@ def enlarged(image: Image, content: Image, scale: Scale, settings: Settings) -> 
         return seamless(image, scale, settings)
     if not settings.photorealistic or settings.init not in KEEPING:
         return resize(image, scale, settings)
-    small = images.resize(content, *image.shape[:2], settings.resampling)
+    height, width, _ = image.shape
+    small = images.resize(content, height, width, settings.resampling)
     maps = affine.smoothed(affine.fit(small, image), small, CARRIED_RADIUS, settings.smooth_edge)
     return full_size.applied_at(maps, small, resize(content, scale, settings))
 

@@ -5,13 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle import image as images
 from jaxstyle import solve, weights
 from jaxstyle.parts import optimizer_of, rates_of
 from jaxstyle.plan import Image
@@ -77,7 +77,7 @@ def _structure(settings: Settings) -> Any:
     return jax.tree.structure((rates_of(settings), state))
 
 
-AFTERWARDS = ("preset", "original_colors")
+AFTERWARDS = ("preset", "original_colors", "smooth_radius", "refine")
 """Settings that the state of a run does not depend on: a name, and what is done once it is over."""
 
 
@@ -89,7 +89,8 @@ def fingerprint(
     values = {k: v for k, v in settings.to_dict().items() if k not in AFTERWARDS}
     pictures = {"the content picture": content}
     pictures |= {f"style picture {number}": style for number, style in enumerate(styles, start=1)}
-    pictures |= {name: images.read(path).rgb for name, path in settings.paths().items()}
+    for name, path in settings.paths().items():  # of a mask the alpha may be all there is to it
+        pictures |= {name: np.frombuffer(Path(path).read_bytes(), np.uint8)}
     own = {"the weights": loaded.sha256, "the version of jaxstyle": versions()["jaxstyle"]}
     hashes = {name: _sha256(picture) for name, picture in pictures.items()}
     return json.loads(json.dumps({**values, **hashes, **own}))
@@ -100,7 +101,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [name for name in {**now, **before} if before.get(name) != now.get(name)]
 
 
-def _sha256(picture: Image) -> str:
+def _sha256(picture: np.ndarray) -> str:
     digest = hashlib.sha256(repr(picture.shape).encode())
     digest.update(np.ascontiguousarray(picture).data)
     return digest.hexdigest()

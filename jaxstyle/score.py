@@ -24,11 +24,13 @@ Image = Float[np.ndarray, "_ _ 3"]
 
 @dataclass(frozen=True)
 class Score:
-    """total, and terms by name ("content/relu4_2", "style/relu1_1", "tv"), already weighted."""
+    """total, and terms by name ("content/relu4_2", "style/relu1_1", "tv"), already weighted; notes
+    about masks."""
 
     preset: str
     total: float
     terms: dict[str, float]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -111,7 +113,8 @@ def score_pictures(
     values = {
         name: float(terms[name]) for name in scored.terms if name != "tv" or settings.tv_weight
     }
-    return Score(settings.preset, sum(values.values()), values)
+    notes = regions.notes if regions else ()
+    return Score(settings.preset, sum(values.values()), values, notes)
 
 
 _terms = jax.jit(lambda scored, image: scored(image))

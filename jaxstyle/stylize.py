@@ -293,6 +293,12 @@ def with_fine_texture(
             padding="reflect" if settings.padding == "circular" else settings.padding,
             color_match="none",
             original_colors=False,
+            content_mask=(),
+            style_mask=(),
+            auto_masks=0,
+            photorealism_weight=(0.0,),
+            smooth_radius=0,
+            refine=False,
         )
         mixed = run(loaded, Picture(style), [fine], mixing, preparing, None, begun, keep_preparing)
         mixtures.append(mixed.image)

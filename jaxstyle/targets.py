@@ -69,8 +69,8 @@ def style_targets(
     # A style picture has borders, even where the result has none: they must not become its style.
     bordered = network.padded("reflect") if network.padding == "circular" else network
     each = [
-        regions_of(features_and_image(bordered, style, layers), guides and guides[i], loss, layers)
-        for i, style in enumerate(styles)
+        regions_of(features_and_image(bordered, style, layers), of, loss, layers)
+        for style, of in zip(styles, guides or [None] * len(styles), strict=True)
     ]
     if not sum_styles:
         each = [{layer: _blended([kept[layer] for kept in each], shares) for layer in layers}]

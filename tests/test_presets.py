@@ -57,6 +57,7 @@ def test_equivalents_are_settings_that_change_something(name):
     assert equivalent != resolve(name)
     assert set(preset.equivalent) <= {
         *("content_weight", "style_weight", "tv_weight", "content_layers", "style_layers"),
+        "photorealism_weight",
     }
     for field, value in preset.equivalent.items():
         assert getattr(equivalent, field) == getattr(resolve(**{field: value}), field)
@@ -87,6 +88,10 @@ PUBLISHED = [
     ("tf-mat", {"style_weight": 0.2, "pooling": "average"}),
     ("tf-tutorial", {"keep_best": True, "epsilon": 0.1, "betas": (0.99, 0.999)}),
     ("crowsonkb", {"style_loss": "wasserstein", "average": 0.99, "carry": True}),
+    ("deep-photo", {"photorealism_weight": (0.0, 1e4), "size": 700, "guidance": "augmented"}),
+    ("gatys-guided", {"guidance": "simple", "size_rule": "area"}),
+    ("gatys-guided-inside", {"guidance": "inside"}),
+    ("gatys-guided-all", {"guidance": "all"}),
 ]
 
 

@@ -73,7 +73,7 @@ def test_one_number_of_steps_is_for_every_scale():
         ("pooling", "min", "not one of max, average"),
         ("padding", "ones", "not one of zeros"),
         ("optimizer", "adagrad", "not one of adam"),
-        ("init", "", "content, noise or the path"),
+        ("init", "", "content, noise, colors or the path"),
         ("seed", -1, "at least 0"),
         ("precision", "float8", "not one of"),
     ],
@@ -94,7 +94,7 @@ def test_nothing_to_do_is_refused():
     [
         ({"preset": "defualt"}, "preset: 'defualt' is not known: did you mean default"),
         ({"style_wieght": 3}, "style_wieght: no such setting: did you mean style_weight"),
-        ({"preset": "zzzz"}, "there are: anishathalye, crowsonkb, default"),
+        ({"preset": "zzzz"}, "there are: anishathalye, crowsonkb, deep-photo, default"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(arguments, problem):

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,4 +86,7 @@ def name_of(cells: Sequence[Cell], made_by: str) -> str:
                 pixels = hashlib.sha256(picture.tobytes()).digest()
                 known[id(picture)] = repr(picture.shape).encode() + pixels
             digest.update(known[id(picture)])
+        for mask in (*cell.settings.content_mask, *cell.settings.style_mask):
+            with suppress(OSError):  # then the cell fails, and says why
+                digest.update(Path(mask).read_bytes())
     return digest.hexdigest()[:32]

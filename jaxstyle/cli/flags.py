@@ -26,6 +26,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(WRONG_USAGE, f"{self.prog}: {message} (--help lists everything)\n")
 
 
+ABOUT_PHOTOS = (
+    *("content_mask", "style_mask", "auto_masks", "guidance"),
+    *("photorealism_weight", "smooth_radius", "smooth_edge", "refine"),
+)
+"""Settings that mean something only where a photo is given the style of another picture."""
+
+
 def add_settings(
     parser: argparse.ArgumentParser, settings: type = Settings, *, without: Container[str] = ()
 ) -> None:

@@ -44,13 +44,16 @@ class Outputs:
     taken: int = 0
     frames: list[Float[np.ndarray, "h w 3"]] = field(default_factory=list)
 
-    def check(self, longest: int, inputs: Sequence[Path], description: str) -> None:
+    def check(
+        self, longest: int, inputs: Sequence[Path], description: str, others: Sequence[Path] = ()
+    ) -> None:
         """Raises ImageError where something could not be written, leaving nothing behind.
 
         Args:
           longest: longest side of the picture to come.
           inputs: files that are read, and must not be written over.
           description: the metadata to come.
+          others: files that are written beside these.
         """
         images.check_writable(self.picture, bits=self.bits, longest=longest)
         if self.picture.suffix.lower() in (".jpg", ".jpeg") and len(description) > JPEG_METADATA:
@@ -64,7 +67,7 @@ class Outputs:
         if self.checkpoint:
             check_folder(self.checkpoint)
         outputs = self.picture, self.timelapse, self.report, self.profile, self.checkpoint
-        check_distinct([path for path in outputs if path], inputs)
+        check_distinct([path for path in (*outputs, *others) if path], inputs)
 
     def __call__(self, progress: Progress) -> None:
         if progress.preparing:

@@ -70,14 +70,19 @@ def main(arguments: argparse.Namespace) -> None:
 def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
     """The neural transfer: a run with settings for photos, and what is done with its map."""
     job = job_of(arguments)
-    wanted = arguments.affine_map or arguments.full_size
-    if wanted and not job.settings.smooth_radius:
+    wanted, settings = arguments.affine_map or arguments.full_size, job.settings
+    if wanted and not settings.smooth_radius:
         raise UsageError("--affine-map and --full-size need --smooth-radius above 0")
-    if arguments.full_size and (job.settings.original_colors or job.settings.refine):
-        raise UsageError("--full-size goes with neither --original-colors nor --refine")
+    more = settings.original_colors or settings.refine or settings.color_match == "luminance"
+    if wanted and more:
+        raise UsageError(
+            "--affine-map and --full-size do not go with --original-colors, --refine or "
+            "--color-match luminance: the map is not all that makes the result then"
+        )
     if arguments.affine_map:
         images.check_target(arguments.affine_map, (".npz",))
-    start(arguments, job, arguments.output, tell, partial(with_map, arguments))
+    maps = [arguments.affine_map] if arguments.affine_map else []
+    start(arguments, job, arguments.output, tell, partial(with_map, arguments), maps)
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
@@ -106,15 +111,32 @@ def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
     if arguments.styles:
         raise UsageError("--apply-map takes a CONTENT and no STYLE: the map has the style")
     begin = time.perf_counter()
-    check(arguments, [arguments.apply_map])
+    refuse_settings(arguments, ())
+    for name in ("affine_map", "show_masks"):
+        if getattr(arguments, name):
+            raise UsageError(f"{flag(name)} does not go with --apply-map")
+    check(arguments, [Path(arguments.content), arguments.apply_map])
     maps, small = full_size.read_maps(arguments.apply_map)
     content = images.read(arguments.content)
+    full_size.check_same(small, content.rgb)
     image = full_size.applied_at(maps, small, content.rgb)
     write(arguments, Picture(image, content.alpha), begin, tell)
 
 
+COLORS_ONLY = ("preset", "content_mask", "style_mask", "auto_masks", "color_match")
+"""Settings that mean something for the baselines."""
+
+
+def refuse_settings(arguments: argparse.Namespace, known: Sequence[str]) -> None:
+    """Raises UsageError where a setting is given that would do nothing."""
+    for name in given_settings(arguments):
+        if name not in known:
+            raise UsageError(f"{flag(name)} is for --method transfer")
+
+
 def recolor(arguments: argparse.Namespace, tell: Tell) -> None:
     """A baseline: the photo with the colors of each region changed by one map."""
+    refuse_settings(arguments, COLORS_ONLY)
     begin, job = time.perf_counter(), job_of(arguments)
     if arguments.affine_map or arguments.full_size:
         raise UsageError("--affine-map and --full-size need --method transfer")
@@ -150,7 +172,8 @@ def check(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
         if getattr(arguments, name):
             raise UsageError(f"{flag(name)} is for --method transfer")
     images.check_writable(arguments.output, bits=arguments.bits or 8)
-    check_distinct([arguments.output], inputs)
+    shown = [arguments.show_masks] if arguments.show_masks else []
+    check_distinct([arguments.output, *shown], inputs)
 
 
 def write(arguments: argparse.Namespace, picture: Picture, begin: float, tell: Tell) -> None:

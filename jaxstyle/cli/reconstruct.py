@@ -8,7 +8,7 @@ from jaxstyle import image as images
 from jaxstyle import weights
 from jaxstyle.cli.common import silence, teller, use_precision
 from jaxstyle.cli.failures import UsageError
-from jaxstyle.cli.flags import add_settings, given_settings
+from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.outputs import check_distinct
@@ -23,6 +23,7 @@ HELP = "Show what each layer of the network keeps of a picture: the figure of th
 ABOUT_STYLE_PICTURES = (
     *("style_scale", "style_fit", "style_blend", "sum_styles", "fine_style", "color_match"),
     *("original_colors", "luminance"),
+    *ABOUT_PHOTOS,
 )
 
 

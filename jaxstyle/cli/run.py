@@ -1,7 +1,7 @@
 """python -m jaxstyle run CONTENT STYLE [STYLE ...] -o OUT.png"""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -54,8 +54,10 @@ def start(
     picture: Path,
     tell: Tell,
     finish: Finish = lambda content, result: result,
+    others: Sequence[Path] = (),
 ) -> None:
-    """Check the job, do it, and save what ``finish`` makes of its result as ``picture``."""
+    """Check the job, do it, and save what ``finish`` makes of its result as ``picture``; it writes
+    ``others`` besides."""
     use_precision(job.settings)
     check_region_flags(arguments, job.settings)
     if arguments.plan:
@@ -65,7 +67,8 @@ def start(
         show_plan(arguments, loaded, *pictures, job.settings, tell, regions)
         return
     outputs = outputs_of(arguments, picture, job.bits, tell)
-    outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent))
+    others = [*others, *filter(None, [arguments.show_masks])]
+    outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent), others)
     content, styles = pictures_of(job)
     last = plan(content.rgb, styles, job.settings)[-1]
     images.check_writable(picture, bits=job.bits, longest=max(last.height, last.width))

@@ -18,6 +18,7 @@ IRRELEVANT = (
     *("size", "size_rule", "steps", "smallest_size", "scale_factor", "fine_style"),
     *("original_colors", "init", "init_noise", "noise", "noise_level", "seed", "optimizer"),
     *("learning_rate", "learning_rate_decay", "betas", "epsilon", "momentum", "history", "clamp"),
+    *("smooth_radius", "smooth_edge", "refine"),
     *("carry", "average", "keep_best", "tolerance", "normalize_gradients"),
 )
 """Settings that say how a picture is made, not what it is measured by."""
@@ -51,6 +52,8 @@ def main(arguments: argparse.Namespace) -> None:
         tell(note)
     pictures = arguments.image, arguments.content, arguments.style
     scored = score(*pictures, size=size, weights_file=loaded, **given)
+    for note in scored.notes:
+        tell(f"note: {note}")
     print(json.dumps(scored.to_dict()) if arguments.json else table(scored))
 
 

@@ -30,6 +30,7 @@ from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.sweep_files import Files
 from jaxstyle.compilation import counted
 from jaxstyle.estimate import estimate
+from jaxstyle.guide.find import regions_of
 from jaxstyle.plan import plan
 from jaxstyle.result import Result
 from jaxstyle.text import reader
@@ -99,6 +100,10 @@ def main(arguments: argparse.Namespace) -> None:
     files.recipe = replace(recipe, weights_sha256=loaded.sha256)
     for note in network_note(sweep.settings, loaded):
         tell(note)
+    if not sweep.settings.auto_masks:  # which are each cell's own
+        regions = regions_of(loaded, content.rgb, cells[0].styles, cells[0].settings)
+        for note in regions.notes if regions else ():
+            tell(f"note: {note}")
     run_and_save(arguments, loaded, cells, files, tell)
     if failures := files.failures():
         for line in failures:

@@ -8,7 +8,7 @@ from jaxstyle import image as images
 from jaxstyle import weights
 from jaxstyle.cli.common import add_output_flags, outputs_of, teller, use_precision
 from jaxstyle.cli.failures import UsageError
-from jaxstyle.cli.flags import add_settings, given_settings
+from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.watch import run_and_save
@@ -22,6 +22,7 @@ PERIODIC_HELP = "without borders: it tiles the plane without a seam (sides: mult
 ABOUT_CONTENT = (
     *("content_weight", "content_layers", "content_loss", "style_fit", "color_match"),
     *("original_colors", "luminance"),
+    *ABOUT_PHOTOS,
 )
 
 

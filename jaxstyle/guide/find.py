@@ -29,8 +29,24 @@ def regions_of(
     if settings.auto_masks and (settings.content_mask or settings.style_mask):
         raise SettingError("auto_masks", "finds regions, and masks are given: leave one out")
     if settings.auto_masks and loaded:
-        return auto_regions(network_of(loaded, settings), content, styles, settings.auto_masks)
+        network = network_of(loaded, settings)
+        return with_shares(auto_regions(network, content, styles, settings.auto_masks), settings)
     if not settings.content_mask:
         raise SettingError("style_mask", "needs masks of the photo too: --content-mask")
     sides = content.shape[:2], [style.shape[:2] for style in styles]
-    return read_regions(settings.content_mask, settings.style_mask, *sides)
+    regions = read_regions(settings.content_mask, settings.style_mask, *sides)
+    return with_shares(regions, settings)
+
+
+def with_shares(regions: Regions, settings: Settings) -> Regions:
+    """The same regions.
+
+    Raises:
+      SettingError: the style pictures that have one of them have no share in the blend.
+    """
+    shares = settings.style_blend or (1.0,) * len(regions.styles)
+    for index, name in enumerate(regions.names):
+        having = [s for s, masks in zip(shares, regions.styles, strict=True) if masks[index].any()]
+        if not any(having):
+            raise SettingError("style_blend", f"leaves no style for {name}: raise a share")
+    return regions

@@ -208,7 +208,9 @@ def _settled(names: list[str], stacks: list[Masks], notes: list[str]) -> Regions
     if len(names) == 1 and content.min() >= 1 - FAINT:
         notes.append(f'region "{names[0]}" is the whole content')
     for k, name in enumerate(names):
-        if max(style[k].max() for style in styles) <= FAINT:
+        for style in styles:
+            style[k] *= style[k].max() > FAINT
+        if not any(style[k].any() for style in styles):
             notes.append(f'no style has a region "{name}": it takes the style of the whole picture')
             for style in styles:
                 style[k] = 1

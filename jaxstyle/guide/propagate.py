@@ -19,6 +19,7 @@ layer by "inside", it is taken there by "simple".
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -112,9 +113,9 @@ def _spread(x: Masks, guidance: str) -> Masks:
     """What a 3x3 convolution makes of masks."""
     if guidance == "simple":
         return x
-    mode = {"mode": "constant" if guidance == "augmented" else "edge"}
-    along = _three(np.pad(x, ((0, 0), (1, 1), (0, 0)), **mode), 1, guidance)
-    return _three(np.pad(along, ((0, 0), (0, 0), (1, 1)), **mode), 2, guidance)
+    mode: Literal["constant", "edge"] = "constant" if guidance == "augmented" else "edge"
+    along = _three(np.pad(x, ((0, 0), (1, 1), (0, 0)), mode=mode), 1, guidance)
+    return _three(np.pad(along, ((0, 0), (0, 0), (1, 1)), mode=mode), 2, guidance)
 
 
 def _three(x: Masks, axis: int, guidance: str) -> Masks:

@@ -26,6 +26,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Float64
 
+from jaxstyle.image import resize
 from jaxstyle.image_write import replace_file
 
 Picture = Array | np.ndarray
@@ -65,10 +66,10 @@ def applied_at(
     Works in strips of 64 rows, so that beyond the two large pictures it needs little memory.
 
     Raises:
-      MapsError: the small photo is not the large one in small.
+      MapsError: the two photos differ in shape.
     """
     small, maps = np.asarray(photo_small, np.float32), np.asarray(maps, np.float32)
-    _check_same(small, photo_full)
+    _check_shape(small, photo_full)
     height, width, _ = small.shape
     full_height, full_width, _ = photo_full.shape
     planes = np.concatenate([small, maps.reshape(height, width, -1)], axis=-1)
@@ -158,8 +159,20 @@ def _are_sound(found):
     )
 
 
-def _check_same(small, full):
-    """Raise where shapes differ, or the colors at the same places."""
+def check_same(small: Float32[np.ndarray, "h w 3"], full: Float32[np.ndarray, "H W 3"]) -> None:
+    """Raises MapsError where the small photo is not the large one in small."""
+    _check_shape(small, full)
+    height, width, _ = small.shape
+    differences = np.abs(resize(full, height, width, "area") - small).mean(axis=-1)
+    if np.median(differences) > _ANOTHER:
+        height, width, _ = full.shape
+        raise MapsError(
+            f"the photo of {width} x {height} pixels is another than the one that the affine maps "
+            "are of: use the photo they were made from"
+        )
+
+
+def _check_shape(small, full):
     (height, width, _), (full_height, full_width, _) = small.shape, full.shape
     sides = f"{full_width} x {full_height}", f"{width} x {height}"
     expected = full_height * width / full_width, full_width * height / full_height
@@ -167,14 +180,6 @@ def _check_same(small, full):
         raise MapsError(
             f"the photo of {sides[0]} pixels has another shape than the one of {sides[1]} that the "
             "affine maps are of: use the photo they were made from"
-        )
-    rows = ((np.arange(height) + 0.5) * full_height / height).astype(int)
-    columns = ((np.arange(width) + 0.5) * full_width / width).astype(int)
-    differences = np.abs(full[np.ix_(rows, columns)] - small).mean(axis=-1)
-    if np.median(differences) > _ANOTHER:
-        raise MapsError(
-            f"the photo of {sides[0]} pixels is another than the one that the affine maps are of: "
-            "use the photo they were made from"
         )
 
 

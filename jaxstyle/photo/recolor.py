@@ -47,7 +47,8 @@ def recolored(
     region stays as it is. Clipped to [0, 1]."""
     if regions is None:
         return _mapped(photo, None, styles, [None] * len(styles), method, ridge).clip(0, 1)
-    masks = np.stack([images.resize(mask, *photo.shape[:2], "area") for mask in regions.content])
+    height, width, _ = photo.shape
+    masks = np.stack([images.resize(mask, height, width, "area") for mask in regions.content])
     result = np.zeros_like(photo)
     *shares, left = _soft(photo, masks)
     for index, (mask, share) in enumerate(zip(masks, shares, strict=True)):

@@ -167,3 +167,41 @@ def test_maps_that_are_wrong(folder, capsys):
     assert "bad.npz" in failed(capsys, *apply, "bad.npz")
     assert "none.npz" in failed(capsys, *apply, "none.npz")
     assert ".npz" in failed(capsys, *PHOTO, *QUICK, "--affine-map", "map.txt")
+
+
+def test_nothing_that_is_read_or_made_is_written_over(folder, masks, capsys):
+    before = (folder / "content.png").read_bytes()
+    for arguments in (
+        ["--show-masks", "content.png", *masks],
+        ["--show-masks", "out.png", *masks],
+        ["--show-masks", "style-colors.png", *masks],
+        ["--method", "color", "--show-masks", "style.png", *masks],
+    ):
+        failed(capsys, *PHOTO, *QUICK, *arguments)
+    assert (folder / "content.png").read_bytes() == before
+    assert not (folder / "out.png").exists()
+
+
+def test_a_region_whose_styles_have_no_share(folder, masks, capsys):
+    save("second.png", np.zeros((40, 40, 3)))
+    two = ["--content-mask", "content-gray.png", "--content-mask", "content-inverse.png"]
+    gray = images.read("content-gray.png").rgb
+    save("content-inverse.png", 1 - gray)
+    arguments = ["run", "content.png", "style.png", "second.png", "-o", "o.png", *QUICK, *two]
+    assert "region 2" in failed(capsys, *arguments, "--style-blend", "1,0", status=2)
+
+
+def test_fine_style_is_made_without_the_masks_of_the_photo(folder, masks):
+    save("fine.png", np.random.default_rng(0).random((40, 40, 3)))
+    assert main([*PHOTO, *QUICK, *masks, "--fine-style", "fine.png"]) == 0
+
+
+def test_flags_that_would_do_nothing_are_refused(folder, masks, capsys):
+    apply = ["photo", "content.png", "-o", "o.png", "--apply-map", "m.npz"]
+    for arguments, said in (
+        ([*apply, "--size", "50"], "--size"),
+        ([*apply, "--affine-map", "n.npz"], "--affine-map"),
+        ([*PHOTO, "--method", "color", "--steps", "3"], "--steps"),
+        ([*PHOTO, "--affine-map", "m.npz", "--original-colors"], "--original-colors"),
+    ):
+        assert said in failed(capsys, *arguments, status=2)

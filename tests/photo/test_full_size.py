@@ -12,6 +12,7 @@ from jaxstyle.photo.full_size import (
     VERSION,
     MapsError,
     applied_at,
+    check_same,
     read_maps,
     write_maps,
 )
@@ -114,8 +115,9 @@ def test_a_photo_of_another_shape():
 
 
 def test_another_photo_of_the_same_shape():
+    check_same(SMALL, FULL)
     with pytest.raises(MapsError, match="45 x 70 pixels is another than"):
-        applied_at(MAPS, SMALL, FULL[::-1].copy())
+        check_same(SMALL, FULL[::-1].copy())
 
 
 # --- files ----------------------------------------------------------------------------------------
