@@ -73,7 +73,7 @@ def ways(pair: Pair, loaded: weights.Loaded) -> Iterator[Made]:
     size = max(photo.shape)
     for way, given in (
         ("photo, masks", pair.masks),
-        ("photo, `--auto-masks 3`", {"auto_masks": 3}),
+        ("photo, `--auto-masks 4`", {"auto_masks": 4}),
         ("photo, no masks", {}),
     ):
         result = stylize(

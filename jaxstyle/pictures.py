@@ -1,6 +1,6 @@
 """What is made of the pictures before a run and after it: its start, and their colors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -41,7 +41,13 @@ def first_image(
     return (1 - share) * image + share * noise(scale, network, settings) if share else image
 
 
-def enlarged(image: Image, content: Image, scale: Scale, settings: Settings) -> Image:
+def enlarged(
+    image: Image,
+    content: Image,
+    scale: Scale,
+    settings: Settings,
+    resized: Callable[..., Image] = images.resize,
+) -> Image:
     """What one scale has reached, as the start of the next.
 
     A photo that is to stay one is made anew from the content, by the maps of its colors found so
@@ -54,9 +60,10 @@ def enlarged(image: Image, content: Image, scale: Scale, settings: Settings) -> 
     if not settings.photorealistic or settings.init not in KEEPING:
         return resize(image, scale, settings)
     height, width, _ = image.shape
-    small = images.resize(content, height, width, settings.resampling)
+    small = resized(content, height, width, settings.resampling)
     maps = affine.smoothed(affine.fit(small, image), small, CARRIED_RADIUS, settings.smooth_edge)
-    return full_size.applied_at(maps, small, resize(content, scale, settings))
+    large = resized(content, scale.height, scale.width, settings.resampling)
+    return full_size.applied_at(maps, small, large)
 
 
 KEEPING = ("content", "colors")

@@ -132,8 +132,10 @@ def run_together(
         if saved and index == first:
             begin = restored(saved, blank, mesh)
         else:
-            photos = [photo for photo, _ in recolors]
-            state = state_at(scale, pictures, photos, state, step, settings, mesh)
+            photos, resized = [photo for photo, _ in recolors], _resizing(cells)
+            each = zip(pictures, photos, strict=True)
+            begun = [enlarged(image, p, scale, settings, resized) for image, p in each]
+            state = state_at(scale, begun, state, step, settings, mesh)
             begin = Reached(0, 0.0, state, finite)
         state = None  # its optimizer's buffers are the solver's now
         reached = begin
@@ -224,16 +226,13 @@ def minimize(
 def state_at(
     scale: Scale,
     pictures: Sequence[Image],
-    photos: Sequence[Image],
     before: State | None,
     step: Program,
     settings: Settings,
     mesh: Mesh | None,
 ) -> State:
-    """The state of all pictures before the first step of a scale: as ``stylize.state_at``."""
-    each = zip(pictures, photos, strict=True)
-    begin = np.stack([enlarged(picture, photo, scale, settings) for picture, photo in each])
-    state = program.init(begin, step.optimizer, mesh)
+    """The state of all pictures, enlarged to a scale, before its first step."""
+    state = program.init(np.stack(pictures), step.optimizer, mesh)
     if before is None or not settings.carry:
         return state
     sides = scale.height, scale.width

@@ -87,6 +87,9 @@ def main(arguments: argparse.Namespace) -> None:
     tell = teller(arguments.quiet or arguments.json)
     settings = resolve(**given_settings(arguments))
     todo = jobs_of(arguments)
+    for name, path in ((n, p) for job in todo for n, p in job.settings.paths().items()):
+        if is_url(path):
+            raise UsageError(f"{name}: {path}: only photos and styles can be URLs: copy it here")
     use_precision(settings)
     checkpoints = checkpoints_of(arguments)
     check_outputs(todo, arguments.output, arguments.bits)

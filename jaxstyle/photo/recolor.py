@@ -28,6 +28,9 @@ EDGES = 1e-4
 FAINT = 0.05
 """A share of no region that is less is none."""
 
+LARGE = 768
+"""Longest side at which masks are made to follow edges: a photo of 24 megapixels needs no more."""
+
 SMALL = 256
 """Longest side of the pictures that statistics are taken from: they hardly depend on it."""
 
@@ -48,13 +51,15 @@ def recolored(
     if regions is None:
         return _mapped(photo, None, styles, [None] * len(styles), method, ridge).clip(0, 1)
     height, width, _ = photo.shape
-    masks = np.stack([images.resize(mask, height, width, "area") for mask in regions.content])
-    result = np.zeros_like(photo)
-    *shares, left = _soft(photo, masks)
+    small = _small(photo, LARGE)
+    rows, columns, _ = small.shape
+    masks = np.stack([images.resize(mask, rows, columns, "area") for mask in regions.content])
+    *shares, left = (images.resize(s, height, width, "bilinear") for s in _soft(small, masks))
+    result = left[..., None] * photo
     for index, (mask, share) in enumerate(zip(masks, shares, strict=True)):
         of_styles = [of[index] for of in regions.styles]
         result += share[..., None] * _mapped(photo, mask, styles, of_styles, method, ridge)
-    return (result + left[..., None] * photo).clip(0, 1)
+    return result.clip(0, 1)
 
 
 def _soft(photo: Image, masks: Float32[np.ndarray, "k h w"]) -> Float32[np.ndarray, "_ h w"]:
@@ -86,13 +91,13 @@ def _mapped(
     ridge: float,
 ) -> Float32[np.ndarray, "_ _ 3"]:
     """The whole photo under the map of one region."""
-    pairs = [_small(style, of) for style, of in zip(styles, masks, strict=True)]
+    pairs = [_counted(style, of) for style, of in zip(styles, masks, strict=True)]
     seen = [(style, of) for style, of in pairs if of is None or of.any()]
     pixels = np.concatenate([style.reshape(-1, 3) for style, _ in seen])[None]
     counts = np.concatenate([_weights(style, of) for style, of in seen])[None]
-    before = color.statistics(*_small(photo, mask))
+    before = color.statistics(*_counted(photo, mask))
     matrix, shift = color.map_between(before, color.statistics(pixels, counts), method, ridge)
-    return (photo @ matrix.T + shift).astype(np.float32)
+    return photo @ matrix.T.astype(np.float32) + shift.astype(np.float32)
 
 
 def _weights(style: Image, mask: np.ndarray | None) -> Float32[np.ndarray, " n"]:
@@ -101,8 +106,14 @@ def _weights(style: Image, mask: np.ndarray | None) -> Float32[np.ndarray, " n"]
     return each.ravel() / each.sum()
 
 
-def _small(picture: Image, mask: np.ndarray | None) -> tuple[Image, np.ndarray | None]:
-    factor = min(1.0, SMALL / max(picture.shape))
-    height, width = (max(1, round(side * factor)) for side in picture.shape[:2])
-    small = images.resize(picture, height, width, "area")
+def _counted(picture: Image, mask: np.ndarray | None) -> tuple[Image, np.ndarray | None]:
+    """A picture and the mask of what counts in it, as small as statistics can be."""
+    small = _small(picture, SMALL)
+    height, width, _ = small.shape
     return small, None if mask is None else images.resize(mask, height, width, "area")
+
+
+def _small(picture: Image, longest: int) -> Image:
+    factor = min(1.0, longest / max(picture.shape))
+    height, width = (max(1, round(side * factor)) for side in picture.shape[:2])
+    return images.resize(picture, height, width, "area")

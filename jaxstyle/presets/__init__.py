@@ -53,5 +53,5 @@ PRESETS: dict[str, Preset] = {
 }
 
 ALIASES = {"quanfita": "anishathalye", "fast": "photo"}
-"""Other names. Quanfita/Neural-Style is an older copy of anishathalye/neural-style; `photo` is a fast
-way to what `deep-photo` does."""
+"""Other names. Quanfita/Neural-Style is an older copy of anishathalye/neural-style; `photo` is a
+fast way to what `deep-photo` does."""
