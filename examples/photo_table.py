@@ -25,7 +25,7 @@ from jaxstyle import color, image, score, stylize, weights
 from jaxstyle.histogram import match_histograms
 from jaxstyle.photo.recolor import recolored
 
-COLUMNS = "| pair | way | style | energy | edges | seconds |\n|---|---|---:|---:|---:|---:|"
+COLUMNS = "| pair | way | style | energy | edges |\n|---|---|---:|---:|---:|"
 
 
 class Pair(NamedTuple):
@@ -44,11 +44,10 @@ class Pair(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A picture, how it was made, and the seconds that took if it was made here."""
+    """A picture, and how it was made."""
 
     way: str
     picture: np.ndarray
-    seconds: float | None = None
 
 
 def pair_of(folder: Path, number: str) -> Pair:
@@ -84,7 +83,7 @@ def ways(pair: Pair, loaded: weights.Loaded) -> Iterator[Made]:
             size=size,
             **given,
         )
-        yield Made(way, result.image, result.seconds)
+        yield Made(way, result.image)
 
 
 def figures(pair: Pair, picture: np.ndarray, loaded: weights.Loaded) -> tuple[float, float, float]:
@@ -123,12 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(COLUMNS, flush=True)
     for number in given.pairs:
         pair = pair_of(given.folder, number)
-        for index, (way, picture, seconds) in enumerate(ways(pair, loaded)):
+        for index, (way, picture) in enumerate(ways(pair, loaded)):
             style, energy, similar = figures(pair, picture, loaded)
-            took = "" if seconds is None else f"{seconds:.0f}"
-            lines.append(
-                f"| {number} | {way} | {style:.3g} | {energy:.4g} | {similar:.3f} | {took} |"
-            )
+            lines.append(f"| {number} | {way} | {style:.3g} | {energy:.4g} | {similar:.3f} |")
             print(lines[-1], flush=True)
             if given.pictures:
                 path = given.pictures / f"{number}-{index}.png"
