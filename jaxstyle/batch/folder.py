@@ -180,7 +180,7 @@ def fingerprint(job: Job, root: str) -> str:
     """Of what a job's result depends on, the folder's guard aside: a job has the same one wherever
     its pictures and the output folder are, as long as they are there together."""
     paths = [_seen_from(root, path) for path in (job.content, *job.styles)]
-    told = [paths, job.settings.to_dict()]
+    told = [paths, job.settings.moved(partial(_seen_from, root)).to_dict()]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from jaxstyle.cli.flags import add_settings, flag, given_settings
 from jaxstyle.cli.outputs import check_distinct
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
-from jaxstyle.cli.run import pictures_of, start
+from jaxstyle.cli.run import at_full_size, pictures_of, small_photo, start
 from jaxstyle.color import COLOR_MATCHES
 from jaxstyle.histogram import match_histograms
 from jaxstyle.image import Picture
@@ -89,21 +89,15 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
     """What to make of which pictures, by settings for photos unless others are given."""
     styles = tuple(images.listed(arguments.styles))
     settings = resolve(**{"preset": "photo", **given_settings(arguments)})
-    return Recipe(arguments.content, styles, settings, arguments.weights, arguments.bits or 8)
+    job = Recipe(arguments.content, styles, settings, arguments.weights, arguments.bits or 8)
+    return replace(job, full_size=arguments.full_size)
 
 
 def with_map(arguments: argparse.Namespace, content: Picture, result: Result) -> Result:
     """The result at full size, if that is wanted; the map is written, if that is."""
-    if result.maps is None:
-        return result
-    height, width = result.maps.shape[:2]
-    small = images.resize(content.rgb, height, width, result.settings.resampling)
-    if arguments.affine_map:
-        full_size.write_maps(arguments.affine_map, result.maps, small)
-    if not arguments.full_size:
-        return result
-    image = full_size.applied_at(result.maps, small, content.rgb)
-    return replace(result, image=image, alpha=content.alpha)
+    if arguments.affine_map and result.maps is not None:
+        full_size.write_maps(arguments.affine_map, result.maps, small_photo(content, result))
+    return at_full_size(content, result) if arguments.full_size else result
 
 
 def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:

@@ -22,6 +22,7 @@ class Recipe:
     weights: str | None = None
     bits: int = 8
     weights_sha256: str = ""
+    full_size: bool = False
 
     def to_json(self, directory: Path) -> str:
         """One line of ASCII for the metadata of a picture in ``directory``.
@@ -39,6 +40,7 @@ class Recipe:
             "weights": self.weights and relative(self.weights),
             "bits": self.bits,
             "weights_sha256": self.weights_sha256,
+            "full_size": self.full_size,
         }
         return json.dumps({"jaxstyle": record})
 
@@ -83,6 +85,7 @@ def _parse(record: Mapping[str, Any], directory: Path) -> Recipe:
         weights=record["weights"] and absolute(record["weights"]),
         bits={8: 8, 16: 16}[record["bits"]],
         weights_sha256=str(record["weights_sha256"]),
+        full_size=bool(record.get("full_size")),
     )
 
 

@@ -18,6 +18,7 @@ from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
 from jaxstyle.cli.watch import run_and_save
 from jaxstyle.image import Picture
+from jaxstyle.photo import full_size
 from jaxstyle.plan import Image, plan
 from jaxstyle.result import Result
 from jaxstyle.settings import resolve
@@ -45,19 +46,20 @@ def main(arguments: argparse.Namespace) -> None:
     """Check what can be checked, run, save."""
     tell = teller(arguments.quiet or arguments.json)
     job = job_of(arguments)
-    start(arguments, job, arguments.output or _beside(arguments.recipe), tell)
+    picture = arguments.output or (_beside(arguments.recipe) if arguments.recipe else None)
+    start(arguments, job, picture, tell, at_full_size if job.full_size else None)
 
 
 def start(
     arguments: argparse.Namespace,
     job: Recipe,
-    picture: Path,
+    picture: Path | None,
     tell: Tell,
-    finish: Finish = lambda content, result: result,
+    finish: Finish | None = None,
     others: Sequence[Path] = (),
 ) -> None:
     """Check the job, do it, and save what ``finish`` makes of its result as ``picture``; it writes
-    ``others`` besides."""
+    ``others`` besides. A plan needs no ``picture``."""
     use_precision(job.settings)
     check_region_flags(arguments, job.settings)
     if arguments.plan:
@@ -66,18 +68,35 @@ def start(
         regions = found_regions(arguments, loaded, *pictures, job.settings, tell)
         show_plan(arguments, loaded, *pictures, job.settings, tell, regions)
         return
+    assert picture
     outputs = outputs_of(arguments, picture, job.bits, tell)
     others = [*others, *filter(None, [arguments.show_masks])]
     outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent), others)
     content, styles = pictures_of(job)
     last = plan(content.rgb, styles, job.settings)[-1]
-    images.check_writable(picture, bits=job.bits, longest=max(last.height, last.width))
+    sides = content.rgb.shape[:2] if job.full_size else (last.height, last.width)
+    images.check_writable(picture, bits=job.bits, longest=max(sides))
     loaded = weights.load(weights.find(job.weights, tell))
     _note(job, loaded, tell)
     regions = found_regions(arguments, loaded, content, styles, job.settings, tell)
     description = replace(job, weights_sha256=loaded.sha256).to_json(picture.parent)
     given = loaded, content, styles, job.settings, description
-    run_and_save(arguments, outputs, *given, regions, partial(finish, content))
+    finished = partial(finish, content) if finish else lambda result: result
+    run_and_save(arguments, outputs, *given, regions, finished)
+
+
+def at_full_size(content: Picture, result: Result) -> Result:
+    """The result with all pixels of the content, by the maps of its colors."""
+    assert result.maps is not None
+    small = small_photo(content, result)
+    image = full_size.applied_at(result.maps, small, content.rgb)
+    return replace(result, image=image, alpha=content.alpha)
+
+
+def small_photo(content: Picture, result: Result) -> Image:
+    """The content as its maps were found on it."""
+    height, width, _ = result.image.shape
+    return images.resize(content.rgb, height, width, result.settings.resampling)
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:

@@ -9,6 +9,7 @@ from jaxstyle import weights
 from jaxstyle.guide.cluster import auto_regions
 from jaxstyle.guide.masks import Regions, read_regions
 from jaxstyle.parts import network_of
+from jaxstyle.plan import check_counts
 from jaxstyle.settings import SettingError, Settings
 
 Image = Float[np.ndarray, "_ _ 3"]
@@ -26,6 +27,7 @@ def regions_of(
     """
     if not settings.guided:
         return None
+    check_counts(styles, settings)
     if settings.auto_masks and (settings.content_mask or settings.style_mask):
         raise SettingError("auto_masks", "finds regions, and masks are given: leave one out")
     if settings.auto_masks and loaded:

@@ -175,9 +175,9 @@ def test_nothing_that_is_read_or_made_is_written_over(folder, masks, capsys):
         ["--show-masks", "content.png", *masks],
         ["--show-masks", "out.png", *masks],
         ["--show-masks", "style-colors.png", *masks],
-        ["--method", "color", "--show-masks", "style.png", *masks],
     ):
         failed(capsys, *PHOTO, *QUICK, *arguments)
+    failed(capsys, *PHOTO, "--method", "color", "--show-masks", "style.png", *masks)
     assert (folder / "content.png").read_bytes() == before
     assert not (folder / "out.png").exists()
 
@@ -205,3 +205,17 @@ def test_flags_that_would_do_nothing_are_refused(folder, masks, capsys):
         ([*PHOTO, "--affine-map", "m.npz", "--original-colors"], "--original-colors"),
     ):
         assert said in failed(capsys, *arguments, status=2)
+
+
+def test_a_picture_at_full_size_is_repeated_at_full_size(folder, masks):
+    assert main([*PHOTO, *QUICK, *masks, "--full-size"]) == 0
+    assert main(["run", "--from", "out.png", "--quiet"]) == 0
+    large, again = (images.read(name).rgb for name in ("out.png", "out-again.png"))
+    assert large.shape == (48, 64, 3)
+    np.testing.assert_array_equal(again, large)
+
+
+def test_a_plan_needs_no_output(folder, masks, capsys):
+    assert main(["run", "content.png", "style.png", "--plan", "--json", *QUICK[:-1]]) == 0
+    blend = ["--plan", "--style-blend", "1,2", *QUICK, *masks]
+    assert "2 shares" in failed(capsys, "run", "content.png", "style.png", *blend, status=2)
