@@ -128,7 +128,7 @@ def _path(name: str, value: Any) -> str:
 
 
 def _paths(name: str, value: Any) -> tuple[str, ...]:
-    return tuple(_path(name, path) for path in _each(value) if path != "")
+    return tuple(path for path in (_path(name, each) for each in _each(value)) if path)
 
 
 def _weights(name: str, value: Any) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 CHOICES = {name: f.metadata["choices"] for name, f in FIELDS.items() if f.metadata["choices"]}
 TRUTHS = [
     *("normalize_gradients", "sum_styles", "original_colors", "pooling_scale", "clamp", "carry"),
-    "keep_best",
+    *("keep_best", "refine"),
 ]
 
 NUMBERS = {  # lowest and highest of what will do, and what is just outside
@@ -36,6 +36,9 @@ NUMBERS = {  # lowest and highest of what will do, and what is just outside
     "white": (1, 65535, 0, 65536),
     "average": (0, 0.9999, -0.1, 1),
     "tolerance": (0, 1, -0.1, 1.1),
+    "auto_masks": (0, 16, -1, 17),
+    "smooth_radius": (0, 100, -1, 101),
+    "smooth_edge": (1e-12, 10, 0, 10.1),
 }
 OPTIONAL = {"learning_rate", "history"}
 LISTS = {
@@ -43,11 +46,13 @@ LISTS = {
     "style_scale": (1e-4, 100, 9e-5, 100.1),
     "betas": (0, 0.999999, -0.1, 1),
     "style_blend": (0, 1e6, -0.1, 1.1e6),
+    "photorealism_weight": (0, 1e15, -1e-9, 1.1e15),
     "network_mean": (0, 1, -0.1, 1.1),
 }
 LENGTHS = {"betas": 2, "network_mean": 3}
 LAYERS = ["content_layers", "style_layers"]
 PATHS = ["fine_style", "init"]
+MASKS = ["content_mask", "style_mask"]
 
 
 def refused(name, value):
@@ -62,7 +67,7 @@ def refused(name, value):
 
 def test_every_field_is_checked_and_none_is_left_out_here():
     assert set(FIELDS) == {"preset", *CLEANERS, *CHOICES}
-    covered = [*TRUTHS, *NUMBERS, *LISTS, *LAYERS, *PATHS]
+    covered = [*TRUTHS, *NUMBERS, *LISTS, *LAYERS, *PATHS, *MASKS]
     assert sorted(covered) == sorted(CLEANERS)
 
 

@@ -66,14 +66,18 @@ def test_every_term_of_a_system_is_that_of_its_oracle(scored, name, precision):
     assert found.total == pytest.approx(recorded["total"], rel=error, abs=0)
 
 
+GUIDED = {"deep-photo", "gatys-guided", "gatys-guided-inside", "gatys-guided-all"}
+"""Without masks they measure what others do; their own tests are those of objective and guide."""
+
+
 def test_every_published_preset_has_recorded_values():
     published = {name for name, preset in PRESETS.items() if preset.link}
-    assert published == set(ANY_SIZE) == set(SAME_SIZE)
+    assert published - GUIDED == set(ANY_SIZE) == set(SAME_SIZE)
 
 
 @pytest.mark.parametrize("alias", ALIASES)
 def test_an_alias_is_the_preset_that_it_means(alias):
-    assert ALIASES[alias] in ANY_SIZE
+    assert ALIASES[alias] in PRESETS
     assert resolve(alias) == resolve(ALIASES[alias])
 
 
