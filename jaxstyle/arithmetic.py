@@ -39,7 +39,7 @@ def maps(
 ) -> Iterator[tuple[str, int, int, int]]:
     """Layer, channels of its input, its own, and its pixels, to the deepest layer in use."""
     depth = max((vgg.LAYERS.index(layer) + 1 for layer in settings.layers()), default=0)
-    up = settings.rounding == "ceil" or (settings.rounding, settings.pooling) == ("ceil-max", "max")
+    up = vgg.rounds_up(settings.pooling, settings.rounding)
     fan_in = fan_out = 3
     for layer in vgg.LAYERS[:depth]:
         if layer.startswith("pool"):

@@ -283,12 +283,17 @@ def pool(
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0).astype(x.dtype)
 
 
+def rounds_up(pooling: str, rounding: str) -> bool:
+    """Whether a last odd row or column is pooled too."""
+    return rounding == "ceil" or (rounding, pooling) == ("ceil-max", "max")
+
+
 def _corners(
     x: Float[Array, "1 h w c"], pooling: str, rounding: str
 ) -> list[Float[Array, "1 h2 w2 c"]]:
     """The upper left, upper right, lower left and lower right pixels of all windows."""
     _, height, width, _ = x.shape
-    if rounding == "ceil" or (rounding, pooling) == ("ceil-max", "max"):
+    if rounds_up(pooling, rounding):
         # A window with some pixels twice has the maximum and the average of those it has; one with
         # zeros has their sum of squares.
         missing = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))

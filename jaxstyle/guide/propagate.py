@@ -62,7 +62,7 @@ def guides(
     guidance: str,
 ) -> Guides:
     """The guides of pictures whose heights and widths are given, at these layers."""
-    halved = partial(_halved, up=_rounds_up(network))
+    halved = partial(_halved, up=vgg.rounds_up(network.pooling, network.rounding))
     travel = partial(_travel, layers=layers, guidance=guidance, halved=halved)
     arrived = travel(at_size(regions.content, *content))
     of_styles = [
@@ -140,13 +140,6 @@ def _normalized(masks: Masks, power: int) -> Masks:
     """As guides; a region that is not there at all has a guide of zeros."""
     mean = np.mean(masks.astype(np.float64) ** power, axis=(1, 2), keepdims=True)
     return np.where(mean > 0, masks / np.sqrt(np.maximum(mean, 1e-30)), 0).astype(np.float32)
-
-
-def _rounds_up(network: vgg.VGG19) -> bool:
-    return (network.rounding, network.pooling) in (
-        *(("ceil", pooling) for pooling in vgg.POOLINGS),
-        ("ceil-max", "max"),
-    )
 
 
 def _halved(sides: tuple[int, int], up: bool) -> tuple[int, int]:
