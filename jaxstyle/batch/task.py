@@ -16,6 +16,8 @@ from jaxstyle.batch.keeping import Keeper, name_of
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, StorageError, local_copy
 from jaxstyle.batch.together import BatchProgress, network_for, run_in_halves
+from jaxstyle.guide.find import regions_of
+from jaxstyle.guide.masks import MaskError
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.plan import Image
 from jaxstyle.result import Result, versions
@@ -28,12 +30,14 @@ class Options:
     """How jobs are done. batch_size: pictures at once; None for what is best here.
 
     describe: what is written into a picture's metadata. keeper: of batches that are interrupted.
+    note: is given what is to be said about masks, for each picture that has any.
     """
 
     batch_size: int | None = None
     bits: int = 8
     describe: Callable[[Job], str] = lambda job: ""
     keeper: Keeper = field(default_factory=Keeper)
+    note: Callable[[Sequence[str]], None] = lambda notes: None
 
 
 @dataclass
@@ -88,14 +92,26 @@ class Task:
         for index, job in enumerate(work.jobs):
             try:
                 styles = [style_picture(style) for style in job.styles]
-                cells[index] = cell_of(work, index, picture(job.content), styles)
-            except (ImageError, StorageError, MemoryError) as error:
+                content = picture(job.content)
+                self._note(content.rgb, styles, job)
+                cells[index] = cell_of(work, index, content, styles)
+            except (ImageError, StorageError, MaskError, SettingError, MemoryError) as error:
                 failed[index] = str(error) or type(error).__name__
         made_by = f"{versions()} {self.loaded.sha256} {jax.local_device_count()}"
         name = (
             name_of(_filled(work, cells), made_by) if cells and self.options.keeper.folder else ""
         )
         return Read(work, cells, failed, name)
+
+    def _note(self, content: Image, styles: Sequence[Image], job: Job) -> None:
+        """What there is to say of the job's masks: here, where its photo is of its own size still.
+
+        Raises:
+          MaskError, SettingError, ImageError: they cannot be used.
+        """
+        if job.settings.content_mask:
+            regions = regions_of(None, content, styles, job.settings)
+            self.options.note(regions.notes if regions else ())
 
     def is_worth_it(self, read: Read) -> bool:
         """Whether any of what is missing could be read."""

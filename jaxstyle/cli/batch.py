@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from jaxstyle import __version__, weights
@@ -28,7 +29,7 @@ from jaxstyle.cli.common import (
 from jaxstyle.cli.failures import IncompleteError, UsageError
 from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
-from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.notes import network_note, tell_notes
 from jaxstyle.settings import resolve
 from jaxstyle.text import whole_number
 
@@ -114,7 +115,8 @@ def main(arguments: argparse.Namespace) -> None:
     ):
         keeper = Keeper(checkpoints, arguments.checkpoint_every, check, tell)
         describe = describer(arguments, loaded)
-        options = Options(arguments.batch_size, arguments.bits, describe, keeper)
+        note = partial(tell_notes, tell=tell, told=set())  # one mask may be that of many photos
+        options = Options(arguments.batch_size, arguments.bits, describe, keeper, note)
         with _watched(check, hidden=arguments.quiet or arguments.json) as watch:
             status = run_jobs(todo, loaded, out, host, ledger, options, watch)
         if host.index == 0:

@@ -1,8 +1,9 @@
 """What a user should know before a run, although nothing is wrong."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from jaxstyle.cli.common import Tell
 from jaxstyle.cli.flags import flag
 from jaxstyle.presets import PRESETS
 from jaxstyle.settings import Settings
@@ -34,6 +35,15 @@ def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:
         f"note: preset {settings.preset} is meant for the {preset.network} VGG-19, and "
         f"{loaded.path.name} is {'' if kind == 'normalized' else 'not '}normalized: {remedy}"
     )
+
+
+def tell_notes(notes: Iterable[str], tell: Tell, told: set[str] | None = None) -> None:
+    """Say each note, but for those ``told`` before: they are added to these."""
+    told = set() if told is None else told
+    for note in notes:
+        if note not in told:
+            told.add(note)
+            tell(f"note: {note}")
 
 
 def flags_of(settings: Mapping[str, Any]) -> str:

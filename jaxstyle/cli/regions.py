@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxstyle import image as images
 from jaxstyle.cli.common import Tell
 from jaxstyle.cli.failures import UsageError
+from jaxstyle.cli.notes import tell_notes
 from jaxstyle.guide.figure import of_regions
 from jaxstyle.guide.find import regions_of
 from jaxstyle.guide.masks import Regions
@@ -46,8 +47,7 @@ def found_regions(
     regions = regions_of(loaded, content.rgb, styles, settings)
     if regions is None:
         return None
-    for note in regions.notes:
-        tell(f"note: {note}")
+    tell_notes(regions.notes, tell)
     if arguments.show_masks:
         images.write(arguments.show_masks, Picture(of_regions(regions, content.rgb, styles)))
     return regions

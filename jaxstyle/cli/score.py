@@ -7,7 +7,7 @@ from jaxstyle import weights
 from jaxstyle.cli.common import teller, use_precision
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, argument, given_settings
-from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.notes import network_note, tell_notes
 from jaxstyle.score import Score, score
 from jaxstyle.settings import resolve
 from jaxstyle.text import whole_number
@@ -52,8 +52,7 @@ def main(arguments: argparse.Namespace) -> None:
         tell(note)
     pictures = arguments.image, arguments.content, arguments.style
     scored = score(*pictures, size=size, weights_file=loaded, **given)
-    for note in scored.notes:
-        tell(f"note: {note}")
+    tell_notes(scored.notes, tell)
     print(json.dumps(scored.to_dict()) if arguments.json else table(scored))
 
 

@@ -23,7 +23,7 @@ from jaxstyle.cli.failures import IncompleteError, UsageError
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import enough_memory, explained
-from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.notes import network_note, tell_notes
 from jaxstyle.cli.plan import WIDTH, summary, table, verdict
 from jaxstyle.cli.progress import bar, clock, done_share, sides_of
 from jaxstyle.cli.recipe import Recipe
@@ -102,8 +102,7 @@ def main(arguments: argparse.Namespace) -> None:
         tell(note)
     if not sweep.settings.auto_masks:  # which are each cell's own
         regions = regions_of(loaded, content.rgb, cells[0].styles, cells[0].settings)
-        for note in regions.notes if regions else ():
-            tell(f"note: {note}")
+        tell_notes(regions.notes if regions else (), tell)
     run_and_save(arguments, loaded, cells, files, tell)
     if failures := files.failures():
         for line in failures:

@@ -54,10 +54,13 @@ def test_it_can_be_repeated_from_its_own_metadata(folder, masks):
 
 
 def test_full_size_and_a_map_to_apply_again(folder, masks):
-    extra = ["--affine-map", "map.npz", "--full-size"]
+    extra = ["--affine-map", "map.npz", "--full-size", "--report", "r.json"]
     assert main([*PHOTO, *QUICK, *masks, *extra]) == 0
     large = images.read("out.png").rgb
     assert large.shape == (48, 64, 3)
+    report = json.loads((folder / "r.json").read_text())
+    assert report["picture"] == {"height": 48, "width": 64}
+    assert report["scales"][-1]["width"] == 32
     apply = ["photo", "content.png", "--apply-map", "map.npz", "-o", "again.png", "--quiet"]
     assert main(apply) == 0
     np.testing.assert_array_equal(images.read("again.png").rgb, large)
@@ -159,6 +162,20 @@ def test_notes_about_masks(folder, masks, capsys):
     assert main([*PHOTO, *QUICK[:-1], *wrong]) == 0
     said = capsys.readouterr().err
     assert "resized" in said and "blue" in said
+
+
+def test_a_batch_says_the_same_notes_once(folder, masks, capsys):
+    save("small.png", np.ones((24, 32, 3)) * (0, 0, 1))
+    save("only.png", np.ones((40, 40, 3)) * (0, 1, 0))
+    save("again.png", images.read("content.png").rgb[::-1])
+    (folder / "photos.txt").write_text("content.png\nagain.png\n")
+    batch = ["batch", "--contents", "photos.txt", "--styles", "style.png", "-o", "o"]
+    wrong = ["--content-mask", "small.png", "--style-mask", "only.png"]
+    assert main([*batch, *QUICK[:-1], *wrong]) == 0
+    said = capsys.readouterr().err
+    assert said.count("resized") == 1 and said.count('no style has a region "blue"') == 1
+    assert main([*batch, *QUICK, *wrong, "--force"]) == 0
+    assert "note" not in capsys.readouterr().err
 
 
 def test_maps_that_are_wrong(folder, capsys):
