@@ -99,6 +99,7 @@ class Result:
                 "source": self.weights.weights.source,
                 "normalized": self.weights.weights.normalized,
             },
+            "picture": {"height": self.image.shape[0], "width": self.image.shape[1]},
             "scales": [asdict(scale) for scale in self.scales],
             "losses": self.losses,
             "seconds": self.seconds,

@@ -35,6 +35,7 @@ def test_a_run_goes_coarse_to_fine_and_keeps_a_record(small_weights, pictures):
     ]
     report = json.loads(json.dumps(result.report()))
     assert [(s["height"], s["width"]) for s in report["scales"]] == [(34, 48), (68, 96)]
+    assert report["picture"] == {"height": 68, "width": 96}
     assert [s["steps"] for s in report["scales"]] == [3, 2]
     assert [s["compilations"] for s in report["scales"]] == [1, 1]
     assert all(s["compile_seconds"] > 0 and s["run_seconds"] > 0 for s in report["scales"])
