@@ -65,6 +65,28 @@ def read(source: Any) -> Picture:
     return _read_array(source)
 
 
+def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, bool]:
+    """A picture whose colors are labels, of a file or a PIL image: as `read` would give it without
+    its ICC profile; and whether the colors are those of a palette.
+
+    Raises:
+      ImageError: it cannot be read.
+    """
+    if isinstance(source, Image.Image):
+        bare = source.copy() if "icc_profile" in source.info else source
+        with _pillow("the PIL image"):
+            return _stored(bare, "the PIL image")
+    name = os.fspath(source)
+    with _opened(name) as file, _pillow(name), Image.open(file, formats=_FORMATS) as image:
+        return _stored(image, name)
+
+
+def _stored(image: Image.Image, name: str) -> tuple[Picture, bool]:
+    image.load()
+    image.info.pop("icc_profile", None)
+    return _decode(image, None, name), image.mode in ("P", "PA")
+
+
 def read_sides(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Height and width of the picture that `read` would give, from the head of its file alone.
 

@@ -12,9 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
-from jaxstyle import image_read
 from jaxstyle.guide.colors import FEW, NEAR, STRAY, distinct
-from jaxstyle.image_read import ImageError, Picture
+from jaxstyle.image_read import ImageError, Picture, read, read_stored
 
 
 class MaskError(ValueError):
@@ -56,7 +55,7 @@ def read_mask(source: Any, name: str) -> MaskPicture:
     """
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else name
     try:
-        picture, indexed = _stored(source, name)
+        picture, indexed = _stored(source)
     except ImageError as error:
         known = str(error).startswith((name, repr(name)))
         raise MaskError(str(error) if known else f"{name}: {error}") from error
@@ -70,25 +69,13 @@ def read_mask(source: Any, name: str) -> MaskPicture:
     return MaskPicture(name, gray * alpha, colors, alpha >= 0.5, _colored(painted, indexed))
 
 
-def _stored(source: Any, name: str) -> tuple[Picture, bool]:
+def _stored(source: Any) -> tuple[Picture, bool]:
     """The picture without color management, and whether its pixels are indices of a palette."""
-    if isinstance(source, str | os.PathLike):
-        with (
-            image_read._opened(name) as file,
-            image_read._pillow(name),
-            Image.open(file, formats=image_read._FORMATS) as image,
-        ):
-            image.load()
-            image.info.pop("icc_profile", None)
-            return image_read._decode(image, None, name), image.mode in ("P", "PA")
-    if isinstance(source, Image.Image):
-        with image_read._pillow(name):
-            bare = source.copy() if "icc_profile" in source.info else source
-            bare.info.pop("icc_profile", None)
-            return image_read._decode(bare, None, name), source.mode in ("P", "PA")
+    if isinstance(source, str | os.PathLike | Image.Image):
+        return read_stored(source)
     if getattr(source, "dtype", None) == np.bool_:
         source = np.asarray(source, np.float32)
-    return image_read.read(source), False
+    return read(source), False
 
 
 def _eight_bit(rgb: Float32[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
