@@ -53,15 +53,19 @@ class Term:
         self, features: Mapping[str, Array], image_size: tuple[int, int]
     ) -> Float[Array, ""]:
         """The weighted loss of an image, from its features by layer name."""
-        loss, x = LOSSES[self.loss], features[self.layer]
+        x = features[self.layer]
         if self.normalize:
             x = unit_gradient(x, self.weight)
-        kept = statistics(self.loss, x, self.guide)
+        return self.weighed(statistics(self.loss, x, self.guide), *image_size)
+
+    def weighed(self, kept: PyTree, height: Any, width: Any) -> Float[Array, ""]:
+        """The weighted loss of an image of these sides, from the statistics of its features."""
+        loss = LOSSES[self.loss]
         distances = [
             share * loss.distance(kept, target)
             for share, target in zip(self.shares, self.targets, strict=True)
         ]
-        return self.weight * loss.image_factor(*image_size) * sum(distances)
+        return self.weight * loss.image_factor(height, width) * sum(distances)
 
 
 @jax.tree_util.register_dataclass
@@ -165,6 +169,44 @@ def build(
         loss=style_loss,
         sum_styles=sum_styles,
     )
+    return assembled(
+        network,
+        of_content,
+        of_styles,
+        shares,
+        content_weights=content_weights,
+        style_weights=style_weights,
+        tv_weight=tv_weight,
+        content_loss=content_loss,
+        style_loss=style_loss,
+        tv_loss=tv_loss,
+        white=white,
+        normalize_gradients=normalize_gradients,
+        guides=guides,
+        photorealism_weight=photorealism_weight,
+        local_colors=local_colors,
+    )
+
+
+def assembled(
+    network: VGG19,
+    of_content: Mapping[str, PyTree],
+    of_styles: Sequence[Mapping[str, list[PyTree]]],
+    shares: Float[Array, "k n"],
+    *,
+    content_weights: Mapping[str, float],
+    style_weights: Mapping[str, float],
+    tv_weight: float,
+    content_loss: str,
+    style_loss: str,
+    tv_loss: str,
+    white: float,
+    normalize_gradients: bool,
+    guides: Guides | None,
+    photorealism_weight: float,
+    local_colors: Any,
+) -> Objective:
+    """The objective of targets that have been measured; the rest is as in ``build``."""
 
     def term(
         weight: float, targets: list, loss: str, layer: str, region: int = 0, guide: Any = None

@@ -5,7 +5,9 @@
 Pure functions of a state; ``jaxstyle.solve`` takes many of them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +65,14 @@ class Losses:
     finite: PyTree
 
 
+class Evaluated(NamedTuple):
+    """The loss of an image, its weighted terms, and its gradient."""
+
+    total: PyTree
+    terms: PyTree
+    gradient: PyTree
+
+
 def init(image: Float[Array, "h w 3"], optimizer: optax.GradientTransformationExtraArgs) -> State:
     """The state before the first step."""
     image = jnp.asarray(image, jnp.promote_types(image.dtype, jnp.float32))
@@ -87,13 +97,24 @@ def step(
 ) -> tuple[State, Losses]:
     """One step of the image down the gradient of the objective, kept between low and high."""
     (total, terms), gradient = jax.value_and_grad(objective, has_aux=True)(state.image)
+    found = Evaluated(total, terms, gradient)
+    return moved(rates, state, found, optimizer, lambda image: objective(image)[0])
+
+
+def moved(
+    rates: Rates,
+    state: State,
+    found: Evaluated,
+    optimizer: optax.GradientTransformationExtraArgs,
+    value_of: Callable[[Array], Array] | None = None,
+) -> tuple[State, Losses]:
+    """The rest of a step, once loss and gradient are known.
+
+    ``value_of`` gives the loss of another image, which optimizers with a line search ask for.
+    """
+    total, terms, gradient = found
     direction, optimizer_state = optimizer.update(
-        gradient,
-        state.optimizer,
-        state.image,
-        value=total,
-        grad=gradient,
-        value_fn=lambda image: objective(image)[0],
+        gradient, state.optimizer, state.image, value=total, grad=gradient, value_fn=value_of
     )
     rate = rates.learning_rate * rates.decay**state.step
     image = jnp.clip(state.image + rate * direction, rates.low, rates.high)

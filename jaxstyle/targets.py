@@ -72,8 +72,18 @@ def style_targets(
         regions_of(features_and_image(bordered, style, layers), of, loss, layers)
         for style, of in zip(styles, guides or [None] * len(styles), strict=True)
     ]
+    return targets_of(each, shares, loss, sum_styles)
+
+
+def targets_of(
+    each: Sequence[Mapping[str, list[PyTree]]],
+    shares: Float[Array, "k n"],
+    loss: str,
+    sum_styles: bool,
+) -> list[dict[str, list[PyTree]]]:
+    """The targets that ``style_targets`` gives, from each style picture's statistics by layer."""
     if not sum_styles:
-        each = [{layer: _blended([kept[layer] for kept in each], shares) for layer in layers}]
+        each = [{layer: _blended([kept[layer] for kept in each], shares) for layer in each[0]}]
     target = LOSSES[loss].target
     return [{layer: list(map(target, kept)) for layer, kept in of.items()} for of in each]
 

@@ -11,7 +11,9 @@ import copy
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from functools import partial
+from itertools import groupby
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -98,6 +100,13 @@ def convolutions_before(layers: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in LAYERS[: depth + 1] if name in CONVOLUTIONS)
 
 
+def blocks(layers: Iterable[str]) -> list[tuple[str, ...]]:
+    """The layers that the features of ``layers`` need, block by block."""
+    depth = max((LAYERS.index(layer) + 1 for layer in layers), default=0)
+    each = groupby(LAYERS[:depth], key=lambda name: name.partition("_")[0][-1])
+    return [tuple(names) for _, names in each]
+
+
 def _pools_before(layer: str) -> int:
     until = LAYERS.index(layer) + 1
     return sum(name.startswith("pool") for name in LAYERS[:until])
@@ -124,8 +133,11 @@ class Convolution(nnx.Module):
 
     def __call__(self, x: Float[Array, "1 h w n"], mode: str) -> Float[Array, "1 h w m"]:
         """The same size, what surrounds ``x`` being by the padding's ``mode``."""
-        padded, margin = (x, 1) if mode == "zeros" else (_pad(x, mode), 0)
-        return convolve(padded, self.kernel[...], self.prepared, margin=margin) + self.bias[...]
+        return self.within(x, margin=1) if mode == "zeros" else self.within(_pad(x, mode))
+
+    def within(self, x: Float[Array, "1 h w n"], margin: int = 0) -> Float[Array, "1 h2 w2 m"]:
+        """Where the kernel is within ``x``, or within as many rows and columns of zeros around."""
+        return convolve(x, self.kernel[...], self.prepared, margin=margin) + self.bias[...]
 
 
 class VGG19(nnx.Module):
@@ -146,7 +158,12 @@ class VGG19(nnx.Module):
         "circular" wraps around, for textures that tile without a seam.
       algorithms: of the convolutions, by layer name; "direct" where nothing is said.
       dtype: in which the convolutions are computed; features come out in it.
+
+    With ``checkpointed`` each block is computed again for its gradient, and only what is between
+    blocks is kept (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).
     """
+
+    checkpointed = False
 
     def __init__(
         self,
@@ -199,14 +216,41 @@ class VGG19(nnx.Module):
         if unknown := wanted.difference(LAYERS):
             canonical_layer(min(unknown))  # raises, with a suggestion
         _require_side(image.shape, wanted)
-        x = (image * self.gain[...] - self.offset[...]).astype(self.dtype)[None]
+        x = self.preprocessed(image)[None]
         features = {}
-        depth = max((LAYERS.index(name) + 1 for name in wanted), default=0)
-        for name in LAYERS[:depth]:
+        for block in blocks(wanted):
+            run = partial(self._block, block, wanted)
+            x, found = (jax.checkpoint(run) if self.checkpointed else run)(x)
+            features |= found
+        return features
+
+    def preprocessed(self, image: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
+        """What the first convolution is shown."""
+        return (image * self.gain[...] - self.offset[...]).astype(self.dtype)
+
+    def _block(
+        self, block: Iterable[str], wanted: Container[str], x: Float[Array, "1 _ _ _"]
+    ) -> tuple[Float[Array, "1 _ _ _"], dict[str, Float[Array, "_ _ _"]]]:
+        """The last map of a block, and those that are wanted."""
+        features = {}
+        for name in block:
             x = self._layer(name, x)
             if name in wanted:
                 features[name] = x[0]
-        return features
+        return x, features
+
+    def with_checkpoints(self) -> "VGG19":
+        """The same network (the same arrays), taking less memory and more time for gradients."""
+        other = copy.copy(self)
+        other.checkpointed = True
+        return other
+
+    def sides(self, height: int, width: int, layer: str) -> tuple[int, int]:
+        """Height and width of a layer's map, for an image of these."""
+        up = rounds_up(self.pooling, self.rounding)
+        for _ in range(_pools_before(layer)):
+            height, width = (height + up) // 2, (width + up) // 2
+        return height, width
 
     def padded(self, padding: Padding) -> "VGG19":
         """The same network (the same arrays) with another padding."""
@@ -234,11 +278,16 @@ class VGG19(nnx.Module):
         if name.startswith("relu"):
             return jax.nn.relu(x)
         if name.startswith("pool"):
-            pooled = pool(x, self.pooling, self.rounding)
-            return pooled * POOLING_SCALES[self.pooling] if self.pooling_scale else pooled
-        return self.convolutions[name](x, self._padding_mode(name))
+            return self.pooled(x)
+        return self.convolutions[name](x, self.padding_mode(name))
 
-    def _padding_mode(self, name: str) -> str:
+    def pooled(self, x: Float[Array, "1 h w c"]) -> Float[Array, "1 h2 w2 c"]:
+        """A map halved."""
+        halved = pool(x, self.pooling, self.rounding)
+        return halved * POOLING_SCALES[self.pooling] if self.pooling_scale else halved
+
+    def padding_mode(self, name: str) -> str:
+        """What surrounds the map that a convolution is given."""
         mode, _, only_first = self.padding.partition("-")
         return "zeros" if only_first and name != CONVOLUTIONS[0] else mode
 

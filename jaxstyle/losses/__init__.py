@@ -7,7 +7,8 @@ once.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 from jaxstyle.losses import content, distance, gram, matting, moments, total_variation, wasserstein
 
@@ -18,6 +19,29 @@ def _unchanged(statistics):
 
 def _one(height: int, width: int) -> float:
     return 1.0
+
+
+class Pooled(NamedTuple):
+    """How statistics of a picture are put together from those of its tiles: by sums.
+
+    sums: (features, guide, inside, origin) -> a pytree of sums over the positions inside, about an
+      origin (None: one of their own).
+    merged: (sums, sums) -> those of both tiles.
+    centered: sums -> the same about an origin at which the gradient of what is made of them, to
+      features, is that of the sums about it held fixed.
+    origin: centered sums -> that origin.
+    whole: sums of all tiles -> statistics.
+    """
+
+    sums: Callable
+    merged: Callable
+    whole: Callable
+    centered: Callable = _unchanged
+    origin: Callable = lambda sums: None
+
+    def statistics(self, features: Any, guide: Any = None) -> Any:
+        """Of features that are all there is, or of a region of them."""
+        return self.whole(self.sums(features, guide))
 
 
 class Loss(NamedTuple):
@@ -33,6 +57,8 @@ class Loss(NamedTuple):
       ``distance`` compares with; for a loss of kind "photo", the photo itself -> the same.
     image_factor: (height, width of the image in pixels) -> a number that multiplies the distance,
       for the loss that depends on more than one layer shows.
+    pooled: of a style loss, what its statistics are made of: see ``jaxstyle.tiles``.
+    share: of other losses, (features of a tile, target there, cut) -> its part of the distance.
     """
 
     kind: Literal["content", "style", "prior", "photo"]
@@ -40,30 +66,55 @@ class Loss(NamedTuple):
     distance: Callable
     target: Callable = _unchanged
     image_factor: Callable[[int, int], float] = _one
+    pooled: Pooled | None = None
+    share: Callable | None = None
+
+
+def _style(pooled: Pooled, distance: Callable, *more: Callable, **others: Callable) -> Loss:
+    return Loss("style", pooled.statistics, distance, *more, pooled=pooled, **others)
+
+
+def _content(name: str, distance: Callable) -> Loss:
+    return Loss("content", content.statistics, distance, share=content.of_tile(name))
+
+
+def _prior(formula: total_variation.Formula) -> Loss:
+    whole, share = total_variation.of_image(formula), total_variation.of_tile(formula)
+    return Loss("prior", content.statistics, whole, share=share)
+
+
+_gram = partial(Pooled, gram.sums, gram.merged)
+
+
+def _moments(whole: Callable, *, products: bool = True) -> Pooled:
+    sums = partial(moments.sums, products=products)
+    return Pooled(sums, moments.merged, whole, moments.centered, moments.mean)
 
 
 LOSSES: dict[str, Loss] = {
-    "content": Loss("content", content.statistics, distance.mean_square),
-    "content-relative": Loss("content", content.statistics, distance.relative_mean_square),
-    "content-sum": Loss("content", content.statistics, distance.sum_square),
-    "gram": Loss("style", gram.per_position, distance.mean_square),
-    "gram-relative": Loss("style", gram.per_position, distance.relative_mean_square),
-    "gram-size": Loss("style", gram.per_entry, distance.mean_square),
-    "gram-sum": Loss("style", gram.sums, gram.sums_distance, gram.sums_target),
-    "gram-keras": Loss(
-        "style", gram.summed, gram.keras_distance, image_factor=gram.keras_image_factor
+    "content": _content("content", distance.mean_square),
+    "content-relative": _content("content-relative", distance.relative_mean_square),
+    "content-sum": _content("content-sum", distance.sum_square),
+    "gram": _style(_gram(gram.per_position), distance.mean_square),
+    "gram-relative": _style(_gram(gram.per_position), distance.relative_mean_square),
+    "gram-size": _style(_gram(gram.per_entry), distance.mean_square),
+    "gram-sum": _style(_gram(_unchanged), gram.sums_distance, gram.sums_target),
+    "gram-keras": _style(
+        _gram(gram.summed), gram.keras_distance, image_factor=gram.keras_image_factor
     ),
-    "gram-centered": Loss("style", moments.covariance, distance.mean_square),
-    "mean-std": Loss("style", moments.mean_std, moments.mean_std_distance),
-    "wasserstein": Loss(
-        "style", wasserstein.statistics, wasserstein.gaussian_distance, wasserstein.target
+    "gram-centered": _style(_moments(moments.covariance), distance.mean_square),
+    "mean-std": _style(_moments(moments.mean_std, products=False), moments.mean_std_distance),
+    "wasserstein": _style(
+        _moments(wasserstein.statistics), wasserstein.gaussian_distance, wasserstein.target
     ),
-    "matting-laplacian": Loss("photo", content.statistics, matting.energy, matting.target),
-    "total-variation": Loss("prior", content.statistics, total_variation.mean_square),
-    "total-variation-absolute": Loss("prior", content.statistics, total_variation.absolute),
-    "total-variation-half": Loss("prior", content.statistics, total_variation.half),
-    "total-variation-power": Loss("prior", content.statistics, total_variation.power),
-    "total-variation-nine": Loss("prior", content.statistics, total_variation.nine_point),
+    "matting-laplacian": Loss(
+        "photo", content.statistics, matting.energy, matting.target, share=matting.of_tile
+    ),
+    "total-variation": _prior(total_variation.mean_square),
+    "total-variation-absolute": _prior(total_variation.absolute),
+    "total-variation-half": _prior(total_variation.half),
+    "total-variation-power": _prior(total_variation.power),
+    "total-variation-nine": _prior(total_variation.nine_point),
 }
 
 

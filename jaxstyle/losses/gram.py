@@ -21,7 +21,7 @@ example's, which takes 3 for the channels and the h w pixels of the image for th
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Num
 
 from jaxstyle.losses import distance
 
@@ -35,45 +35,53 @@ class Sums(NamedTuple):
     positions: Float[Array, ""]
 
 
-def per_position(
-    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None
-) -> Float[Array, "c c"]:
-    """Gram matrix per position, summed in float32 whatever the features are."""
-    height, width, _ = features.shape
-    return summed(features, guide) / (height * width)
+def sums(
+    features: Float[Array, "h w c"],
+    guide: Float[Array, "h w"] | None = None,
+    inside: Bool[Array, "h w"] | None = None,
+    origin: None = None,
+) -> Sums:
+    """The Gram matrix as a plain sum over positions, in float32 or better.
 
-
-def per_entry(
-    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None
-) -> Float[Array, "c c"]:
-    """Gram matrix divided by the number of features, channels and all."""
-    return per_position(features, guide) / features.shape[-1]
-
-
-def summed(
-    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None
-) -> Float[Array, "c c"]:
-    """Gram matrix as a plain sum over positions, in float32 or better.
-
-    With a guide that of a region: of features times it (see ``jaxstyle.guide.propagate``).
+    With a guide that of a region: of features times it (see ``jaxstyle.guide.propagate``). Of a
+    tile only the positions ``inside`` count. Sums have no origin.
     """
-    flat = guided(features, guide).reshape(-1, features.shape[-1])
+    del origin
+    height, width, channels = features.shape
     accumulate = jnp.promote_types(features.dtype, jnp.float32)
-    return jnp.einsum("nc,nd->cd", flat, flat, preferred_element_type=accumulate)
+    count = jnp.asarray(height * width, accumulate)
+    if inside is not None:
+        count = jnp.sum(inside, dtype=accumulate)
+        guide = inside if guide is None else guide * inside
+    flat = guided(features, guide).reshape(-1, channels)
+    return Sums(jnp.einsum("nc,nd->cd", flat, flat, preferred_element_type=accumulate), count)
 
 
 def guided(
-    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None
+    features: Float[Array, "h w c"], guide: Num[Array, "h w"] | Bool[Array, "h w"] | None
 ) -> Float[Array, "h w c"]:
     """Features times a guide, if there is one."""
     return features if guide is None else features * guide[..., None].astype(features.dtype)
 
 
-def sums(features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None) -> Sums:
-    """The plain sum, with the number of positions that equation 4 divides by."""
-    gram = summed(features, guide)
-    height, width, _ = features.shape
-    return Sums(gram, jnp.asarray(height * width, gram.dtype))
+def merged(one: Sums, other: Sums) -> Sums:
+    """The sums of two tiles together."""
+    return Sums(one.gram + other.gram, one.positions + other.positions)
+
+
+def per_position(of: Sums) -> Float[Array, "c c"]:
+    """Gram matrix per position."""
+    return of.gram / of.positions
+
+
+def per_entry(of: Sums) -> Float[Array, "c c"]:
+    """Gram matrix divided by the number of features, channels and all."""
+    return per_position(of) / of.gram.shape[-1]
+
+
+def summed(of: Sums) -> Float[Array, "c c"]:
+    """Gram matrix as a plain sum over positions."""
+    return of.gram
 
 
 def sums_target(style: Sums) -> Float[Array, "c c"]:

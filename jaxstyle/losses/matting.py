@@ -31,6 +31,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxstyle.losses.cut import Cut, both
+
 EPSILON = 1e-7
 """That of both papers, for colors in [0, 1]: what keeps the map of a flat window at zero."""
 
@@ -66,6 +68,20 @@ def target(photo: Float[Array | np.ndarray, "h w 3"]) -> LocalColors:
         axes[at] = _axes(colors[top : bottom + 2])
         inside[at] = 1
     return LocalColors(jnp.asarray(axes), jnp.asarray(inside))
+
+
+def of_tile(
+    image: Float[Array, "h w c"], target: LocalColors, cut: Cut
+) -> Float[Array, ""]:
+    """A tile's part of the energy: of the windows in the middle of which is a pixel of its own.
+
+    ``target`` has planes of the piece of the photo that ``image`` is a piece of.
+    """
+    # A window has its place one further than its middle pixel.
+    rows = cut.own_rows & (cut.rows >= 1) & (cut.rows <= cut.height - 2)
+    columns = cut.own_columns & (cut.columns >= 1) & (cut.columns <= cut.width - 2)
+    own = both(jnp.pad(rows, 1), jnp.pad(columns, 1))
+    return energy(image, LocalColors(target.axes * own, target.inside * own))
 
 
 def blank_target(height: int, width: int) -> LocalColors:

@@ -42,12 +42,10 @@ class Gaussian(NamedTuple):
     root: Float[Array, "c c"]
 
 
-def statistics(
-    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None
-) -> Moments:
-    """First and second moments, in float32 or better."""
-    mean, residual = moments.mean_and_residual(features, guide)
-    return Moments(mean, moments.covariance_of(residual), jnp.outer(mean, mean))
+def statistics(of: moments.Sums) -> Moments:
+    """First and second moments."""
+    mean = moments.mean(of)
+    return Moments(mean, moments.covariance(of), jnp.outer(mean, mean))
 
 
 def target(style: Moments) -> Gaussian:

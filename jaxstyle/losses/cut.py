@@ -1,0 +1,65 @@
+"""A piece of a map, and where in the whole map it is."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+
+class Cut(NamedTuple):
+    """A tile of a feature map or of an image, with or without some of what is around it.
+
+    rows, columns: their numbers in the whole map; they can be outside of it.
+    own_rows, own_columns: those that are this tile's to count. What is outside of the map belongs
+    to the tile that has the map's nearest pixel.
+    height, width: of the whole map.
+    """
+
+    rows: Int[Array, " h"]
+    columns: Int[Array, " w"]
+    own_rows: Bool[Array, " h"]
+    own_columns: Bool[Array, " w"]
+    height: Int[Array, ""]
+    width: Int[Array, ""]
+
+    @property
+    def inside(self) -> Bool[Array, "h w"]:
+        """The positions of the map that are this tile's."""
+        rows, columns = _between(self.rows, 0, self.height), _between(self.columns, 0, self.width)
+        return both(self.own_rows & rows, self.own_columns & columns)
+
+
+def both(rows: Bool[Array, " h"], columns: Bool[Array, " w"]) -> Bool[Array, "h w"]:
+    """The positions in some rows and some columns."""
+    return rows[:, None] & columns
+
+
+def _between(x: Int[Array, " n"], low: int, high: Int[Array, ""]) -> Bool[Array, " n"]:
+    return (x >= low) & (x < high)
+
+
+def filled(x: Array, cut: Cut, mode: str) -> Array:
+    """The piece with what a picture's border asks for in the first rows and columns outside of it.
+
+    Args:
+      x: h x w x channels.
+      mode: "zeros", "replicate" (the nearest pixel again), "reflect" (the one before that) or
+        "circular" (nothing: pieces of a picture without borders have what is beyond already).
+
+    With "zeros" all that is outside becomes zero, else only the nearest row and column.
+    """
+    if mode == "circular":
+        return x
+    if mode == "zeros":
+        rows, columns = _between(cut.rows, 0, cut.height), _between(cut.columns, 0, cut.width)
+        return jnp.where(both(rows, columns)[..., None], x, 0)
+    # A map of one pixel has nothing to reflect: repeating it is the nearest thing.
+    reflected = (mode == "reflect") & (jnp.minimum(cut.height, cut.width) > 1)
+    for axis, places, size in ((0, cut.rows, cut.height), (1, cut.columns, cut.width)):
+        at = places.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        edge = [jnp.roll(x, shift, axis) for shift in (-1, 1)]
+        if mode == "reflect":
+            mirror = [jnp.roll(x, shift, axis) for shift in (-2, 2)]
+            edge = [jnp.where(reflected, m, e) for m, e in zip(mirror, edge, strict=True)]
+        x = jnp.where(at == -1, edge[0], jnp.where(at == size, edge[1], x))
+    return x

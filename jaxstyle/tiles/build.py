@@ -1,0 +1,76 @@
+"""The objective of a picture that is worked on tile by tile."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from jaxstyle.guide.propagate import Guides
+from jaxstyle.objective import assembled
+from jaxstyle.targets import shares_of, targets_of
+from jaxstyle.tiles.grid import Grid, halo
+from jaxstyle.tiles.objective import TiledObjective
+from jaxstyle.tiles.targets import content_targets, local_colors, style_statistics
+from jaxstyle.vgg import VGG19
+
+
+def build(
+    network: VGG19,
+    content: Float[Array, "h w 3"],
+    styles: Sequence[Float[Array, "_ _ 3"]],
+    tile: int,
+    *,
+    content_weights: Mapping[str, float],
+    style_weights: Mapping[str, float],
+    content_loss: str,
+    style_loss: str,
+    style_blend: Sequence[float] = (),
+    sum_styles: bool = False,
+    guides: Guides | None = None,
+    photorealistic: bool = False,
+    **others: Any,
+) -> TiledObjective:
+    """The same as ``jaxstyle.objective.build``, in tiles of ``tile`` pixels; ``others`` are too.
+
+    ``tile`` must be a multiple of ``alignment`` of the layers. No map of a whole picture is made.
+    """
+    around = halo([*content_weights, *style_weights])
+    wraps = network.padding == "circular"
+    grid = Grid(*content.shape[:2], tile, around, wraps)
+    # A style picture has borders, even where the result has none: they must not become its style.
+    bordered = network.padded("reflect") if wraps else network
+    shares = shares_of(style_blend or [1.0] * len(styles), guides)
+    statistics = [
+        style_statistics(
+            bordered,
+            style,
+            Grid(*style.shape[:2], tile, around),
+            of,
+            list(style_weights),
+            style_loss,
+        )
+        for style, of in zip(styles, guides.styles if guides else [None] * len(styles), strict=True)
+    ]
+    of_styles = targets_of(statistics, shares, style_loss, sum_styles)
+    targets = content_targets(network, content, grid, tuple(content_weights))
+    own = {f"content/{layer}": each for layer, each in targets.items()}
+    if photorealistic:
+        own["photorealism"] = local_colors(content, grid)
+    shared = assembled(
+        network,
+        dict.fromkeys(content_weights),
+        of_styles,
+        shares,
+        content_weights=content_weights,
+        style_weights=style_weights,
+        content_loss=content_loss,
+        style_loss=style_loss,
+        guides=guides,
+        local_colors=() if photorealistic else None,
+        **others,
+    )
+    masks = {name: term for name, term in shared.terms.items() if term.guide is not None}
+    pieces = {name: grid.pieces(term.guide, term.layer) for name, term in masks.items()}
+    terms = {name: replace(term, guide=None) for name, term in shared.terms.items()}
+    return TiledObjective(replace(shared, terms=terms), own, pieces, grid)

@@ -1,0 +1,67 @@
+"""Steps of a picture that is worked on tile by tile."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+from jaxtyping import PyTree
+
+from jaxstyle.program import apart
+from jaxstyle.step import Evaluated, Losses, Rates, State, memory_for, moved
+from jaxstyle.tiles.objective import TiledObjective
+
+
+@jax.jit(static_argnames="optimizer", donate_argnames="memory")
+def solver_update(
+    rates: Rates,
+    memory: PyTree,
+    pictures: State,
+    found: Evaluated,
+    *,
+    optimizer: optax.GradientTransformationExtraArgs,
+) -> tuple[State, Losses]:
+    """What is left of a step once loss and gradient are known: see ``jaxstyle.program``."""
+    state = State(**{**vars(pictures), "optimizer": memory})
+    return moved(rates, state, found, optimizer)
+
+
+@dataclass(frozen=True)
+class TiledProgram:
+    """What a ``jaxstyle.program.Program`` is for a picture that fits.
+
+    precision: of matrix products, as JAX names them.
+    """
+
+    optimizer: optax.GradientTransformationExtraArgs
+    precision: str | None
+
+    def __call__(
+        self, objective: TiledObjective, rates: Rates, state: State, count: int
+    ) -> tuple[State, Losses]:
+        """The state after ``count`` steps, at least one, and the losses before the last of them."""
+        with jax.default_matmul_precision(self.precision):
+            for _ in range(count - 1):
+                state, _ = self._step(objective, rates, state)
+            return self._step(objective, rates, state)
+
+    def _step(
+        self, objective: TiledObjective, rates: Rates, state: State
+    ) -> tuple[State, Losses]:
+        found = Evaluated(*objective.gradient(state.image))
+        at_home = jax.device_put(found, state.image.sharding)
+        return solver_update(rates, *apart(state), at_home, optimizer=self.optimizer)
+
+    def restarted(self, state: State) -> State:
+        """The state with the optimizer's memory lost."""
+        fresh = memory_for(state.image, self.optimizer)
+        return State(**{**vars(state), "optimizer": fresh})
+
+
+def tiled_program(
+    objective: TiledObjective, optimizer: optax.GradientTransformationExtraArgs
+) -> TiledProgram:
+    """The step, what takes long to compile compiled."""
+    config: Any = jax.config
+    objective.compile()
+    return TiledProgram(optimizer, config.jax_default_matmul_precision)
