@@ -10,16 +10,28 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Float32, UInt8, UInt16
+from jaxtyping import UInt16
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
+from jaxstyle.image_array import read_array
 from jaxstyle.image_color import to_srgb
+from jaxstyle.image_types import ImageError, Picture
+from jaxstyle.strips import strips
 
-MAX_PIXELS = 400_000_000  # the largest sensors of today have 200 million
+__all__ = [
+    "MAX_PIXELS",
+    "ImageError",
+    "Picture",
+    "read",
+    "read_description",
+    "read_sides",
+    "read_stored",
+]
+
+MAX_PIXELS = 32768**2  # those of the largest result: what we write can be read again
 SOFTWARE = "jaxstyle"  # how our own files are known again
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -27,18 +39,6 @@ _EIGHT_BIT_MODES = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 )
 _LOCK = threading.Lock()
-
-
-class ImageError(Exception):
-    """A picture cannot be read or written; the message is one line that names it."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Pixels: sRGB values in [0, 1], and the straight (not premultiplied) alpha if there is any."""
-
-    rgb: Float32[np.ndarray, "height width 3"]
-    alpha: Float32[np.ndarray, "height width"] | None = None
 
 
 def read(source: Any) -> Picture:
@@ -62,7 +62,7 @@ def read(source: Any) -> Picture:
     if isinstance(source, Image.Image):
         with _pillow("the PIL image"):
             return _decode(source, None, "the PIL image")
-    return _read_array(source)
+    return read_array(source)
 
 
 def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, bool]:
@@ -95,7 +95,7 @@ def read_sides(path: str | os.PathLike[str]) -> tuple[int, int]:
     """
     name = os.fspath(path)
     with _opened(name) as file, _pillow(name), Image.open(file, formats=_FORMATS) as image:
-        turned = _orientation(image) in (5, 6, 7, 8)
+        turned = _orientation(image) in _SIDEWAYS
         width, height = image.size
     return (width, height) if turned else (height, width)
 
@@ -126,6 +126,8 @@ def _opened(name: str) -> Iterator[BinaryIO]:
     with file:
         if os.fstat(file.fileno()).st_size == 0:
             raise ImageError(f"{name}: the file is empty")
+        if file.peek(4)[:4] == b"MM\0+":
+            raise ImageError(f"{name}: a big-endian BigTIFF; save it little-endian")
         yield file
 
 
@@ -151,6 +153,10 @@ def _pillow(name: str) -> Iterator[None]:
             raise ImageError(
                 f"{name}: over {MAX_PIXELS // 10**6} million pixels; make it smaller first"
             ) from error
+        except MemoryError as error:
+            raise ImageError(
+                f"{name}: too large for the memory there is, or damaged; make it smaller first"
+            ) from error
         except Exception as error:  # plugins raise whatever the damage leads to
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageError(f"{name}: a damaged or unsupported picture: {reason}") from error
@@ -158,31 +164,51 @@ def _pillow(name: str) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _decode(
-    image: Image.Image, low: UInt8[np.ndarray, "height width channels"] | None, name: str
-) -> Picture:
-    """The picture in a Pillow image; `low` has the low bytes of 16-bit color."""
+def _decode(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
+    """The picture in a Pillow image; `low` has the low bytes of 16-bit color.
+
+    It is converted strip by strip, into arrays that are upright from the start: of a whole picture
+    there are what Pillow decoded, and the floats.
+    """
     image.load()
     orientation = _orientation(image)  # after load: by then Pillow has turned TIFFs by itself
-    profile = image.info.get("icc_profile")
-    deep = _sixteen_bit(image, low, name)
-    if deep is not None:
-        rgb, alpha = _separate(deep, image.info.get("transparency"))
-        if convert := to_srgb(profile, "L" if deep.shape[2] == 1 else "RGB", name):
-            rgb = _unit(convert(Image.fromarray(np.rint(rgb * 255).astype(np.uint8))))
-    elif image.mode in _EIGHT_BIT_MODES:
-        color, opacity = _split(image)
-        if convert := to_srgb(profile if image.mode != "LAB" else None, color.mode, name):
-            color = convert(color)
-        rgb = _unit(color.convert("RGB"))
-        alpha = None if opacity is None else _unit(opacity)
-    else:
+    height, width = image.height, image.width
+    sides = (width, height) if orientation in _SIDEWAYS else (height, width)
+    rgb, alpha = np.empty((*sides, 3), np.float32), None
+    deep = low is not None or image.mode == "I" or image.mode.startswith("I;16")
+    each = _deep_strips(image, low, name) if deep else _strips(image, name)
+    for rows, color, opacity in each:
+        _to_unit(color, _as_stored(rgb, orientation)[rows])
+        if opacity is not None:
+            alpha = np.empty(sides, np.float32) if alpha is None else alpha
+            _to_unit(opacity, _as_stored(alpha, orientation)[rows])
+    return Picture(rgb, alpha)
+
+
+def _to_unit(levels: np.ndarray, out: np.ndarray) -> None:
+    """Levels of 8 or 16 bits as floats in [0, 1]; gray ones go to all channels."""
+    np.divide(levels, np.float32(np.iinfo(levels.dtype).max), out=out, dtype=np.float32)
+
+
+Strip = tuple[slice, np.ndarray, np.ndarray | None]
+"""Which rows, the levels of their color in 1 or 3 channels, and of their alpha, if there is any."""
+
+
+def _strips(image: Image.Image, name: str) -> Iterator[Strip]:
+    """An 8-bit image in sRGB."""
+    if image.mode not in _EIGHT_BIT_MODES:
         raise ImageError(f"{name}: pixels of Pillow's mode {image.mode} are not supported")
-    return Picture(_turn(rgb, orientation), None if alpha is None else _turn(alpha, orientation))
+    profile = image.info.get("icc_profile") if image.mode != "LAB" else None
+    one_pixel, _ = _split(image.crop((0, 0, 1, 1)))
+    convert = to_srgb(profile, one_pixel.mode, name)
+    for rows in strips(image.height, image.width):
+        color, opacity = _split(_cut(image, rows))
+        color = convert(color) if convert else color.convert("RGB")
+        yield rows, np.asarray(color), None if opacity is None else np.asarray(opacity)
 
 
-def _unit(image: Image.Image) -> np.ndarray:
-    return np.asarray(image).astype(np.float32) / np.float32(255)
+def _cut(image: Image.Image, rows: slice) -> Image.Image:
+    return image.crop((0, rows.start, image.width, rows.stop))
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -203,23 +229,23 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _turn(values: np.ndarray, orientation: int) -> np.ndarray:
-    """Apply an EXIF orientation (1 to 8; others mean nothing) to rows and columns."""
-    if orientation in (5, 6, 7, 8):
-        values = values.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        values = values[::-1]
+_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange height and width
+
+
+def _as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """A view of an upright picture in which rows and columns are those of a file with an EXIF
+    orientation (1 to 8; others mean nothing)."""
     if orientation in (2, 3, 6, 7):
-        values = values[:, ::-1]
-    return np.ascontiguousarray(values)
+        upright = upright[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        upright = upright[::-1]
+    return upright.swapaxes(0, 1) if orientation in _SIDEWAYS else upright
 
 
 # --- 16 bits --------------------------------------------------------------------------------------
 
 
-def _low_bytes(
-    image: ImageFile.ImageFile, file: BinaryIO, name: str
-) -> UInt8[np.ndarray, "height width channels"] | None:
+def _low_bytes(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> Image.Image | None:
     """The low bytes of 16-bit RGB or RGBA, of which Pillow keeps the high ones only.
 
     Pillow unpacks "RGB;16B" by taking the first byte of each pair and "RGB;16L" by taking the
@@ -237,7 +263,8 @@ def _low_bytes(
     image.load()  # done with the file before it is read a second time
     with Image.open(file, formats=_FORMATS) as again:
         again.tile = tiles
-        return np.asarray(again)
+        again.load()
+        return again
 
 
 def _bits_per_sample(tags: Any) -> tuple[int, ...]:
@@ -255,74 +282,33 @@ def _other_byte_order(args: Any) -> Any:
     return swapped if isinstance(args, str) else (swapped, *rest)
 
 
-def _sixteen_bit(
-    image: Image.Image, low: np.ndarray | None, name: str
-) -> UInt16[np.ndarray, "height width channels"] | None:
-    """The levels of a 16-bit image; None if it is not one."""
+def _deep_strips(image: Image.Image, low: Image.Image | None, name: str) -> Iterator[Strip]:
+    """A 16-bit image, gray or with its `low` bytes, in sRGB: in 8 bits where a profile says so."""
+    gray, transparent = low is None, image.info.get("transparency")
+    convert = to_srgb(image.info.get("icc_profile"), "L" if gray else "RGB", name)
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    inverted = gray and tags.get(262) == 0  # "white is zero", which Pillow heeds in 8 bits only
+    for rows in strips(image.height, image.width):
+        levels = _levels(_cut(image, rows), low and _cut(low, rows), name)
+        color, opacity = (65535 - levels if inverted else levels)[..., :3], None
+        if levels.shape[2] == 4:
+            opacity = levels[..., 3]
+        elif transparent is not None:  # the one color that is
+            opacity = np.uint16(65535) * np.any(color != np.asarray(transparent), axis=-1)
+        if convert:
+            shallow = np.rint(color * np.float32(255 / 65535)).astype(np.uint8)
+            three = np.broadcast_to(shallow, (*shallow.shape[:2], 3))
+            color = np.asarray(convert(Image.fromarray(np.ascontiguousarray(three))))
+        yield rows, color, opacity
+
+
+def _levels(
+    high: Image.Image, low: Image.Image | None, name: str
+) -> UInt16[np.ndarray, "height width channels"]:
+    """The levels of a 16-bit strip: of color its high bytes and its low ones."""
     if low is not None:
-        return (np.asarray(image).astype(np.uint16) << 8) | low
-    if image.mode != "I" and not image.mode.startswith("I;16"):
-        return None
-    levels = np.asarray(image)
+        return (np.asarray(high).astype(np.uint16) << 8) | np.asarray(low)
+    levels = np.asarray(high)
     if levels.min() < 0 or levels.max() > 65535:
         raise ImageError(f"{name}: a picture of 32-bit integers; save it with 8 or 16 bits")
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(262) == 0:
-        levels = 65535 - levels  # "white is zero", which Pillow heeds in 8 bits only
     return levels.astype(np.uint16)[..., None]
-
-
-def _separate(
-    levels: UInt16[np.ndarray, "height width channels"], transparent: Any
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """RGB and alpha of 16-bit levels; `transparent` is the one color that is, or None."""
-    rgb, alpha = _channels(levels.astype(np.float32) / np.float32(65535))
-    if alpha is None and transparent is not None:
-        alpha = np.any(levels != np.asarray(transparent), axis=-1).astype(np.float32)
-    return rgb, alpha
-
-
-# --- arrays ---------------------------------------------------------------------------------------
-
-
-def _read_array(source: Any) -> Picture:
-    try:
-        array = np.asarray(source)
-    except (ValueError, TypeError) as error:  # nested lists of unequal lengths
-        raise ImageError(f"a {type(source).__name__} that makes no array: {error}") from error
-    values = _unit_array(array)
-    if array.ndim == 2:
-        values = values[..., None]
-    if values.ndim != 3 or values.shape[2] not in (1, 3, 4) or values.size == 0:
-        raise ImageError(
-            f"an array of shape {array.shape} is not an image: wanted (height, width) or "
-            "(height, width, channels) with 1, 3 or 4 channels"
-        )
-    return Picture(*_channels(values))
-
-
-def _channels(
-    values: Float32[np.ndarray, "height width channels"],
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """RGB and alpha of 1 (grey), 3 or 4 (RGBA) channels."""
-    rgb = np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values[..., :3]
-    alpha = np.ascontiguousarray(values[..., 3]) if values.shape[2] == 4 else None
-    return np.ascontiguousarray(rgb), alpha
-
-
-def _unit_array(array: np.ndarray) -> np.ndarray:
-    """Any admitted pixel type as a new float32 array in [0, 1]."""
-    if array.dtype in (np.uint8, np.uint16):
-        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
-        raise ImageError(
-            f"an array of {array.dtype} is not an image: wanted uint8, uint16, or floats in [0, 1]"
-        )
-    values = array.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise ImageError(f"an array of shape {array.shape} holds NaN or infinite values")
-    if values.size and (values.min() < 0 or values.max() > 1):
-        raise ImageError(
-            f"an array of shape {array.shape} has values from {values.min():g} to "
-            f"{values.max():g}: scale floats to [0, 1]"
-        )
-    return values

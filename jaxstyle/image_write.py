@@ -5,14 +5,14 @@ import io
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
-from PIL import ExifTags, Image
 
-from jaxstyle.image_color import srgb_profile
-from jaxstyle.image_read import SOFTWARE, ImageError, Picture
-from jaxstyle.png16 import encode_png16
+from jaxstyle.image_encode import encode
+from jaxstyle.image_read import ImageError, Picture
+from jaxstyle.strips import strips
 
 Path = str | os.PathLike[str]
 
@@ -69,7 +69,8 @@ def write(path: Path, picture: Picture, *, bits: int = 8, description: str = "")
 
     The sRGB profile is embedded, `description` goes into the EXIF tag ImageDescription, and the
     same input gives the same bytes. PNG, WebP and TIFF keep alpha; JPEG has none and is laid over
-    white. JPEG and WebP have quality 95, JPEG without chroma subsampling.
+    white. JPEG and WebP have quality 95, JPEG without chroma subsampling. PNG and TIFF go to the
+    disk strip by strip, and a TIFF that may pass 4 GB is a BigTIFF.
 
     Args:
       path: a .png, .jpg, .jpeg, .webp, .tif or .tiff file, in an existing directory.
@@ -82,7 +83,8 @@ def write(path: Path, picture: Picture, *, bits: int = 8, description: str = "")
     """
     name = os.fspath(path)
     check_writable(name, bits=bits, longest=max(picture.rgb.shape))
-    replace_file(name, encoded(name, picture, bits=bits, description=description))
+    with replaced(name) as file:
+        _encode(file, name, picture, bits, description)
 
 
 def encoded(path: Path, picture: Picture, *, bits: int = 8, description: str = "") -> bytes:
@@ -93,14 +95,26 @@ def encoded(path: Path, picture: Picture, *, bits: int = 8, description: str = "
     """
     name = os.fspath(path)
     check_format(name, bits=bits, longest=max(picture.rgb.shape))
+    buffer = io.BytesIO()
+    _encode(buffer, name, picture, bits, description)
+    return buffer.getvalue()
+
+
+def _encode(
+    file: BinaryIO | io.BytesIO, name: str, picture: Picture, bits: int, description: str
+) -> None:
+    """Write a picture to an open file in the format of a name. Raises ImageError, or OSError where
+    it is the file that fails."""
     kind = FORMATS[_extension(name)]
     if not description.isascii():
         raise ImageError(f"{name}: the description has characters beyond ASCII")
-    if not np.isfinite(picture.rgb).all():
+    if not all(np.isfinite(picture.rgb[rows]).all() for rows in strips(*picture.rgb.shape[:2])):
         raise ImageError(f"{name}: the picture holds NaN or infinite values")
     try:
-        return _encode(picture, kind, bits, description)
+        encode(file, picture, kind, bits, description)
     except (OSError, ValueError, MemoryError) as error:  # such as EXIF of over 64 kB in a JPEG
+        if isinstance(error, OSError) and error.errno:
+            raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name}: cannot be encoded as {kind}: {reason}") from error
 
@@ -149,20 +163,28 @@ def write_text(path: Path, text: str) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put a file in place all at once: written beside, synced, renamed.
+    """Put a file in place all at once: see `replaced`, which says what it raises."""
+    with replaced(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which is put in place all at once: written beside, synced, renamed.
 
     The mode is that of the file it replaces, or what the umask leaves of a new one. A symbolic
     link is followed.
 
     Raises:
-      ImageError: the system refuses (disk full, say); an old file is still there, unchanged.
+      ImageError: the system refuses (disk full, say); an old file is still there, unchanged, as
+        it is after any exception.
     """
     name = os.fspath(path)
     target = os.path.realpath(name)
     beside = _beside(target)
     try:
         with open(beside, "xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if os.path.exists(target):
@@ -187,65 +209,3 @@ def _extension(name: str) -> str:
 def _beside(target: str) -> str:
     """A new name in the same directory, hence on the same file system."""
     return os.path.join(os.path.dirname(target), f".jaxstyle-{secrets.token_hex(8)}.tmp")
-
-
-# --- encoding: arrays to bytes --------------------------------------------------------------------
-
-
-def _encode(picture: Picture, kind: str, bits: int, description: str) -> bytes:
-    if kind == "JPEG":
-        picture = _over_white(picture)
-    levels = _levels(picture, bits)
-    exif = _exif(description)
-    if kind == "TIFF":
-        return _tiff(levels, description)
-    if bits == 16:
-        return encode_png16(levels, srgb_profile(), exif.removeprefix(b"Exif\0\0"))
-    options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
-    buffer = io.BytesIO()
-    image = Image.fromarray(levels)
-    image.save(buffer, kind, icc_profile=srgb_profile(), exif=exif, **options)
-    return buffer.getvalue()
-
-
-def _over_white(picture: Picture) -> Picture:
-    if picture.alpha is None:
-        return picture
-    alpha = picture.alpha[..., None]
-    return Picture(picture.rgb * alpha + (1 - alpha))
-
-
-def _levels(
-    picture: Picture, bits: int
-) -> UInt8[np.ndarray, "height width channels"] | UInt16[np.ndarray, "height width channels"]:
-    alpha = [] if picture.alpha is None else [picture.alpha[..., None]]
-    values = np.concatenate([picture.rgb, *alpha], axis=-1)
-    top = np.float32(2**bits - 1)
-    return np.rint(np.clip(values, 0, 1) * top).astype(np.uint8 if bits == 8 else np.uint16)
-
-
-def _exif(description: str) -> bytes:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Software] = SOFTWARE
-    if description:
-        exif[ExifTags.Base.ImageDescription] = description
-    return exif.tobytes()
-
-
-def _tiff(levels: np.ndarray, description: str) -> bytes:
-    import tifffile  # slow to import, and needed here only
-
-    buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer,
-        levels,
-        photometric="rgb",
-        extrasamples=["unassalpha"] if levels.shape[2] == 4 else None,
-        compression="zlib",
-        predictor=True,
-        iccprofile=srgb_profile(),
-        description=description or None,
-        software=SOFTWARE,
-        metadata=None,  # no description of tifffile's own
-    )
-    return buffer.getvalue()

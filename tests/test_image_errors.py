@@ -16,6 +16,7 @@ import tifffile
 from PIL import Image
 
 from jaxstyle import image, image_read
+from jaxstyle.checks import MAX_SIZE
 from jaxstyle.image import ImageError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -129,7 +130,6 @@ def test_random_damage_never_leaks_another_exception(tmp_path, kind, capfd):
         SyntaxError("a\nb"),
         struct.error("short"),
         KeyError(7),
-        MemoryError(),
         EOFError(),
         IndexError(),
     ],
@@ -141,6 +141,15 @@ def test_whatever_pillow_raises(tmp_path, monkeypatch, error):
     (tmp_path / "a.png").write_bytes(encoded("PNG"))
     monkeypatch.setattr(Image, "open", damaged)
     assert "damaged or unsupported" in refusal(tmp_path / "a.png")
+
+
+def test_a_picture_too_large_for_the_memory(tmp_path, monkeypatch):
+    def too_large(*_, **__):
+        raise MemoryError
+
+    (tmp_path / "a.png").write_bytes(encoded("PNG"))
+    monkeypatch.setattr(np, "empty", too_large)
+    assert "too large for the memory" in refusal(tmp_path / "a.png")
 
 
 def png_bomb() -> bytes:
@@ -185,7 +194,7 @@ def test_decompression_bomb_is_refused_from_its_header(tmp_path, bomb, monkeypat
 
     monkeypatch.setattr(Image, "_getdecoder", decode)
     (tmp_path / "a.png").write_bytes(bomb)
-    assert "400 million pixels" in refusal(tmp_path / "a.png")
+    assert "1073 million pixels" in refusal(tmp_path / "a.png")
 
 
 def test_limit_of_pixels_is_ours_and_pillows_is_left_alone(tmp_path, monkeypatch):
@@ -204,8 +213,9 @@ def test_limit_of_pixels_is_ours_and_pillows_is_left_alone(tmp_path, monkeypatch
     assert warnings.filters == filters
 
 
-def test_the_limit_admits_the_largest_photographs():
+def test_the_limit_admits_the_largest_photographs_and_results():
     assert image_read.MAX_PIXELS >= 16_320 * 12_240
+    assert image_read.MAX_PIXELS == MAX_SIZE**2
 
 
 def test_threads_leave_the_state_of_the_process_as_it_was(tmp_path, monkeypatch):
