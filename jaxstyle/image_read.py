@@ -5,7 +5,6 @@ or misread in silence) ends here: `read` gives a `Picture` or raises `ImageError
 """
 
 import os
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -13,12 +12,12 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import UInt16
-from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from jaxstyle.image_array import read_array
 from jaxstyle.image_color import to_srgb
-from jaxstyle.image_types import ImageError, Picture
+from jaxstyle.image_deep import Strip, cut, deep_strips, low_bytes
+from jaxstyle.image_types import FORMATS_READ, ImageError, Picture
 from jaxstyle.strips import strips
 
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
 MAX_PIXELS = 32768**2  # those of the largest result: what we write can be read again
 SOFTWARE = "jaxstyle"  # how our own files are known again
 
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 _EIGHT_BIT_MODES = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 )
@@ -57,8 +55,8 @@ def read(source: Any) -> Picture:
     """
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
-        with _opened(name) as file, _pillow(name), Image.open(file, formats=_FORMATS) as image:
-            return _decode(image, _low_bytes(image, file, name), name)
+        with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
+            return _decode(image, low_bytes(image, file, name), name)
     if isinstance(source, Image.Image):
         with _pillow("the PIL image"):
             return _decode(source, None, "the PIL image")
@@ -77,7 +75,7 @@ def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, 
         with _pillow("the PIL image"):
             return _stored(bare, "the PIL image")
     name = os.fspath(source)
-    with _opened(name) as file, _pillow(name), Image.open(file, formats=_FORMATS) as image:
+    with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
         return _stored(image, name)
 
 
@@ -94,7 +92,7 @@ def read_sides(path: str | os.PathLike[str]) -> tuple[int, int]:
       ImageError: the file cannot be read; its pixels may be damaged all the same.
     """
     name = os.fspath(path)
-    with _opened(name) as file, _pillow(name), Image.open(file, formats=_FORMATS) as image:
+    with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
         turned = _orientation(image) in _SIDEWAYS
         width, height = image.size
     return (width, height) if turned else (height, width)
@@ -107,7 +105,7 @@ def read_description(path: str | os.PathLike[str]) -> str:
       ImageError: the file cannot be read, or `write` put no description into it.
     """
     name = os.fspath(path)
-    with _opened(name) as file, _pillow(name), Image.open(file, formats=_FORMATS) as image:
+    with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
         exif = image.getexif()
         text = exif.get(ExifTags.Base.ImageDescription)
         if exif.get(ExifTags.Base.Software) != SOFTWARE or not text:
@@ -176,7 +174,7 @@ def _decode(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
     sides = (width, height) if orientation in _SIDEWAYS else (height, width)
     rgb, alpha = np.empty((*sides, 3), np.float32), None
     deep = low is not None or image.mode == "I" or image.mode.startswith("I;16")
-    each = _deep_strips(image, low, name) if deep else _strips(image, name)
+    each = deep_strips(image, low, name) if deep else _strips(image, name)
     for rows, color, opacity in each:
         _to_unit(color, _as_stored(rgb, orientation)[rows])
         if opacity is not None:
@@ -190,10 +188,6 @@ def _to_unit(levels: np.ndarray, out: np.ndarray) -> None:
     np.divide(levels, np.float32(np.iinfo(levels.dtype).max), out=out, dtype=np.float32)
 
 
-Strip = tuple[slice, np.ndarray, np.ndarray | None]
-"""Which rows, the levels of their color in 1 or 3 channels, and of their alpha, if there is any."""
-
-
 def _strips(image: Image.Image, name: str) -> Iterator[Strip]:
     """An 8-bit image in sRGB."""
     if image.mode not in _EIGHT_BIT_MODES:
@@ -202,13 +196,9 @@ def _strips(image: Image.Image, name: str) -> Iterator[Strip]:
     one_pixel, _ = _split(image.crop((0, 0, 1, 1)))
     convert = to_srgb(profile, one_pixel.mode, name)
     for rows in strips(image.height, image.width):
-        color, opacity = _split(_cut(image, rows))
+        color, opacity = _split(cut(image, rows))
         color = convert(color) if convert else color.convert("RGB")
         yield rows, np.asarray(color), None if opacity is None else np.asarray(opacity)
-
-
-def _cut(image: Image.Image, rows: slice) -> Image.Image:
-    return image.crop((0, rows.start, image.width, rows.stop))
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -240,75 +230,3 @@ def _as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (3, 4, 7, 8):
         upright = upright[::-1]
     return upright.swapaxes(0, 1) if orientation in _SIDEWAYS else upright
-
-
-# --- 16 bits --------------------------------------------------------------------------------------
-
-
-def _low_bytes(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> Image.Image | None:
-    """The low bytes of 16-bit RGB or RGBA, of which Pillow keeps the high ones only.
-
-    Pillow unpacks "RGB;16B" by taking the first byte of each pair and "RGB;16L" by taking the
-    second, so decoding once more with the opposite byte order gives the other half.
-    """
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode in ("RGB", "RGBA", "CMYK"):
-        tags = image.tag_v2
-        if tags.get(ExifTags.Base.PlanarConfiguration) == 2 and max(_bits_per_sample(tags)) > 8:
-            raise ImageError(  # Pillow would misread it without a word
-                f"{name}: a 16-bit TIFF with separate color planes; save it interleaved"
-            )
-    tiles = [tile._replace(args=_other_byte_order(tile.args)) for tile in image.tile]
-    if not tiles or any(tile.args is None for tile in tiles):
-        return None
-    image.load()  # done with the file before it is read a second time
-    with Image.open(file, formats=_FORMATS) as again:
-        again.tile = tiles
-        again.load()
-        return again
-
-
-def _bits_per_sample(tags: Any) -> tuple[int, ...]:
-    return tags.get(ExifTags.Base.BitsPerSample) or (1,)
-
-
-def _other_byte_order(args: Any) -> Any:
-    """A decoder's arguments with the other byte order; None unless they tell of 16-bit color."""
-    rawmode, *rest = (args,) if isinstance(args, str) else args or ("",)
-    color, order = str(rawmode)[:-1], str(rawmode)[-1:]
-    if color not in ("RGB;16", "RGBX;16", "RGBA;16"):
-        return None
-    little = order == "L" or (order == "N" and sys.byteorder == "little")
-    swapped = color + ("B" if little else "L")
-    return swapped if isinstance(args, str) else (swapped, *rest)
-
-
-def _deep_strips(image: Image.Image, low: Image.Image | None, name: str) -> Iterator[Strip]:
-    """A 16-bit image, gray or with its `low` bytes, in sRGB: in 8 bits where a profile says so."""
-    gray, transparent = low is None, image.info.get("transparency")
-    convert = to_srgb(image.info.get("icc_profile"), "L" if gray else "RGB", name)
-    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    inverted = gray and tags.get(262) == 0  # "white is zero", which Pillow heeds in 8 bits only
-    for rows in strips(image.height, image.width):
-        levels = _levels(_cut(image, rows), low and _cut(low, rows), name)
-        color, opacity = (65535 - levels if inverted else levels)[..., :3], None
-        if levels.shape[2] == 4:
-            opacity = levels[..., 3]
-        elif transparent is not None:  # the one color that is
-            opacity = np.uint16(65535) * np.any(color != np.asarray(transparent), axis=-1)
-        if convert:
-            shallow = np.rint(color * np.float32(255 / 65535)).astype(np.uint8)
-            three = np.broadcast_to(shallow, (*shallow.shape[:2], 3))
-            color = np.asarray(convert(Image.fromarray(np.ascontiguousarray(three))))
-        yield rows, color, opacity
-
-
-def _levels(
-    high: Image.Image, low: Image.Image | None, name: str
-) -> UInt16[np.ndarray, "height width channels"]:
-    """The levels of a 16-bit strip: of color its high bytes and its low ones."""
-    if low is not None:
-        return (np.asarray(high).astype(np.uint16) << 8) | np.asarray(low)
-    levels = np.asarray(high)
-    if levels.min() < 0 or levels.max() > 65535:
-        raise ImageError(f"{name}: a picture of 32-bit integers; save it with 8 or 16 bits")
-    return levels.astype(np.uint16)[..., None]

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
+FORMATS_READ = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+"""Pillow's names of what is read; it is told no others."""
+
 
 class ImageError(Exception):
     """A picture cannot be read or written; the message is one line that names it."""
