@@ -94,7 +94,9 @@ def resize(
         raise ValueError(f"no resampling {resampling!r}: choose from {', '.join(RESAMPLINGS)}")
     if values.shape[:2] == (height, width):
         return values.copy()
-    planes = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)
-    resized = [resample(plane, height, width, resampling) for plane in planes]
-    clipped = np.clip(np.stack(resized, axis=-1), 0, 1)
-    return clipped.reshape(height, width, *values.shape[2:])
+    channels = values.reshape(*values.shape[:2], -1)
+    resized = np.empty((height, width, channels.shape[2]), np.float32)
+    for channel in range(channels.shape[2]):  # one at a time: a large picture is large enough
+        plane = channels[..., channel]
+        np.clip(resample(plane, height, width, resampling), 0, 1, out=resized[..., channel])
+    return resized.reshape(height, width, *values.shape[2:])

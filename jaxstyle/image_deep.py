@@ -10,15 +10,10 @@ from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
 from jaxstyle.image_color import to_srgb
 from jaxstyle.image_types import FORMATS_READ, ImageError
-from jaxstyle.strips import strips
+from jaxstyle.strips import cut, strips
 
 Strip = tuple[slice, np.ndarray, np.ndarray | None]
 """Which rows, the levels of their color in 1 or 3 channels, and of their alpha, if there is any."""
-
-
-def cut(image: Image.Image, rows: slice) -> Image.Image:
-    """Some rows of an image."""
-    return image.crop((0, rows.start, image.width, rows.stop))
 
 
 def low_bytes(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> Image.Image | None:

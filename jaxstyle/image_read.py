@@ -16,9 +16,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from jaxstyle.image_array import read_array
 from jaxstyle.image_color import to_srgb
-from jaxstyle.image_deep import Strip, cut, deep_strips, low_bytes
+from jaxstyle.image_deep import Strip, deep_strips, low_bytes
 from jaxstyle.image_types import FORMATS_READ, ImageError, Picture
-from jaxstyle.strips import strips
+from jaxstyle.strips import cut, strips
 
 __all__ = [
     "MAX_PIXELS",

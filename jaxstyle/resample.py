@@ -19,6 +19,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int
 from PIL import Image
 
+from jaxstyle.strips import cut, strips
+
 _PILLOW = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
@@ -47,7 +49,11 @@ def resample(
     else:
         kernel = _PILLOW[resampling]
     image = Image.fromarray(np.ascontiguousarray(plane))  # float32 becomes mode F
-    return np.asarray(image.resize((width, height), kernel))
+    image = image.resize((width, height), kernel)
+    resized = np.empty((height, width), np.float32)
+    for rows in strips(height, width):  # Pillow makes copies of what it gives away
+        resized[rows] = np.asarray(cut(image, rows))
+    return resized
 
 
 def _separable(
@@ -93,5 +99,8 @@ def _interpolate(
     """Linear interpolation between rows, at numerators / denominator."""
     lower, parts = np.divmod(numerators, denominator)
     upper = np.minimum(lower + 1, len(plane) - 1)
-    low = plane[lower].astype(np.float64)
-    return low + (plane[upper] - low) * (parts[:, None] / denominator)
+    between = np.empty((len(lower), plane.shape[1]))
+    for rows in strips(*between.shape):
+        low = plane[lower[rows]].astype(np.float64)
+        between[rows] = low + (plane[upper[rows]] - low) * (parts[rows, None] / denominator)
+    return between

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from PIL import Image
+
 STRIP_PIXELS = 2**20
 """Of a strip, unless one row has more."""
 
@@ -14,3 +16,8 @@ def strips(height: int, width: int) -> Iterator[slice]:
     """
     rows = max(1, STRIP_PIXELS // width)
     return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
+
+
+def cut(image: Image.Image, rows: slice) -> Image.Image:
+    """The rows of an image that are a strip."""
+    return image.crop((0, rows.start, image.width, rows.stop))

@@ -1,9 +1,11 @@
 """jaxstyle.image: sizes and resampling."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from jaxstyle import image
+from jaxstyle import image, strips
 
 
 @pytest.mark.parametrize("shape", [(9, 14, 3), (9, 14)])
@@ -58,3 +60,25 @@ def test_resize_works_in_float_and_not_in_8_bits():
 def test_resize_refuses_nothing():
     with pytest.raises(ValueError, match="at least 1"):
         image.resize(np.zeros((4, 4, 3), np.float32), 0, 4)
+
+
+@pytest.mark.parametrize("resampling", image.RESAMPLINGS)
+@pytest.mark.parametrize("size", [(20, 17), (60, 50)])
+def test_strips_change_no_bit(resampling, size, monkeypatch):
+    values = np.random.default_rng(3).random((31, 29, 3), dtype=np.float32)
+    whole = image.resize(values, *size, resampling)
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 100)
+    np.testing.assert_array_equal(image.resize(values, *size, resampling), whole)
+
+
+def test_resize_takes_little_more_than_the_result(monkeypatch):
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 2**13)
+    values = np.zeros((300, 300, 3), np.float32)
+    image.resize(values, 9, 9)  # what is imported stays
+    tracemalloc.start()  # which does not see what Pillow has: one channel more
+    try:
+        resized = image.resize(values, 900, 800)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.6 * resized.nbytes
