@@ -17,10 +17,10 @@ from jaxstyle import image as images
 from jaxstyle import solve, vgg, weights
 from jaxstyle.arithmetic import step_flops
 from jaxstyle.batch import program
+from jaxstyle.formulation import objective_of
 from jaxstyle.objective import Objective
 from jaxstyle.parts import exactness, optimizer_of, rates_of, tuned_network
 from jaxstyle.settings import Settings, resolve
-from jaxstyle.stylize import objective_of
 
 FEW_CHANNELS = tuple(channels // 16 for channels in vgg.CHANNELS_PER_BLOCK)
 

@@ -21,10 +21,11 @@ from PIL import Image
 from jaxstyle import Result, resolve, weights
 from jaxstyle import image as images
 from jaxstyle.cli.flags import add_settings, given_settings
+from jaxstyle.formulation import objective_at
 from jaxstyle.parts import network_of
 from jaxstyle.plan import plan, resize
 from jaxstyle.settings import Settings
-from jaxstyle.stylize import objective_at, run
+from jaxstyle.stylize import run
 
 HERE = Path(__file__).parent
 PHOTOS = [HERE / "photos" / f"{name}.jpg" for name in ("chelsea", "coffee", "rocket")]

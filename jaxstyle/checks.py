@@ -9,6 +9,8 @@ from jaxstyle.vgg import UnknownLayerError, canonical_layer
 MAX_SIZE = 32768
 MAX_STEPS = 1_000_000
 MOST_REGIONS = 16
+TILE_CHOICES = ("auto", "off")
+LEAST_TILE = 64
 MAX_WEIGHT = 1e15
 """Raw Gram matrices of large pictures make losses, and published weights, of any size."""
 
@@ -137,6 +139,19 @@ def _weights(name: str, value: Any) -> tuple[float, ...]:
     return tuple(_weight(name, weight) for weight in _each(value))
 
 
+def _tile(name: str, value: Any) -> str:
+    if value in TILE_CHOICES:
+        return value
+    try:
+        return str(_whole(name, value, LEAST_TILE, MAX_SIZE))
+    except SettingError:
+        raise SettingError(
+            name,
+            f"must be auto, off, or from {LEAST_TILE} to {MAX_SIZE} pixels, not {shown(value)}: "
+            "what the network sees around a smaller one would be nearly all of the work",
+        ) from None
+
+
 def _history(name: str, value: Any) -> int | None:
     return None if value is None else _whole(name, value, 1, 10_000)
 
@@ -186,6 +201,7 @@ CLEANERS = {
     "carry": _truth,
     "average": lambda name, value: _number(name, value, 0, 0.9999),
     "keep_best": _truth,
+    "tile": _tile,
     "tolerance": lambda name, value: _number(name, value, 0, 1),
 }
 """By field of ``jaxstyle.settings.Settings``; fields with choices have none."""

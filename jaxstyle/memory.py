@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,12 @@ def peak_bytes(compiled: jax.stages.Compiled, *kept: PyTree) -> int:
 def nbytes(tree: PyTree) -> int:
     """Bytes of all arrays, or shapes of arrays, in a tree."""
     return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+def shapes(function: Callable[[PyTree], PyTree], argument: PyTree) -> PyTree:
+    """Of what a function would return, as strictly typed as arguments of a compiled program."""
+    found = jax.eval_shape(function, argument)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
 
 
 def device_bytes() -> int | None:

@@ -188,6 +188,12 @@ def build(
     )
 
 
+def style_terms(layer: str, guides: Guides | None) -> list[str]:
+    """The names of the terms of a style layer, one for each region."""
+    name = f"style/{layer}"
+    return [name] if guides is None else [f"{name}/{region}" for region in guides.names]
+
+
 def assembled(
     network: VGG19,
     of_content: Mapping[str, PyTree],
@@ -222,15 +228,12 @@ def assembled(
     }
     for layer, weight in style_weights.items():
         each = [[of[layer][region] for of in of_styles] for region in range(len(shares))]
-        if guides is None:
-            terms[f"style/{layer}"] = term(weight, each[0], style_loss, layer)
-            continue
-        for region, name in enumerate(guides.names):
-            guide = jnp.asarray(guides.content[layer][region])
-            share = float(guides.weights[layer][region])
-            terms[f"style/{layer}/{name}"] = term(
-                weight * share, each[region], style_loss, layer, region, guide
-            )
+        for region, name in enumerate(style_terms(layer, guides)):
+            guide, share = None, 1.0
+            if guides is not None:
+                guide = jnp.asarray(guides.content[layer][region])
+                share = float(guides.weights[layer][region])
+            terms[name] = term(weight * share, each[region], style_loss, layer, region, guide)
     terms["tv"] = term(tv_weight, [None], tv_loss, IMAGE)
     if local_colors is not None:
         weight = photorealism_weight / white**2  # the energy is that of the papers: white is one

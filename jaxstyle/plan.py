@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import image as images
-from jaxstyle import pyramid, vgg
+from jaxstyle import pyramid, vgg, ways
 from jaxstyle.checks import MAX_SIZE
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import SettingError, Settings
@@ -29,6 +29,7 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
       PictureSizeError, SettingError: found before any work is done.
     """
     check_counts(styles, settings)
+    ways.check(settings)
     if settings.photorealistic and settings.padding == "circular":
         raise SettingError("photorealism_weight", "is for pictures with borders: not circular ones")
     needed = vgg.smallest_side(settings.layers())
@@ -132,3 +133,8 @@ def require_side(
             f"{name} {verb} {size[1]}x{size[0]} pixels, too small for the layers in use: "
             f"both sides need at least {needed}{remedy and ', so ' + remedy}"
         )
+
+
+def blank(height: int, width: int) -> Image:
+    """A picture that has a shape and takes no memory."""
+    return np.broadcast_to(np.float32(0), (height, width, 3))

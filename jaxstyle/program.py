@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +56,20 @@ def apart(state: State) -> tuple[PyTree, State]:
 
 PROGRAMS = ("solver_step", "solver_loop")
 """Names that a compiled program can have: see ``jaxstyle.compilation``."""
+
+
+class Steps(Protocol):
+    """What takes steps: a ``Program``, or one like it."""
+
+    def __call__(
+        self, objective: Any, rates: Rates, state: State, count: int
+    ) -> tuple[State, Losses]:
+        """The state after ``count`` steps, at least one, and the losses before the last of them."""
+        ...
+
+    def restarted(self, state: State) -> State:
+        """The state with the optimizer's memory lost."""
+        ...
 
 
 @dataclass(frozen=True)

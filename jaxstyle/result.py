@@ -16,6 +16,8 @@ from jaxstyle import solve
 from jaxstyle.compilation import Compilations
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
+from jaxstyle.tiles.program import TILE_PROGRAMS
+from jaxstyle.ways import WHOLE, Way
 from jaxstyle.weights import Loaded
 
 
@@ -41,7 +43,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class ScaleReport:
-    """What one scale took: wall-clock seconds, and how often its solver was compiled."""
+    """What one scale took: wall-clock seconds, and how often its solver was compiled. way: how the
+    picture was worked on, see ``jaxstyle.ways``."""
 
     height: int
     width: int
@@ -49,13 +52,16 @@ class ScaleReport:
     compile_seconds: float
     run_seconds: float
     compilations: int
+    way: str = str(WHOLE)
 
     @classmethod
-    def of(cls, scale: Scale, compiled: Compilations, last: solve.Report) -> "ScaleReport":
+    def of(
+        cls, scale: Scale, way: Way, compiled: Compilations, last: solve.Report
+    ) -> "ScaleReport":
         """From the scale's plan, what was compiled for it, and its last report."""
-        compilations = sum(compiled.programs[name] for name in solve.PROGRAMS)
+        compilations = sum(compiled.programs[name] for name in (*solve.PROGRAMS, *TILE_PROGRAMS))
         size = scale.height, scale.width
-        return cls(*size, last.step, compiled.seconds, last.seconds, compilations)
+        return cls(*size, last.step, compiled.seconds, last.seconds, compilations, str(way))
 
 
 @dataclass(frozen=True)

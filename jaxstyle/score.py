@@ -12,12 +12,13 @@ from jaxtyping import Float
 
 from jaxstyle import image as images
 from jaxstyle import plan, pyramid, vgg, weights
+from jaxstyle.formulation import objective_of
 from jaxstyle.guide.find import regions_of
 from jaxstyle.parts import in_float64, network_of
 from jaxstyle.pictures import as_measured, recolored
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import SettingError, Settings, resolve
-from jaxstyle.stylize import Source, objective_of, read_styles
+from jaxstyle.stylize import Source, read_styles
 
 Image = Float[np.ndarray, "_ _ 3"]
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from jaxstyle import presets
-from jaxstyle.checks import CLEANERS, SettingError, shown
+from jaxstyle.checks import CLEANERS, TILE_CHOICES, SettingError, shown
 from jaxstyle.color import COLOR_MATCHES, LUMINANCES
 from jaxstyle.guide.propagate import GUIDANCES
 from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES
@@ -163,12 +163,22 @@ class Settings:
     )
     precision: str = _setting("auto", "number format of the network", PRECISIONS)
 
+    # How it is computed, where a picture is large
+    tile: str = _setting(
+        "auto", "side of tiles to work in: auto (if memory asks for it), off, or a number of pixels"
+    )
+
     @property
     def rate(self) -> float:
         """The learning rate in force."""
         if self.learning_rate is not None:
             return self.learning_rate
         return LEARNING_RATES[self.optimizer](self.white)
+
+    @property
+    def tile_side(self) -> int:
+        """In pixels; 0 where tiles are not asked for."""
+        return 0 if self.tile in TILE_CHOICES else int(self.tile)
 
     def content_weights(self) -> dict[str, float]:
         """Weight by content layer; none where the content weighs nothing."""

@@ -8,14 +8,21 @@ finite numbers.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle.objective import Objective
-from jaxstyle.program import PROGRAMS, Program, compile_program, forget_programs, traced
+from jaxstyle.program import (
+    PROGRAMS,
+    Program,
+    Steps,
+    compile_program,
+    forget_programs,
+    traced,
+)
 from jaxstyle.step import Losses, Rates, State, averaged, init, picture, step
 
 __all__ = [
@@ -29,6 +36,7 @@ __all__ = [
     "Rates",
     "Report",
     "State",
+    "Steps",
     "averaged",
     "compile_program",
     "forget_programs",
@@ -119,8 +127,8 @@ class Report:
 
 
 def minimize(
-    program: Program,
-    objective: Objective,
+    program: Steps,
+    objective: Any,
     rates: Rates,
     state: State,
     steps: int,

@@ -9,22 +9,20 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxstyle import image as images
-from jaxstyle import objective, optimizers, solve, vgg, weights
+from jaxstyle import optimizers, solve, vgg, weights
 from jaxstyle.compilation import Compilations, counted, one_ahead
+from jaxstyle.footprint import way_of
+from jaxstyle.formulation import AnyObjective, objective_at, program_of, state_shape
 from jaxstyle.guide.find import regions_of
 from jaxstyle.guide.masks import Regions
-from jaxstyle.guide.propagate import guides as guides_of
 from jaxstyle.image import Picture
-from jaxstyle.losses import matting
-from jaxstyle.losses.matting import LocalColors
 from jaxstyle.parts import exactness, optimizer_of, rates_of, report_every, tuned_network
 from jaxstyle.pictures import enlarged, finished, first_image, recolored
 from jaxstyle.plan import Image, PictureSizeError, plan, require_side, style_size
@@ -32,16 +30,13 @@ from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress, Result, ScaleReport, loss_record
 from jaxstyle.saved import Saved
 from jaxstyle.settings import ONE_SCALE, SettingError, Settings, resolve
+from jaxstyle.tiles.program import TiledProgram
+from jaxstyle.ways import WHOLE, Way, home_of
 
 __all__ = ["PictureSizeError", "run", "stylize"]
 
 Source = Any
 """A path, a PIL image or an array: whatever ``jaxstyle.image.read`` takes."""
-
-Layers = tuple[Sequence[str], Sequence[str]]
-"""Names of content layers and of style layers."""
-
-NO_LAYERS: Layers = ((), ())
 
 
 def stylize(
@@ -82,6 +77,15 @@ def read_styles(style: Source | Sequence[Source]) -> list[Image]:
     return [images.read(source).rgb for source in each]
 
 
+class Prepared(NamedTuple):
+    """What a scale needs: the way it is worked on, its losses and its step."""
+
+    way: Way
+    objective: AnyObjective
+    program: solve.Program | TiledProgram
+    compiled: Compilations
+
+
 def run(
     loaded: weights.Loaded,
     content: Picture,
@@ -115,16 +119,18 @@ def run(
     image = first_image(photo, styles, regions, scales[0], network, settings)
     state, reports, losses = None, list(saved.scales), list(saved.losses)
 
-    def prepare(scale: Scale) -> tuple[objective.Objective, solve.Program, Compilations]:
+    def prepare(scale: Scale) -> Prepared:
         with counted(here=True) as compiled, exactness(settings):
-            scored = objective_at(scale, network, photo, styles, settings, regions=regions)
-            blank = state_shape(scale, optimizer)
-            return scored, solve.compile_program(scored, rates, blank, optimizer), compiled
+            way = way_of(scale, network, styles, settings, regions)
+            scored = objective_at(scale, network, photo, styles, settings, regions=regions, way=way)
+            program = program_of(scored, rates, state_shape(scale, optimizer), optimizer)
+            return Prepared(way, scored, program, compiled)
 
     ahead = one_ahead(prepare, scales[saved.scale :])
-    for index, (scale, (scored, program, compiled)) in enumerate(ahead, start=saved.scale):
+    for index, (scale, prepared) in enumerate(ahead, start=saved.scale):
+        way, scored, program, compiled = prepared
         report = saved.report or solve.Report.before(
-            rates, state_at(scale, image, photo, state, optimizer, settings)
+            rates, state_at(scale, image, photo, state, optimizer, settings, way)
         )
         running = solve.minimize(
             program,
@@ -146,7 +152,7 @@ def run(
             callback(Progress(scales, index, shown, seconds))
             keep(Saved(index, report, reports, losses, seconds, mixtures))
         image, state = report.image, report.state
-        reports.append(ScaleReport.of(scale, compiled, report))
+        reports.append(ScaleReport.of(scale, way, compiled, report))
     done = finished(image, content, scales[-1], settings)
     seconds = time.perf_counter() - start
     how = settings, loaded, network.computation()
@@ -160,88 +166,15 @@ def state_at(
     before: solve.State | None,
     optimizer: optax.GradientTransformationExtraArgs,
     settings: Settings,
+    way: Way = WHOLE,
 ) -> solve.State:
     """The solver's state before the first step of a scale, and what is carried to it."""
-    state = solve.init(jnp.asarray(enlarged(image, content, scale, settings)), optimizer)
-    if before is None or not settings.carry:
-        return state
-    moments = optimizers.carry(before.optimizer, state.optimizer, scale.height, scale.width)
-    return replace(state, optimizer=moments)
-
-
-def state_shape(scale: Scale, optimizer: optax.GradientTransformationExtraArgs) -> solve.State:
-    """The solver's state at a scale, without its values."""
-    image = jax.ShapeDtypeStruct((scale.height, scale.width, 3), jnp.float32)
-    return jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
-
-
-def objective_at(
-    scale: Scale,
-    network: vgg.VGG19,
-    content: Image,
-    styles: Sequence[Image],
-    settings: Settings,
-    more_layers: Layers = NO_LAYERS,
-    resized: Callable[..., Image] = images.resize,
-    regions: Regions | None = None,
-) -> objective.Objective:
-    """The objective at one scale, content and styles resized to it: see ``objective_of``."""
-    sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
-    return objective_of(
-        network,
-        resized(content, scale.height, scale.width, settings.resampling),
-        [resized(s, *size, settings.resampling) for s, size in zip(styles, sizes, strict=True)],
-        settings,
-        more_layers,
-        regions,
-        scale.photorealism,
-    )
-
-
-def objective_of(
-    network: vgg.VGG19,
-    content: Image,
-    styles: Sequence[Image],
-    settings: Settings,
-    more_layers: Layers = NO_LAYERS,
-    regions: Regions | None = None,
-    photorealism: float | None = None,
-    local_colors: LocalColors | None = None,
-) -> objective.Objective:
-    """The objective for pictures of the right sizes.
-
-    ``more_layers`` are measured too, and weigh nothing where the settings do not name them.
-    ``photorealism`` is the weight in force, the last one of the settings if None; ``local_colors``
-    are the content's unless others are given.
-    """
-    content_layers, style_layers = more_layers
-    style_weights = dict.fromkeys(style_layers, 0.0) | settings.style_weights()
-    guides = None
-    if regions:
-        sides = content.shape[:2], [style.shape[:2] for style in styles]
-        guides = guides_of(regions, network, *sides, list(style_weights), settings.guidance)
-    if photorealism is None:
-        photorealism = settings.photorealism_weight[-1]
-    if settings.photorealistic and local_colors is None:
-        local_colors = matting.target(content)
-    return objective.build(
-        network,
-        jnp.asarray(content),
-        [jnp.asarray(style) for style in styles],
-        content_weights=dict.fromkeys(content_layers, 0.0) | settings.content_weights(),
-        style_weights=style_weights,
-        tv_weight=settings.tv_weight,
-        style_blend=settings.style_blend,
-        sum_styles=settings.sum_styles,
-        content_loss=settings.content_loss,
-        style_loss=settings.style_loss,
-        tv_loss=settings.tv_loss,
-        white=settings.white,
-        normalize_gradients=settings.normalize_gradients,
-        guides=guides,
-        photorealism_weight=photorealism,
-        local_colors=local_colors,
-    )
+    with jax.default_device(home_of(way)):
+        state = solve.init(jnp.asarray(enlarged(image, content, scale, settings)), optimizer)
+        if before is not None and settings.carry:
+            fresh, sides = state.optimizer, (scale.height, scale.width)
+            state = replace(state, optimizer=optimizers.carry(before.optimizer, fresh, *sides))
+    return jax.device_put(state, home_of(way)) if way.on_host else state
 
 
 def with_fine_texture(

@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 
 from jaxstyle import memory, solve
-from jaxstyle.estimate import (
-    Estimate,
-    ScaleEstimate,
-    compile_scale,
-    estimate,
-    fixed_bytes,
-    rough_bytes,
-    run_peaks,
-)
+from jaxstyle.estimate import Estimate, ScaleEstimate, estimate
+from jaxstyle.footprint import compile_scale, fixed_bytes, rough_bytes, run_peaks
 from jaxstyle.image import Picture
 from jaxstyle.memory import (
     device_bytes,

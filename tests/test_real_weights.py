@@ -10,9 +10,10 @@ import pytest
 
 from jaxstyle import image as images
 from jaxstyle import resolve, tuning, weights
+from jaxstyle.formulation import objective_at
 from jaxstyle.parts import network_of
 from jaxstyle.plan import plan, resize
-from jaxstyle.stylize import objective_at, run
+from jaxstyle.stylize import run
 
 pytestmark = pytest.mark.real_weights
 

@@ -16,11 +16,11 @@ from jaxstyle import image as images
 from jaxstyle.batch.cells import Cell, alone, layers_of, static_key
 from jaxstyle.batch.jobs import Job
 from jaxstyle.estimate import blank
+from jaxstyle.formulation import Layers
 from jaxstyle.image import Picture
 from jaxstyle.plan import Image, PictureSizeError, plan
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import INITS, SettingError, Settings
-from jaxstyle.stylize import Layers
 
 Sides = tuple[int, int]
 """Height and width of a picture."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 import jax
 
 from jaxstyle import memory, vgg, weights
-from jaxstyle.estimate import rough_bytes
+from jaxstyle.footprint import rough_bytes
+from jaxstyle.formulation import Layers
 from jaxstyle.image import Picture
 from jaxstyle.pictures import recolored
 from jaxstyle.plan import Image, plan
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
-from jaxstyle.stylize import Layers
 
 OWN = (
     "preset",

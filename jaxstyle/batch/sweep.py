@@ -14,8 +14,8 @@ import numpy as np
 from jaxstyle import vgg
 from jaxstyle.batch.cells import Cell, alone, batch_that_fits, layers_of, static_key
 from jaxstyle.batch.names import labels
+from jaxstyle.formulation import Layers
 from jaxstyle.settings import SettingError, Settings, resolve
-from jaxstyle.stylize import Layers
 from jaxstyle.weights import Loaded
 
 ROWS = ("style-layers", "styles", "seeds", "tv-weight", "content-weight", "none")

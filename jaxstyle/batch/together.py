@@ -27,7 +27,8 @@ from jaxstyle.batch.record import (
     totals_of,
 )
 from jaxstyle.compilation import Compilations, counted, one_ahead
-from jaxstyle.estimate import rough_bytes
+from jaxstyle.footprint import rough_bytes
+from jaxstyle.formulation import Layers, objective_at
 from jaxstyle.guide.find import regions_of
 from jaxstyle.guide.masks import MaskError
 from jaxstyle.image import ImageError
@@ -40,7 +41,7 @@ from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress, Result
 from jaxstyle.settings import SettingError, Settings
 from jaxstyle.solve import DivergedError, Rates, State
-from jaxstyle.stylize import Layers, objective_at, run
+from jaxstyle.stylize import run
 from jaxstyle.vgg import VGG19, TooSmallError
 
 __all__ = [

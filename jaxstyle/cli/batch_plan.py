@@ -19,7 +19,8 @@ from jaxstyle.batch.jobs import Job
 from jaxstyle.cli.common import Tell
 from jaxstyle.cli.memory import in_bytes
 from jaxstyle.cli.plan import WIDTH, about
-from jaxstyle.estimate import estimate, rough_bytes
+from jaxstyle.estimate import estimate
+from jaxstyle.footprint import rough_bytes
 from jaxstyle.weights import Loaded
 
 ALONE = Host(0, 1, ("this one",))

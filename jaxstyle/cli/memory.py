@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxstyle import estimate, memory
+from jaxstyle import footprint, memory
 from jaxstyle.cli.notes import flags_of
 from jaxstyle.image import Picture
 from jaxstyle.memory import out_of_memory
@@ -89,9 +89,9 @@ def _peak(
     """Bytes of the last scale, and those of them that do not grow with its size."""
     try:
         network = tuned_network(loaded, settings)
-        compiled = estimate.compile_scale(last, network, styles, settings)
-        (peak,) = estimate.run_peaks([compiled], network, settings)
-        return peak, estimate.fixed_bytes(network, settings)
+        compiled = footprint.compile_scale(last, network, styles, settings)
+        (peak,) = footprint.run_peaks([compiled], network, settings)
+        return peak, footprint.fixed_bytes(network, settings)
     except (MemoryError, jax.errors.JaxRuntimeError):  # not even room for that
         return _rough(last, styles, settings), 0
 
@@ -100,7 +100,7 @@ def _rough(last: Scale, styles: Sequence[Image], settings: Settings) -> int:
     """Bytes by rule of thumb, of the largest picture that the network is shown."""
     sizes = [style_size(style, i, last, settings) for i, style in enumerate(styles)]
     largest = max([(last.height, last.width), *sizes], key=math.prod)
-    return estimate.rough_bytes(*largest, settings)
+    return footprint.rough_bytes(*largest, settings)
 
 
 def remedy_for(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.losses.cut import Cut
 from jaxstyle.losses.distance import TINY
@@ -26,8 +26,8 @@ def statistics(features: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
 class Piece(NamedTuple):
     """A tile's part of the content picture's features, and the mean square of all of them."""
 
-    features: Float[Array, "h w c"]
-    mean_square: Float[Array, ""]
+    features: PyTree
+    mean_square: PyTree
 
 
 def of_tile(kind: str) -> Callable[..., Float[Array, ""]]:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Int, PyTree
 
 
 class Cut(NamedTuple):
@@ -19,8 +19,8 @@ class Cut(NamedTuple):
     columns: Int[Array, " w"]
     own_rows: Bool[Array, " h"]
     own_columns: Bool[Array, " w"]
-    height: Int[Array, ""]
-    width: Int[Array, ""]
+    height: PyTree
+    width: PyTree
 
     @property
     def inside(self) -> Bool[Array, "h w"]:
@@ -34,7 +34,7 @@ def both(rows: Bool[Array, " h"], columns: Bool[Array, " w"]) -> Bool[Array, "h 
     return rows[:, None] & columns
 
 
-def _between(x: Int[Array, " n"], low: int, high: Int[Array, ""]) -> Bool[Array, " n"]:
+def _between(x: Int[Array, " n"], low: int, high: PyTree) -> Bool[Array, " n"]:
     return (x >= low) & (x < high)
 
 

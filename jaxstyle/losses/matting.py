@@ -70,9 +70,7 @@ def target(photo: Float[Array | np.ndarray, "h w 3"]) -> LocalColors:
     return LocalColors(jnp.asarray(axes), jnp.asarray(inside))
 
 
-def of_tile(
-    image: Float[Array, "h w c"], target: LocalColors, cut: Cut
-) -> Float[Array, ""]:
+def of_tile(image: Float[Array, "h w c"], target: LocalColors, cut: Cut) -> Float[Array, ""]:
     """A tile's part of the energy: of the windows in the middle of which is a pixel of its own.
 
     ``target`` has planes of the piece of the photo that ``image`` is a piece of.

@@ -4,21 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle.guide.propagate import Guides
-from jaxstyle.objective import assembled
+from jaxstyle.objective import assembled, style_terms
 from jaxstyle.targets import shares_of, targets_of
 from jaxstyle.tiles.grid import Grid, halo
 from jaxstyle.tiles.objective import TiledObjective
 from jaxstyle.tiles.targets import content_targets, local_colors, style_statistics
 from jaxstyle.vgg import VGG19
 
+Image = Float[Array | np.ndarray, "_ _ 3"]
+
 
 def build(
     network: VGG19,
-    content: Float[Array, "h w 3"],
-    styles: Sequence[Float[Array, "_ _ 3"]],
+    content: Image,
+    styles: Sequence[Image],
     tile: int,
     *,
     content_weights: Mapping[str, float],
@@ -37,24 +40,25 @@ def build(
     """
     around = halo([*content_weights, *style_weights])
     wraps = network.padding == "circular"
-    grid = Grid(*content.shape[:2], tile, around, wraps)
+    grid = grid_of(content, tile, around, wraps)
     # A style picture has borders, even where the result has none: they must not become its style.
     bordered = network.padded("reflect") if wraps else network
     shares = shares_of(style_blend or [1.0] * len(styles), guides)
+    terms = {layer: style_terms(layer, guides) for layer in style_weights}
     statistics = [
         style_statistics(
             bordered,
             style,
-            Grid(*style.shape[:2], tile, around),
+            grid_of(style, tile, around),
             of,
-            list(style_weights),
+            terms,
             style_loss,
         )
         for style, of in zip(styles, guides.styles if guides else [None] * len(styles), strict=True)
     ]
     of_styles = targets_of(statistics, shares, style_loss, sum_styles)
     targets = content_targets(network, content, grid, tuple(content_weights))
-    own = {f"content/{layer}": each for layer, each in targets.items()}
+    own: dict[str, Sequence[Any]] = {f"content/{layer}": of for layer, of in targets.items()}
     if photorealistic:
         own["photorealism"] = local_colors(content, grid)
     shared = assembled(
@@ -72,5 +76,11 @@ def build(
     )
     masks = {name: term for name, term in shared.terms.items() if term.guide is not None}
     pieces = {name: grid.pieces(term.guide, term.layer) for name, term in masks.items()}
-    terms = {name: replace(term, guide=None) for name, term in shared.terms.items()}
-    return TiledObjective(replace(shared, terms=terms), own, pieces, grid)
+    bare = {name: replace(term, guide=None) for name, term in shared.terms.items()}
+    return TiledObjective(replace(shared, terms=bare), own, pieces, grid)
+
+
+def grid_of(picture: Image, tile: int, around: int, wraps: bool = False) -> Grid:
+    """The tiles of a picture."""
+    height, width, _ = picture.shape
+    return Grid(height, width, tile, around, wraps)

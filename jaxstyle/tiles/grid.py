@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.losses.cut import Cut
 from jaxstyle.targets import IMAGE
@@ -27,10 +27,10 @@ class Place(NamedTuple):
     """A tile's first row and column, and the sides of its picture: all traced, so that one program
     serves every tile of every picture."""
 
-    top: Int[Array | np.ndarray, ""]
-    left: Int[Array | np.ndarray, ""]
-    height: Int[Array | np.ndarray, ""]
-    width: Int[Array | np.ndarray, ""]
+    top: PyTree
+    left: PyTree
+    height: PyTree
+    width: PyTree
 
 
 def stride_at(layer: str) -> int:
@@ -130,9 +130,13 @@ def unframed(frame: Float[Array, "h2 w2 c"], grid: Grid) -> Float[Array, "h w c"
 
 
 @jax.jit(static_argnames="side")
-def window(frame: Float[Array, "h2 w2 c"], place: Place, side: int) -> Float[Array, "{side} {side} c"]:
+def window(
+    frame: Float[Array, "h2 w2 c"], place: Place, side: int
+) -> Float[Array, "{side} {side} c"]:
     """The window of a tile."""
-    return jax.lax.dynamic_slice(frame, (place.top, place.left, np.int32(0)), (side, side, frame.shape[-1]))
+    return jax.lax.dynamic_slice(
+        frame, (place.top, place.left, np.int32(0)), (side, side, frame.shape[-1])
+    )
 
 
 @jax.jit(donate_argnames="frame")
@@ -145,9 +149,7 @@ def added(
     return jax.lax.dynamic_update_slice(frame, before + piece, at)
 
 
-def cut_at(
-    place: Place, stride: int, tile: int, margin: int, sides: tuple[Array, Array]
-) -> Cut:
+def cut_at(place: Place, stride: int, tile: int, margin: int, sides: tuple[Array, Array]) -> Cut:
     """The piece of a map that is a tile's own with a margin; ``sides`` are the map's."""
     count = tile // stride
     offsets = jnp.arange(-margin, count + margin)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.losses.cut import Cut, filled
 from jaxstyle.targets import IMAGE
@@ -49,7 +49,8 @@ def pieces(
             x = jax.nn.relu(x)
         else:
             x = network.pooled(_even(network, x, at)[None])[0]
-            sides = tuple((side + _rounds_up(network)) // 2 for side in sides)
+            height, width = ((side + _rounds_up(network)) // 2 for side in sides)
+            sides = height, width
             margin, stride = margin // 2, 2 * stride
         if name in layers:
             own = slice(margin, margin + tile // stride)
@@ -73,7 +74,7 @@ def _image_cut(network: VGG19, place: Place, tile: int) -> Cut:
     that wraps around has its first row and column once more after its last: see ``targets``."""
     first, more = jnp.arange(-LEAST_HALO, tile + LEAST_HALO), network.padding == "circular"
 
-    def own(places: Array, begin: Array, side: Array) -> Array:
+    def own(places: Array, begin: PyTree, side: PyTree) -> Array:
         nearest = jnp.clip(places, 0, side - 1)
         return (nearest >= begin) & (nearest < begin + tile)
 

@@ -11,6 +11,9 @@ from jaxstyle.program import apart
 from jaxstyle.step import Evaluated, Losses, Rates, State, memory_for, moved
 from jaxstyle.tiles.objective import TiledObjective
 
+TILE_PROGRAMS = ("tile_sums", "tile_gradient")
+"""Names of the programs that are compiled for a step: see ``jaxstyle.compilation``."""
+
 
 @jax.jit(static_argnames="optimizer", donate_argnames="memory")
 def solver_update(
@@ -45,9 +48,7 @@ class TiledProgram:
                 state, _ = self._step(objective, rates, state)
             return self._step(objective, rates, state)
 
-    def _step(
-        self, objective: TiledObjective, rates: Rates, state: State
-    ) -> tuple[State, Losses]:
+    def _step(self, objective: TiledObjective, rates: Rates, state: State) -> tuple[State, Losses]:
         found = Evaluated(*objective.gradient(state.image))
         at_home = jax.device_put(found, state.image.sharding)
         return solver_update(rates, *apart(state), at_home, optimizer=self.optimizer)

@@ -55,7 +55,7 @@ def content_targets(
 def _with_mean(
     found: Sequence[tuple[np.ndarray, np.ndarray]], picture: Image, network: VGG19, layer: str
 ) -> list[content.Piece]:
-    height, width = network.sides(*picture.shape[:2], layer)
+    height, width = network.sides(picture.shape[0], picture.shape[1], layer)
     count = height * width * found[0][0].shape[-1]
     mean = np.sum([squares for _, squares in found], dtype=np.float64) / count
     return [content.Piece(features, mean.astype(features.dtype)) for features, _ in found]
@@ -66,17 +66,26 @@ def style_statistics(
     picture: Image,
     grid: Grid,
     guides: Mapping[str, np.ndarray] | None,
-    layers: Sequence[str],
+    terms: Mapping[str, Sequence[str]],
     loss: str,
 ) -> dict[str, list[Any]]:
-    """By layer, of each region (of the whole picture, if there are no guides)."""
-    count = len(guides[layers[0]]) if guides and layers else 1
-    names = {(layer, k): f"{layer}/{k}" for layer in layers for k in range(count)}
-    asked = tuple((name, layer, loss) for (layer, _), name in names.items())
-    own = {n: grid.pieces(guides[of][k], of) for (of, k), n in names.items()} if guides else {}
+    """By layer, of each region.
+
+    Args:
+      guides: by layer, of each region; None if there is one, the whole picture.
+      terms: names of the objective's terms, by layer, of each region: with these the first pass
+        over a style picture is the same program as that over the image.
+    """
+    asked = tuple((name, layer, loss) for layer, names in terms.items() for name in names)
+    own = {}
+    if guides is not None:
+        for layer, names in terms.items():
+            each = zip(names, guides[layer], strict=True)
+            own |= {name: grid.pieces(guide, layer) for name, guide in each}
     sums = picture_sums(network, framed(jnp.asarray(picture), grid), grid, own, asked)
-    whole = LOSSES[loss].pooled.whole
-    return {layer: [whole(sums[names[layer, k]]) for k in range(count)] for layer in layers}
+    pooled = LOSSES[loss].pooled
+    assert pooled
+    return {layer: [pooled.whole(sums[name]) for name in names] for layer, names in terms.items()}
 
 
 def local_colors(photo: Image, grid: Grid) -> list[matting.LocalColors]:

@@ -171,7 +171,7 @@ from jaxstyle.batch.together import Cell, run_together
 from jaxstyle.image import Picture
 from jaxstyle.parts import optimizer_of, rates_of, tuned_network
 from jaxstyle.settings import resolve
-from jaxstyle.stylize import objective_of
+from jaxstyle.formulation import objective_of
 sys.path.insert(0, ".")
 from bench.work import few_channels
 

@@ -1,0 +1,95 @@
+"""Ways to work on a picture: all of it at once, or in less memory and more time.
+
+    whole         every map of the network is kept for the gradient
+    checkpointed  every block of the network is computed again for its gradient
+    tile          the picture is worked on tile by tile: see ``jaxstyle.tiles``
+
+All give the same picture, but for rounding.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxstyle.pyramid import Scale
+from jaxstyle.settings import SettingError, Settings
+from jaxstyle.tiles.grid import alignment, halo
+
+TILES = (2048, 1024, 512, 256, 128)
+"""Sides of tiles to choose from. Smaller ones take less memory, and more time for their halos."""
+
+
+class Way(NamedTuple):
+    """tile: side in pixels, 0 if there are none. on_host: arrays of the picture's size are kept in
+    the host's memory, and an accelerator is given tiles."""
+
+    tile: int = 0
+    checkpointed: bool = False
+    on_host: bool = False
+
+    def work(self, settings: Settings) -> float:
+        """How many times the arithmetic of the whole picture at once it is, about.
+
+        A step is one part forward, and two parts for the gradient. Halos shrink layer by layer: on
+        the average of all arithmetic they are seven tenths of what they are at the first.
+        """
+        if not self.tile:
+            return 4 / 3 if self.checkpointed else 1.0
+        around = 1.4 * halo(settings.layers())
+        return 4 / 3 * ((self.tile + around) / self.tile) ** 2
+
+    def __str__(self) -> str:
+        if not self.tile:
+            return "checkpointed" if self.checkpointed else "whole"
+        return f"tiles of {self.tile}" + ", on the host" * self.on_host
+
+
+WHOLE = Way()
+
+
+def home_of(way: Way) -> Any:
+    """Where arrays of the picture's size are; None for JAX's default device."""
+    return jax.local_devices(backend="cpu")[0] if way.on_host else None
+
+
+def check(settings: Settings) -> None:
+    """Raises SettingError where tiles are asked for that there cannot be."""
+    if not settings.tile_side:
+        return
+    if reason := untileable(settings):
+        raise SettingError("tile", reason)
+    multiple = alignment(settings.layers())
+    if settings.tile_side % multiple:
+        raise SettingError(
+            "tile", f"must be a multiple of {multiple} for these layers, not {settings.tile}"
+        )
+
+
+def untileable(settings: Settings) -> str:
+    """Why a picture cannot be worked on in tiles; empty if it can."""
+    if settings.optimizer == "lbfgs-zoom":
+        return "does not go with lbfgs-zoom, which searches along a line: use lbfgs or adam"
+    return ""
+
+
+def asked_for(scale: Scale, settings: Settings) -> Way | None:
+    """The way that the settings name; None if it is to be chosen. A picture that is no larger than
+    a tile is worked on whole."""
+    if settings.tile == "auto":
+        return None
+    side = settings.tile_side
+    return Way(side) if side and max(scale.height, scale.width) > side else WHOLE
+
+
+def candidates(scale: Scale, settings: Settings) -> Iterator[Way]:
+    """The ways there are, the fastest first."""
+    yield WHOLE
+    yield Way(checkpointed=True)
+    if untileable(settings):
+        return
+    multiple, longest = alignment(settings.layers()), max(scale.height, scale.width)
+    for on_host in (False, True):
+        for side in TILES:
+            if side < longest and side % multiple == 0:
+                yield Way(side, on_host=on_host)
