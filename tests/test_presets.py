@@ -6,6 +6,7 @@ import json
 import pytest
 
 from jaxstyle.presets import ALIASES, PRESETS
+from jaxstyle.pyramid import schedule
 from jaxstyle.settings import Settings, resolve
 
 FIELDS = {field.name for field in dataclasses.fields(Settings)}
@@ -67,6 +68,19 @@ def test_equivalents_are_settings_that_change_something(name):
 def test_the_default_sets_nothing():
     assert PRESETS["default"].settings == {}
     assert "default" in HOUSE
+
+
+def test_the_last_scales_of_a_large_picture_have_few_steps():
+    settings = resolve("large", size=6000)
+    scales = schedule(
+        lambda size: (size * 3 // 4, size),
+        size=settings.size,
+        smallest=settings.smallest_size,
+        factor=settings.scale_factor,
+        steps=settings.steps,
+    )
+    assert [scale.width for scale in scales] == [188, 375, 750, 1500, 3000, 6000]
+    assert [scale.steps for scale in scales] == [100, 100, 60, 30, 8, 6]
 
 
 def test_aliases_lead_to_presets_and_hide_none():

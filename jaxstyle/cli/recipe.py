@@ -61,7 +61,7 @@ def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
     try:
         record = json.loads(images.read_description(picture))
         if "texture" in record:
-            raise ImageError(f"{picture}: was made by 'jaxstyle texture': --from repeats runs")
+            raise ImageError(f"{picture}: was made by 'jaxstyle texture', and is no run's")
         found = _parse(record["jaxstyle"], picture.parent)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImageError(

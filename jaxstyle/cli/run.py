@@ -16,6 +16,7 @@ from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
+from jaxstyle.cli.upscale import larger_run
 from jaxstyle.cli.watch import run_and_save
 from jaxstyle.image import Picture
 from jaxstyle.photo import full_size
@@ -28,6 +29,7 @@ Finish = Callable[[Picture, Result], Result]
 
 HELP = "Stylize a content picture after one or several style pictures."
 FROM_HELP = "repeat the run that made this picture; flags given are put over its settings"
+UPSCALE_HELP = "go on from the picture of a run to a larger one: twice as large, or of --size"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("styles", nargs="*", metavar="STYLE", help="paintings, or folders of them")
     add("-o", "--output", metavar="OUT.png", type=Path, help="PNG, JPEG, WebP or TIFF")
     add("--from", dest="recipe", metavar="OUT.png", type=Path, help=FROM_HELP)
+    add("--upscale", metavar="OUT.png", type=Path, help=UPSCALE_HELP)
     add_region_flags(parser)
     add_output_flags(parser)
     add_settings(parser)
@@ -46,8 +49,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Check what can be checked, run, save."""
     tell = teller(arguments.quiet or arguments.json)
     job = job_of(arguments)
-    picture = arguments.output or (_beside(arguments.recipe) if arguments.recipe else None)
-    start(arguments, job, picture, tell, at_full_size if job.full_size else None)
+    start(arguments, job, _output(arguments), tell, at_full_size if job.full_size else None)
 
 
 def start(
@@ -111,10 +113,16 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
         for name, value in (("bits", arguments.bits), ("weights", arguments.weights))
         if value is not None
     }
+    if arguments.recipe and arguments.upscale:
+        raise UsageError("--from repeats a run, --upscale goes on with one: give one of them")
     if arguments.recipe:
         if arguments.content:
             raise UsageError("--from repeats a run: it takes no CONTENT and STYLE beside it")
         return replace(recipe.read(arguments.recipe, given), **stored)
+    if arguments.upscale:
+        if arguments.content:
+            raise UsageError("--upscale goes on with a run: it takes no CONTENT and STYLE")
+        return replace(larger_run(arguments.upscale, given), **stored)
     if not arguments.styles:
         raise UsageError("give a CONTENT picture and at least one STYLE picture")
     if not (arguments.output or arguments.plan):
@@ -129,9 +137,14 @@ def pictures_of(job: Recipe) -> tuple[Picture, list[Image]]:
     return content, [style.rgb for style in styles]
 
 
-def _beside(path: Path) -> Path:
-    """A repeated run does not write over the picture it repeats."""
-    return path.with_stem(f"{path.stem}-again")
+def _output(arguments: argparse.Namespace) -> Path | None:
+    """Where the result goes; not over the picture of a run that is repeated, or gone on with."""
+    if arguments.output:
+        return arguments.output
+    for made, word in ((arguments.recipe, "again"), (arguments.upscale, "large")):
+        if made:
+            return made.with_stem(f"{made.stem}-{word}")
+    return None
 
 
 def _note(job: Recipe, loaded: weights.Loaded, tell: Callable[[str], None]) -> None:

@@ -17,6 +17,7 @@ from jaxstyle.presets import (
     gatys_pytorch,
     gatys_texture,
     keras,
+    large,
     neural_style,
     neural_style_pt,
     photo,
@@ -30,6 +31,7 @@ from jaxstyle.presets.preset import Preset
 PRESETS: dict[str, Preset] = {
     "default": default.PRESET,
     "fine": fine.PRESET,
+    "large": large.PRESET,
     "photo": photo.PRESET,
     "texture": texture.PRESET,
     "reconstruction": reconstruction.PRESET,
