@@ -17,6 +17,7 @@ COMMANDS = {
     "peers": "bench.peers",
     "batch": "bench.batch",
     "matting": "bench.matting",
+    "tiles": "bench.tiles",
     "tpu": "bench.tpu",
     "report": "bench.report",
 }

@@ -19,6 +19,7 @@ TITLES = {
     "memory": "Memory, predicted and measured",
     "batch": "Many pictures",
     "matting": "The photorealism loss",
+    "tiles": "Any size",
     "tpu": "What the TPU compiler says",
 }
 """Of the sections, by command, in their order."""

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxstyle import solve, targets, vgg
+from jaxstyle import solve, space, targets, vgg
 from jaxstyle.arithmetic import maps
-from jaxstyle.formulation import objective_of, state_shape
+from jaxstyle.formulation import mesh_at, objective_of, state_shape
 from jaxstyle.guide.masks import Regions
 from jaxstyle.guide.propagate import guides as guides_of
 from jaxstyle.losses.matting import blank_target
@@ -63,7 +63,8 @@ class Programs(NamedTuple):
         whole, in_step = nbytes(network), network_bytes(network, settings)
         in_targets = network_bytes(network.direct(), settings)
         step = whole - in_step + peak_bytes(self.step.compiled)
-        return max(map(peak_bytes, self.targets)) - in_targets, step
+        targets = max(map(peak_bytes, self.targets), default=in_targets)
+        return targets - in_targets, step
 
     def step_seconds(self, network: vgg.VGG19, rates: solve.Rates) -> float:
         """Seconds of one step, from a few of them. What the targets are makes no difference."""
@@ -100,11 +101,16 @@ def compile_scale(
         local = blank_target(*photo.shape[:2]) if settings.photorealistic else None
         return objective_of(network, photo, blanks, settings, regions=regions, local_colors=local)
 
+    state, rates = state_shape(scale, optimizer, way), rates_of(settings)
     with exactness(settings):
+        if way.split:
+            mesh = mesh_at(*content.shape[:2])
+            split = space.spread(shapes(scored, network.direct()), mesh)
+            step = space.compile_split(split, rates, state, optimizer, mesh)
+            return Programs((), step, split, content.shape, time.perf_counter() - start)
         targets = _targets(network.direct(), content, sizes, settings, regions)
         scored_shapes = shapes(scored, network)
-        state = state_shape(scale, optimizer)
-        step = solve.compile_program(scored_shapes, rates_of(settings), state, optimizer)
+        step = solve.compile_program(scored_shapes, rates, state, optimizer)
     return Programs(targets, step, scored_shapes, content.shape, time.perf_counter() - start)
 
 

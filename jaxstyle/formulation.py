@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Float
 
 from jaxstyle import image as images
-from jaxstyle import objective, solve, vgg
+from jaxstyle import objective, solve, space, vgg
 from jaxstyle.guide.masks import Regions
 from jaxstyle.guide.propagate import guides as guides_of
 from jaxstyle.losses import matting
@@ -36,8 +37,13 @@ AnyObjective = Any
 """An ``Objective``, or a ``TiledObjective`` where that is the way."""
 
 
-def state_shape(scale: Scale, optimizer: optax.GradientTransformationExtraArgs) -> solve.State:
+def state_shape(
+    scale: Scale, optimizer: optax.GradientTransformationExtraArgs, way: Way = WHOLE
+) -> solve.State:
     """The solver's state at a scale, without its values."""
+    if way.split:
+        sides = scale.height, scale.width
+        return space.state_shape(*sides, optimizer, mesh_at(*sides))
     image = jax.ShapeDtypeStruct((scale.height, scale.width, 3), jnp.float32)
     return jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
 
@@ -109,16 +115,28 @@ def objective_of(
     if way.tile:
         real = settings.photorealistic
         return build_tiled(network, content, styles, way.tile, photorealistic=real, **given)
-    photo, paintings = jnp.asarray(content), [jnp.asarray(style) for style in styles]
     if settings.photorealistic and local_colors is None:
         local_colors = matting.target(content)
+    if way.split:
+        mesh = mesh_at(content.shape[0], content.shape[1])
+        pictures = space.filled(content, mesh), [space.filled(style, mesh) for style in styles]
+        # The compiler can split its own convolutions, and no other algorithm's.
+        plain = space.everywhere(network.direct(), mesh)
+        return space.spread(
+            objective.build(plain, *pictures, local_colors=local_colors, **given), mesh
+        )
     return objective.build(
         network.with_checkpoints() if way.checkpointed else network,
-        photo,
-        paintings,
+        jnp.asarray(content),
+        [jnp.asarray(style) for style in styles],
         local_colors=local_colors,
         **given,
     )
+
+
+def mesh_at(height: int, width: int) -> Mesh:
+    """All devices, for a picture to be split over."""
+    return space.mesh_of(jax.devices(), height, width)
 
 
 def program_of(
@@ -130,4 +148,6 @@ def program_of(
     """The compiled step of an objective."""
     if isinstance(scored, TiledObjective):
         return tiled_program(scored, optimizer)
+    if state.sides:
+        return space.compile_split(scored, rates, state, optimizer, mesh_at(*state.sides))
     return solve.compile_program(scored, rates, state, optimizer)

@@ -19,6 +19,7 @@ from jaxstyle.losses import LOSSES
 from jaxstyle.losses.matting import LocalColors
 from jaxstyle.targets import (
     IMAGE,
+    Filled,
     content_targets,
     features_and_image,
     shares_of,
@@ -119,8 +120,8 @@ unit_gradient.defvjp(_unit_gradient_forward, _unit_gradient_backward)
 
 def build(
     network: VGG19,
-    content: Float[Array, "h w 3"],
-    styles: Sequence[Float[Array, "_ _ 3"]],
+    content: Float[Array, "h w 3"] | Filled,
+    styles: Sequence[Float[Array, "_ _ 3"] | Filled],
     *,
     content_weights: Mapping[str, float],
     style_weights: Mapping[str, float],

@@ -16,6 +16,7 @@ from jaxstyle import solve
 from jaxstyle.compilation import Compilations
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
+from jaxstyle.space import PROGRAMS as SPACE_PROGRAMS
 from jaxstyle.tiles.program import TILE_PROGRAMS
 from jaxstyle.ways import WHOLE, Way
 from jaxstyle.weights import Loaded
@@ -59,7 +60,9 @@ class ScaleReport:
         cls, scale: Scale, way: Way, compiled: Compilations, last: solve.Report
     ) -> "ScaleReport":
         """From the scale's plan, what was compiled for it, and its last report."""
-        compilations = sum(compiled.programs[name] for name in (*solve.PROGRAMS, *TILE_PROGRAMS))
+        compilations = sum(
+            compiled.programs[name] for name in (*solve.PROGRAMS, *TILE_PROGRAMS, *SPACE_PROGRAMS)
+        )
         size = scale.height, scale.width
         return cls(*size, last.step, compiled.seconds, last.seconds, compilations, str(way))
 

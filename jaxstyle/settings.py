@@ -23,6 +23,7 @@ PATHS = ("init", "fine_style", "content_mask", "style_mask")
 NOISES = ("uniform", "gaussian")
 STYLE_FITS = ("size", "no-enlarging", "width", "stretch")
 PRECISIONS = ("auto", "float32", "bfloat16", "float64")
+SHARDS = ("none", "space")
 COLOR_CHOICES = ("none", *COLOR_MATCHES, "luminance")
 
 
@@ -167,6 +168,7 @@ class Settings:
     tile: str = _setting(
         "auto", "side of tiles to work in: auto (if memory asks for it), off, or a number of pixels"
     )
+    shard: str = _setting("none", "space: split the picture over all devices", SHARDS)
 
     @property
     def rate(self) -> float:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jaxtyping import Float
 
 from jaxstyle.program import (
@@ -23,7 +23,7 @@ from jaxstyle.program import (
     forget_programs,
     traced,
 )
-from jaxstyle.step import Losses, Rates, State, averaged, init, picture, step
+from jaxstyle.step import Losses, Rates, State, averaged, best_picture, init, picture, step
 
 __all__ = [
     "PATIENCE",
@@ -122,7 +122,9 @@ class Report:
     @property
     def image(self) -> Float[np.ndarray, "h w 3"]:
         """The picture reached, on the host."""
-        shown = jnp.clip(self.state.best, 0.0, 1.0) if self.best else picture(self.state)
+        shown = best_picture(self.state) if self.best else picture(self.state)
+        if not shown.is_fully_addressable:  # other hosts have parts of it
+            return multihost_utils.process_allgather(shown, tiled=True)
         return np.asarray(shown)
 
 

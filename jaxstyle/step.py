@@ -6,7 +6,7 @@ Pure functions of a state; ``jaxstyle.solve`` takes many of them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.objective import Objective
+from jaxstyle.targets import cropped
 
 
 @jax.tree_util.register_dataclass
@@ -44,7 +45,8 @@ class Rates:
 class State:
     """image: height x width x 3. average: of the iterates. step: how many were taken.
 
-    best, best_total: of the images whose loss is known, the one where it was least.
+    best, best_total: of the images whose loss is known, the one where it was least. sides: height
+    and width of the picture, where the arrays are filled up with more.
     """
 
     image: PyTree
@@ -53,6 +55,7 @@ class State:
     step: PyTree
     best: PyTree
     best_total: PyTree
+    sides: tuple[int, int] | None = field(default=None, metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass
@@ -96,9 +99,13 @@ def step(
     optimizer: optax.GradientTransformationExtraArgs,
 ) -> tuple[State, Losses]:
     """One step of the image down the gradient of the objective, kept between low and high."""
-    (total, terms), gradient = jax.value_and_grad(objective, has_aux=True)(state.image)
+
+    def scored(image: Array) -> tuple[Array, dict[str, Array]]:
+        return objective(cropped(image, state.sides))
+
+    (total, terms), gradient = jax.value_and_grad(scored, has_aux=True)(state.image)
     found = Evaluated(total, terms, gradient)
-    return moved(rates, state, found, optimizer, lambda image: objective(image)[0])
+    return moved(rates, state, found, optimizer, lambda image: scored(image)[0])
 
 
 def moved(
@@ -127,6 +134,7 @@ def moved(
         state.step + 1,
         best=jnp.where(better, state.image, state.best),
         best_total=jnp.where(better, total, state.best_total).astype(state.best_total.dtype),
+        sides=state.sides,
     )
     finite = jnp.isfinite(total) & jnp.all(jnp.isfinite(image))
     return after, Losses(total, terms, finite)
@@ -144,4 +152,9 @@ def averaged(state: State, image: Float[Array, "h w 3"], decay: Array) -> Float[
 
 def picture(state: State) -> Float[Array, "h w 3"]:
     """The average of the iterates, within [0, 1]."""
-    return jnp.clip(state.average, 0.0, 1.0)
+    return jnp.clip(cropped(state.average, state.sides), 0.0, 1.0)
+
+
+def best_picture(state: State) -> Float[Array, "h w 3"]:
+    """The image of least loss, within [0, 1]."""
+    return jnp.clip(cropped(state.best, state.sides), 0.0, 1.0)

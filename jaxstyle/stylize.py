@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import optax
 
 from jaxstyle import image as images
-from jaxstyle import optimizers, solve, vgg, weights
+from jaxstyle import optimizers, solve, space, vgg, weights
 from jaxstyle.compilation import Compilations, counted, one_ahead
 from jaxstyle.footprint import way_of
-from jaxstyle.formulation import AnyObjective, objective_at, program_of, state_shape
+from jaxstyle.formulation import AnyObjective, mesh_at, objective_at, program_of, state_shape
 from jaxstyle.guide.find import regions_of
 from jaxstyle.guide.masks import Regions
 from jaxstyle.image import Picture
@@ -123,7 +123,7 @@ def run(
         with counted(here=True) as compiled, exactness(settings):
             way = way_of(scale, network, styles, settings, regions)
             scored = objective_at(scale, network, photo, styles, settings, regions=regions, way=way)
-            program = program_of(scored, rates, state_shape(scale, optimizer), optimizer)
+            program = program_of(scored, rates, state_shape(scale, optimizer, way), optimizer)
             return Prepared(way, scored, program, compiled)
 
     ahead = one_ahead(prepare, scales[saved.scale :])
@@ -169,12 +169,31 @@ def state_at(
     way: Way = WHOLE,
 ) -> solve.State:
     """The solver's state before the first step of a scale, and what is carried to it."""
+    if way.split:
+        return split_state_at(
+            enlarged(image, content, scale, settings), before, optimizer, settings
+        )
     with jax.default_device(home_of(way)):
         state = solve.init(jnp.asarray(enlarged(image, content, scale, settings)), optimizer)
         if before is not None and settings.carry:
             fresh, sides = state.optimizer, (scale.height, scale.width)
             state = replace(state, optimizer=optimizers.carry(before.optimizer, fresh, *sides))
     return jax.device_put(state, home_of(way)) if way.on_host else state
+
+
+def split_state_at(
+    image: Image,
+    before: solve.State | None,
+    optimizer: optax.GradientTransformationExtraArgs,
+    settings: Settings,
+) -> solve.State:
+    """The same where each of several devices has a part of the picture."""
+    height, width, _ = image.shape
+    mesh = mesh_at(height, width)
+    state = space.init(image, optimizer, mesh)
+    if before is None or not settings.carry:
+        return state
+    return space.carry(before, state, mesh)
 
 
 def with_fine_texture(

@@ -4,7 +4,9 @@ They are measured once, before the first step, by programs of their own.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial, reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +20,33 @@ IMAGE = "image"
 """The layer name of the image itself, for losses that need no network."""
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Filled:
+    """A picture in an array that has more rows and columns: the last ones are none of its own."""
+
+    values: PyTree
+    sides: tuple[int, int] = field(metadata={"static": True})
+
+
+def cropped(image: Array, sides: tuple[int, int] | None) -> Array:
+    """An image without what it was filled up with."""
+    return image if sides is None else image[: sides[0], : sides[1]]
+
+
 def features_and_image(
-    network: VGG19, image: Float[Array, "h w 3"], layers: Sequence[str], white: PyTree = 1.0
+    network: VGG19,
+    image: Float[Array, "h w 3"] | Filled,
+    layers: Sequence[str],
+    white: PyTree = 1.0,
 ) -> dict[str, Array]:
     """Features by layer name, the image itself among them under the name ``IMAGE``.
 
     Where the network wraps around, so does the image: its first row and column follow its last
     (total variations that have no base points count differences along these two twice).
     """
+    if isinstance(image, Filled):
+        image = cropped(image.values, image.sides)
     features = network(image, [name for name in layers if name != IMAGE])
     if network.padding == "circular":
         image = jnp.pad(image, ((0, 1), (0, 1), (0, 0)), mode="wrap")
@@ -44,7 +65,7 @@ def shares_of(blend: Sequence[float], guides: Guides | None) -> Float[Array, "k 
 
 @jax.jit(static_argnames=("layers", "loss"))
 def content_targets(
-    network: VGG19, content: Float[Array, "h w 3"], *, layers: tuple[str, ...], loss: str
+    network: VGG19, content: Float[Array, "h w 3"] | Filled, *, layers: tuple[str, ...], loss: str
 ) -> dict[str, PyTree]:
     """Targets of the content picture by layer."""
     features, target = features_and_image(network, content, layers), LOSSES[loss].target
@@ -54,7 +75,7 @@ def content_targets(
 @jax.jit(static_argnames=("layers", "loss", "sum_styles"))
 def style_targets(
     network: VGG19,
-    styles: list[Float[Array, "_ _ 3"]],
+    styles: list[Any],
     shares: Float[Array, "k n"],
     guides: list[dict[str, Float[Array, "k _ _"]]] | None = None,
     *,

@@ -3,6 +3,7 @@
     whole         every map of the network is kept for the gradient
     checkpointed  every block of the network is computed again for its gradient
     tile          the picture is worked on tile by tile: see ``jaxstyle.tiles``
+    split         each of several devices has a part of it: see ``jaxstyle.space``
 
 All give the same picture, but for rounding.
 """
@@ -27,6 +28,7 @@ class Way(NamedTuple):
     tile: int = 0
     checkpointed: bool = False
     on_host: bool = False
+    split: bool = False
 
     def work(self, settings: Settings) -> float:
         """How many times the arithmetic of the whole picture at once it is, about.
@@ -40,6 +42,8 @@ class Way(NamedTuple):
         return 4 / 3 * ((self.tile + around) / self.tile) ** 2
 
     def __str__(self) -> str:
+        if self.split:
+            return f"split over {jax.device_count()} devices"
         if not self.tile:
             return "checkpointed" if self.checkpointed else "whole"
         return f"tiles of {self.tile}" + ", on the host" * self.on_host
@@ -54,7 +58,12 @@ def home_of(way: Way) -> Any:
 
 
 def check(settings: Settings) -> None:
-    """Raises SettingError where tiles are asked for that there cannot be."""
+    """Raises SettingError where tiles are asked for that there cannot be, or a picture be split."""
+    if settings.shard == "space":
+        if settings.tile_side:
+            raise SettingError("shard", "space does not go with tiles: leave --tile out")
+        if jax.device_count() == 1:
+            raise SettingError("shard", "space needs several devices, and JAX finds one")
     if not settings.tile_side:
         return
     if reason := untileable(settings):
@@ -76,6 +85,8 @@ def untileable(settings: Settings) -> str:
 def asked_for(scale: Scale, settings: Settings) -> Way | None:
     """The way that the settings name; None if it is to be chosen. A picture that is no larger than
     a tile is worked on whole."""
+    if settings.shard == "space":
+        return Way(split=True)
     if settings.tile == "auto":
         return None
     side = settings.tile_side

@@ -1,0 +1,248 @@
+"""Working in tiles beside working on the whole picture: memory, time, and what a megapixel costs.
+
+Memory is measured in a process of its own for every case. Times are of one process: a large picture
+takes turns with one of a megapixel, so that the cost per megapixel is compared under one load.
+"""
+
+import argparse
+import statistics
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bench import memory, work
+from bench.child import call
+from bench.markdown import table as markdown
+from jaxstyle import solve
+from jaxstyle.footprint import compile_scale, run_peaks
+from jaxstyle.formulation import objective_of, program_of, state_shape
+from jaxstyle.memory import give_back_if_scarce
+from jaxstyle.parts import exactness, optimizer_of, rates_of, tuned_network
+from jaxstyle.plan import blank
+from jaxstyle.pyramid import Scale
+from jaxstyle.settings import Settings, resolve
+from jaxstyle.ways import WHOLE, Way
+
+HELP = "Tiles against the whole picture at once: memory, seconds a step, cost per megapixel."
+
+Row = dict[str, Any]
+
+UNIT = 1024, 1024
+TIMED = ((1024, 1024), (2048, 2048), (3000, 4000), (4000, 6000), (6000, 6000))
+MEASURED = ((2048, 2048), (4096, 4096), (8192, 8192))
+"""Height and width of the pictures that are timed, and of those whose memory is measured."""
+
+WHOLE_UNTIL = 2048
+"""Longest side up to which the whole picture at once is measured too."""
+
+STYLE = 512
+"""Side of the style picture: its targets are no part of a step."""
+
+TILE = 512
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What this command takes beside what all do."""
+    add = parser.add_argument
+    add("--tile", type=int, default=TILE, help=f"side of tiles (default: {TILE})")
+    add("--largest", type=int, help="leave out pictures with a longer side")
+    add("--rounds", type=int, default=1, help="turns of pictures over four megapixels (default: 1)")
+    add("--precision", default="auto", help="default: auto")
+
+
+def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
+    """Rows of memory, then of time."""
+    quick = arguments.quick
+    work.weights_of(arguments, show)  # fetched once, if they must be
+    common = {
+        "tile": 64 if quick else arguments.tile,
+        "quick": quick,
+        "weights": arguments.weights,
+        "precision": arguments.precision,
+    }
+    limit = arguments.largest or max(max(sides) for sides in (*TIMED, *MEASURED))
+
+    def wanted(each: tuple) -> list[tuple[int, int]]:
+        return [(96, 128)] if quick else [sides for sides in each if max(sides) <= limit]
+
+    rows = [row for sides in wanted(MEASURED) for row in memory_rows(sides, common, show)]
+    unit = (96, 96) if quick else UNIT
+    for sides in wanted(TIMED):
+        show(f"{sides[1]}x{sides[0]}: time")
+        rounds = 3 if sides[0] * sides[1] <= 2048**2 else arguments.rounds
+        rows.append(time_row(sides, unit, rounds=rounds, show=show, **common))
+    return rows
+
+
+def memory_rows(
+    sides: tuple[int, int], common: dict[str, Any], show: Callable[[str], None]
+) -> list[Row]:
+    """One picture's memory, each way that there is for it."""
+    rows = []
+    for way in ("whole", "checkpointed", "tiles"):
+        if way != "tiles" and max(sides) > WHOLE_UNTIL:
+            continue
+        row = {"height": sides[0], "width": sides[1], "way": way}
+        show(f"{sides[1]}x{sides[0]}, {way}: memory")
+        try:
+            rows.append(row | call("bench.tiles:memory_case", **row, **common))
+        except RuntimeError as error:
+            rows.append(row | {"error": str(error)})
+    return rows
+
+
+@dataclass(frozen=True)
+class Case:
+    """A picture before its first step, and the way it is worked on."""
+
+    scored: Any
+    program: Any
+    rates: solve.Rates
+    state: solve.State
+
+    def step(self) -> None:
+        """Take one, always from the same image; waits for it."""
+        fresh = self.program.restarted(self.state)
+        jax.block_until_ready(self.program(self.scored, self.rates, fresh, 1))
+
+
+def way_named(name: str, tile: int) -> Way:
+    """The way of a row."""
+    return {"whole": WHOLE, "checkpointed": Way(checkpointed=True)}.get(name, Way(tile))
+
+
+def settings_of(sides: tuple[int, int], precision: str) -> Settings:
+    """Those of a run with a picture of these sides."""
+    return resolve(size=max(sides), precision=precision)
+
+
+def case_of(loaded: Any, sides: tuple[int, int], way: Way, precision: str) -> Case:
+    """A seeded picture, its objective measured and its step compiled."""
+    settings = settings_of(sides, precision)
+    network, optimizer, rates = (
+        tuned_network(loaded, settings),
+        optimizer_of(settings),
+        rates_of(settings),
+    )
+    content, style = work.picture(0, *sides), work.picture(1, *[min(STYLE, *sides)] * 2)
+    with exactness(settings):
+        scored = objective_of(network, content, [style], settings, way=way)
+        state = state_shape(Scale(*sides, max(sides), 1), optimizer)
+        program = program_of(scored, rates, state, optimizer)
+    return Case(scored, program, rates, solve.init(jnp.asarray(content), optimizer))
+
+
+def memory_case(
+    *,
+    height: int,
+    width: int,
+    way: str,
+    tile: int,
+    quick: bool,
+    weights: str | None,
+    precision: str,
+) -> Row:
+    """Bytes of a step, targets measured before it, beyond the process with all compiled."""
+    loaded = work.weights_of(Namespace(quick=quick, weights=weights), lambda line: None)
+    chosen, settings = way_named(way, tile), settings_of((height, width), precision)
+    network = tuned_network(loaded, settings)
+    scale = Scale(height, width, max(height, width), 1)
+    programs = compile_scale(scale, network, [blank(STYLE, STYLE)], settings, None, chosen)
+    (predicted,) = run_peaks([programs], network, settings)
+    small = (min(height, 2 * tile), min(width, 2 * tile))  # what runs once: first calls allocate
+    case_of(loaded, small, chosen, precision).step()
+    give_back_if_scarce(2**62)
+    begin = memory.settled_bytes()
+    case = case_of(loaded, (height, width), chosen, precision)
+    start = time.perf_counter()
+    case.step()
+    seconds = time.perf_counter() - start
+    peak = memory.peak_in_use()
+    measured = None if peak is None or begin is None else peak - begin
+    return {"predicted": predicted, "measured": measured, "seconds": seconds}
+
+
+def time_row(
+    sides: tuple[int, int],
+    unit: tuple[int, int],
+    *,
+    tile: int,
+    quick: bool,
+    weights: str | None,
+    precision: str,
+    rounds: int,
+    show: Callable[[str], None],
+) -> Row:
+    """Seconds a step in tiles, in turns with a picture of a megapixel, and with the whole at once
+    where that fits."""
+    loaded = work.weights_of(Namespace(quick=quick, weights=weights), show)
+    ways = {"tiles": (sides, Way(tile)), "unit": (unit, Way(tile))}
+    if max(sides) <= WHOLE_UNTIL:
+        ways["whole"] = sides, WHOLE
+    cases = {name: case_of(loaded, *each, precision) for name, each in ways.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for turn in range(rounds + 1):
+        for name, case in cases.items():
+            if turn == 0 and name == "tiles" and "whole" not in cases:
+                continue  # its programs are warm from the unit's
+            start = time.perf_counter()
+            case.step()
+            taken = time.perf_counter() - start
+            if turn > 0:
+                seconds[name].append(taken)
+            show(f"  {name}: {taken:.1f} s")
+    found = {name: statistics.median(each) for name, each in seconds.items()}
+    pixels, of_unit = sides[0] * sides[1] / 1e6, unit[0] * unit[1] / 1e6
+    row = {
+        "height": sides[0],
+        "width": sides[1],
+        "way": "tiles",
+        "seconds": found["tiles"],
+        "per_megapixel": found["tiles"] / pixels,
+        "growth": found["tiles"] / pixels / (found["unit"] / of_unit),
+    }
+    if "whole" in found:
+        row |= {"whole_seconds": found["whole"], "cost": found["tiles"] / found["whole"]}
+    return row
+
+
+MEMORY = {
+    "width": "width",
+    "height": "height",
+    "way": "way",
+    "predicted": "predicted MB",
+    "measured": "measured MB",
+    "per_pixel": "measured bytes/pixel",
+    "error": "error",
+}
+TIME = {
+    "width": "width",
+    "height": "height",
+    "seconds": "s a step",
+    "per_megapixel": "s a megapixel",
+    "growth": "a megapixel, to that of 1024 x 1024",
+    "whole_seconds": "s a step, whole",
+    "cost": "tiles / whole",
+}
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown of both kinds of rows."""
+    timed = [row for row in rows if "per_megapixel" in row]
+    sized = [_in_megabytes(row) for row in rows if "per_megapixel" not in row]
+    return (
+        f"Peak memory of a step and its targets, beyond the process before them\n\n"
+        f"{markdown(sized, MEMORY)}\n\nTime in tiles\n\n{markdown(timed, TIME)}"
+    )
+
+
+def _in_megabytes(row: Row) -> Row:
+    found = {k: row[k] / 1e6 for k in ("predicted", "measured") if row.get(k) is not None}
+    if "measured" in found:
+        found["per_pixel"] = row["measured"] / (row["height"] * row["width"])
+    return row | found

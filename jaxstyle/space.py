@@ -1,0 +1,190 @@
+"""One picture over several devices: each has a rectangle of it, and XLA's partitioner does the
+rest.
+
+The step is that of one device. Only its arguments are placed: arrays of the picture's rows and
+columns are split along these, all else is everywhere. The compiler has neighbors exchange the rows
+and columns that a convolution reads beyond its rectangle, and adds up Gram matrices over all.
+
+Arguments can only be split evenly. A picture that cannot be is filled up with rows and columns that
+the objective does not see: see ``State.sides``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, PyTree
+
+from jaxstyle import optimizers, solve
+from jaxstyle.losses import LOSSES
+from jaxstyle.objective import Objective, Term
+from jaxstyle.program import Kind, Program, compiled_once, solver_loop, solver_step
+from jaxstyle.step import Losses, Rates, State
+from jaxstyle.targets import Filled
+
+ROWS, COLUMNS = "rows", "columns"
+"""The axes of the mesh of devices."""
+
+Image = Float[Array | np.ndarray, "_ _ 3"]
+
+
+def mesh_of(devices: Sequence[Any], height: int, width: int) -> Mesh:
+    """The devices in rows and columns, such that rectangles of the picture are nearly square."""
+    count = len(devices)
+    splits = [(rows, count // rows) for rows in range(1, count + 1) if count % rows == 0]
+
+    def slimness(split: tuple[int, int]) -> float:
+        rows, columns = split
+        return abs(float(np.log(height / rows * columns / width)))
+
+    return Mesh(np.array(devices).reshape(min(splits, key=slimness)), (ROWS, COLUMNS))
+
+
+def filled(image: Image, mesh: Mesh) -> Filled:
+    """A picture split over the devices, filled up with zeros as far as that needs."""
+    sides = image.shape[0], image.shape[1]
+    more = [(0, -side % count) for side, count in zip(sides, mesh.devices.shape, strict=True)]
+    whole = np.pad(np.asarray(image), [*more, (0, 0)])
+    return Filled(jax.device_put(whole, _placement(whole, mesh, (0, 1))), sides)
+
+
+def spread(objective: Objective, mesh: Mesh) -> Objective:
+    """An objective with the network on every device, and split what is of the picture's maps."""
+    terms = {name: _spread_term(term, mesh) for name, term in objective.terms.items()}
+    return replace(everywhere(replace(objective, terms={}), mesh), terms=terms)
+
+
+def _spread_term(term: Term, mesh: Mesh) -> Term:
+    """Targets of a content have rows and columns first, of a photo last, of a style not at all."""
+    axes = {"content": (0, 1), "photo": (-2, -1)}.get(LOSSES[term.loss].kind)
+    targets = everywhere(term.targets, mesh) if axes is None else _split(term.targets, mesh, axes)
+    guide = None if term.guide is None else _split(term.guide, mesh, (0, 1))
+    bare = everywhere(replace(term, targets=(), guide=None), mesh)
+    return replace(bare, targets=targets, guide=guide)
+
+
+def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Arrays that every device has."""
+    return jax.tree.map(lambda x: _put(x, NamedSharding(mesh, PartitionSpec())), tree)
+
+
+def _split(tree: PyTree, mesh: Mesh, axes: tuple[int, int]) -> PyTree:
+    return jax.tree.map(lambda x: _put(x, _placement(x, mesh, axes)), tree)
+
+
+def _put(x: Any, sharding: NamedSharding) -> Any:
+    """An array, or the shape of one, in its place."""
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+    return jax.device_put(x, sharding)
+
+
+def _placement(x: Any, mesh: Mesh, axes: tuple[int, int]) -> NamedSharding:
+    """Rows and columns over those of the mesh, where they can be split evenly."""
+    names: list[str | None] = [None] * x.ndim
+    for axis, name in zip(axes, (ROWS, COLUMNS), strict=True):
+        names[axis] = name if x.shape[axis] % mesh.shape[name] == 0 else None
+    return NamedSharding(mesh, PartitionSpec(*names))
+
+
+def init(image: Image, optimizer: optax.GradientTransformationExtraArgs, mesh: Mesh) -> State:
+    """The state before the first step, split over the devices."""
+    start = filled(image, mesh)
+    begin = partial(solve.init, optimizer=optimizer)
+    shardings = _shardings(jax.eval_shape(begin, start.values), mesh)
+    state = jax.jit(begin, out_shardings=shardings)(start.values)
+    return replace(state, sides=start.sides)
+
+
+def carry(before: State, fresh: State, mesh: Mesh) -> State:
+    """``optimizers.carry``, from a state that is split to one of another scale."""
+    assert before.sides and fresh.sides
+
+    def without(x: Array, of: State) -> Array:
+        rows, columns = of.sides or x.shape[:2]
+        return x[:rows, :columns] if x.shape == of.image.shape else x
+
+    def resized(old: PyTree, new: PyTree) -> PyTree:
+        small = jax.tree.map(partial(without, of=before), old)
+        moments = optimizers.carry(small, new, *(fresh.sides or ()))
+        return jax.tree.map(lambda x, like: _enlarged(x, like.shape), moments, new)
+
+    shardings = _shardings(fresh, mesh).optimizer
+    memory = jax.jit(resized, out_shardings=shardings)(before.optimizer, fresh.optimizer)
+    return replace(fresh, optimizer=memory)
+
+
+def _enlarged(x: Array, shape: tuple[int, ...]) -> Array:
+    """Filled up with zeros to a shape."""
+    return (
+        x
+        if x.shape == shape
+        else jnp.pad(x, [(0, large - small) for small, large in zip(x.shape, shape, strict=True)])
+    )
+
+
+def state_shape(
+    height: int, width: int, optimizer: optax.GradientTransformationExtraArgs, mesh: Mesh
+) -> State:
+    """What ``init`` gives, without its values."""
+    rows, columns = (
+        side + -side % n for side, n in zip((height, width), mesh.devices.shape, strict=True)
+    )
+    image = jax.ShapeDtypeStruct((rows, columns, 3), jnp.float32)
+    shapes = jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
+    placed = jax.tree.map(_put, shapes, _shardings(shapes, mesh))
+    return replace(placed, sides=(height, width))
+
+
+def _shardings(state: State, mesh: Mesh) -> PyTree:
+    """Of a state: everything that has the image's shape in its last axes is split as the image."""
+    shape = state.image.shape
+
+    def of(x: Any) -> NamedSharding:
+        if x.shape[-3:] == shape:
+            return _placement(x, mesh, (-3, -2))
+        return NamedSharding(mesh, PartitionSpec())
+
+    return jax.tree.map(of, state)
+
+
+def _kept_split(found: tuple[State, Losses], mesh: Mesh) -> tuple[State, Losses]:
+    """Within a program: what is split stays so, for the program to be called again."""
+    state, losses = found
+    return jax.lax.with_sharding_constraint(state, _shardings(state, mesh)), losses
+
+
+def space_step(*arguments: Any, mesh: Mesh, **static: Any) -> tuple[State, Losses]:
+    """``solver_step`` of a picture that is split."""
+    return _kept_split(solver_step(*arguments, **static), mesh)
+
+
+def space_loop(*arguments: Any, mesh: Mesh, **static: Any) -> tuple[State, Losses]:
+    """``solver_loop`` of a picture that is split."""
+    return _kept_split(solver_loop(*arguments, **static), mesh)
+
+
+_SPLIT = Kind(
+    jax.jit(space_step, static_argnames=("optimizer", "mesh"), donate_argnums=2),
+    jax.jit(space_loop, static_argnames=("optimizer", "mesh"), donate_argnums=2),
+)
+
+PROGRAMS = ("space_step", "space_loop")
+"""Names that a compiled program can have: see ``jaxstyle.compilation``."""
+
+
+def compile_split(
+    objective: Objective,
+    rates: Rates,
+    state: State,
+    optimizer: optax.GradientTransformationExtraArgs,
+    mesh: Mesh,
+) -> Program:
+    """The step of a split picture, compiled once in a process. Arrays may be `ShapeDtypeStruct`."""
+    return compiled_once(_SPLIT, objective, rates, state, optimizer, mesh=mesh)
