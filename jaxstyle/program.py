@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,7 @@ PROGRAMS = ("solver_step", "solver_loop")
 """Names that a compiled program can have: see ``jaxstyle.compilation``."""
 
 
+@runtime_checkable
 class Steps(Protocol):
     """What takes steps: a ``Program``, or one like it."""
 
