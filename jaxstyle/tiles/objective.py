@@ -83,7 +83,7 @@ class TiledObjective:
             return Pull({}, {}), {}
         network = self.shared.network
         sums = picture_sums(network, frame, self.grid, self.guides, asked)
-        sides = jnp.float32(self.grid.height), jnp.float32(self.grid.width)
+        sides = jnp.asarray([self.grid.height, self.grid.width], frame.dtype)
         return passes.pulls({name: self.shared.terms[name] for name, *_ in asked}, sums, *sides)
 
     def _forces(self, frame: Float[Array, "h2 w2 3"], pull: Pull) -> Losses:
