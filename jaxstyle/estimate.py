@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jaxstyle.arithmetic import step_flops
-from jaxstyle.footprint import Sides, compile_scale, fixed_bytes, run_peaks, way_of
+from jaxstyle.footprint import Sides, compile_scale, run_peaks, way_of
 from jaxstyle.guide.masks import Regions
 from jaxstyle.memory import device_bytes, remedies
 from jaxstyle.parts import rates_of, tuned_network
@@ -117,7 +117,7 @@ def estimate(
     if available is None or peaks[0] <= available:
         pace = compiled[0].step_seconds(network, rates_of(settings)) / max(1.0, flops[0])
     most = peaks.index(max(peaks))
-    fixed = fixed_bytes(network, settings)
+    fixed = compiled[most].fixed(network, settings)
     return Estimate(
         tuple(
             ScaleEstimate(

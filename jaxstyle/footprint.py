@@ -26,7 +26,7 @@ from jaxstyle.plan import Image, blank, style_size
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
 from jaxstyle.tiles.footprint import TilePrograms, compile_tiles
-from jaxstyle.ways import WHOLE, Way, asked_for, candidates
+from jaxstyle.ways import WHOLE, Way, asked_for, candidates, untileable
 
 Sides = tuple[int, int]
 """Height and width of a picture."""
@@ -37,6 +37,8 @@ TRANSIENTS = 6
 
 NEAR = 0.5
 """Share of the memory above which the rule of thumb is not enough: it may be wrong by a third."""
+
+SCORING_TILE = 512
 
 FAR = 3.0
 """Share of the memory above which no way but in tiles can help: checkpoints save half or so."""
@@ -65,6 +67,10 @@ class Programs(NamedTuple):
         step = whole - in_step + peak_bytes(self.step.compiled)
         targets = max(map(peak_bytes, self.targets), default=in_targets)
         return targets - in_targets, step
+
+    def fixed(self, network: vgg.VGG19, settings: Settings) -> int:
+        """Bytes that do not grow with the picture."""
+        return fixed_bytes(network, settings)
 
     def step_seconds(self, network: vgg.VGG19, rates: solve.Rates) -> float:
         """Seconds of one step, from a few of them. What the targets are makes no difference."""
@@ -168,7 +174,7 @@ def way_of(
     sides = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
     largest = max([(scale.height, scale.width), *sides], key=math.prod)
     if rough_bytes(*largest, settings) <= NEAR * there:
-        return WHOLE
+        return WHOLE  # and nothing is compiled to find that out
     way = WHOLE
     for way in candidates(scale, settings):
         height, width = (min(way.tile or side, side) for side in largest)
@@ -178,6 +184,16 @@ def way_of(
         if max(run_peaks([programs], network, settings)) <= ROOM * there:
             return way
     return way
+
+
+def way_to_score(scale: Scale, styles: Sequence[Sides], settings: Settings) -> Way:
+    """The way to measure a picture's loss alone, by rule of thumb: in tiles of middling size, where
+    it is so large."""
+    there, asked = total_bytes(), asked_for(scale, settings)
+    if asked is not None or there is None or untileable(settings):
+        return asked or WHOLE
+    largest = max([(scale.height, scale.width), *styles], key=math.prod)
+    return WHOLE if rough_bytes(*largest, settings) <= NEAR * there else Way(SCORING_TILE)
 
 
 def rough_bytes(height: int, width: int, settings: Settings) -> int:

@@ -14,6 +14,7 @@ from jaxstyle import machine
 from jaxstyle.parts import optimizer_of
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
+from jaxstyle.ways import untileable
 
 CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -128,6 +129,8 @@ def remedies(
     """Settings any of which makes a scale of ``peak`` bytes fit; none where it does already."""
     if limit is None or peak <= limit:
         return
+    if settings.tile != "auto" and not untileable(settings):
+        yield {"tile": "auto"}
     if size := largest_size(scale.size, peak, limit, fixed):
         measured = settings.size_rule in ("longest", "longest-floor", "own")
         yield {"size": size} if measured else {"size": size, "size_rule": settings.size_rule}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, ArrayLike, PyTree
 
 from jaxstyle.objective import Objective
 from jaxstyle.step import Losses, Rates, State, memory_for, step
@@ -58,6 +58,7 @@ PROGRAMS = ("solver_step", "solver_loop")
 """Names that a compiled program can have: see ``jaxstyle.compilation``."""
 
 
+@runtime_checkable
 @runtime_checkable
 class Steps(Protocol):
     """What takes steps: a ``Program``, or one like it."""
@@ -200,7 +201,7 @@ _ONE = Kind(
 )
 
 
-def shape_of(x: Array | jax.ShapeDtypeStruct | float) -> jax.ShapeDtypeStruct:
+def shape_of(x: ArrayLike | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     """What is compiled for. An array on the one device there is may come from any."""
     if isinstance(x, jax.ShapeDtypeStruct):
         return x

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from jaxtyping import Float
 
 from jaxstyle import image as images
 from jaxstyle import plan, pyramid, vgg, weights
+from jaxstyle.footprint import way_to_score
 from jaxstyle.formulation import objective_of
 from jaxstyle.guide.find import regions_of
 from jaxstyle.parts import in_float64, network_of
@@ -109,8 +111,9 @@ def score_pictures(
         network = network_of(loaded, settings)
         regions = regions_of(loaded, content, styles, settings)
         content = _at(photo, scale[:2], settings)
-        scored = objective_of(network, content, pictures, settings, regions=regions)
-        _, terms = _terms(scored, jnp.asarray(measured))
+        way = way_to_score(scale, style_sizes, settings)
+        scored = objective_of(network, content, pictures, settings, regions=regions, way=way)
+        _, terms = (scored if way.tile else partial(_terms, scored))(jnp.asarray(measured))
     values = {
         name: float(terms[name]) for name in scored.terms if name != "tv" or settings.tv_weight
     }

@@ -100,7 +100,7 @@ def candidates(scale: Scale, settings: Settings) -> Iterator[Way]:
     if untileable(settings):
         return
     multiple, longest = alignment(settings.layers()), max(scale.height, scale.width)
-    for on_host in (False, True):
+    for on_host in (False,) if jax.default_backend() == "cpu" else (False, True):
         for side in TILES:
             if side < longest and side % multiple == 0:
                 yield Way(side, on_host=on_host)

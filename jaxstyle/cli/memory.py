@@ -46,15 +46,15 @@ def enough_memory(
     there = memory.total_bytes()
     # Linux ends a process that takes more than there is, without a word. The rule of thumb costs
     # nothing; compiling the last scale costs seconds, which the run would have spent on it too.
-    rough = _rough(last, styles, settings)
-    memory.give_back_if_scarce(rough)
-    if there is not None and rough > NEAR * there:
-        peak, fixed = _peak(loaded, last, styles, settings)
-        if peak > there:
+    wanted = _rough(last, styles, settings)
+    if there is not None and wanted > NEAR * there:
+        wanted, fixed = _peak(loaded, last, styles, settings)
+        if (peak := wanted) > there:
             remedy = remedy_for(arguments, last, peak, there, fixed, settings)
             need = f"{last.width}x{last.height} needs about {in_bytes(peak)}"
             line = f"out of memory: {need}, and there are {in_bytes(there)}: {remedy}"
             raise OutOfMemoryError(line)
+    memory.give_back_if_scarce(wanted)
     with explained(arguments, loaded, content, styles, settings):
         yield
 
@@ -86,12 +86,14 @@ def explained(
 def _peak(
     loaded: Loaded, last: Scale, styles: Sequence[Image], settings: Settings
 ) -> tuple[int, int]:
-    """Bytes of the last scale, and those of them that do not grow with its size."""
+    """Bytes of the last scale, the way it is to be worked on, and those of them that do not grow
+    with its size."""
     try:
         network = tuned_network(loaded, settings)
-        compiled = footprint.compile_scale(last, network, styles, settings)
+        way = footprint.way_of(last, network, styles, settings)
+        compiled = footprint.compile_scale(last, network, styles, settings, way=way)
         (peak,) = footprint.run_peaks([compiled], network, settings)
-        return peak, footprint.fixed_bytes(network, settings)
+        return peak, compiled.fixed(network, settings)
     except (MemoryError, jax.errors.JaxRuntimeError):  # not even room for that
         return _rough(last, styles, settings), 0
 

@@ -15,6 +15,7 @@ from jaxstyle.guide.masks import Regions
 from jaxstyle.image import Picture
 from jaxstyle.plan import Image
 from jaxstyle.settings import Settings
+from jaxstyle.ways import WHOLE
 from jaxstyle.weights import Loaded
 
 COLUMNS = ("size", "style", "steps", "GFLOP/step", "memory", "compiled in", "running")
@@ -54,7 +55,8 @@ def show_plan(
 def table(found: Estimate) -> Table:
     """One row a scale."""
     rows = Table(box=None, pad_edge=False, header_style="")
-    for name in COLUMNS:
+    ways = any(scale.way != str(WHOLE) for scale in found.scales)
+    for name in (*COLUMNS, "worked on") if ways else COLUMNS:
         rows.add_column(name, justify="right", no_wrap=True)
     for scale in found.scales:
         rows.add_row(
@@ -65,6 +67,7 @@ def table(found: Estimate) -> Table:
             in_bytes(scale.peak_bytes),
             f"{scale.compile_seconds:.1f} s",
             about(scale.run_seconds),
+            *([scale.way] if ways else []),
         )
     return rows
 

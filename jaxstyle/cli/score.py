@@ -19,7 +19,7 @@ IRRELEVANT = (
     *("original_colors", "init", "init_noise", "noise", "noise_level", "seed", "optimizer"),
     *("learning_rate", "learning_rate_decay", "betas", "epsilon", "momentum", "history", "clamp"),
     *("smooth_radius", "smooth_edge", "refine"),
-    *("carry", "average", "keep_best", "tolerance", "normalize_gradients"),
+    *("carry", "average", "keep_best", "tolerance", "normalize_gradients", "shard"),
 )
 """Settings that say how a picture is made, not what it is measured by."""
 

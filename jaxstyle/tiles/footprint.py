@@ -65,6 +65,11 @@ class TilePrograms(NamedTuple):
         on_host = self.targets if jax.default_backend() == "cpu" else 0
         return on_host, passes + FRAMES * frame + IMAGES * image + remembered + on_host
 
+    def fixed(self, network: vgg.VGG19, settings: Settings) -> int:
+        """Bytes that do not grow with the picture."""
+        del network, settings
+        return max(map(peak_bytes, self.passes))
+
     def step_seconds(self, network: vgg.VGG19, rates: solve.Rates) -> float:
         """Seconds of one step, from one tile of nothing."""
         del network, rates

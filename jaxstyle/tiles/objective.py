@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxstyle.objective import Objective
+from jaxstyle.objective import Objective, Term
 from jaxstyle.tiles import passes
 from jaxstyle.tiles.compiled import call, compiled
 from jaxstyle.tiles.grid import Grid, Place, added, framed, unframed, window
@@ -50,6 +50,11 @@ class TiledObjective:
     guides: Mapping[str, Sequence[np.ndarray]]
     grid: Grid
 
+    @property
+    def terms(self) -> dict[str, Term]:
+        """By name; without what tiles have for themselves."""
+        return self.shared.terms
+
     def __call__(self, image: Float[Array, "h w 3"]) -> tuple[Float[Array, ""], Losses]:
         """The total loss of an image and its parts, each already multiplied by its weight."""
         frame = framed(image, self.grid)
@@ -78,23 +83,23 @@ class TiledObjective:
 
     def _pull(self, frame: Float[Array, "h2 w2 3"]) -> tuple[Pull, Losses]:
         """What the second pass needs of the first, and the losses of terms made of sums."""
-        asked = questions(self.shared.terms)
+        asked = questions(self.terms)
         if not asked:
             return Pull({}, {}), {}
         network = self.shared.network
         sums = picture_sums(network, frame, self.grid, self.guides, asked)
         sides = jnp.asarray([self.grid.height, self.grid.width], frame.dtype)
-        return passes.pulls({name: self.shared.terms[name] for name, *_ in asked}, sums, *sides)
+        return passes.pulls({name: self.terms[name] for name, *_ in asked}, sums, *sides)
 
     def _forces(self, frame: Float[Array, "h2 w2 3"], pull: Pull) -> Losses:
         """Factors of the gradients of the terms that are normalized."""
-        if not any(term.normalize for term in self.shared.terms.values()):
+        if not any(term.normalize for term in self.terms.values()):
             return {}
         norms: Losses = {}
         for own, seen in self._tiles(frame):
             found = call(passes.tile_norms, own, pull, *seen, tile=self.grid.tile)
             norms = _plus(norms, found)
-        weights = {name: self.shared.terms[name].weight for name in norms}
+        weights = {name: self.terms[name].weight for name in norms}
         unit = {name: jnp.where(weight > 0, weight, 1) for name, weight in weights.items()}
         return {name: 1 / (norm / unit[name] + TINY) for name, norm in norms.items()}
 
@@ -105,7 +110,7 @@ class TiledObjective:
 
     def of_tile(self, number: int) -> Objective:
         """The objective with the targets and guides of a tile."""
-        terms = dict(self.shared.terms)
+        terms = dict(self.terms)
         for name, each in self.targets.items():
             terms[name] = replace(terms[name], targets=(each[number],))
         for name, each in self.guides.items():
@@ -117,7 +122,7 @@ class TiledObjective:
         compiled_passes(self.of_tile(0), self.grid.tile, self.grid.window)
 
     def _total(self, values: Losses) -> tuple[Float[Array, ""], Losses]:
-        ordered = {name: values[name] for name in self.shared.terms}
+        ordered = {name: values[name] for name in self.terms}
         return reduce(jnp.add, ordered.values()), ordered
 
 
