@@ -8,8 +8,10 @@ picture add a little: skies are above, water is below.
 
 Clusters are found by k-means, which starts from splits along principal axes (Su & Dy, "In search of
 deterministic methods for initializing k-means", 2007): nothing is random. A cluster that is not in
-the content and in some style picture is dissolved. At last the masks, coarse as the deep layers
-are, are drawn to the edges of their pictures by colors and texture, and with the guided filter.
+the content and in some style picture is dissolved, and clusters that look alike, or do not agree
+from one picture to the other, are merged (`jaxstyle.guide.alike`). At last the masks, coarse as the
+deep layers are, are drawn to the edges of their pictures by colors and texture, and with the guided
+filter.
 """
 
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from jaxtyping import Array, Float, Float32, Float64, Int
 
 from jaxstyle import image as images
 from jaxstyle.color import luminance
+from jaxstyle.guide.alike import clusters_of, merged, summed, worth
 from jaxstyle.guide.masks import Regions
 from jaxstyle.guided_filter import guided_filter, window_mean
 from jaxstyle.vgg import VGG19, smallest_side
@@ -36,7 +39,7 @@ LEAST = 0.03
 """Of the places of the content, and of a style picture, that a region must have."""
 
 SPARE = 3
-"""More clusters than regions asked for may be looked for, since some are in one picture only."""
+"""Up to so many more clusters than regions are tried: some are in one picture only, or alike."""
 
 ITERATIONS = 50
 FEATURES_SIDE, MASKS_SIDE = 384, 512
@@ -65,13 +68,13 @@ def auto_regions(network: VGG19, content: Image, styles: Sequence[Image], count:
     pixels: time and memory do not depend on the pictures' sizes. The largest region of the content
     is the first. Each had a share of at least `LEAST` of the content and of some style picture
     until its edges were drawn, and has kept half of it. A note says if they are fewer than asked
-    for.
+    for: down to one, the whole of the pictures, where there is nothing that they share.
     """
     pictures = [np.asarray(picture, np.float32) for picture in (content, *styles)]
     labels = [np.zeros((1, 1), int) for _ in pictures]
     if count > 1:
         network = network.padded("replicate").direct()  # zeros around a picture would be a region
-        labels = _common(_components([_cells(network, picture) for picture in pictures]), count)
+        labels = _common([_cells(network, picture) for picture in pictures], pictures, count)
     shares = np.bincount(labels[0].ravel())
     order = np.argsort(-shares, kind="stable")
     masks = [_masks(each, order, picture) for each, picture in zip(labels, pictures, strict=True)]
@@ -134,19 +137,36 @@ def _components(pictures: Sequence[Cells]) -> list[Cells]:
     return [(cells - mean) @ axes for cells in pictures]
 
 
-def _common(pictures: Sequence[Cells], count: int) -> list[Labels]:
-    """The cluster of each place: as many as are in content and style, ``count`` at most."""
-    points = np.concatenate([cells.reshape(-1, cells.shape[-1]) for cells in pictures])
-    weights = np.concatenate([np.full(c[..., 0].size, 1 / c[..., 0].size) for c in pictures])
-    best: list[Labels] = []
-    for clusters in range(count, count + SPARE + 1):
-        labels = _in_both(pictures, _k_means(points, weights, clusters))
-        found = labels[0].max() + 1
-        if not best or best[0].max() + 1 < found <= count:
-            best = labels
-        if found >= count:
-            break
-    return best
+def _common(cells: Sequence[Cells], pictures: Sequence[Picture], count: int) -> list[Labels]:
+    """The region of each place: those that content and style share, ``count`` at most."""
+    pieces = _components(cells)
+    points = np.concatenate([c.reshape(-1, c.shape[-1]) for c in pieces])
+    weights = np.concatenate([np.full(c[..., 0].size, 1 / c[..., 0].size) for c in pieces])
+    best, regions = -np.inf, []
+    for clusters in range(2, count + SPARE + 1):
+        labels = _in_both(pieces, _k_means(points, weights, clusters))
+        found = 1 + max(int(each.max()) for each in labels)
+        sums = [_summed(*parts, found) for parts in zip(labels, cells, pictures, strict=True)]
+        judged = clusters_of(sums[0], sums[1:])
+        groups = merged(judged, count)
+        if (value := worth(judged, groups)) > best:
+            best, regions = value, [_grouped(each, groups) for each in labels]
+    return regions
+
+
+def _grouped(labels: Labels, groups: Sequence[Sequence[int]]) -> Labels:
+    """The number of the group, in place of that of the cluster."""
+    return np.argmax([np.isin(labels, group) for group in groups], axis=0)
+
+
+def _summed(labels: Labels, cells: Cells, picture: Picture, count: int) -> list[np.ndarray]:
+    """What the clusters of a picture are judged by. Height does not count: it is in every one."""
+    seen, hard = _seen(picture), (labels[..., None] == np.arange(count)).astype(np.float32)
+    height, width, _ = seen.shape
+    soft = images.resize(hard, height, width, "bilinear")
+    places, pixels = (each.reshape(-1, count).astype(np.float64) for each in (hard, soft))
+    looks = _looks(seen).reshape(len(pixels), -1)
+    return summed(places, cells[..., :-2].reshape(len(places), -1), pixels, looks)
 
 
 def _in_both(pictures: Sequence[Cells], centers: Centers) -> list[Labels]:
@@ -208,14 +228,20 @@ def _masks(
     labels: Labels, order: Int[np.ndarray, " k"], picture: Picture
 ) -> Float32[np.ndarray, "k _ _"]:
     """Soft masks of the clusters in this order, with the edges of the picture."""
-    sides = _sides(picture, min(1.0, MASKS_SIDE / max(picture.shape[:2])), 1)
-    seen = images.resize(picture, *sides, "area")
-    hard = (labels[..., None] == order).astype(np.float32)
-    coarse = images.resize(hard, *sides, "bilinear")
-    masks = _drawn(coarse, (seen - seen.mean(axis=(0, 1))) / max(seen.std(), _FAINT))
+    seen, hard = _seen(picture), (labels[..., None] == order).astype(np.float32)
+    height, width, _ = seen.shape
+    coarse = images.resize(hard, height, width, "bilinear")
+    masks = _drawn(coarse, seen)
     # A region that its neighbors would swallow keeps its coarse mask, and so do they.
     kept = (masks.mean(axis=(0, 1)) >= coarse.mean(axis=(0, 1)) / 2).all()
     return np.moveaxis(masks if kept else coarse, -1, 0)
+
+
+def _seen(picture: Picture) -> Picture:
+    """The picture at the size of its masks, its colors in standard deviations."""
+    sides = _sides(picture, min(1.0, MASKS_SIDE / max(picture.shape[:2])), 1)
+    seen = images.resize(picture, *sides, "area")
+    return (seen - seen.mean(axis=(0, 1))) / max(seen.std(), _FAINT)
 
 
 def _drawn(

@@ -96,6 +96,13 @@ def test_what_is_in_one_picture_only_is_no_region_and_a_note_says_so(network):
     assert regions.notes == ("asked for 3 regions: 1 found in both content and style",)
 
 
+def test_arbitrary_parts_of_two_textures_are_no_regions(network, picture):
+    regions = auto_regions(network, picture(0, 64, 80), [picture(1, 72, 64)], 4)
+    assert regions.names == ("region 1",)
+    np.testing.assert_allclose(regions.content, 1, atol=1e-6)
+    np.testing.assert_allclose(regions.styles[0], 1, atol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 200, 3), (20, 17, 3)])
 def test_tiny_and_narrow_pictures_are_no_special_case(network, picture, shape):
     tiny = np.random.default_rng(0).random(shape, np.float32)
@@ -122,4 +129,5 @@ def test_the_masks_of_a_photo_and_of_its_night_are_nearly_the_same():
     photo = image.resize(photo, 60, 90)
     night = (0.8 * photo**1.6 * [0.4, 0.5, 1]).astype(np.float32)
     regions = auto_regions(network, photo, [night], 3)
+    assert len(regions.names) == 3  # it is one picture: they are told apart though they look alike
     assert np.abs(regions.content - regions.styles[0]).sum(0).mean() < 0.3
