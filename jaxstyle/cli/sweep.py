@@ -187,8 +187,9 @@ def show_plan(
     parts = largest.content, largest.styles, largest.settings
     (height, width), settings = largest.content.rgb.shape[:2], largest.settings
     sides = [(style.shape[0], style.shape[1]) for style in largest.styles]
+    regions = regions_of(loaded, largest.content.rgb, largest.styles, settings)
     with explained(arguments, loaded, *parts), deferred_interrupt() as check:
-        found = estimate(loaded, (height, width), sides, settings, check)
+        found = estimate(loaded, (height, width), sides, settings, check, regions)
         check()
     at_once = max(len(part.cells) for part in work)
     if arguments.json:

@@ -111,6 +111,15 @@ def test_a_plan_with_masks(folder, masks, capsys):
     assert json.loads(capsys.readouterr().out)["compilations"] == 1
 
 
+def test_a_plan_of_a_sweep_counts_the_regions(folder, masks, capsys):
+    plan = ["sweep", "content.png", "style.png", "--style-weight", "1,5", "--plan", "--json"]
+    peaks = []
+    for more in ([], masks):
+        assert main([*plan, *QUICK[:-1], *more]) == 0
+        peaks.append(json.loads(capsys.readouterr().out)["cell"]["peak_bytes"])
+    assert peaks[0] < peaks[1]
+
+
 def failed(capsys, *arguments, status=1):
     assert main(list(arguments)) == status
     lines = capsys.readouterr().err.strip().splitlines()
