@@ -17,7 +17,7 @@ def _unchanged(statistics):
     return statistics
 
 
-def _one(height: int, width: int) -> float:
+def _one(height: Any, width: Any) -> float:
     return 1.0
 
 
@@ -65,7 +65,7 @@ class Loss(NamedTuple):
     statistics: Callable
     distance: Callable
     target: Callable = _unchanged
-    image_factor: Callable[[int, int], float] = _one
+    image_factor: Callable[[Any, Any], Any] = _one
     pooled: Pooled | None = None
     share: Callable | None = None
 

@@ -18,7 +18,7 @@ being the positions of the image's map whatever those of the style's; "gram-kera
 example's, which takes 3 for the channels and the h w pixels of the image for the positions.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
@@ -99,6 +99,6 @@ def keras_distance(gram: Float[Array, "c c"], target: Float[Array, "c c"]) -> Fl
     return distance.sum_square(gram, target) / (4 * KERAS_CHANNELS**2)
 
 
-def keras_image_factor(height: int, width: int) -> float:
+def keras_image_factor(height: Any, width: Any) -> Any:
     """One over the square of the number of pixels of the image."""
     return 1 / (height * width) ** 2

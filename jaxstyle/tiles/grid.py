@@ -95,7 +95,7 @@ class Grid:
         sides = row * self.tile, column * self.tile, self.height, self.width
         return Place(*map(np.int32, sides))
 
-    def pieces(self, values: np.ndarray, layer: str) -> list[np.ndarray]:
+    def pieces(self, values: Array | np.ndarray, layer: str) -> list[np.ndarray]:
         """A map of a layer, cut into the tiles' own; zeros beyond its borders.
 
         Args:
@@ -104,7 +104,7 @@ class Grid:
         side = self.tile // stride_at(layer)
         height, width = self.rows * side, self.columns * side
         more = [(0, height - values.shape[0]), (0, width - values.shape[1])]
-        whole = np.pad(values, more + [(0, 0)] * (values.ndim - 2))
+        whole = np.pad(np.asarray(values), more + [(0, 0)] * (values.ndim - 2))
         corners = [(i, j) for i in range(0, height, side) for j in range(0, width, side)]
         return [whole[i : i + side, j : j + side] for i, j in corners]
 
