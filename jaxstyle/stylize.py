@@ -8,6 +8,7 @@ the features of a fixed VGG-19 (Gatys, Ecker, Bethge, CVPR 2016).
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -173,7 +174,7 @@ def state_at(
         return split_state_at(
             enlarged(image, content, scale, settings), before, optimizer, settings
         )
-    with jax.default_device(home_of(way)):
+    with jax.default_device(home_of(way)) if way.on_host else nullcontext():
         state = solve.init(jnp.asarray(enlarged(image, content, scale, settings)), optimizer)
         if before is not None and settings.carry:
             fresh, sides = state.optimizer, (scale.height, scale.width)
