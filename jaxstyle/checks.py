@@ -140,7 +140,7 @@ def _weights(name: str, value: Any) -> tuple[float, ...]:
 
 
 def _tile(name: str, value: Any) -> str:
-    if value in TILE_CHOICES:
+    if isinstance(value, str) and value in TILE_CHOICES:
         return value
     try:
         return str(_whole(name, value, LEAST_TILE, MAX_SIZE))

@@ -67,7 +67,8 @@ def refused(name, value):
 
 def test_every_field_is_checked_and_none_is_left_out_here():
     assert set(FIELDS) == {"preset", *CLEANERS, *CHOICES}
-    covered = [*TRUTHS, *NUMBERS, *LISTS, *LAYERS, *PATHS, *MASKS]
+    in_test_ways = ["tile"]
+    covered = [*TRUTHS, *NUMBERS, *LISTS, *LAYERS, *PATHS, *MASKS, *in_test_ways]
     assert sorted(covered) == sorted(CLEANERS)
 
 
