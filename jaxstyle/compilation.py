@@ -96,6 +96,15 @@ def one_ahead(
         background.shutdown(wait=False, cancel_futures=True)
 
 
+def in_turn(function: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[tuple[Item, Made]]:
+    """The same with nothing in the background.
+
+    Devices that work together must be given their programs in one order. Of two threads each
+    device, or each host, could hear in another one, and all would wait for each other.
+    """
+    return ((item, function(item)) for item in items)
+
+
 def persist(directory: Path | None = None) -> None:
     """Have JAX keep compiled programs between processes; nothing is done if it does already.
 

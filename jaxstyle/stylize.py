@@ -18,7 +18,7 @@ import optax
 
 from jaxstyle import image as images
 from jaxstyle import optimizers, solve, space, vgg, weights
-from jaxstyle.compilation import Compilations, counted, one_ahead
+from jaxstyle.compilation import Compilations, counted, in_turn, one_ahead
 from jaxstyle.footprint import way_of
 from jaxstyle.formulation import AnyObjective, mesh_at, objective_at, program_of, state_shape
 from jaxstyle.guide.find import regions_of
@@ -127,7 +127,7 @@ def run(
             program = program_of(scored, rates, state_shape(scale, optimizer, way), optimizer)
             return Prepared(way, scored, program, compiled)
 
-    ahead = one_ahead(prepare, scales[saved.scale :])
+    ahead = (in_turn if settings.shard == "space" else one_ahead)(prepare, scales[saved.scale :])
     for index, (scale, prepared) in enumerate(ahead, start=saved.scale):
         way, scored, program, compiled = prepared
         report = saved.report or solve.Report.before(
