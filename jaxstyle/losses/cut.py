@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PyTree
 
@@ -46,13 +47,15 @@ def filled(x: Array, cut: Cut, mode: str) -> Array:
       mode: "zeros", "replicate" (the nearest pixel again), "reflect" (the one before that) or
         "circular" (nothing: pieces of a picture without borders have what is beyond already).
 
-    With "zeros" all that is outside becomes zero, else only the nearest row and column.
+    What is further out is left as it is: no convolution that counts looks there.
     """
     if mode == "circular":
         return x
     if mode == "zeros":
-        rows, columns = _between(cut.rows, 0, cut.height), _between(cut.columns, 0, cut.width)
-        return jnp.where(both(rows, columns)[..., None], x, 0)
+        # In place, and not by a mask over all of the map: that takes a fifth of a gradient's time.
+        for axis, places, size in ((0, cut.rows, cut.height), (1, cut.columns, cut.width)):
+            x = _cleared(_cleared(x, -1 - places[0], axis), size - places[0], axis)
+        return x
     # A map of one pixel has nothing to reflect: repeating it is the nearest thing.
     reflected = (mode == "reflect") & (jnp.minimum(cut.height, cut.width) > 1)
     for axis, places, size in ((0, cut.rows, cut.height), (1, cut.columns, cut.width)):
@@ -63,3 +66,10 @@ def filled(x: Array, cut: Cut, mode: str) -> Array:
             edge = [jnp.where(reflected, m, e) for m, e in zip(mirror, edge, strict=True)]
         x = jnp.where(at == -1, edge[0], jnp.where(at == size, edge[1], x))
     return x
+
+
+def _cleared(x: Array, at: Array, axis: int) -> Array:
+    """With zeros in a row (or column), if there is one of that number."""
+    nearest = jnp.clip(at, 0, x.shape[axis] - 1)
+    row = jax.lax.dynamic_index_in_dim(x, nearest, axis)
+    return jax.lax.dynamic_update_slice_in_dim(x, jnp.where(at == nearest, 0, row), nearest, axis)

@@ -75,9 +75,12 @@ def build(
         **others,
     )
     masks = {name: term for name, term in shared.terms.items() if term.guide is not None}
-    pieces = {name: grid.pieces(term.guide, term.layer) for name, term in masks.items()}
+    cut, wide = (
+        {name: of.pieces(term.guide, term.layer) for name, term in masks.items()}
+        for of in (grid, grid.first_pass)
+    )
     bare = {name: replace(term, guide=None) for name, term in shared.terms.items()}
-    return TiledObjective(replace(shared, terms=bare), own, pieces, grid)
+    return TiledObjective(replace(shared, terms=bare), own, cut, wide, grid)
 
 
 def grid_of(picture: Image, tile: int, around: int, wraps: bool = False) -> Grid:

@@ -7,7 +7,7 @@ the tile's own. So each layer is computed no further out than the layers after i
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -18,6 +18,10 @@ from jaxtyping import Array, Float, PyTree
 from jaxstyle.losses.cut import Cut
 from jaxstyle.targets import IMAGE
 from jaxstyle.vgg import LAYERS, smallest_side
+
+LARGER = 2
+"""How many times larger the tiles of the first pass are: without a gradient they take no more
+memory, and have less halo for their size."""
 
 LEAST_HALO = 2
 """Pixels around a tile that priors want, whatever the network does."""
@@ -68,6 +72,11 @@ class Grid:
     tile: int
     halo: int
     wraps: bool = False
+
+    @property
+    def first_pass(self) -> "Grid":
+        """The tiles that sums are measured by."""
+        return replace(self, tile=LARGER * self.tile)
 
     @property
     def rows(self) -> int:

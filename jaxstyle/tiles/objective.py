@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jaxstyle.objective import Objective, Term
 from jaxstyle.tiles import passes
 from jaxstyle.tiles.compiled import call, compiled
-from jaxstyle.tiles.grid import Grid, Place, added, framed, unframed, window
+from jaxstyle.tiles.grid import LARGER, Grid, Place, added, framed, unframed, window
 from jaxstyle.tiles.passes import Named, Pull, questions
 from jaxstyle.vgg import VGG19
 
@@ -39,7 +39,7 @@ class TiledObjective:
     """What an ``Objective`` is for a picture that fits: its losses, and their gradient.
 
     shared: network, weights, and the targets that are the same for every tile. targets, guides: by
-    term, what each tile has for itself, on the host.
+    term, what each tile has for itself, on the host; wide_guides: the same for the first pass.
 
     Images can be on another device than the network, such as the host beside an accelerator: tiles
     go to the network's, and what comes of them goes back.
@@ -48,6 +48,7 @@ class TiledObjective:
     shared: Objective
     targets: Mapping[str, Sequence[Any]]
     guides: Mapping[str, Sequence[np.ndarray]]
+    wide_guides: Mapping[str, Sequence[np.ndarray]]
     grid: Grid
 
     @property
@@ -57,8 +58,8 @@ class TiledObjective:
 
     def __call__(self, image: Float[Array, "h w 3"]) -> tuple[Float[Array, ""], Losses]:
         """The total loss of an image and its parts, each already multiplied by its weight."""
+        pull, values = self._pull(image)
         frame = framed(image, self.grid)
-        pull, values = self._pull(frame)
         for own, seen in self._tiles(frame):
             parts = call(passes.tile_losses, own, pull, *seen, tile=self.grid.tile)
             values = _plus(values, parts)
@@ -68,8 +69,8 @@ class TiledObjective:
         self, image: Float[Array, "h w 3"]
     ) -> tuple[Float[Array, ""], Losses, Float[Array, "h w 3"]]:
         """The same, and the gradient to the image."""
+        pull, values = self._pull(image)
         frame = framed(image, self.grid)
-        pull, values = self._pull(frame)
         forces = self._forces(frame, pull)
         gradient = jnp.zeros_like(frame)
         for own, seen in self._tiles(frame):
@@ -81,14 +82,14 @@ class TiledObjective:
         total, terms = self._total(values)
         return total, terms, unframed(gradient, self.grid)
 
-    def _pull(self, frame: Float[Array, "h2 w2 3"]) -> tuple[Pull, Losses]:
+    def _pull(self, image: Float[Array, "h w 3"]) -> tuple[Pull, Losses]:
         """What the second pass needs of the first, and the losses of terms made of sums."""
         asked = questions(self.terms)
         if not asked:
             return Pull({}, {}), {}
         network = self.shared.network
-        sums = picture_sums(network, frame, self.grid, self.guides, asked)
-        sides = jnp.asarray([self.grid.height, self.grid.width], frame.dtype)
+        sums = picture_sums(network, image, self.grid, self.wide_guides, asked)
+        sides = jnp.asarray([self.grid.height, self.grid.width], image.dtype)
         return passes.pulls({name: self.terms[name] for name, *_ in asked}, sums, *sides)
 
     def _forces(self, frame: Float[Array, "h2 w2 3"], pull: Pull) -> Losses:
@@ -128,13 +129,14 @@ class TiledObjective:
 
 def picture_sums(
     network: VGG19,
-    frame: Float[Array, "h2 w2 3"],
+    image: Float[Array, "h w 3"],
     grid: Grid,
     guides: Mapping[str, Sequence[np.ndarray]],
     asked: tuple[passes.Question, ...],
 ) -> Named:
-    """First pass: the sums over all tiles of a picture, by term."""
-    sums: Named = {}
+    """First pass: the sums over all tiles of a picture, by term; guides for ``grid.first_pass``."""
+    grid = grid.first_pass
+    frame, sums = framed(image, grid), {}
     for number in range(grid.count):
         own = {name: pieces[number] for name, pieces in guides.items()}
         seen = see(frame, grid, number, network)
@@ -150,16 +152,23 @@ def compiled_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Com
     asked, programs = questions(own.terms), []
     pull: Any = Pull({}, {})
     if asked:
-        guides = {n: own.terms[n].guide for n, *_ in asked if own.terms[n].guide is not None}
-        given = own.network, guides, *seen
-        programs.append(compiled(passes.tile_sums, *given, asked=asked, tile=tile))
-        sums = jax.eval_shape(partial(passes.tile_sums, asked=asked, tile=tile), *given)
+        guided = {n: own.terms[n].guide for n, *_ in asked if own.terms[n].guide is not None}
+        guides = {name: _wide(guide.shape, guide.dtype) for name, guide in guided.items()}
+        wide, window = LARGER * tile, side + (LARGER - 1) * tile
+        given = own.network, guides, jax.ShapeDtypeStruct((window, window, 3), seen[0].dtype), PLACE
+        programs.append(compiled(passes.tile_sums, *given, asked=asked, tile=wide))
+        sums = jax.eval_shape(partial(passes.tile_sums, asked=asked, tile=wide), *given)
         sides = jnp.float32(0), jnp.float32(0)
         pull, _ = jax.eval_shape(passes.pulls, {n: own.terms[n] for n, *_ in asked}, sums, *sides)
     normalized = [name for name, term in own.terms.items() if term.normalize]
     forces = {name: jax.ShapeDtypeStruct((), own.terms[name].weight.dtype) for name in normalized}
     programs.append(compiled(passes.tile_gradient, own, pull, forces, *seen, tile=tile))
     return programs
+
+
+def _wide(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    """What is of a tile, as the first pass has it."""
+    return jax.ShapeDtypeStruct(tuple(LARGER * side for side in shape), dtype)
 
 
 def see(frame: Float[Array, "h2 w2 3"], grid: Grid, number: int, network: VGG19) -> Seen:

@@ -81,8 +81,8 @@ def style_statistics(
     if guides is not None:
         for layer, names in terms.items():
             each = zip(names, guides[layer], strict=True)
-            own |= {name: grid.pieces(guide, layer) for name, guide in each}
-    sums = picture_sums(network, framed(jnp.asarray(picture), grid), grid, own, asked)
+            own |= {name: grid.first_pass.pieces(guide, layer) for name, guide in each}
+    sums = picture_sums(network, jnp.asarray(picture), grid, own, asked)
     pooled = LOSSES[loss].pooled
     assert pooled
     return {layer: [pooled.whole(sums[name]) for name in names] for layer, names in terms.items()}
