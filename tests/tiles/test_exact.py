@@ -110,7 +110,6 @@ CASES = [
         "rounding": "ceil",
         "padding": "reflect",
         "white": 255.0,
-        "photo": True,
     },
     {
         "style_loss": "gram-sum",
@@ -155,7 +154,6 @@ CASES = [
         "padding": "replicate",
         "pooling_scale": True,
         "tile": 20,
-        "guided": True,
         "styles": 2,
     },
 ]
@@ -185,7 +183,6 @@ def test_the_cases_are_every_loss_and_every_network():
     "sides",
     [
         (33, 33),  # a pixel more than a tile
-        (32, 32),
         (21, 30),  # less than one
         (18, 71),
         (71, 4),  # one position at the deepest layer
@@ -206,17 +203,14 @@ def test_every_prior_alone(float64, compared, tv_loss, padding):
 
 
 def test_the_deepest_layers(float64, compared):
-    weights = {"relu1_1": 20.0, "relu3_1": 3.0, "relu5_1": 1.0}
+    weights = {"relu1_1": 20.0, "relu5_1": 1.0}
     network = {"padding": "replicate-first", "pooling": "average", "rounding": "ceil"}
     layers = {"content_weights": {"relu4_2": 1.0}, "style_weights": weights}
-    compared((97, 131), 64, 1e-10, photo=True, **layers, **network)
+    compared((97, 131), 64, 1e-10, **layers, **network)
 
 
-@pytest.mark.parametrize("style_loss", ["gram-relative", "wasserstein"])
-def test_in_single_precision(compared, style_loss):
-    """As far as sums of a few thousand numbers go, in another order; a root takes more."""
-    rtol = 1e-4 if style_loss == "wasserstein" else 1e-5
-    compared((75, 49), 32, rtol, dtype=jnp.float32, style_loss=style_loss)
+def test_in_single_precision(compared):
+    compared((75, 49), 32, 1e-5, dtype=jnp.float32, style_loss="gram-relative", photo=True)
 
 
 def test_in_half_precision(compared):
