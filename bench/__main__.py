@@ -18,6 +18,7 @@ COMMANDS = {
     "batch": "bench.batch",
     "matting": "bench.matting",
     "tiles": "bench.tiles",
+    "split": "bench.split",
     "tpu": "bench.tpu",
     "report": "bench.report",
 }

@@ -20,6 +20,7 @@ TITLES = {
     "batch": "Many pictures",
     "matting": "The photorealism loss",
     "tiles": "Any size",
+    "split": "One picture over several devices",
     "tpu": "What the TPU compiler says",
 }
 """Of the sections, by command, in their order."""

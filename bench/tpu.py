@@ -23,13 +23,14 @@ from bench.child import call
 from bench.markdown import table as markdown
 from bench.traffic import hbm_bytes
 from convert_weights.weights_file import Convolution
-from jaxstyle import solve, vgg
+from jaxstyle import solve, space, vgg
 from jaxstyle.arithmetic import step_flops
 from jaxstyle.batch import program
 from jaxstyle.cli.failures import UsageError
+from jaxstyle.formulation import objective_of
 from jaxstyle.memory import peak_bytes
-from jaxstyle.parts import optimizer_of
-from jaxstyle.plan import plan
+from jaxstyle.parts import optimizer_of, rates_of, tuned_network
+from jaxstyle.plan import blank, plan
 from jaxstyle.settings import Settings, resolve
 from jaxstyle.weights import Loaded
 
@@ -59,8 +60,9 @@ CHIPS = {
 EXCHANGES = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter")
 
 TOPOLOGIES = ("v5e:2x4", "v6e:2x4")
-CASES = ((512, 1), (512, 16), (1024, 1))
-"""Size and images. One image is on one chip; several are spread over all of the topology's."""
+CASES = ((512, 1, False), (512, 16, False), (1024, 1, False), (4096, 1, True), (8192, 1, True))
+"""Size, images, and whether one image is split over all chips. Else one image is on one chip, and
+several are spread over all of the topology's."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,9 +87,10 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
     jax.config.update("jax_platforms", "cpu")  # with its compiler there, JAX looks for a TPU itself
     rows = []
     for topology in topologies:
-        for size, batch in [(64, 4)] if arguments.quick else CASES:
-            row = {"topology": topology, "size": size, "batch": batch}
-            show(f"{topology}, {size}x{size}, batch {batch}: compiling, which can take minutes")
+        for size, batch, split in [(64, 4, False), (64, 1, True)] if arguments.quick else CASES:
+            row = {"topology": topology, "size": size, "batch": batch, "split": split}
+            how = ", split" if split else ""
+            show(f"{topology}, {size}x{size}, batch {batch}{how}: compiling, which takes minutes")
             try:
                 row |= call("bench.tpu:compiled", environment(topology), **row, few=arguments.quick)
             except RuntimeError as error:
@@ -110,17 +113,20 @@ def environment(topology: str) -> dict[str, str]:
     }
 
 
-def compiled(*, topology: str, size: int, batch: int, few: bool) -> Row:
+def compiled(*, topology: str, size: int, batch: int, split: bool, few: bool) -> Row:
     """Compile one step in bfloat16 with Adam, and say what the compiler says of it, per chip."""
     from jax.experimental import topologies
 
     chip = CHIPS[topology.partition(":")[0]]
     devices = topologies.get_topology_desc(topology, platform="tpu").devices
-    devices = devices[: 1 if batch == 1 else None]
+    devices = devices[: 1 if batch == 1 and not split else None]
     settings = resolve(size=size, precision="bfloat16")
-    mesh = program.mesh_of(devices)
+    loaded = work.few_channels() if few else shapes_only()
     start = time.perf_counter()
-    lowered = lower(work.few_channels() if few else shapes_only(), settings, batch, mesh)
+    if split:
+        lowered = lower_split(loaded, settings, space.mesh_of(devices))
+    else:
+        lowered = lower(loaded, settings, batch, program.mesh_of(devices))
     step = lowered.compile()
     seconds = time.perf_counter() - start
     memory, text, share = step.memory_analysis(), step.as_text() or "", batch / len(devices)
@@ -214,6 +220,21 @@ def lower(
     return program.traced(scored, own, states, optimizer, mesh, loop=False).lower()
 
 
+def lower_split(loaded: Loaded, settings: Settings, mesh: jax.sharding.Mesh) -> jax.stages.Lowered:
+    """The step of one image that all chips have a part of."""
+    optimizer, size = optimizer_of(settings), settings.size
+
+    def arguments() -> PyTree:
+        picture = blank(size, size)
+        scored = objective_of(tuned_network(loaded, settings), picture, [picture], settings)
+        return scored, rates_of(settings)
+
+    objective, rates = jax.eval_shape(arguments)
+    state = space.state_shape(size, size, optimizer, mesh)
+    scored = space.spread(objective, mesh)
+    return space.traced(scored, space.everywhere(rates, mesh), state, optimizer, mesh).lower()
+
+
 def each_its_own(tree: PyTree, batch: int, mesh: jax.sharding.Mesh) -> PyTree:
     """The shapes of a tree of which each image of a batch has its own, spread over the chips."""
     spread = NamedSharding(mesh, PartitionSpec(program.PICTURES))
@@ -237,6 +258,7 @@ COLUMNS = {
     "chips": "chips",
     "size": "size",
     "batch": "batch",
+    "split": "split",
     "arguments": "arguments MB",
     "outputs": "outputs MB",
     "temporaries": "temporaries MB",

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from jaxstyle import solve, space, targets, vgg
 from jaxstyle.arithmetic import maps
-from jaxstyle.formulation import mesh_at, objective_of, state_shape
+from jaxstyle.formulation import mesh_of_all, objective_of, state_shape
 from jaxstyle.guide.masks import Regions
 from jaxstyle.guide.propagate import guides as guides_of
 from jaxstyle.losses.matting import blank_target
@@ -110,7 +110,7 @@ def compile_scale(
     state, rates = state_shape(scale, optimizer, way), rates_of(settings)
     with exactness(settings):
         if way.split:
-            mesh = mesh_at(*content.shape[:2])
+            mesh = mesh_of_all()
             split = space.spread(shapes(scored, network.direct()), mesh)
             step = space.compile_split(split, rates, state, optimizer, mesh)
             return Programs((), step, split, content.shape, time.perf_counter() - start)

@@ -43,7 +43,7 @@ def state_shape(
     """The solver's state at a scale, without its values."""
     if way.split:
         sides = scale.height, scale.width
-        return space.state_shape(*sides, optimizer, mesh_at(*sides))
+        return space.state_shape(*sides, optimizer, mesh_of_all())
     image = jax.ShapeDtypeStruct((scale.height, scale.width, 3), jnp.float32)
     return jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
 
@@ -118,7 +118,7 @@ def objective_of(
     if settings.photorealistic and local_colors is None:
         local_colors = matting.target(content)
     if way.split:
-        mesh = mesh_at(content.shape[0], content.shape[1])
+        mesh = mesh_of_all()
         pictures = space.filled(content, mesh), [space.filled(style, mesh) for style in styles]
         # The compiler can split its own convolutions, and no other algorithm's.
         plain = space.everywhere(network.direct(), mesh)
@@ -134,9 +134,9 @@ def objective_of(
     )
 
 
-def mesh_at(height: int, width: int) -> Mesh:
+def mesh_of_all() -> Mesh:
     """All devices, for a picture to be split over."""
-    return space.mesh_of(jax.devices(), height, width)
+    return space.mesh_of(jax.devices())
 
 
 def program_of(
@@ -149,5 +149,5 @@ def program_of(
     if isinstance(scored, TiledObjective):
         return tiled_program(scored, optimizer)
     if state.sides:
-        return space.compile_split(scored, rates, state, optimizer, mesh_at(*state.sides))
+        return space.compile_split(scored, rates, state, optimizer, mesh_of_all())
     return solve.compile_program(scored, rates, state, optimizer)

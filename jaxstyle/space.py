@@ -1,12 +1,12 @@
-"""One picture over several devices: each has a rectangle of it, and XLA's partitioner does the
-rest.
+"""One picture over several devices: each has some of its rows, and XLA's partitioner does the rest.
 
-The step is that of one device. Only its arguments are placed: arrays of the picture's rows and
-columns are split along these, all else is everywhere. The compiler has neighbors exchange the rows
-and columns that a convolution reads beyond its rectangle, and adds up Gram matrices over all.
+The step is that of one device. Only its arguments are placed: arrays that have the picture's rows
+are split along these, all else is everywhere. The compiler has neighbors exchange the rows that a
+convolution reads beyond a device's own, and adds up Gram matrices over all. (Split by columns too,
+whole maps would be gathered: a matrix of all positions has them row after row.)
 
-Arguments can only be split evenly. A picture that cannot be is filled up with rows and columns that
-the objective does not see: see ``State.sides``.
+Arguments can only be split evenly. A picture that cannot be is filled up with rows that the
+objective does not see: see ``State.sides``.
 """
 
 from collections.abc import Sequence
@@ -24,34 +24,26 @@ from jaxtyping import Array, Float, PyTree
 from jaxstyle import optimizers, solve
 from jaxstyle.losses import LOSSES
 from jaxstyle.objective import Objective, Term
-from jaxstyle.program import Kind, Program, compiled_once, solver_loop, solver_step
+from jaxstyle.program import Kind, Program, compiled_once, solver_loop, solver_step, traced_as
 from jaxstyle.step import Losses, Rates, State
 from jaxstyle.targets import Filled
 
-ROWS, COLUMNS = "rows", "columns"
-"""The axes of the mesh of devices."""
+ROWS = "rows"
+"""The axis of the mesh of devices."""
 
 Image = Float[Array | np.ndarray, "_ _ 3"]
 
 
-def mesh_of(devices: Sequence[Any], height: int, width: int) -> Mesh:
-    """The devices in rows and columns, such that rectangles of the picture are nearly square."""
-    count = len(devices)
-    splits = [(rows, count // rows) for rows in range(1, count + 1) if count % rows == 0]
-
-    def slimness(split: tuple[int, int]) -> float:
-        rows, columns = split
-        return abs(float(np.log(height / rows * columns / width)))
-
-    return Mesh(np.array(devices).reshape(min(splits, key=slimness)), (ROWS, COLUMNS))
+def mesh_of(devices: Sequence[Any]) -> Mesh:
+    """The devices, one below the other."""
+    return Mesh(np.array(devices), (ROWS,))
 
 
 def filled(image: Image, mesh: Mesh) -> Filled:
     """A picture split over the devices, filled up with zeros as far as that needs."""
-    sides = image.shape[0], image.shape[1]
-    more = [(0, -side % count) for side, count in zip(sides, mesh.devices.shape, strict=True)]
-    whole = np.pad(np.asarray(image), [*more, (0, 0)])
-    return Filled(jax.device_put(whole, _placement(whole, mesh, (0, 1))), sides)
+    height, width, _ = image.shape
+    whole = np.pad(np.asarray(image), [(0, -height % mesh.size), (0, 0), (0, 0)])
+    return Filled(jax.device_put(whole, _placement(whole, mesh, 0)), (height, width))
 
 
 def spread(objective: Objective, mesh: Mesh) -> Objective:
@@ -61,10 +53,10 @@ def spread(objective: Objective, mesh: Mesh) -> Objective:
 
 
 def _spread_term(term: Term, mesh: Mesh) -> Term:
-    """Targets of a content have rows and columns first, of a photo last, of a style not at all."""
-    axes = {"content": (0, 1), "photo": (-2, -1)}.get(LOSSES[term.loss].kind)
-    targets = everywhere(term.targets, mesh) if axes is None else _split(term.targets, mesh, axes)
-    guide = None if term.guide is None else _split(term.guide, mesh, (0, 1))
+    """Targets of the content have rows first, of a photo last but one, of styles not at all."""
+    axis = {"content": 0, "photo": -2}.get(LOSSES[term.loss].kind)
+    targets = everywhere(term.targets, mesh) if axis is None else _split(term.targets, mesh, axis)
+    guide = None if term.guide is None else _split(term.guide, mesh, 0)
     bare = everywhere(replace(term, targets=(), guide=None), mesh)
     return replace(bare, targets=targets, guide=guide)
 
@@ -74,8 +66,8 @@ def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
     return jax.tree.map(lambda x: _put(x, NamedSharding(mesh, PartitionSpec())), tree)
 
 
-def _split(tree: PyTree, mesh: Mesh, axes: tuple[int, int]) -> PyTree:
-    return jax.tree.map(lambda x: _put(x, _placement(x, mesh, axes)), tree)
+def _split(tree: PyTree, mesh: Mesh, axis: int) -> PyTree:
+    return jax.tree.map(lambda x: _put(x, _placement(x, mesh, axis)), tree)
 
 
 def _put(x: Any, sharding: NamedSharding) -> Any:
@@ -85,11 +77,10 @@ def _put(x: Any, sharding: NamedSharding) -> Any:
     return jax.device_put(x, sharding)
 
 
-def _placement(x: Any, mesh: Mesh, axes: tuple[int, int]) -> NamedSharding:
-    """Rows and columns over those of the mesh, where they can be split evenly."""
+def _placement(x: Any, mesh: Mesh, axis: int) -> NamedSharding:
+    """Split along an axis, if that can be done evenly."""
     names: list[str | None] = [None] * x.ndim
-    for axis, name in zip(axes, (ROWS, COLUMNS), strict=True):
-        names[axis] = name if x.shape[axis] % mesh.shape[name] == 0 else None
+    names[axis] = ROWS if x.shape[axis] % mesh.size == 0 else None
     return NamedSharding(mesh, PartitionSpec(*names))
 
 
@@ -133,10 +124,7 @@ def state_shape(
     height: int, width: int, optimizer: optax.GradientTransformationExtraArgs, mesh: Mesh
 ) -> State:
     """What ``init`` gives, without its values."""
-    rows, columns = (
-        side + -side % n for side, n in zip((height, width), mesh.devices.shape, strict=True)
-    )
-    image = jax.ShapeDtypeStruct((rows, columns, 3), jnp.float32)
+    image = jax.ShapeDtypeStruct((height + -height % mesh.size, width, 3), jnp.float32)
     shapes = jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
     placed = jax.tree.map(_put, shapes, _shardings(shapes, mesh))
     return replace(placed, sides=(height, width))
@@ -148,7 +136,7 @@ def _shardings(state: State, mesh: Mesh) -> PyTree:
 
     def of(x: Any) -> NamedSharding:
         if x.shape[-3:] == shape:
-            return _placement(x, mesh, (-3, -2))
+            return _placement(x, mesh, -3)
         return NamedSharding(mesh, PartitionSpec())
 
     return jax.tree.map(of, state)
@@ -188,3 +176,14 @@ def compile_split(
 ) -> Program:
     """The step of a split picture, compiled once in a process. Arrays may be `ShapeDtypeStruct`."""
     return compiled_once(_SPLIT, objective, rates, state, optimizer, mesh=mesh)
+
+
+def traced(
+    objective: Objective,
+    rates: Rates,
+    state: State,
+    optimizer: optax.GradientTransformationExtraArgs,
+    mesh: Mesh,
+) -> jax.stages.Traced:
+    """One step before it is lowered and compiled."""
+    return traced_as(_SPLIT, objective, rates, state, optimizer, loop=False, mesh=mesh)

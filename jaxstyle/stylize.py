@@ -20,7 +20,7 @@ from jaxstyle import image as images
 from jaxstyle import optimizers, solve, space, vgg, weights
 from jaxstyle.compilation import Compilations, counted, in_turn, one_ahead
 from jaxstyle.footprint import way_of
-from jaxstyle.formulation import AnyObjective, mesh_at, objective_at, program_of, state_shape
+from jaxstyle.formulation import AnyObjective, mesh_of_all, objective_at, program_of, state_shape
 from jaxstyle.guide.find import regions_of
 from jaxstyle.guide.masks import Regions
 from jaxstyle.image import Picture
@@ -190,7 +190,7 @@ def split_state_at(
 ) -> solve.State:
     """The same where each of several devices has a part of the picture."""
     height, width, _ = image.shape
-    mesh = mesh_at(height, width)
+    mesh = mesh_of_all()
     state = space.init(image, optimizer, mesh)
     if before is None or not settings.carry:
         return state

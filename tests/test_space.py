@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle.space import COLUMNS, ROWS, mesh_of
+from jaxstyle.space import ROWS, mesh_of
 
 STYLIZE = """
 import json, sys
@@ -132,25 +132,11 @@ def test_every_device_has_a_quarter_of_all_that_is_large(four, name):
         assert of_devices == [[*shape[:-3], 38, 51, 3]]
 
 
-@pytest.mark.parametrize(
-    ("count", "height", "width", "split"),
-    [
-        (1, 50, 70, (1, 1)),
-        (4, 75, 101, (2, 2)),
-        (4, 100, 500, (1, 4)),
-        (4, 500, 100, (4, 1)),
-        (8, 75, 101, (2, 4)),
-        (8, 101, 75, (4, 2)),
-        (6, 300, 200, (3, 2)),
-        (7, 100, 100, (1, 7)),
-    ],
-)
-def test_rectangles_are_nearly_square(count, height, width, split):
-    devices = [object() for _ in range(count)]
-    mesh = mesh_of(devices, height, width)
-    assert mesh.axis_names == (ROWS, COLUMNS)
-    assert mesh.devices.shape == split
-    assert list(mesh.devices.flat) == devices
+def test_the_devices_are_one_below_the_other():
+    devices = [object() for _ in range(4)]
+    mesh = mesh_of(devices)
+    assert mesh.axis_names == (ROWS,)
+    assert list(mesh.devices) == devices
 
 
 TWO_HOSTS = f"""{STYLIZE}

@@ -117,8 +117,8 @@ def test_a_case_that_fails_is_a_row(installed, monkeypatch):
 
     monkeypatch.setattr(tpu, "call", call)
     rows = tpu.measure(Namespace(topology=["v6e:2x2"], quick=False), lambda line: None)
-    assert [(row["size"], row["batch"]) for row in rows] == list(tpu.CASES)
-    assert [row.get("error") for row in rows] == [None, None, "too large"]
+    assert [(row["size"], row["batch"], row["split"]) for row in rows] == list(tpu.CASES)
+    assert [row.get("error") for row in rows] == [None, None, "too large", None, None]
     assert asked[0][:2] == ("bench.tpu:compiled", "v6e-4")
     shown = tpu.table(rows)
     assert "not measured" in shown and "v6e:2x2 1024: too large" in shown
