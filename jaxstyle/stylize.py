@@ -98,12 +98,14 @@ def run(
     keep: Callable[[Saved], None] = lambda saved: None,
     scales: Sequence[Scale] = (),
     regions: Regions | None = None,
+    pause: Callable[[], None] = lambda: None,
 ) -> Result:
     """The same for pictures already read: the whole method, coarse to fine.
 
     ``every`` is the number of steps between two reports. After each, ``keep`` is given what the run
     has reached; with that as ``saved`` it goes on from there, to the same bytes. ``scales`` are
-    those of ``plan``, and ``regions`` those of ``regions_of``, unless others are given.
+    those of ``plan``, and ``regions`` those of ``regions_of``, unless others are given. ``pause``
+    is called within long steps, and may raise.
     """
     saved = saved or Saved()
     start = time.perf_counter() - saved.seconds
@@ -124,6 +126,7 @@ def run(
         with counted(here=True) as compiled, exactness(settings):
             way = way_of(scale, network, styles, settings, regions)
             scored = objective_at(scale, network, photo, styles, settings, regions=regions, way=way)
+            scored = replace(scored, pause=pause) if way.tile else scored
             program = program_of(scored, rates, state_shape(scale, optimizer, way), optimizer)
             return Prepared(way, scored, program, compiled)
 

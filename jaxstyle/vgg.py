@@ -23,16 +23,38 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxstyle.convolution import convolve, prepare
+from jaxstyle.pooling import (
+    POOLING_SCALES,
+    POOLINGS,
+    ROUNDINGS,
+    Pooling,
+    Rounding,
+    pool,
+    rounds_up,
+)
 
-Pooling = Literal["max", "average", "l2"]
-Rounding = Literal["floor", "ceil", "ceil-max"]
+__all__ = [
+    "CONVOLUTIONS",
+    "LAYERS",
+    "PADDINGS",
+    "POOLINGS",
+    "ROUNDINGS",
+    "VGG19",
+    "Padding",
+    "Pooling",
+    "Rounding",
+    "TooSmallError",
+    "UnknownLayerError",
+    "blocks",
+    "canonical_layer",
+    "convolutions_before",
+    "pool",
+    "rounds_up",
+    "smallest_side",
+]
+
 Padding = Literal["zeros", "reflect", "replicate", "circular", "reflect-first", "replicate-first"]
-POOLINGS: tuple[str, ...] = get_args(Pooling)
-ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 PADDINGS: tuple[str, ...] = get_args(Padding)
-
-POOLING_SCALES: dict[Pooling, float] = {"max": 1.0, "average": 2.0, "l2": 0.78}
-"""Factors that keep the later layers' sizes, by Katherine Crowson (style-transfer-pytorch)."""
 
 CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
 CHANNELS_PER_BLOCK = (64, 128, 256, 512, 512)
@@ -310,43 +332,3 @@ def _pad(x: Float[Array, "1 h w c"], mode: str) -> Float[Array, "1 h2 w2 c"]:
     # A map of one pixel has nothing to reflect: repeating it is the nearest thing.
     reflectable = mode == "reflect" and min(x.shape[1:3]) > 1
     return jnp.pad(x, margin, mode="reflect" if reflectable else "edge")
-
-
-def pool(
-    x: Float[Array, "1 h w c"], pooling: Pooling, rounding: Rounding = "floor"
-) -> Float[Array, "1 h2 w2 c"]:
-    """2x2 pooling, stride 2: the maximum, the average, or the root of the sum of squares.
-
-    Four strided slices rather than ``reduce_window``: its gradient is a scatter that XLA runs
-    slowly, theirs is a handful of selects.
-    """
-    a, b, c, d = _corners(x, pooling, rounding)
-    if pooling == "max":
-        return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
-    a, b, c, d = (v.astype(jnp.promote_types(v.dtype, jnp.float32)) for v in (a, b, c, d))
-    if pooling == "average":
-        return ((a + b + c + d) / 4).astype(x.dtype)
-    squares = a * a + b * b + c * c + d * d
-    # The root has no slope at zero, and after a ReLU whole windows are zero: theirs is zero.
-    positive = squares > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0).astype(x.dtype)
-
-
-def rounds_up(pooling: str, rounding: str) -> bool:
-    """Whether a last odd row or column is pooled too."""
-    return rounding == "ceil" or (rounding, pooling) == ("ceil-max", "max")
-
-
-def _corners(
-    x: Float[Array, "1 h w c"], pooling: str, rounding: str
-) -> list[Float[Array, "1 h2 w2 c"]]:
-    """The upper left, upper right, lower left and lower right pixels of all windows."""
-    _, height, width, _ = x.shape
-    if rounds_up(pooling, rounding):
-        # A window with some pixels twice has the maximum and the average of those it has; one with
-        # zeros has their sum of squares.
-        missing = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
-        even = jnp.pad(x, missing, mode="constant" if pooling == "l2" else "edge")
-    else:
-        even = x[:, : height // 2 * 2, : width // 2 * 2]
-    return [even[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]

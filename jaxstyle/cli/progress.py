@@ -42,9 +42,10 @@ def progress_bar(hidden: bool = False) -> Iterator[Callable[[RunProgress], None]
 def _text(progress: RunProgress) -> str:
     report = progress.solver
     speed = report.step / report.seconds if report.seconds else 0.0
+    pace = f"{speed:.1f} steps/s" if speed >= 0.5 or not speed else f"{1 / speed:.0f} s/step"
     return (
         f"step {report.step}/{report.steps}  loss {report.total:.4g}  "
-        f"{speed:.1f} steps/s  {clock(seconds_left(progress))} left"
+        f"{pace}  {clock(seconds_left(progress))} left"
     )
 
 

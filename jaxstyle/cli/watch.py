@@ -50,7 +50,9 @@ def run_and_save(
             every = reports_every(arguments, settings)
             keep = keeper or (lambda saved: check())
             given = loaded, content, styles, settings, watch, every, saved, keep
-            result = finish(run(*given, regions=regions))
+            # A run that is kept is so at its reports, and stops there.
+            pause = check if keeper is None else (lambda: None)
+            result = finish(run(*given, regions=regions, pause=pause))
         outputs.save(result, description)
         if keeper:
             checkpoint.delete(keeper.directory)

@@ -1,6 +1,6 @@
 """An objective whose picture is too large for it: the same losses, with targets cut into tiles."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import Any, NamedTuple
@@ -41,6 +41,8 @@ class TiledObjective:
     shared: network, weights, and the targets that are the same for every tile. targets, guides: by
     term, what each tile has for itself, on the host; wide_guides: the same for the first pass.
 
+    pause is called after every tile: where a step takes minutes, Ctrl-C should not.
+
     Images can be on another device than the network, such as the host beside an accelerator: tiles
     go to the network's, and what comes of them goes back.
     """
@@ -50,6 +52,7 @@ class TiledObjective:
     guides: Mapping[str, Sequence[np.ndarray]]
     wide_guides: Mapping[str, Sequence[np.ndarray]]
     grid: Grid
+    pause: Callable[[], None] = lambda: None
 
     @property
     def terms(self) -> dict[str, Term]:
@@ -88,7 +91,7 @@ class TiledObjective:
         if not asked:
             return Pull({}, {}), {}
         network = self.shared.network
-        sums = picture_sums(network, image, self.grid, self.wide_guides, asked)
+        sums = picture_sums(network, image, self.grid, self.wide_guides, asked, self.pause)
         sides = jnp.asarray([self.grid.height, self.grid.width], image.dtype)
         return passes.pulls({name: self.terms[name] for name, *_ in asked}, sums, *sides)
 
@@ -108,6 +111,7 @@ class TiledObjective:
         """Each tile's own objective, and what is seen of it."""
         for number in range(self.grid.count):
             yield self.of_tile(number), see(frame, self.grid, number, self.shared.network)
+            self.pause()
 
     def of_tile(self, number: int) -> Objective:
         """The objective with the targets and guides of a tile."""
@@ -133,6 +137,7 @@ def picture_sums(
     grid: Grid,
     guides: Mapping[str, Sequence[np.ndarray]],
     asked: tuple[passes.Question, ...],
+    pause: Callable[[], None] = lambda: None,
 ) -> Named:
     """First pass: the sums over all tiles of a picture, by term; guides for ``grid.first_pass``."""
     grid = grid.first_pass
@@ -143,6 +148,7 @@ def picture_sums(
         found = call(passes.tile_sums, network, own, *seen, asked=asked, tile=grid.tile)
         sums = passes.merged(sums, found, asked=asked) if sums else found
         jax.block_until_ready(sums)
+        pause()
     return sums
 
 
