@@ -1,7 +1,8 @@
 """Working in tiles beside working on the whole picture: memory, time, and what a megapixel costs.
 
 Memory is measured in a process of its own for every case. Times are of one process: a large picture
-takes turns with one of a megapixel, so that the cost per megapixel is compared under one load.
+takes turns with one of a megapixel, so that the cost per megapixel is compared under one load, by
+the clock and by the processor's time, which neighbors on the machine disturb less.
 """
 
 import argparse
@@ -33,7 +34,7 @@ HELP = "Tiles against the whole picture at once: memory, seconds a step, cost pe
 Row = dict[str, Any]
 
 UNIT = 1024, 1024
-TIMED = ((1024, 1024), (2048, 2048), (3000, 4000), (4000, 6000), (6000, 6000))
+TIMED = ((1024, 1024), (2048, 2048), (3000, 4000), (6000, 6000))
 MEASURED = ((2048, 2048), (4096, 4096), (8192, 8192))
 """Height and width of the pictures that are timed, and of those whose memory is measured."""
 
@@ -50,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What this command takes beside what all do."""
     add = parser.add_argument
     add("--tile", type=int, default=TILE, help=f"side of tiles (default: {TILE})")
-    add("--largest", type=int, help="leave out pictures with a longer side")
+    add("--memory-until", type=int, metavar="N", help="no memory of pictures with longer sides")
+    add("--time-until", type=int, metavar="N", help="no time of pictures with longer sides")
     add("--rounds", type=int, default=1, help="turns of pictures over four megapixels (default: 1)")
     add("--precision", default="auto", help="default: auto")
 
@@ -65,14 +67,15 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
         "weights": arguments.weights,
         "precision": arguments.precision,
     }
-    limit = arguments.largest or max(max(sides) for sides in (*TIMED, *MEASURED))
 
-    def wanted(each: tuple) -> list[tuple[int, int]]:
-        return [(96, 128)] if quick else [sides for sides in each if max(sides) <= limit]
+    def wanted(each: tuple, limit: int | None) -> list[tuple[int, int]]:
+        chosen = [sides for sides in each if limit is None or max(sides) <= limit]
+        return [(96, 128)] if quick else chosen
 
-    rows = [row for sides in wanted(MEASURED) for row in memory_rows(sides, common, show)]
+    sized = wanted(MEASURED, arguments.memory_until)
+    rows = [row for sides in sized for row in memory_rows(sides, common, show)]
     unit = (96, 96) if quick else UNIT
-    for sides in wanted(TIMED):
+    for sides in wanted(TIMED, arguments.time_until):
         show(f"{sides[1]}x{sides[0]}: time")
         rounds = 3 if sides[0] * sides[1] <= 2048**2 else arguments.rounds
         rows.append(time_row(sides, unit, rounds=rounds, show=show, **common))
@@ -186,17 +189,20 @@ def time_row(
         ways["whole"] = sides, WHOLE
     cases = {name: case_of(loaded, *each, precision) for name, each in ways.items()}
     seconds: dict[str, list[float]] = {name: [] for name in cases}
+    processor: dict[str, list[float]] = {name: [] for name in cases}
     for turn in range(rounds + 1):
         for name, case in cases.items():
             if turn == 0 and name == "tiles" and "whole" not in cases:
                 continue  # its programs are warm from the unit's
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             case.step()
             taken = time.perf_counter() - start
             if turn > 0:
                 seconds[name].append(taken)
+                processor[name].append(time.process_time() - busy)
             show(f"  {name}: {taken:.1f} s")
     found = {name: statistics.median(each) for name, each in seconds.items()}
+    worked = {name: statistics.median(each) for name, each in processor.items()}
     pixels, of_unit = sides[0] * sides[1] / 1e6, unit[0] * unit[1] / 1e6
     row = {
         "height": sides[0],
@@ -205,9 +211,14 @@ def time_row(
         "seconds": found["tiles"],
         "per_megapixel": found["tiles"] / pixels,
         "growth": found["tiles"] / pixels / (found["unit"] / of_unit),
+        "processor_growth": worked["tiles"] / pixels / (worked["unit"] / of_unit),
     }
     if "whole" in found:
-        row |= {"whole_seconds": found["whole"], "cost": found["tiles"] / found["whole"]}
+        row |= {
+            "whole_seconds": found["whole"],
+            "cost": found["tiles"] / found["whole"],
+            "processor_cost": worked["tiles"] / worked["whole"],
+        }
     return row
 
 
@@ -226,8 +237,10 @@ TIME = {
     "seconds": "s a step",
     "per_megapixel": "s a megapixel",
     "growth": "a megapixel, to that of 1024 x 1024",
+    "processor_growth": "the same of processor time",
     "whole_seconds": "s a step, whole",
     "cost": "tiles / whole",
+    "processor_cost": "of processor time",
 }
 
 

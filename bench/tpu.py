@@ -68,6 +68,7 @@ several are spread over all of the topology's."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What this command takes beside what all do."""
     add = parser.add_argument
+    add("--split", action="store_true", help="only one image over all chips, which takes longest")
     add("--topology", action="append", metavar="v5e:2x4", help="default: v5e:2x4 and v6e:2x4")
 
 
@@ -87,7 +88,10 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
     jax.config.update("jax_platforms", "cpu")  # with its compiler there, JAX looks for a TPU itself
     rows = []
     for topology in topologies:
-        for size, batch, split in [(64, 4, False), (64, 1, True)] if arguments.quick else CASES:
+        cases = [(64, 4, False), (64, 1, True)] if arguments.quick else CASES
+        for size, batch, split in cases:
+            if arguments.split and not split:
+                continue
             row = {"topology": topology, "size": size, "batch": batch, "split": split}
             how = ", split" if split else ""
             show(f"{topology}, {size}x{size}, batch {batch}{how}: compiling, which takes minutes")

@@ -116,7 +116,7 @@ def test_a_case_that_fails_is_a_row(installed, monkeypatch):
         return {**ROW, "chips": 4, "direct_flops": 1e9}
 
     monkeypatch.setattr(tpu, "call", call)
-    rows = tpu.measure(Namespace(topology=["v6e:2x2"], quick=False), lambda line: None)
+    rows = tpu.measure(Namespace(topology=["v6e:2x2"], quick=False, split=False), lambda line: None)
     assert [(row["size"], row["batch"], row["split"]) for row in rows] == list(tpu.CASES)
     assert [row.get("error") for row in rows] == [None, None, "too large", None, None]
     assert asked[0][:2] == ("bench.tpu:compiled", "v6e-4")
