@@ -126,6 +126,8 @@ def how(of: Record) -> str:
     command = f"python -m bench {of['command']}"
     if of["arguments"].get("quick"):
         command += " --quick"
+    if of["arguments"].get("split"):
+        command += " --split"
     if of["arguments"].get("settings"):
         command += f' --settings "{of["arguments"]["settings"]}"'
     found = of["versions"]

@@ -254,7 +254,7 @@ def placed_on(sharding: Sharding, tree: PyTree) -> PyTree:
 
 def gathered(text: str) -> int:
     """How many instructions of a compiled program exchange data between chips."""
-    return len(re.findall(rf"= \S+ (?:{'|'.join(EXCHANGES)})(?:-start)?\(", text))
+    return len(re.findall(rf" (?:{'|'.join(EXCHANGES)})(?:-start)?\(", text))
 
 
 COLUMNS = {
