@@ -93,6 +93,11 @@ def init(image: Image, optimizer: optax.GradientTransformationExtraArgs, mesh: M
     return replace(state, sides=start.sides)
 
 
+def placed(state: State, sides: tuple[int, int], mesh: Mesh) -> State:
+    """A state of ``init``'s shapes, from wherever its arrays are, split over the devices."""
+    return replace(jax.tree.map(_put, state, _shardings(state, mesh)), sides=sides)
+
+
 def carry(before: State, fresh: State, mesh: Mesh) -> State:
     """``optimizers.carry``, from a state that is split to one of another scale."""
     assert before.sides and fresh.sides
@@ -126,8 +131,7 @@ def state_shape(
     """What ``init`` gives, without its values."""
     image = jax.ShapeDtypeStruct((height + -height % mesh.size, width, 3), jnp.float32)
     shapes = jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
-    placed = jax.tree.map(_put, shapes, _shardings(shapes, mesh))
-    return replace(placed, sides=(height, width))
+    return placed(shapes, (height, width), mesh)
 
 
 def _shardings(state: State, mesh: Mesh) -> PyTree:

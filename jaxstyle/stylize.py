@@ -133,7 +133,7 @@ def run(
     ahead = (in_turn if settings.shard == "space" else one_ahead)(prepare, scales[saved.scale :])
     for index, (scale, prepared) in enumerate(ahead, start=saved.scale):
         way, scored, program, compiled = prepared
-        report = saved.report or solve.Report.before(
+        report = restored(saved.report, scale, way) or solve.Report.before(
             rates, state_at(scale, image, photo, state, optimizer, settings, way)
         )
         running = solve.minimize(
@@ -183,6 +183,16 @@ def state_at(
             fresh, sides = state.optimizer, (scale.height, scale.width)
             state = replace(state, optimizer=optimizers.carry(before.optimizer, fresh, *sides))
     return jax.device_put(state, home_of(way)) if way.on_host else state
+
+
+def restored(report: solve.Report | None, scale: Scale, way: Way) -> solve.Report | None:
+    """A report that was kept, its state where this way wants it."""
+    if report is None or not (way.split or way.on_host):
+        return report
+    if way.on_host:
+        return replace(report, state=jax.device_put(report.state, home_of(way)))
+    sides = scale.height, scale.width
+    return replace(report, state=space.placed(report.state, sides, mesh_of_all()))
 
 
 def split_state_at(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import jax
 
 from jaxstyle import memory, vgg, weights
-from jaxstyle.footprint import rough_bytes
+from jaxstyle.footprint import NEAR, rough_bytes
 from jaxstyle.formulation import Layers
 from jaxstyle.image import Picture
 from jaxstyle.pictures import recolored
@@ -88,9 +88,18 @@ def static_key(settings: Settings) -> Hashable:
 
 def alone(settings: Settings) -> bool:
     """Whether a picture of these settings is run by itself: one that may end early would have to
-    wait for the others, a fine style takes a run of its own, and regions that are found may be
-    fewer than those of the next picture."""
-    return bool(settings.tolerance or settings.fine_style or settings.auto_masks)
+    wait for the others, a fine style takes a run of its own, regions that are found may be fewer
+    than those of the next picture, and what is in tiles or split is large enough."""
+    large = settings.tile_side or settings.shard == "space"
+    return bool(settings.tolerance or settings.fine_style or settings.auto_masks or large)
+
+
+def too_large(cell: Cell) -> bool:
+    """Whether a picture is so large that the way it is worked on is to be chosen for it alone."""
+    there, last = memory.total_bytes(), cell.scales()[-1]
+    if there is None or cell.settings.tile != "auto":
+        return False
+    return rough_bytes(last.height, last.width, cell.settings) > NEAR * there
 
 
 def layers_of(each: Iterable[Settings]) -> Layers:

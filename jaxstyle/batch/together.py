@@ -14,7 +14,15 @@ from jaxtyping import Float
 from jaxstyle import image as images
 from jaxstyle import objective, weights
 from jaxstyle.batch import program
-from jaxstyle.batch.cells import Cell, alone, batch_that_fits, layers_of, looking_at, static_key
+from jaxstyle.batch.cells import (
+    Cell,
+    alone,
+    batch_that_fits,
+    layers_of,
+    looking_at,
+    static_key,
+    too_large,
+)
 from jaxstyle.batch.record import (
     Reached,
     Record,
@@ -92,7 +100,7 @@ def run_together(
     """
     settings = cells[0].settings
     by_itself = _once(partial(_alone, loaded, callback))
-    if alone(settings):
+    if alone(settings) or too_large(cells[0]):
         return [by_itself(cell) for cell in cells]
     start = time.perf_counter()
     ways = [cell.scales() for cell in cells]
