@@ -93,10 +93,17 @@ def asked_for(scale: Scale, settings: Settings) -> Way | None:
     return Way(side) if side and max(scale.height, scale.width) > side else WHOLE
 
 
+def checkpoints_help() -> bool:
+    """Whether checkpoints save memory. XLA's compiler for CPU sees that what is computed again is
+    there already, and keeps it."""
+    return jax.default_backend() != "cpu"
+
+
 def candidates(scale: Scale, settings: Settings) -> Iterator[Way]:
     """The ways there are, the fastest first."""
     yield WHOLE
-    yield Way(checkpointed=True)
+    if checkpoints_help():
+        yield Way(checkpointed=True)
     if untileable(settings):
         return
     multiple, longest = alignment(settings.layers()), max(scale.height, scale.width)
