@@ -19,7 +19,7 @@ from jaxstyle.formulation import mesh_of_all, objective_of, state_shape
 from jaxstyle.guide.masks import Regions
 from jaxstyle.guide.propagate import guides as guides_of
 from jaxstyle.losses.matting import blank_target
-from jaxstyle.memory import nbytes, optimizer_bytes, peak_bytes, shapes, total_bytes
+from jaxstyle.memory import device_bytes, nbytes, optimizer_bytes, peak_bytes, shapes
 from jaxstyle.objective import Objective
 from jaxstyle.parts import exactness, optimizer_of, rates_of
 from jaxstyle.plan import Image, blank, style_size
@@ -43,8 +43,9 @@ SCORING_TILE = 512
 FAR = 3.0
 """Share of the memory above which no way but in tiles can help: checkpoints save half or so."""
 
-ROOM = 0.85
-"""Share of the memory that a way may take where there is another one."""
+ROOM = 0.7
+"""Share of the free memory that a way may take where there is another one: beside it there are the
+pictures themselves, and the targets of the next scale in the making."""
 
 
 class Programs(NamedTuple):
@@ -167,8 +168,8 @@ def way_of(
     settings: Settings,
     regions: Regions | None = None,
 ) -> Way:
-    """The way that the settings name, or the fastest of those that fit into the memory there is."""
-    there, asked = total_bytes(), asked_for(scale, settings)
+    """The way that the settings name, or the fastest of those that fit into what memory is free."""
+    there, asked = device_bytes(), asked_for(scale, settings)
     if asked is not None or there is None:
         return asked or WHOLE
     sides = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
@@ -189,7 +190,7 @@ def way_of(
 def way_to_score(scale: Scale, styles: Sequence[Sides], settings: Settings) -> Way:
     """The way to measure a picture's loss alone, by rule of thumb: in tiles of middling size, where
     it is so large."""
-    there, asked = total_bytes(), asked_for(scale, settings)
+    there, asked = device_bytes(), asked_for(scale, settings)
     if asked is not None or there is None or untileable(settings):
         return asked or WHOLE
     largest = max([(scale.height, scale.width), *styles], key=math.prod)

@@ -54,7 +54,8 @@ def enough_memory(
             need = f"{last.width}x{last.height} needs about {in_bytes(peak)}"
             line = f"out of memory: {need}, and there are {in_bytes(there)}: {remedy}"
             raise OutOfMemoryError(line)
-    memory.give_back_if_scarce(wanted)
+    # A coarser scale may be worked on whole where the last one is not, and take more than it.
+    memory.give_back_if_scarce(max([wanted, *_coarser(content, styles, settings)]))
     with explained(arguments, loaded, content, styles, settings):
         yield
 
@@ -96,6 +97,12 @@ def _peak(
         return peak, compiled.fixed(network, settings)
     except (MemoryError, jax.errors.JaxRuntimeError):  # not even room for that
         return _rough(last, styles, settings), 0
+
+
+def _coarser(content: Picture, styles: Sequence[Image], settings: Settings) -> list[int]:
+    """Bytes of the scales before the last, by rule of thumb; tiles that are asked for take few."""
+    scales = [] if settings.tile_side else plan(content.rgb, styles, settings)[:-1]
+    return [_rough(scale, styles, settings) for scale in scales]
 
 
 def _rough(last: Scale, styles: Sequence[Image], settings: Settings) -> int:
