@@ -138,9 +138,9 @@ def chosen(network, monkeypatch):
 @pytest.mark.parametrize(
     ("there", "tried"),
     [
-        (1200, [WHOLE]),
-        (800, [WHOLE, CHECKPOINTED]),
-        (400, [WHOLE, CHECKPOINTED, Way(256)]),
+        (1500, [WHOLE]),
+        (900, [WHOLE, CHECKPOINTED]),
+        (450, [WHOLE, CHECKPOINTED, Way(256)]),
         # Rough numbers say that nothing but small tiles can help: the others are not compiled.
         (240, [Way(128)]),
     ],
