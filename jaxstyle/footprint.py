@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
 
 from jaxstyle import solve, space, targets, vgg
 from jaxstyle.arithmetic import maps
@@ -22,7 +24,7 @@ from jaxstyle.losses.matting import blank_target
 from jaxstyle.memory import device_bytes, nbytes, optimizer_bytes, peak_bytes, shapes
 from jaxstyle.objective import Objective
 from jaxstyle.parts import exactness, optimizer_of, rates_of
-from jaxstyle.plan import Image, blank, style_size
+from jaxstyle.plan import PERIOD, Image, blank, style_size
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
 from jaxstyle.tiles.footprint import TilePrograms, compile_tiles
@@ -51,7 +53,8 @@ pictures themselves, and the targets of the next scale in the making."""
 class Programs(NamedTuple):
     """The compiled programs of one scale: its targets (of content and styles), and a step.
 
-    objective: of shapes. shape: of the image. seconds: compiling.
+    objective: of shapes. shape: of the image. seconds: compiling. mesh: of the devices that the
+    picture is split over, if it is.
     """
 
     targets: tuple[jax.stages.Compiled, ...]
@@ -59,6 +62,7 @@ class Programs(NamedTuple):
     objective: Objective
     shape: tuple[int, int, int]
     seconds: float
+    mesh: Mesh | None = None
 
     def peaks(self, network: vgg.VGG19, settings: Settings) -> tuple[int, int]:
         """Bytes while targets are made, and while steps are taken."""
@@ -77,7 +81,13 @@ class Programs(NamedTuple):
         """Seconds of one step, from a few of them. What the targets are makes no difference."""
         arbitrary = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), self.objective)
         scored, step = replace(arbitrary, network=network), self.step
-        state = solve.init(jax.random.uniform(jax.random.key(0), self.shape), step.optimizer)
+        image = jax.random.uniform(jax.random.key(0), self.shape)
+        if self.mesh is None:
+            state = solve.init(image, step.optimizer)
+        else:
+            plain = replace(arbitrary, network=network.direct())
+            scored = space.spread(plain, self.mesh)
+            state = space.init(np.asarray(image), step.optimizer, self.mesh)
         count = 20 if step.loop else 2
         state, _ = jax.block_until_ready(step(scored, rates, state, 1))
         start = time.perf_counter()
@@ -114,7 +124,8 @@ def compile_scale(
             mesh = mesh_of_all()
             split = space.spread(shapes(scored, network.direct()), mesh)
             step = space.compile_split(split, rates, state, optimizer, mesh)
-            return Programs((), step, split, content.shape, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            return Programs((), step, split, content.shape, seconds, mesh)
         targets = _targets(network.direct(), content, sizes, settings, regions)
         scored_shapes = shapes(scored, network)
         step = solve.compile_program(scored_shapes, rates, state, optimizer)
@@ -169,10 +180,10 @@ def way_of(
     regions: Regions | None = None,
 ) -> Way:
     """The way that the settings name, or the fastest of those that fit into what memory is free."""
-    there, asked = device_bytes(), asked_for(scale, settings)
+    sides = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
+    there, asked = device_bytes(), asked_for(scale, settings, sides)
     if asked is not None or there is None:
         return asked or WHOLE
-    sides = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
     largest = max([(scale.height, scale.width), *sides], key=math.prod)
     if rough_bytes(*largest, settings) <= NEAR * there:
         return WHOLE  # and nothing is compiled to find that out
@@ -190,9 +201,11 @@ def way_of(
 def way_to_score(scale: Scale, styles: Sequence[Sides], settings: Settings) -> Way:
     """The way to measure a picture's loss alone, by rule of thumb: in tiles of middling size, where
     it is so large."""
-    there, asked = device_bytes(), asked_for(scale, settings)
+    there, asked = device_bytes(), asked_for(scale, settings, styles)
     if asked is not None or there is None or untileable(settings):
         return asked or WHOLE
+    if settings.padding == "circular" and (scale.height % PERIOD or scale.width % PERIOD):
+        return WHOLE  # each of its maps wraps around by itself
     largest = max([(scale.height, scale.width), *styles], key=math.prod)
     return WHOLE if rough_bytes(*largest, settings) <= NEAR * there else Way(SCORING_TILE)
 

@@ -58,6 +58,7 @@ def objective_at(
     resized: Callable[..., Image] = images.resize,
     regions: Regions | None = None,
     way: Way = WHOLE,
+    pause: Callable[[], None] = lambda: None,
 ) -> AnyObjective:
     """The objective at one scale, content and styles resized to it: see ``objective_of``."""
     sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
@@ -70,6 +71,7 @@ def objective_at(
         regions,
         scale.photorealism,
         way=way,
+        pause=pause,
     )
 
 
@@ -83,12 +85,13 @@ def objective_of(
     photorealism: float | None = None,
     local_colors: LocalColors | None = None,
     way: Way = WHOLE,
+    pause: Callable[[], None] = lambda: None,
 ) -> AnyObjective:
     """The objective for pictures of the right sizes.
 
     ``more_layers`` are measured too, and weigh nothing where the settings do not name them.
     ``photorealism`` is the weight in force, the last one of the settings if None; ``local_colors``
-    are the content's unless others are given (not in tiles).
+    are the content's unless others are given (not in tiles). ``pause``: see ``TiledObjective``.
     """
     content_layers, style_layers = more_layers
     style_weights = dict.fromkeys(style_layers, 0.0) | settings.style_weights()
@@ -113,8 +116,8 @@ def objective_of(
         "photorealism_weight": photorealism,
     }
     if way.tile:
-        real = settings.photorealistic
-        return build_tiled(network, content, styles, way.tile, photorealistic=real, **given)
+        given |= {"photorealistic": settings.photorealistic, "pause": pause}
+        return build_tiled(network, content, styles, way.tile, **given)
     if settings.photorealistic and local_colors is None:
         local_colors = matting.target(content)
     if way.split:

@@ -24,6 +24,10 @@ CONTAINER_LIMITS = (
 KEPT = 0.3
 """Share of the memory up to which freed memory is kept."""
 
+ARRAYS = 14
+"""Of the picture's size, beside the optimizer's own, that a step in tiles holds at most: image,
+average and best, before and after it, the gradient, what becomes of that, and two larger frames."""
+
 GRANULARITY = 16
 """Sizes that are recommended are multiples of this."""
 
@@ -123,13 +127,20 @@ def largest_size(size: int, peak: int, limit: int, fixed: int = 0) -> int:
     return math.floor(size * math.sqrt(share) / GRANULARITY) * GRANULARITY
 
 
+def _in_tiles(scale: Scale, settings: Settings) -> int:
+    """Bytes of the arrays of a picture's size, which are there in tiles too."""
+    image = 12 * scale.height * scale.width
+    return ARRAYS * image + optimizer_bytes(scale.height, scale.width, settings)
+
+
 def remedies(
     scale: Scale, peak: int, limit: int | None, settings: Settings, fixed: int
 ) -> Iterator[dict[str, Any]]:
     """Settings any of which makes a scale of ``peak`` bytes fit; none where it does already."""
     if limit is None or peak <= limit:
         return
-    if settings.tile != "auto" and not untileable(settings):
+    tileable = settings.tile != "auto" and settings.shard == "none" and not untileable(settings)
+    if tileable and _in_tiles(scale, settings) + fixed <= limit:
         yield {"tile": "auto"}
     if size := largest_size(scale.size, peak, limit, fixed):
         measured = settings.size_rule in ("longest", "longest-floor", "own")

@@ -59,7 +59,6 @@ PROGRAMS = ("solver_step", "solver_loop")
 
 
 @runtime_checkable
-@runtime_checkable
 class Steps(Protocol):
     """What takes steps: a ``Program``, or one like it."""
 

@@ -21,6 +21,9 @@ from jaxstyle.tiles.program import TILE_PROGRAMS
 from jaxstyle.ways import WHOLE, Way
 from jaxstyle.weights import Loaded
 
+PROGRAMS = *solve.PROGRAMS, *TILE_PROGRAMS, *SPACE_PROGRAMS
+"""Names of everything that is compiled for one picture's steps: see ``jaxstyle.compilation``."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -60,9 +63,7 @@ class ScaleReport:
         cls, scale: Scale, way: Way, compiled: Compilations, last: solve.Report
     ) -> "ScaleReport":
         """From the scale's plan, what was compiled for it, and its last report."""
-        compilations = sum(
-            compiled.programs[name] for name in (*solve.PROGRAMS, *TILE_PROGRAMS, *SPACE_PROGRAMS)
-        )
+        compilations = sum(compiled.programs[name] for name in PROGRAMS)
         size = scale.height, scale.width
         return cls(*size, last.step, compiled.seconds, last.seconds, compilations, str(way))
 

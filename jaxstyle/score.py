@@ -18,6 +18,7 @@ from jaxstyle.formulation import objective_of
 from jaxstyle.guide.find import regions_of
 from jaxstyle.parts import in_float64, network_of
 from jaxstyle.pictures import as_measured, recolored
+from jaxstyle.plan import PERIOD
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import SettingError, Settings, resolve
 from jaxstyle.stylize import Source, read_styles
@@ -112,6 +113,8 @@ def score_pictures(
         regions = regions_of(loaded, content, styles, settings)
         content = _at(photo, scale[:2], settings)
         way = way_to_score(scale, style_sizes, settings)
+        if way.tile and settings.padding == "circular" and (height % PERIOD or width % PERIOD):
+            raise SettingError("tile", f"needs sides that are multiples of {PERIOD} to wrap around")
         scored = objective_of(network, content, pictures, settings, regions=regions, way=way)
         _, terms = (scored if way.tile else partial(_terms, scored))(jnp.asarray(measured))
     values = {

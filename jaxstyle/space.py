@@ -94,8 +94,19 @@ def init(image: Image, optimizer: optax.GradientTransformationExtraArgs, mesh: M
 
 
 def placed(state: State, sides: tuple[int, int], mesh: Mesh) -> State:
-    """A state of ``init``'s shapes, from wherever its arrays are, split over the devices."""
-    return replace(jax.tree.map(_put, state, _shardings(state, mesh)), sides=sides)
+    """A state from wherever its arrays are, split over the devices; it may have been split over
+    another number of them."""
+    rows = state.image.shape[-3]
+    needed = sides[0] + -sides[0] % mesh.size
+
+    def fitted(x: Any) -> Any:
+        if x.shape[-3:] != state.image.shape or rows == needed:
+            return x
+        whole = np.asarray(x)[..., : sides[0], :, :]
+        return np.pad(whole, [(0, 0)] * (x.ndim - 3) + [(0, needed - sides[0]), (0, 0), (0, 0)])
+
+    even = jax.tree.map(fitted, state)
+    return replace(jax.tree.map(_put, even, _shardings(even, mesh)), sides=sides)
 
 
 def carry(before: State, fresh: State, mesh: Mesh) -> State:

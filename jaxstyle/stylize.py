@@ -125,8 +125,8 @@ def run(
     def prepare(scale: Scale) -> Prepared:
         with counted(here=True) as compiled, exactness(settings):
             way = way_of(scale, network, styles, settings, regions)
-            scored = objective_at(scale, network, photo, styles, settings, regions=regions, way=way)
-            scored = replace(scored, pause=pause) if way.tile else scored
+            given = scale, network, photo, styles, settings
+            scored = objective_at(*given, regions=regions, way=way, pause=pause)
             program = program_of(scored, rates, state_shape(scale, optimizer, way), optimizer)
             return Prepared(way, scored, program, compiled)
 
@@ -142,7 +142,7 @@ def run(
             report.rates,
             report.state,
             scale.steps,
-            every or report_every(settings),
+            every or (1 if way.tile else report_every(settings)),
             course=report.course,
             tolerance=settings.tolerance,
             best=settings.keep_best,

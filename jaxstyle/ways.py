@@ -8,7 +8,7 @@
 All give the same picture, but for rounding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -82,15 +82,30 @@ def untileable(settings: Settings) -> str:
     return ""
 
 
-def asked_for(scale: Scale, settings: Settings) -> Way | None:
-    """The way that the settings name; None if it is to be chosen. A picture that is no larger than
-    a tile is worked on whole."""
+def asked_for(
+    scale: Scale, settings: Settings, styles: Sequence[tuple[int, int]] = ()
+) -> Way | None:
+    """The way that the settings name; None if it is to be chosen. Where no picture is larger than a
+    tile, they are worked on whole.
+
+    Args:
+      styles: heights and widths of the style pictures.
+    """
     if settings.shard == "space":
         return Way(split=True)
     if settings.tile == "auto":
         return None
     side = settings.tile_side
-    return Way(side) if side and max(scale.height, scale.width) > side else WHOLE
+    longest = max(scale.height, scale.width, *(max(sides) for sides in styles))
+    return Way(side) if side and longest > side else WHOLE
+
+
+def host_apart() -> bool:
+    """Whether there is a host's memory beside the device's, that JAX can use."""
+    try:
+        return jax.default_backend() != "cpu" and bool(jax.local_devices(backend="cpu"))
+    except RuntimeError:  # JAX_PLATFORMS leaves it out
+        return False
 
 
 def checkpoints_help() -> bool:
@@ -107,7 +122,7 @@ def candidates(scale: Scale, settings: Settings) -> Iterator[Way]:
     if untileable(settings):
         return
     multiple, longest = alignment(settings.layers()), max(scale.height, scale.width)
-    for on_host in (False,) if jax.default_backend() == "cpu" else (False, True):
+    for on_host in (False, True) if host_apart() else (False,):
         for side in TILES:
             if side < longest and side % multiple == 0:
                 yield Way(side, on_host=on_host)

@@ -10,6 +10,7 @@ import jax
 
 from jaxstyle import footprint, memory
 from jaxstyle.cli.notes import flags_of
+from jaxstyle.guide.masks import Regions
 from jaxstyle.image import Picture
 from jaxstyle.memory import out_of_memory
 from jaxstyle.parts import tuned_network
@@ -36,6 +37,7 @@ def enough_memory(
     content: Picture,
     styles: Sequence[Image],
     settings: Settings,
+    regions: Regions | None = None,
 ) -> Iterator[None]:
     """Refuses a run that cannot fit, and explains memory that gives out in the block.
 
@@ -48,7 +50,7 @@ def enough_memory(
     # nothing; compiling the last scale costs seconds, which the run would have spent on it too.
     wanted = _rough(last, styles, settings)
     if there is not None and wanted > NEAR * there:
-        wanted, fixed = _peak(loaded, last, styles, settings)
+        wanted, fixed = _peak(loaded, last, styles, settings, regions)
         if (peak := wanted) > there:
             remedy = remedy_for(arguments, last, peak, there, fixed, settings)
             need = f"{last.width}x{last.height} needs about {in_bytes(peak)}"
@@ -56,7 +58,7 @@ def enough_memory(
             raise OutOfMemoryError(line)
     # A coarser scale may be worked on whole where the last one is not, and take more than it.
     memory.give_back_if_scarce(max([wanted, *_coarser(content, styles, settings)]))
-    with explained(arguments, loaded, content, styles, settings):
+    with explained(arguments, loaded, content, styles, settings, regions):
         yield
 
 
@@ -67,6 +69,7 @@ def explained(
     content: Picture,
     styles: Sequence[Image],
     settings: Settings,
+    regions: Regions | None = None,
 ) -> Iterator[None]:
     """Raises OutOfMemoryError, which says what would fit, where memory gives out in the block."""
     last = plan(content.rgb, styles, settings)[-1]
@@ -76,7 +79,7 @@ def explained(
     except Exception as error:
         if not out_of_memory(error):
             raise
-        peak, fixed = _peak(loaded, last, styles, settings)
+        peak, fixed = _peak(loaded, last, styles, settings, regions)
         there = min(free or peak, round(LESS * peak))  # others may have taken what was free
         remedy = remedy_for(arguments, last, peak, there, fixed, settings)
         size = f"{last.width}x{last.height}"
@@ -85,14 +88,18 @@ def explained(
 
 
 def _peak(
-    loaded: Loaded, last: Scale, styles: Sequence[Image], settings: Settings
+    loaded: Loaded,
+    last: Scale,
+    styles: Sequence[Image],
+    settings: Settings,
+    regions: Regions | None,
 ) -> tuple[int, int]:
     """Bytes of the last scale, the way it is to be worked on, and those of them that do not grow
     with its size."""
     try:
         network = tuned_network(loaded, settings)
-        way = footprint.way_of(last, network, styles, settings)
-        compiled = footprint.compile_scale(last, network, styles, settings, way=way)
+        way = footprint.way_of(last, network, styles, settings, regions)
+        compiled = footprint.compile_scale(last, network, styles, settings, regions, way)
         (peak,) = footprint.run_peaks([compiled], network, settings)
         return peak, compiled.fixed(network, settings)
     except (MemoryError, jax.errors.JaxRuntimeError):  # not even room for that

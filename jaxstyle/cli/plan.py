@@ -35,7 +35,7 @@ def show_plan(
     tell("compiling every scale, and running a few steps of the first one")
     (height, width), sides = content.rgb.shape[:2], [style.shape[:2] for style in styles]
     with (
-        explained(arguments, loaded, content, styles, settings),  # some compilers refuse
+        explained(arguments, loaded, content, styles, settings, regions),  # some compilers refuse
         deferred_interrupt() as check,
     ):
         of_styles = [(h, w) for h, w in sides]

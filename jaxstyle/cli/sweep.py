@@ -13,7 +13,7 @@ import jax
 from rich.console import Console
 
 from jaxstyle import image as images
-from jaxstyle import solve, weights
+from jaxstyle import weights
 from jaxstyle.batch import program
 from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.sweep import ROWS, batches_of, sweep_of
@@ -32,7 +32,7 @@ from jaxstyle.compilation import counted
 from jaxstyle.estimate import estimate
 from jaxstyle.guide.find import regions_of
 from jaxstyle.plan import plan
-from jaxstyle.result import Result
+from jaxstyle.result import PROGRAMS, Result
 from jaxstyle.text import reader
 from jaxstyle.weights import Loaded
 
@@ -128,7 +128,7 @@ def run_and_save(
         if len(files.failures()) == len(cells):
             raise IncompleteError(f"no cell could be made; the first: {files.failures()[0]}")
         files.save()
-    compilations = sum(compiled.programs[name] for name in (*program.PROGRAMS, *solve.PROGRAMS))
+    compilations = sum(compiled.programs[name] for name in (*program.PROGRAMS, *PROGRAMS))
     seconds = time.perf_counter() - start
     record = files.record(loaded, compilations, seconds)
     if files.report:

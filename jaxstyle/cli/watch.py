@@ -44,7 +44,7 @@ def run_and_save(
         with (
             profiled(outputs.profile, outputs.tell),
             _watched(outputs, keeper, content, settings, description) as watch,
-            enough_memory(arguments, loaded, content, styles, settings),
+            enough_memory(arguments, loaded, content, styles, settings, regions),
         ):
             tell_of_tuning(settings, outputs.tell)
             every = reports_every(arguments, settings)

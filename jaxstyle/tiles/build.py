@@ -1,6 +1,6 @@
 """The objective of a picture that is worked on tile by tile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,7 @@ def build(
     sum_styles: bool = False,
     guides: Guides | None = None,
     photorealistic: bool = False,
+    pause: Callable[[], None] = lambda: None,
     **others: Any,
 ) -> TiledObjective:
     """The same as ``jaxstyle.objective.build``, in tiles of ``tile`` pixels; ``others`` are too.
@@ -53,11 +54,12 @@ def build(
             of,
             terms,
             style_loss,
+            pause,
         )
         for style, of in zip(styles, guides.styles if guides else [None] * len(styles), strict=True)
     ]
     of_styles = targets_of(statistics, shares, style_loss, sum_styles)
-    targets = content_targets(network, content, grid, tuple(content_weights))
+    targets = content_targets(network, content, grid, tuple(content_weights), pause)
     own: dict[str, Sequence[Any]] = {f"content/{layer}": of for layer, of in targets.items()}
     if photorealistic:
         own["photorealism"] = local_colors(content, grid)
@@ -80,7 +82,7 @@ def build(
         for of in (grid, grid.first_pass)
     )
     bare = {name: replace(term, guide=None) for name, term in shared.terms.items()}
-    return TiledObjective(replace(shared, terms=bare), own, cut, wide, grid)
+    return TiledObjective(replace(shared, terms=bare), own, cut, wide, grid, pause)
 
 
 def grid_of(picture: Image, tile: int, around: int, wraps: bool = False) -> Grid:

@@ -16,7 +16,7 @@ from jaxstyle.guide.masks import Regions
 from jaxstyle.losses import LOSSES
 from jaxstyle.losses.content import Piece
 from jaxstyle.losses.matting import blank_target
-from jaxstyle.memory import nbytes, optimizer_bytes, peak_bytes, shapes
+from jaxstyle.memory import ARRAYS, nbytes, optimizer_bytes, peak_bytes, shapes
 from jaxstyle.objective import Objective, Term
 from jaxstyle.parts import exactness
 from jaxstyle.plan import blank
@@ -28,9 +28,8 @@ from jaxstyle.ways import Way
 
 Image = Float[np.ndarray, "_ _ 3"]
 
-IMAGES, FRAMES = 12, 2
-"""Arrays of the picture's size that there are at most in a step beside the optimizer's own: image,
-average and best, before and after it, the gradient, and what becomes of that; and frames."""
+FRAMES = 2
+IMAGES = ARRAYS - FRAMES
 
 
 class TilePrograms(NamedTuple):

@@ -63,8 +63,9 @@ def _rounds_up(network: VGG19) -> bool:
 
 
 def _even(network: VGG19, x: Float[Array, "h w c"], at: Cut) -> Float[Array, "h w c"]:
-    """With what pooling that keeps a last odd row makes of the one that is missing."""
-    if not _rounds_up(network):
+    """With what pooling that keeps a last odd row makes of the one that is missing. A picture
+    without borders misses none."""
+    if network.padding == "circular" or not _rounds_up(network):
         return x
     return filled(x, at, "zeros" if network.pooling == "l2" else "replicate")
 

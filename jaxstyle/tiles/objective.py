@@ -154,7 +154,7 @@ def picture_sums(
 
 def compiled_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Compiled]:
     """The programs of both passes, for a tile's objective (or its shapes) and windows of a side."""
-    seen = jax.ShapeDtypeStruct((side, side, 3), jnp.result_type(own.white)), PLACE
+    seen = jax.ShapeDtypeStruct((side, side, 3), jnp.float32), PLACE
     asked, programs = questions(own.terms), []
     pull: Any = Pull({}, {})
     if asked:

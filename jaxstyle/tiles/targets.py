@@ -1,6 +1,6 @@
 """Targets of pictures too large for the network, measured tile by tile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -39,7 +39,11 @@ def tile_features(
 
 
 def content_targets(
-    network: VGG19, picture: Image, grid: Grid, layers: tuple[str, ...]
+    network: VGG19,
+    picture: Image,
+    grid: Grid,
+    layers: tuple[str, ...],
+    pause: Callable[[], None] = lambda: None,
 ) -> dict[str, list[content.Piece]]:
     """By layer, of each tile."""
     frame, found = framed(jnp.asarray(picture), grid), []
@@ -47,6 +51,7 @@ def content_targets(
         seen = see(frame, grid, number, network)
         of_tile = call(tile_features, network, *seen, layers=layers, tile=grid.tile)
         found.append(jax.device_get(of_tile))
+        pause()
     return {
         layer: _with_mean([of[layer] for of in found], picture, network, layer) for layer in layers
     }
@@ -68,6 +73,7 @@ def style_statistics(
     guides: Mapping[str, np.ndarray] | None,
     terms: Mapping[str, Sequence[str]],
     loss: str,
+    pause: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Any]]:
     """By layer, of each region.
 
@@ -82,7 +88,7 @@ def style_statistics(
         for layer, names in terms.items():
             each = zip(names, guides[layer], strict=True)
             own |= {name: grid.first_pass.pieces(guide, layer) for name, guide in each}
-    sums = picture_sums(network, jnp.asarray(picture), grid, own, asked)
+    sums = picture_sums(network, jnp.asarray(picture), grid, own, asked, pause)
     pooled = LOSSES[loss].pooled
     assert pooled
     return {layer: [pooled.whole(sums[name]) for name in names] for layer, names in terms.items()}
