@@ -197,8 +197,11 @@ def _json_rows(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _check_columns(columns: Sequence[str], where: str) -> None:
     for index, name in enumerate(columns):
         if name not in _COLUMNS:
-            near = difflib.get_close_matches(name, _COLUMNS, n=1, cutoff=0)[0]
-            raise JobsError(f"{where}: there is no column {name!r}: the nearest is {near}")
+            missing = [needed for needed in _COLUMNS[:2] if needed not in columns]
+            near = difflib.get_close_matches(name, missing, n=1) or difflib.get_close_matches(
+                name, _COLUMNS, n=1, cutoff=0
+            )
+            raise JobsError(f"{where}: there is no column {name!r}: the nearest is {near[0]}")
         if name in columns[:index]:
             raise JobsError(f"{where}: there are two columns {name!r}")
 
