@@ -9,7 +9,7 @@ import argparse
 import statistics
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +46,14 @@ STYLE = 512
 
 TILE = 512
 
+WAYS = ("whole", "checkpointed", "tiles")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What this command takes beside what all do."""
     add = parser.add_argument
     add("--tile", type=int, default=TILE, help=f"side of tiles (default: {TILE})")
+    add("--way", action="append", choices=WAYS, help="whose memory is measured (default: all)")
     add("--memory-until", type=int, metavar="N", help="no memory of pictures with longer sides")
     add("--time-until", type=int, metavar="N", help="no time of pictures with longer sides")
     add("--rounds", type=int, default=1, help="turns of pictures over four megapixels (default: 1)")
@@ -73,7 +76,8 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
         return [(96, 128)] if quick else chosen
 
     sized = wanted(MEASURED, arguments.memory_until)
-    rows = [row for sides in sized for row in memory_rows(sides, common, show)]
+    ways = arguments.way or WAYS
+    rows = [row for sides in sized for row in memory_rows(sides, ways, common, show)]
     unit = (96, 96) if quick else UNIT
     for sides in wanted(TIMED, arguments.time_until):
         show(f"{sides[1]}x{sides[0]}: time")
@@ -83,11 +87,11 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
 
 
 def memory_rows(
-    sides: tuple[int, int], common: dict[str, Any], show: Callable[[str], None]
+    sides: tuple[int, int], ways: Sequence[str], common: dict[str, Any], show: Callable[[str], None]
 ) -> list[Row]:
     """One picture's memory, each way that there is for it."""
     rows = []
-    for way in ("whole", "checkpointed", "tiles"):
+    for way in ways:
         if way != "tiles" and max(sides) > WHOLE_UNTIL:
             continue
         row = {"height": sides[0], "width": sides[1], "way": way}

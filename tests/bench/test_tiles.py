@@ -23,6 +23,7 @@ def test_tiles_are_measured_beside_the_whole(monkeypatch):
     monkeypatch.setattr(tiles, "call", call)
     given = Namespace(
         quick=True,
+        way=None,
         weights=None,
         tile=64,
         rounds=1,
