@@ -128,6 +128,10 @@ def how(of: Record) -> str:
         command += " --quick"
     if of["arguments"].get("split"):
         command += " --split"
+    for name in ("memory_until", "time_until"):
+        if of["arguments"].get(name):
+            command += f" --{name.replace('_', '-')} {of['arguments'][name]}"
+    command += "".join(f" --way {way}" for way in of["arguments"].get("way") or [])
     if of["arguments"].get("settings"):
         command += f' --settings "{of["arguments"]["settings"]}"'
     found = of["versions"]
