@@ -36,11 +36,11 @@ Sides = tuple[int, int]
 TRANSIENTS = 6
 """How many maps of the largest layer a step works on at a time, by rule of thumb."""
 
-
 NEAR = 0.5
 """Share of the memory above which the rule of thumb is not enough: it may be wrong by a third."""
 
 SCORING_TILE = 512
+"""Side of the tiles that a large picture is scored in: its loss alone takes little."""
 
 FAR = 3.0
 """Share of the memory above which no way but in tiles can help: checkpoints save half or so."""

@@ -26,7 +26,7 @@ from jaxstyle.losses import LOSSES
 from jaxstyle.objective import Objective, Term
 from jaxstyle.program import Kind, Program, compiled_once, solver_loop, solver_step, traced_as
 from jaxstyle.step import Losses, Rates, State
-from jaxstyle.targets import Filled
+from jaxstyle.targets import Filled, cropped
 
 ROWS = "rows"
 """The axis of the mesh of devices."""
@@ -113,12 +113,11 @@ def carry(before: State, fresh: State, mesh: Mesh) -> State:
     """``optimizers.carry``, from a state that is split to one of another scale."""
     assert before.sides and fresh.sides
 
-    def without(x: Array, of: State) -> Array:
-        rows, columns = of.sides or x.shape[:2]
-        return x[:rows, :columns] if x.shape == of.image.shape else x
+    def without(x: Array) -> Array:
+        return cropped(x, before.sides) if x.shape == before.image.shape else x
 
     def resized(old: PyTree, new: PyTree) -> PyTree:
-        small = jax.tree.map(partial(without, of=before), old)
+        small = jax.tree.map(without, old)
         moments = optimizers.carry(small, new, *(fresh.sides or ()))
         return jax.tree.map(lambda x, like: _enlarged(x, like.shape), moments, new)
 
@@ -129,11 +128,9 @@ def carry(before: State, fresh: State, mesh: Mesh) -> State:
 
 def _enlarged(x: Array, shape: tuple[int, ...]) -> Array:
     """Filled up with zeros to a shape."""
-    return (
-        x
-        if x.shape == shape
-        else jnp.pad(x, [(0, large - small) for small, large in zip(x.shape, shape, strict=True)])
-    )
+    if x.shape == shape:
+        return x
+    return jnp.pad(x, [(0, large - small) for small, large in zip(x.shape, shape, strict=True)])
 
 
 def state_shape(

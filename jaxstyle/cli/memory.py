@@ -19,9 +19,6 @@ from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
 from jaxstyle.weights import Loaded
 
-NEAR = 0.5
-"""Share of the memory above which the rule of thumb is not enough: it may be wrong by a third."""
-
 LESS = 0.8
 """Share of what a run would have taken that is taken to be there, once it was not enough."""
 
@@ -49,7 +46,7 @@ def enough_memory(
     # Linux ends a process that takes more than there is, without a word. The rule of thumb costs
     # nothing; compiling the last scale costs seconds, which the run would have spent on it too.
     wanted = _rough(last, styles, settings)
-    if there is not None and wanted > NEAR * there:
+    if there is not None and wanted > footprint.NEAR * there:
         wanted, fixed = _peak(loaded, last, styles, settings, regions)
         if (peak := wanted) > there:
             remedy = remedy_for(arguments, last, peak, there, fixed, settings)

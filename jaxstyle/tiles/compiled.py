@@ -35,10 +35,6 @@ def _compiled(
     return function.lower(*arguments, **dict(static)).compile()
 
 
-forget_tile_programs = _compiled.cache_clear
-"""Drop every compiled program."""
-
-
 def call(function: Any, *arguments: PyTree, **static: Hashable) -> Any:
     """The function, compiled by ``compiled``, of these arguments."""
     return compiled(function, *arguments, **static)(*arguments)

@@ -1,6 +1,6 @@
 """Steps of a picture that is worked on tile by tile."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -25,8 +25,7 @@ def solver_update(
     optimizer: optax.GradientTransformationExtraArgs,
 ) -> tuple[State, Losses]:
     """What is left of a step once loss and gradient are known: see ``jaxstyle.program``."""
-    state = State(**{**vars(pictures), "optimizer": memory})
-    return moved(rates, state, found, optimizer)
+    return moved(rates, replace(pictures, optimizer=memory), found, optimizer)
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,7 @@ class TiledProgram:
 
     def restarted(self, state: State) -> State:
         """The state with the optimizer's memory lost."""
-        fresh = memory_for(state.image, self.optimizer)
-        return State(**{**vars(state), "optimizer": fresh})
+        return replace(state, optimizer=memory_for(state.image, self.optimizer))
 
 
 def tiled_program(
