@@ -24,7 +24,7 @@ from jaxstyle.settings import Settings
 from jaxstyle.tiles.build import build as build_tiled
 from jaxstyle.tiles.objective import TiledObjective
 from jaxstyle.tiles.program import TiledProgram, tiled_program
-from jaxstyle.ways import WHOLE, Way
+from jaxstyle.ways import WHOLE, Way, home_of
 
 Image = Float[np.ndarray, "_ _ 3"]
 
@@ -115,6 +115,8 @@ def objective_of(
         "guides": guides,
         "photorealism_weight": photorealism,
     }
+    if way.on_host:
+        content, *styles = jax.device_put([content, *styles], home_of(way))
     if way.tile:
         given |= {"photorealistic": settings.photorealistic, "pause": pause}
         return build_tiled(network, content, styles, way.tile, **given)

@@ -6,11 +6,11 @@ convolution reads beyond a device's own, and adds up Gram matrices over all. (Sp
 whole maps would be gathered: a matrix of all positions has them row after row.)
 
 Arguments can only be split evenly. A picture that cannot be is filled up with rows that the
-objective does not see: see ``State.sides``.
+objective does not see (``State.sides``), and so are its targets (``Uneven``).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -46,8 +46,23 @@ def filled(image: Image, mesh: Mesh) -> Filled:
     return Filled(jax.device_put(whole, _placement(whole, mesh, 0)), (height, width))
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Uneven:
+    """An array of ``rows`` along an axis, filled up with zeros so that it can be split evenly."""
+
+    values: PyTree
+    rows: int = field(metadata={"static": True})
+    axis: int = field(metadata={"static": True})
+
+    def own(self) -> Array:
+        """Within a program: the array without what it was filled up with."""
+        return jax.lax.slice_in_dim(self.values, 0, self.rows, axis=self.axis % self.values.ndim)
+
+
 def spread(objective: Objective, mesh: Mesh) -> Objective:
-    """An objective with the network on every device, and split what is of the picture's maps."""
+    """An objective with the network on every device, and split what is of the picture's maps:
+    for ``gathered``."""
     terms = {name: _spread_term(term, mesh) for name, term in objective.terms.items()}
     return replace(everywhere(replace(objective, terms={}), mesh), terms=terms)
 
@@ -66,8 +81,31 @@ def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
     return jax.tree.map(lambda x: _put(x, NamedSharding(mesh, PartitionSpec())), tree)
 
 
+def gathered(objective: Objective) -> Objective:
+    """Within a program: an objective that was spread, as it was before."""
+
+    def own(x: Any) -> Array:
+        return x.own() if isinstance(x, Uneven) else x
+
+    return jax.tree.map(own, objective, is_leaf=lambda x: isinstance(x, Uneven))
+
+
 def _split(tree: PyTree, mesh: Mesh, axis: int) -> PyTree:
-    return jax.tree.map(lambda x: _put(x, _placement(x, mesh, axis)), tree)
+    return jax.tree.map(lambda x: _split_array(x, mesh, axis), tree)
+
+
+def _split_array(x: Any, mesh: Mesh, axis: int) -> Any:
+    rows = x.shape[axis]
+    if rows % mesh.size == 0:
+        return _put(x, _placement(x, mesh, axis))
+    around = [(0, 0)] * x.ndim
+    around[axis] = 0, -rows % mesh.size
+    fill = partial(jnp.pad, pad_width=around)
+    shape = jax.eval_shape(fill, x)
+    sharding = _placement(shape, mesh, axis)
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return Uneven(_put(shape, sharding), rows, axis)
+    return Uneven(jax.jit(fill, out_shardings=sharding)(everywhere(x, mesh)), rows, axis)
 
 
 def _put(x: Any, sharding: NamedSharding) -> Any:
@@ -160,14 +198,18 @@ def _kept_split(found: tuple[State, Losses], mesh: Mesh) -> tuple[State, Losses]
     return jax.lax.with_sharding_constraint(state, _shardings(state, mesh)), losses
 
 
-def space_step(*arguments: Any, mesh: Mesh, **static: Any) -> tuple[State, Losses]:
+def space_step(
+    objective: Objective, *others: Any, mesh: Mesh, **static: Any
+) -> tuple[State, Losses]:
     """``solver_step`` of a picture that is split."""
-    return _kept_split(solver_step(*arguments, **static), mesh)
+    return _kept_split(solver_step(gathered(objective), *others, **static), mesh)
 
 
-def space_loop(*arguments: Any, mesh: Mesh, **static: Any) -> tuple[State, Losses]:
+def space_loop(
+    objective: Objective, *others: Any, mesh: Mesh, **static: Any
+) -> tuple[State, Losses]:
     """``solver_loop`` of a picture that is split."""
-    return _kept_split(solver_loop(*arguments, **static), mesh)
+    return _kept_split(solver_loop(gathered(objective), *others, **static), mesh)
 
 
 _SPLIT = Kind(

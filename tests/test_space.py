@@ -64,22 +64,35 @@ def environment():
 
 FOUR_DEVICES = f"""{STYLIZE}
 from jaxstyle import resolve
-from jaxstyle.parts import optimizer_of
+from jaxstyle.formulation import objective_at
+from jaxstyle.parts import optimizer_of, tuned_network
 from jaxstyle.pyramid import Scale
 from jaxstyle.stylize import state_at
 from jaxstyle.ways import Way
 
 LBFGS = {{"optimizer": "lbfgs", "history": 3, "keep_best": True, "smallest_size": 101}}
+
+
+def cut(tree):
+    return [
+        [leaf.shape, sorted({{shard.data.shape for shard in leaf.addressable_shards}})]
+        for leaf in jax.tree.leaves(tree)
+    ]
+
+
 for name, settings in (("adam", ADAM), ("lbfgs", LBFGS)):
     made(name, **settings)
     made(f"{{name}} split", shard="space", **settings)
     chosen = resolve(shard="space", **settings)
     given = None, optimizer_of(chosen), chosen, Way(split=True)
     start = state_at(Scale(75, 101, 101, 1), content, content, *given)
-    found[name]["leaves"] = [
-        [leaf.shape, sorted({{shard.data.shape for shard in leaf.addressable_shards}})]
-        for leaf in jax.tree.leaves(start)
-    ]
+    found[name]["leaves"] = cut(start)
+scale, network = Scale(75, 101, 101, 1), tuned_network(loaded, resolve())
+photo = resolve(**shallow, shard="space", photorealism_weight=10.0)
+scored = objective_at(scale, network, content, [style], photo, way=Way(split=True))
+found["targets"] = {{
+    name: cut(scored.terms[name].targets) for name in ("content/relu2_1", "photorealism")
+}}
 (directory / "found.json").write_text(json.dumps(found))
 """
 
@@ -130,6 +143,17 @@ def test_every_device_has_a_quarter_of_all_that_is_large(four, name):
     for shape, of_devices in large:
         assert shape[-3:] == [76, 101, 3]
         assert of_devices == [[*shape[:-3], 19, 101, 3]]
+
+
+def test_targets_with_as_many_rows_as_the_picture_are_split_too(four):
+    _, found = four
+    ((shape, of_devices),) = found["targets"]["content/relu2_1"]
+    assert shape[:2] == [40, 50]  # of 37 rows
+    assert of_devices == [[10, *shape[1:]]]
+    assert len(found["targets"]["photorealism"]) == 2
+    for shape, of_devices in found["targets"]["photorealism"]:
+        assert shape[-2:] == [80, 103]  # of 77 rows
+        assert of_devices == [[*shape[:-2], 20, 103]]
 
 
 def test_the_devices_are_one_below_the_other():

@@ -137,10 +137,21 @@ from jaxstyle.parts import optimizer_of, rates_of
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import resolve
 from jaxstyle.stylize import state_at
+from jaxstyle.tiles import objective as grid_objective
+from jaxstyle.tiles import targets
 from jaxstyle.ways import WHOLE, Way
 from tests.conftest import small_network
 
 host, accelerator = jax.local_devices(backend="cpu")
+large, see = [], grid_objective.see
+
+
+def watched(frame, *others):
+    large.append(frame.devices())
+    return see(frame, *others)
+
+
+grid_objective.see = targets.see = watched
 settings = resolve(content_layers="relu2_1", style_layers=["relu1_1", "relu2_1"])
 rng = np.random.default_rng(0)
 content, style, start = (rng.uniform(size=(75, 49, 3)).astype(np.float32) for _ in range(3))
@@ -150,6 +161,7 @@ with jax.default_device(accelerator):
     network = small_network()
     assert network.gain[...].devices() == {accelerator}
     for way in (WHOLE, Way(32), Way(32, on_host=True)):
+        large.clear()
         scored = objective_of(network, content, [style], settings, way=way)
         state = state_at(scale, start, content, None, optimizer, settings, way)
         home = {host} if way.on_host else {accelerator}
@@ -157,6 +169,7 @@ with jax.default_device(accelerator):
         program = program_of(scored, rates, state, optimizer)
         *_, last = solve.minimize(program, scored, rates, state, 3, 1)
         assert {d for leaf in jax.tree.leaves(last.state) for d in leaf.devices()} == home
+        assert large == [home] * len(large) and bool(large) == bool(way.tile)
         made.append((last.total, last.image))
 np.testing.assert_allclose([total for total, _ in made], made[0][0], rtol=1e-4)
 for _, image in made[1:]:
