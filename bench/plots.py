@@ -14,7 +14,7 @@ INK, GRID = "#24292f", "#d8dee4"
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8c8c8c")
 """Okabe & Ito's, told apart by color-blind eyes too."""
 
-MEGABYTE = 1e6
+MEGABYTE, GIGABYTE = 1e6, 1e9
 
 
 def compile_plot(rows: Sequence[Row]) -> Figure | None:
@@ -130,11 +130,48 @@ def memory_plot(rows: Sequence[Row]) -> Figure | None:
     return figure
 
 
+def tiles_plot(rows: Sequence[Row]) -> Figure | None:
+    """Peak memory by pixels, and what a megapixel costs beside one of a small picture."""
+    sized = [row for row in rows if row.get("measured")]
+    timed = [row for row in rows if "growth" in row]
+    if not sized or not timed:
+        return None
+    figure, (left, right) = canvas(2, height=4.2)
+    for color, way in zip(COLORS, dict.fromkeys(row["way"] for row in sized), strict=False):
+        of = [row for row in sized if row["way"] == way]
+        gigabytes = [row["measured"] / GIGABYTE for row in of]
+        left.plot(list(map(megapixels, of)), gigabytes, color=color, marker="o", label=way)
+    left.set_ylabel("GB beyond the process")
+    left.set_title("Peak memory of a step")
+    left.set_ylim(bottom=0)
+    left.legend()
+    for color, name, label in (
+        (COLORS[0], "growth", "by the clock"),
+        (COLORS[1], "processor_growth", "of processor time"),
+    ):
+        of = [row[name] for row in timed]
+        right.plot(list(map(megapixels, timed)), of, color=color, marker="o", label=label)
+    right.axhline(1, color=INK, linewidth=1)
+    right.set_ylim(bottom=0)
+    right.set_title("A megapixel in tiles, to that of 1024 x 1024")
+    right.legend(loc="lower right")
+    for axes in (left, right):
+        axes.set_xlabel("megapixels")
+        axes.set_xlim(left=0)
+    return figure
+
+
+def megapixels(row: Row) -> float:
+    """Of the picture of a row."""
+    return row["height"] * row["width"] / 1e6
+
+
 PLOTS: dict[str, Callable[[Sequence[Row]], Figure | None]] = {
     "compile": compile_plot,
     "speed": speed_plot,
     "peers": peers_plot,
     "memory": memory_plot,
+    "tiles": tiles_plot,
 }
 
 

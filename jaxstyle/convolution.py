@@ -88,7 +88,11 @@ def convolve(
 
     A margin of 1 keeps the size. ``prepared`` is ``prepare(kernel, algorithm)``.
     """
-    return direct(x, kernel, margin) if prepared is None else _fast(margin, x, kernel, prepared)
+    if prepared is not None:
+        return _fast(margin, x, kernel, prepared)
+    if margin == 0 and jax.default_backend() == "cpu":
+        return _unpadded(x, kernel)
+    return direct(x, kernel, margin)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -118,6 +122,26 @@ def direct(
     """The convolution of the compiler."""
     around = ((margin, margin), (margin, margin))
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), around, dimension_numbers=DIMENSIONS)
+
+
+@jax.custom_vjp
+def _unpadded(x: Array, kernel: Array) -> Array:
+    """The direct convolution with no margin: with a column of zeros that is cut off again, XLA on
+    CPU takes another library for it, which is a quarter faster; not for the gradient."""
+    around = ((0, 0), (0, 1))
+    y = jax.lax.conv_general_dilated(x, kernel, (1, 1), around, dimension_numbers=DIMENSIONS)
+    return y[:, :, :-1]
+
+
+def _unpadded_forward(x: Array, kernel: Array) -> tuple[Array, tuple]:
+    return _unpadded(x, kernel), (x, kernel)
+
+
+def _unpadded_backward(kept: tuple, gradient: Array) -> tuple:
+    return jax.vjp(partial(direct, margin=0), *kept)[1](gradient)
+
+
+_unpadded.defvjp(_unpadded_forward, _unpadded_backward)
 
 
 def winograd_kernels(kernel: Float[np.ndarray, "3 3 n m"]) -> list[Float[Array, "6 n m"]]:

@@ -24,9 +24,10 @@ CONTAINER_LIMITS = (
 KEPT = 0.3
 """Share of the memory up to which freed memory is kept."""
 
-ARRAYS = 14
+ARRAYS = 10
 """Of the picture's size, beside the optimizer's own, that a step in tiles holds at most: image,
-average and best, before and after it, the gradient, what becomes of that, and two larger frames."""
+average and best, before and after it, the gradient, what becomes of that, the photo, and what is
+shown of the last step."""
 
 GRANULARITY = 16
 """Sizes that are recommended are multiples of this."""

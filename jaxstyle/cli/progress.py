@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from jaxstyle.pyramid import Scale
 from jaxstyle.result import Progress as RunProgress
@@ -15,7 +15,8 @@ def bar(hidden: bool = False) -> Iterator[Callable[[float, str, str], None]]:
     """A bar on standard error while the block runs; what it yields takes the share that is done,
     between 0 and 1, and the texts before the bar and after it."""
     console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}")
+    before, after = TextColumn("{task.description}"), TextColumn("{task.fields[text]}")
+    columns = SpinnerColumn(), before, BarColumn(), after  # a step of a large picture takes minutes
     disable = hidden or not console.is_terminal
     with Progress(*columns, console=console, disable=disable, transient=True) as shown:
         task = shown.add_task("compiling", total=1.0, text="")

@@ -28,8 +28,13 @@ from jaxstyle.ways import Way
 
 Image = Float[np.ndarray, "_ _ 3"]
 
-FRAMES = 2
-IMAGES = ARRAYS - FRAMES
+FRAMES, BESIDE = 2, 5
+"""Arrays that are there during the passes: the image and its gradient, with what windows reach
+beyond them; and of the picture's own size image, average, best, the photo, what is shown."""
+
+SCRATCH = 1.25
+"""How much the passes take by the system's account to what they take by XLA's: on CPU its libraries
+have buffers of their own (``python -m bench tiles``)."""
 
 
 class TilePrograms(NamedTuple):
@@ -51,7 +56,7 @@ class TilePrograms(NamedTuple):
         accelerator has none of them.
         """
         del network
-        passes = max(map(peak_bytes, self.passes))
+        passes = round(SCRATCH * max(map(peak_bytes, self.passes)))
         if self.way.on_host:
             return 0, passes
         frame = (
@@ -62,7 +67,8 @@ class TilePrograms(NamedTuple):
         image = 12 * self.grid.height * self.grid.width
         remembered = optimizer_bytes(self.grid.height, self.grid.width, settings)
         on_host = self.targets if jax.default_backend() == "cpu" else 0
-        return on_host, passes + FRAMES * frame + IMAGES * image + remembered + on_host
+        large = max(passes + FRAMES * frame + BESIDE * image, ARRAYS * image)
+        return on_host, large + remembered + on_host
 
     def fixed(self, network: vgg.VGG19, settings: Settings) -> int:
         """Bytes that do not grow with the picture."""
