@@ -131,7 +131,8 @@ def how(of: Record) -> str:
     for name in ("memory_until", "time_until"):
         if of["arguments"].get(name):
             command += f" --{name.replace('_', '-')} {of['arguments'][name]}"
-    command += "".join(f" --way {way}" for way in of["arguments"].get("way") or [])
+    for name in ("way", "topology"):
+        command += "".join(f" --{name} {each}" for each in of["arguments"].get(name) or [])
     if of["arguments"].get("settings"):
         command += f' --settings "{of["arguments"]["settings"]}"'
     found = of["versions"]

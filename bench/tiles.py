@@ -141,7 +141,9 @@ def case_of(loaded: Any, sides: tuple[int, int], way: Way, precision: str) -> Ca
         scored = objective_of(network, content, [style], settings, way=way)
         state = state_shape(Scale(*sides, max(sides), 1), optimizer)
         program = program_of(scored, rates, state, optimizer)
-    return Case(scored, program, rates, solve.init(jnp.asarray(content), optimizer))
+    start = solve.init(jnp.asarray(content), optimizer)
+    # Each of its arrays in a buffer of its own, as they are from the second step on.
+    return Case(scored, program, rates, jax.tree.map(jnp.copy, start))
 
 
 def memory_case(

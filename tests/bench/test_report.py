@@ -87,6 +87,15 @@ def test_bars_of_peers_and_points_of_memory_are_drawn():
     assert points.axes[0].collections[0].get_offsets().tolist() == [[1.0, 2.0]]
 
 
+def test_memory_and_cost_of_large_pictures_are_drawn_by_their_megapixels():
+    sides = {"height": 1000, "width": 2000}
+    rows = [sides | {"way": way, "measured": 3e9} for way in ("whole", "tiles")]
+    rows.append(sides | {"way": "tiles", "growth": 1.1, "processor_growth": 1.05})
+    memory, cost = plots.tiles_plot(rows).axes
+    assert [line.get_xydata().tolist() for line in memory.lines] == [[[2.0, 3.0]]] * 2
+    assert [line.get_xydata().tolist() for line in cost.lines[:2]] == [[[2.0, 1.1]], [[2.0, 1.05]]]
+
+
 def test_two_machines_have_plots_of_their_own():
     gpu = {"machine": {"platform": "gpu", "device": "NVIDIA H200", "cpu": "x"}}
     cpu = {"machine": {"platform": "cpu", "device": "cpu", "cpu": "AMD EPYC (2)"}}
