@@ -145,11 +145,10 @@ def _tile(name: str, value: Any) -> str:
     try:
         return str(_whole(name, value, LEAST_TILE, MAX_SIZE))
     except SettingError:
-        raise SettingError(
-            name,
-            f"must be auto, off, or from {LEAST_TILE} to {MAX_SIZE} pixels, not {shown(value)}: "
-            "what the network sees around a smaller one would be nearly all of the work",
-        ) from None
+        small = str(value).lstrip("-").isdigit() and int(value) < LEAST_TILE
+        why = ": what the network sees around it would be nearly all of the work" if small else ""
+        expected = f"auto, off, or from {LEAST_TILE} to {MAX_SIZE} pixels"
+        raise SettingError(name, f"must be {expected}, not {shown(value)}{why}") from None
 
 
 def _history(name: str, value: Any) -> int | None:

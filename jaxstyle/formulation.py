@@ -115,9 +115,9 @@ def objective_of(
         "guides": guides,
         "photorealism_weight": photorealism,
     }
-    if way.on_host:
-        content, *styles = jax.device_put([content, *styles], home_of(way))
     if way.tile:
+        if way.on_host:
+            content, *styles = jax.device_put([content, *styles], home_of(way))
         given |= {"photorealistic": settings.photorealistic, "pause": pause}
         return build_tiled(network, content, styles, way.tile, **given)
     if settings.photorealistic and local_colors is None:

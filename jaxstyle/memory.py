@@ -24,10 +24,10 @@ CONTAINER_LIMITS = (
 KEPT = 0.3
 """Share of the memory up to which freed memory is kept."""
 
-ARRAYS = 10
+ARRAYS = 14
 """Of the picture's size, beside the optimizer's own, that a step in tiles holds at most: image,
-average and best, before and after it, the gradient, what becomes of that, the photo, and what is
-shown of the last step."""
+average and best, before and after it, the gradient, four that L-BFGS works with, the photo, and
+the image that was last reported."""
 
 GRANULARITY = 16
 """Sizes that are recommended are multiples of this."""

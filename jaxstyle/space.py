@@ -51,7 +51,7 @@ def filled(image: Image, mesh: Mesh) -> Filled:
 class Uneven:
     """An array of ``rows`` along an axis, filled up with zeros so that it can be split evenly."""
 
-    values: PyTree
+    values: Any
     rows: int = field(metadata={"static": True})
     axis: int = field(metadata={"static": True})
 
@@ -61,8 +61,8 @@ class Uneven:
 
 
 def spread(objective: Objective, mesh: Mesh) -> Objective:
-    """An objective with the network on every device, and split what is of the picture's maps:
-    for ``gathered``."""
+    """An objective with the network on every device, and split what is of the picture's maps, some
+    of it filled up: see ``gathered``."""
     terms = {name: _spread_term(term, mesh) for name, term in objective.terms.items()}
     return replace(everywhere(replace(objective, terms={}), mesh), terms=terms)
 
@@ -82,7 +82,7 @@ def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
 
 
 def gathered(objective: Objective) -> Objective:
-    """Within a program: an objective that was spread, as it was before."""
+    """Within a program: an objective that was spread, its targets without what fills them up."""
 
     def own(x: Any) -> Array:
         return x.own() if isinstance(x, Uneven) else x
@@ -104,8 +104,12 @@ def _split_array(x: Any, mesh: Mesh, axis: int) -> Any:
     shape = jax.eval_shape(fill, x)
     sharding = _placement(shape, mesh, axis)
     if isinstance(x, jax.ShapeDtypeStruct):
-        return Uneven(_put(shape, sharding), rows, axis)
-    return Uneven(jax.jit(fill, out_shardings=sharding)(everywhere(x, mesh)), rows, axis)
+        whole = _put(shape, sharding)
+    elif isinstance(x, jax.Array) and len(x.sharding.device_set) == mesh.size:
+        whole = jax.jit(fill, out_shardings=sharding)(x)  # of several hosts, none has all of it
+    else:
+        whole = jax.device_put(np.pad(np.asarray(x), around), sharding)
+    return Uneven(whole, rows, axis)
 
 
 def _put(x: Any, sharding: NamedSharding) -> Any:
@@ -116,9 +120,9 @@ def _put(x: Any, sharding: NamedSharding) -> Any:
 
 
 def _placement(x: Any, mesh: Mesh, axis: int) -> NamedSharding:
-    """Split along an axis, if that can be done evenly."""
+    """Split along an axis."""
     names: list[str | None] = [None] * x.ndim
-    names[axis] = ROWS if x.shape[axis] % mesh.size == 0 else None
+    names[axis] = ROWS
     return NamedSharding(mesh, PartitionSpec(*names))
 
 

@@ -41,7 +41,7 @@ directory, found = Path(sys.argv[1]), {}
 
 
 def made(name, **settings):
-    options = {"weights_file": loaded, **shallow, **sizes, **settings}
+    options = {"weights_file": loaded} | shallow | sizes | settings
     result = stylize(content, style, **options)
     np.save(directory / f"{name}.npy", result.image)
     scales = [[s.height, s.width, s.way, s.compilations] for s in result.scales]
@@ -63,6 +63,7 @@ def environment():
 
 
 FOUR_DEVICES = f"""{STYLIZE}
+from PIL import Image
 from jaxstyle import resolve
 from jaxstyle.formulation import objective_at
 from jaxstyle.parts import optimizer_of, tuned_network
@@ -87,6 +88,14 @@ for name, settings in (("adam", ADAM), ("lbfgs", LBFGS)):
     given = None, optimizer_of(chosen), chosen, Way(split=True)
     start = state_at(Scale(75, 101, 101, 1), content, content, *given)
     found[name]["leaves"] = cut(start)
+masks = [str(directory / f"{{number}}.png") for number in range(4)]
+for number, path in enumerate(masks):
+    height, width = (75, 101) if number < 2 else (60, 64)
+    own = (np.arange(width) < 37) == (number % 2 == 0)
+    Image.fromarray(np.uint8(255 * np.broadcast_to(own, (height, width)))).save(path)
+MASKED = {{"content_mask": masks[:2], "style_mask": masks[2:], "photorealism_weight": 10.0}}
+for name, settings in (("masked", {{}}), ("masked split", {{"shard": "space"}})):
+    made(name, smallest_size=101, steps=3, **MASKED, **settings)
 scale, network = Scale(75, 101, 101, 1), tuned_network(loaded, resolve())
 photo = resolve(**shallow, shard="space", photorealism_weight=10.0)
 scored = objective_at(scale, network, content, [style], photo, way=Way(split=True))
@@ -112,7 +121,7 @@ def four(environment, tmp_path_factory):
     return pictures, json.loads((directory / "found.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+@pytest.mark.parametrize("name", ["adam", "lbfgs", "masked"])
 def test_a_picture_over_four_devices_is_that_of_one(four, name):
     """Of uneven sides, that none of four devices has a quarter of."""
     pictures, found = four
@@ -123,6 +132,9 @@ def test_a_picture_over_four_devices_is_that_of_one(four, name):
     for record, same in zip(found[name]["losses"], found[f"{name} split"]["losses"], strict=True):
         np.testing.assert_allclose(same["total"], record["total"], rtol=1e-4)
         assert set(same["terms"]) == set(record["terms"])
+        for term, value in record["terms"].items():
+            apart = abs(same["terms"][term] - value)
+            assert apart < 1e-4 * record["total"], term
 
 
 @pytest.mark.parametrize(

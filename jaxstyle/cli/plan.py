@@ -84,7 +84,8 @@ def summary(found: Estimate) -> str:
 
 def verdict(arguments: argparse.Namespace, found: Estimate) -> str:
     """Whether it fits, and what would."""
-    need = f"about {in_bytes(found.peak_bytes)} of memory"
+    each = " for each device" if any("split" in scale.way for scale in found.scales) else ""
+    need = f"about {in_bytes(found.peak_bytes)} of memory{each}"
     if found.available_bytes is None:
         return f"needs {need}; how much there is, is not known"
     if found.fits:

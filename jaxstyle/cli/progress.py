@@ -16,7 +16,9 @@ def bar(hidden: bool = False) -> Iterator[Callable[[float, str, str], None]]:
     between 0 and 1, and the texts before the bar and after it."""
     console = Console(stderr=True)
     before, after = TextColumn("{task.description}"), TextColumn("{task.fields[text]}")
-    columns = SpinnerColumn(), before, BarColumn(), after  # a step of a large picture takes minutes
+    # A step of a large picture takes minutes: something should move.
+    moving = SpinnerColumn("line" if console.options.ascii_only else "dots")
+    columns = moving, before, BarColumn(), after
     disable = hidden or not console.is_terminal
     with Progress(*columns, console=console, disable=disable, transient=True) as shown:
         task = shown.add_task("compiling", total=1.0, text="")

@@ -11,39 +11,47 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import solve, vgg
-from jaxstyle.formulation import objective_of
+from jaxstyle.formulation import objective_of, state_shape
 from jaxstyle.guide.masks import Regions
 from jaxstyle.losses import LOSSES
 from jaxstyle.losses.content import Piece
 from jaxstyle.losses.matting import blank_target
-from jaxstyle.memory import ARRAYS, nbytes, optimizer_bytes, peak_bytes, shapes
+from jaxstyle.memory import nbytes, optimizer_bytes, peak_bytes, shapes
 from jaxstyle.objective import Objective, Term
-from jaxstyle.parts import exactness
+from jaxstyle.parts import exactness, optimizer_of, rates_of
 from jaxstyle.plan import blank
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import Settings
 from jaxstyle.tiles.grid import LEAST_HALO, Grid, halo
 from jaxstyle.tiles.objective import compiled_passes
+from jaxstyle.tiles.program import compiled_update
 from jaxstyle.ways import Way
 
 Image = Float[np.ndarray, "_ _ 3"]
 
-FRAMES, BESIDE = 2, 5
-"""Arrays that are there during the passes: the image and its gradient, with what windows reach
-beyond them; and of the picture's own size image, average, best, the photo, what is shown."""
+FRAMES = 2
+"""The image and its gradient, with all that windows reach beyond them: there during the passes."""
+
+STATES = 3
+"""Of the picture's size, in a state: image, average and best."""
+
+BESIDE = 2
+"""Of the picture's size, beside a step: the photo, and the image that was last reported."""
 
 SCRATCH = 1.25
-"""How much the passes take by the system's account to what they take by XLA's: on CPU its libraries
-have buffers of their own (``python -m bench tiles``)."""
+"""Memory that the passes take to what XLA says that they do. On CPU its libraries have buffers of
+their own: in BENCHMARKS.md, what is measured of 4, 17 and 67 megapixels is a straight line, which
+begins at 1.8 GB, where XLA says 1.4."""
 
 
 class TilePrograms(NamedTuple):
-    """The programs of one scale: those of the two passes.
+    """The programs of one scale: those of the two passes, and of what a step does with a gradient.
 
     targets: bytes of what all tiles have for themselves, on the host. seconds: compiling.
     """
 
     passes: tuple[jax.stages.Compiled, ...]
+    update: jax.stages.Compiled
     grid: Grid
     way: Way
     targets: int
@@ -56,24 +64,33 @@ class TilePrograms(NamedTuple):
         accelerator has none of them.
         """
         del network
-        passes = round(SCRATCH * max(map(peak_bytes, self.passes)))
-        if self.way.on_host:
-            return 0, passes
-        frame = (
-            12
-            * (self.grid.rows * self.grid.tile + 2 * self.grid.halo)
-            * (self.grid.columns * self.grid.tile + 2 * self.grid.halo)
-        )
-        image = 12 * self.grid.height * self.grid.width
-        remembered = optimizer_bytes(self.grid.height, self.grid.width, settings)
         on_host = self.targets if jax.default_backend() == "cpu" else 0
-        large = max(passes + FRAMES * frame + BESIDE * image, ARRAYS * image)
-        return on_host, large + remembered + on_host
+        if self.way.on_host:
+            return 0, self._passes()
+        step = max(self._in_passes(settings), peak_bytes(self.update))
+        return on_host, step + BESIDE * self._image() + on_host
 
     def fixed(self, network: vgg.VGG19, settings: Settings) -> int:
-        """Bytes that do not grow with the picture."""
-        del network, settings
-        return max(map(peak_bytes, self.passes))
+        """Bytes that do not grow with the picture: those of the passes, where these are the most
+        that there is at a time."""
+        del network
+        grows = not self.way.on_host and self._in_passes(settings) < peak_bytes(self.update)
+        return 0 if grows else self._passes()
+
+    def _in_passes(self, settings: Settings) -> int:
+        """Bytes during the passes, of the network and of the picture."""
+        around, tile = 2 * self.grid.halo, self.grid.tile
+        frame = 12 * (self.grid.rows * tile + around) * (self.grid.columns * tile + around)
+        remembered = optimizer_bytes(self.grid.height, self.grid.width, settings)
+        return self._passes() + FRAMES * frame + STATES * self._image() + remembered
+
+    def _passes(self) -> int:
+        """Bytes of the passes alone."""
+        scratch = SCRATCH if jax.default_backend() == "cpu" else 1
+        return round(scratch * max(map(peak_bytes, self.passes)))
+
+    def _image(self) -> int:
+        return 12 * self.grid.height * self.grid.width
 
     def step_seconds(self, network: vgg.VGG19, rates: solve.Rates) -> float:
         """Seconds of one step, from one tile of nothing."""
@@ -108,8 +125,11 @@ def compile_tiles(
     with exactness(settings):
         own = blank_objective(network, len(styles), settings, regions, way.tile)
         passes = compiled_passes(own, way.tile, grid.window)
+        optimizer = optimizer_of(settings)
+        state = state_shape(scale, optimizer)
+        update = compiled_update(rates_of(settings), state, list(own.terms), optimizer)
     kept = grid.count * nbytes([_kept(term) for term in own.terms.values()])
-    return TilePrograms(tuple(passes), grid, way, kept, time.perf_counter() - start)
+    return TilePrograms(tuple(passes), update, grid, way, kept, time.perf_counter() - start)
 
 
 def _kept(term: Term) -> Any:

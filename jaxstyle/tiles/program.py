@@ -1,5 +1,6 @@
 """Steps of a picture that is worked on tile by tile."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,18 @@ def solver_update(
 ) -> tuple[State, Losses]:
     """What is left of a step once loss and gradient are known: see ``jaxstyle.program``."""
     return moved(rates, replace(pictures, optimizer=memory), found, optimizer)
+
+
+def compiled_update(
+    rates: Rates,
+    state: State,
+    terms: Sequence[str],
+    optimizer: optax.GradientTransformationExtraArgs,
+) -> jax.stages.Compiled:
+    """The same, compiled for the shapes of a state, and for losses of these names."""
+    scalar = jax.ShapeDtypeStruct((), state.image.dtype)
+    found = Evaluated(scalar, dict.fromkeys(terms, scalar), state.image)
+    return solver_update.lower(rates, *apart(state), found, optimizer=optimizer).compile()
 
 
 @dataclass(frozen=True)

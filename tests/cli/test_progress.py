@@ -1,5 +1,8 @@
 """The arithmetic of the progress bar, and its silence off a terminal."""
 
+import io
+import sys
+
 import jax.numpy as jnp
 import pytest
 
@@ -35,3 +38,19 @@ def test_off_a_terminal_nothing_is_printed(capsys):
         bar(progress(0, 1, 0.1))
     printed = capsys.readouterr()
     assert printed.out == printed.err == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_on_a_terminal_something_moves_in_letters_that_it_has(monkeypatch, encoding):
+    class Terminal(io.TextIOWrapper):
+        def isatty(self):
+            return True
+
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stderr", Terminal(written, encoding=encoding))
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar() as bar:
+        bar(progress(0, 1, 0.1))
+    sys.stderr.flush()
+    text = written.getvalue().decode(encoding)
+    assert "step 1/" in text and "\\u" not in text

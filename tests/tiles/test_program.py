@@ -13,6 +13,7 @@ import pytest
 from jaxstyle import solve
 from jaxstyle.compilation import counted
 from jaxstyle.formulation import objective_of, program_of
+from jaxstyle.memory import largest_size
 from jaxstyle.parts import optimizer_of, rates_of
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import resolve
@@ -125,6 +126,25 @@ def test_larger_pictures_take_more_memory_for_themselves_and_none_for_the_networ
     assert peaks(75, beside)[1] < small < large < larger
     # Four times the pixels, four times the bytes that a picture takes; those of a tile stay.
     np.testing.assert_allclose(larger - large, 4 * (large - small), rtol=0.05)
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "lbfgs"}], ids=["adam", "lbfgs"])
+@pytest.mark.parametrize(("side", "tile"), [(300, 256), (3000, 32)])
+def test_the_size_that_is_said_to_fit_fits(network, side, tile, settings):
+    """Whether the passes take the most memory, or what comes after them."""
+    chosen, styles = resolve(**SHALLOW, **settings), [np.zeros((60, 40, 3), np.float32)]
+
+    def compiled(side):
+        scale = Scale(side, side, side, 1)
+        return compile_tiles(scale, network, styles, chosen, None, Way(tile))
+
+    found = compiled(side)
+    (_, peak), fixed = found.peaks(network, chosen), found.fixed(network, chosen)
+    assert (fixed == 0) == (side == 3000)
+    for limit in (peak // 2 + fixed // 2, peak - 1):
+        size = largest_size(side, peak, limit, fixed)
+        assert 0 < size < side
+        assert compiled(size).peaks(network, chosen)[1] <= 1.02 * limit
 
 
 ON_HOST = """
