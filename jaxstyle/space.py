@@ -62,7 +62,7 @@ class Uneven:
 
 def spread(objective: Objective, mesh: Mesh) -> Objective:
     """An objective with the network on every device, and split what is of the picture's maps, some
-    of it filled up: see ``gathered``."""
+    of it filled up: see ``unfilled``."""
     terms = {name: _spread_term(term, mesh) for name, term in objective.terms.items()}
     return replace(everywhere(replace(objective, terms={}), mesh), terms=terms)
 
@@ -81,7 +81,7 @@ def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
     return jax.tree.map(lambda x: _put(x, NamedSharding(mesh, PartitionSpec())), tree)
 
 
-def gathered(objective: Objective) -> Objective:
+def unfilled(objective: Objective) -> Objective:
     """Within a program: an objective that was spread, its targets without what fills them up."""
 
     def own(x: Any) -> Array:
@@ -95,6 +95,7 @@ def _split(tree: PyTree, mesh: Mesh, axis: int) -> PyTree:
 
 
 def _split_array(x: Any, mesh: Mesh, axis: int) -> Any:
+    """An array (or its shape) split along an axis: an ``Uneven`` where that needs filling."""
     rows = x.shape[axis]
     if rows % mesh.size == 0:
         return _put(x, _placement(x, mesh, axis))
@@ -206,14 +207,14 @@ def space_step(
     objective: Objective, *others: Any, mesh: Mesh, **static: Any
 ) -> tuple[State, Losses]:
     """``solver_step`` of a picture that is split."""
-    return _kept_split(solver_step(gathered(objective), *others, **static), mesh)
+    return _kept_split(solver_step(unfilled(objective), *others, **static), mesh)
 
 
 def space_loop(
     objective: Objective, *others: Any, mesh: Mesh, **static: Any
 ) -> tuple[State, Losses]:
     """``solver_loop`` of a picture that is split."""
-    return _kept_split(solver_loop(gathered(objective), *others, **static), mesh)
+    return _kept_split(solver_loop(unfilled(objective), *others, **static), mesh)
 
 
 _SPLIT = Kind(
