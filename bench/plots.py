@@ -134,7 +134,7 @@ def tiles_plot(rows: Sequence[Row]) -> Figure | None:
     """Peak memory by pixels, and what a megapixel costs beside one of a small picture."""
     sized = [row for row in rows if row.get("measured")]
     timed = [row for row in rows if "growth" in row]
-    if not sized or not timed:
+    if len(sized) < 2 or not timed:
         return None
     figure, (left, right) = canvas(2, height=4.2)
     for color, way in zip(COLORS, dict.fromkeys(row["way"] for row in sized), strict=False):
