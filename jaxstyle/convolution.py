@@ -127,8 +127,7 @@ def direct(
 @jax.custom_vjp
 def _unpadded(x: Array, kernel: Array) -> Array:
     """The direct convolution with no margin, for CPU: XLA is faster there with a column of zeros to
-    one side, that is cut off again, than with nothing around; not so for the gradient. (What it
-    does without is right too, and has forward-mode derivatives.)"""
+    one side, that is cut off again, than with nothing around; not so for the gradient."""
     around = ((0, 0), (0, 1))
     y = jax.lax.conv_general_dilated(x, kernel, (1, 1), around, dimension_numbers=DIMENSIONS)
     return y[:, :, :-1]

@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 
 from jaxstyle.program import apart
 from jaxstyle.step import Evaluated, Losses, Rates, State, memory_for, moved
+from jaxstyle.tiles.compiled import compiled
 from jaxstyle.tiles.objective import TiledObjective
 
 TILE_PROGRAMS = ("tile_sums", "tile_gradient")
@@ -35,10 +36,11 @@ def compiled_update(
     terms: Sequence[str],
     optimizer: optax.GradientTransformationExtraArgs,
 ) -> jax.stages.Compiled:
-    """The same, compiled for the shapes of a state, and for losses of these names."""
+    """The same, compiled for the shapes of a state, and for losses of these names: once for all
+    sizes of tiles."""
     scalar = jax.ShapeDtypeStruct((), state.image.dtype)
     found = Evaluated(scalar, dict.fromkeys(terms, scalar), state.image)
-    return solver_update.lower(rates, *apart(state), found, optimizer=optimizer).compile()
+    return compiled(solver_update, rates, *apart(state), found, optimizer=optimizer)
 
 
 @dataclass(frozen=True)

@@ -306,10 +306,10 @@ def test_ctrl_c_while_compiling_ends_in_one_line_too(folder, capsys, monkeypatch
         return compile_program(*arguments)
 
     monkeypatch.setattr(solve, "compile_program", interrupted)
-    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by jobs in the background
     assert run("content.png", "style.png", "-o", "out.png", *QUICK) == 130
     assert "interrupted: saved the picture so far (scale 1/2, step 1/3)" in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_picture_too_long_for_its_format_is_found_before_the_run(folder, capsys, picture):
