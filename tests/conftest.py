@@ -1,18 +1,51 @@
-"""A small seeded network, and the real one for tests marked ``real_weights``."""
+"""A small seeded network, quick compilation, and the tests that a plain run leaves out."""
 
 import json
 import os
 
-# Most of the time goes into compiling small programs that run once: no optimization halves it.
-os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}"
+QUICK_COMPILATION = (
+    "--xla_backend_optimization_level=0 "
+    "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"
+)
+"""Flags of XLA for small programs that run once: they compile ten times as fast."""
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import pytest
+os.environ["XLA_FLAGS"] = f"{QUICK_COMPILATION} {os.environ.get('XLA_FLAGS', '')}"
+os.environ["NUMBA_DISABLE_JIT"] = "1"  # importing pymatting would compile for a minute
 
-from jaxstyle.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS, VGG19
-from jaxstyle.weights import cached_path
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).parents[1]
+
+
+def typed_modules():
+    """Return the names of the modules that annotate arrays."""
+    for package in ("jaxstyle", "convert_weights"):
+        for path in (ROOT / package).rglob("*.py"):
+            if "from jaxtyping import" in path.read_text(encoding="utf-8"):
+                yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+# Shapes and types are checked at every call; other modules are left to pyright, for speed.
+install_import_hook(list(typed_modules()), "beartype.beartype")
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from jaxstyle.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS, VGG19  # noqa: E402
+from jaxstyle.weights import cached_path  # noqa: E402
+
+
+def pytest_configure(config):
+    """Share compiled programs between workers, and keep them for the next run."""
+    programs = Path(config.cache.mkdir("programs"))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(programs)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    jax.config.update("jax_compilation_cache_dir", str(programs))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def pytest_collection_modifyitems(items):
@@ -73,6 +106,23 @@ def picture():
         return jnp.asarray(image.clip(0, 1), jnp.float32)
 
     return make
+
+
+SMALL_COMMAND = """
+from bench.work import few_channels
+from jaxstyle import weights
+from jaxstyle.__main__ import entry
+weights.find, weights.load = (lambda path, tell: path), (lambda path: few_channels())
+entry()
+"""
+"""The command line, with a network of few channels."""
+
+
+def process_environment(devices: int = 1, **variables: str) -> dict[str, str]:
+    """Return the environment of a Python process that finds the project and so many CPU devices."""
+    flags = f"{QUICK_COMPILATION} --xla_force_host_platform_device_count={devices}"
+    own = {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", **variables}
+    return {**os.environ, **own}
 
 
 @pytest.fixture(scope="session", autouse=True)
