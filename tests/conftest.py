@@ -2,6 +2,9 @@
 
 import json
 import os
+from pathlib import Path
+
+from jaxtyping import install_import_hook
 
 QUICK_COMPILATION = (
     "--xla_backend_optimization_level=0 "
@@ -11,10 +14,6 @@ QUICK_COMPILATION = (
 
 os.environ["XLA_FLAGS"] = f"{QUICK_COMPILATION} {os.environ.get('XLA_FLAGS', '')}"
 os.environ["NUMBA_DISABLE_JIT"] = "1"  # importing pymatting would compile for a minute
-
-from pathlib import Path
-
-from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).parents[1]
 
@@ -173,8 +172,6 @@ def weights_path(tmp_path_factory):
 @pytest.fixture(scope="session")
 def small_weights():
     """What a weights file would hold if VGG-19 had few channels: quick to run with."""
-    from pathlib import Path
-
     from convert_weights.weights_file import Convolution, Weights
     from jaxstyle.weights import Loaded
 
