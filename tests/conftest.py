@@ -34,17 +34,17 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from jaxstyle.compilation import persist  # noqa: E402
 from jaxstyle.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS, VGG19  # noqa: E402
 from jaxstyle.weights import cached_path  # noqa: E402
 
 
 def pytest_configure(config):
     """Share compiled programs between workers, and keep them for the next run."""
-    programs = Path(config.cache.mkdir("programs"))
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(programs)
+    programs = config.cache.mkdir("programs")
+    persist(programs)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(programs)  # for the processes that tests start
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    jax.config.update("jax_compilation_cache_dir", str(programs))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def pytest_collection_modifyitems(items):
