@@ -41,6 +41,8 @@ from jaxstyle.weights import cached_path  # noqa: E402
 
 def pytest_configure(config):
     """Share compiled programs between workers, and keep them for the next run."""
+    if not config.pluginmanager.hasplugin("cacheprovider"):
+        return
     programs = config.cache.mkdir("programs")
     persist(programs)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(programs)  # for the processes that tests start

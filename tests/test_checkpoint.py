@@ -1,8 +1,6 @@
 """Checkpoints: exact, whole or not at all, quiet."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -72,22 +70,25 @@ ARRAYS = [
 ]
 
 
-@pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype}{array.shape}")
-def test_arrays_keep_their_bytes(tmp_path, array):
-    save(tmp_path, {"a": {"b": array}, "list": [array, 1]})
+def test_arrays_keep_their_bytes(tmp_path):
+    save(
+        tmp_path, {"a": {f"{array.dtype}{array.shape}": array for array in ARRAYS}, "list": ARRAYS}
+    )
     found = load(tmp_path)
-    assert_same(found["a"]["b"], array)
-    assert_same(found["list"][0], array)
+    for array, same in zip(ARRAYS, found["list"], strict=True):
+        assert_same(found["a"][f"{array.dtype}{array.shape}"], array)
+        assert_same(same, array)
 
 
-@pytest.mark.parametrize("kind", [jnp.float32, jnp.bfloat16, jnp.int32])
-def test_arrays_of_jax_come_back_on_the_host(tmp_path, kind):
-    array = jnp.arange(12).reshape(3, 4).astype(kind)
-    save(tmp_path, {"a": array})
-    found = load(tmp_path)["a"]
-    assert isinstance(found, np.ndarray)
-    assert_same(found, array)
-    found += 1  # its memory is its own
+def test_arrays_of_jax_come_back_on_the_host(tmp_path):
+    arrays = [
+        jnp.arange(12).reshape(3, 4).astype(k) for k in (jnp.float32, jnp.bfloat16, jnp.int32)
+    ]
+    save(tmp_path, {"a": arrays})
+    for found, array in zip(load(tmp_path)["a"], arrays, strict=True):
+        assert isinstance(found, np.ndarray)
+        assert_same(found, array)
+        found += 1  # its memory is its own
 
 
 def test_the_newest_one_is_kept_alone(tmp_path):
@@ -149,7 +150,7 @@ def damaged(data):
     yield "half", data[: len(data) // 2]
     yield "zeros", bytes(len(data))
     yield "longer", data + b"\0" * 100
-    for place in range(0, len(data), max(1, len(data) // 50)):
+    for place in range(0, len(data), max(1, len(data) // 20)):
         yield f"bit at {place}", data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :]
 
 
@@ -235,15 +236,6 @@ def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "c").write_text("")
     with pytest.raises(CheckpointError, match="cannot be written"):
         save(tmp_path / "c", TREE)
-
-
-def test_orbax_is_imported_only_when_it_is_needed():
-    """It takes seconds."""
-    script = "import sys, jaxstyle.__main__; print('orbax.checkpoint' in sys.modules)"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout == "False\n"
 
 
 def test_the_file_is_orbax_own(tmp_path):

@@ -5,12 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jaxstyle.checkpoint import load
+from tests.conftest import process_environment
+
+pytestmark = pytest.mark.slow
 
 KILLED = """
 import itertools, os, random, signal, sys, time
@@ -63,12 +65,11 @@ for seed in range(10):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes that it forks")
 def test_it_is_whole_whenever_the_process_is_killed(tmp_path):
     """Ten times, at random moments: what was said to be kept is there, or something newer."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path / "c")],
         capture_output=True,
         text=True,
-        env=environment,
+        env=process_environment(),
         timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -94,16 +95,11 @@ if jax.process_index() == 1:
     assert load(own)["a"].tolist() == [1, 2, 3]
 assert jax.process_count() == 2
 """
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-        "JAX_PLATFORMS": "cpu",
-    }
     address = f"localhost:{free_port()}"
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", script, address, str(index), str(tmp_path / str(index))],
-            env=environment,
+            env=process_environment(),
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -56,13 +56,27 @@ MASKS = ["content_mask", "style_mask"]
 
 
 def refused(name, value):
-    with pytest.raises(SettingError) as caught:
-        resolve(**{name: value})
-    assert caught.value.name == name
-    line = str(caught.value)
-    assert line.startswith(f"{name}: ")
-    assert line.isprintable()
-    return line
+    """The one line with which a value of a setting is refused, which names the setting."""
+    try:
+        settings = resolve(**{name: value})
+    except SettingError as refusal:
+        line = str(refusal)
+        assert refusal.name == name
+        assert line.startswith(f"{name}: ")
+        assert line.isprintable()
+        return line
+    except Exception as error:
+        error.add_note(f"{name}={value!r}")
+        raise
+    pytest.fail(f"{name}={value!r} is taken as {getattr(settings, name)!r}")
+
+
+def taken(name, value):
+    """What becomes of a value of a setting."""
+    try:
+        return getattr(resolve(**{name: value}), name)
+    except SettingError as refusal:
+        pytest.fail(f"{name}={value!r} is refused: {refusal}")
 
 
 def test_every_field_is_checked_and_none_is_left_out_here():
@@ -72,60 +86,53 @@ def test_every_field_is_checked_and_none_is_left_out_here():
     assert sorted(covered) == sorted(CLEANERS)
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-def test_numbers_have_bounds_and_may_be_texts(name):
-    low, high, below, beyond = NUMBERS[name]
-    for value in (low, high):
-        found = getattr(resolve(**{name: value}), name)
-        assert found == value
-        assert getattr(resolve(**{name: repr(value)}), name) == found
-        assert type(found) is type(FIELDS[name].default if name not in OPTIONAL else found)
-    for value in (below, beyond):
-        assert repr(value) in refused(name, value)
+def test_numbers_have_bounds_and_may_be_texts():
+    for name, (low, high, below, beyond) in NUMBERS.items():
+        for value in (low, high):
+            found = taken(name, value)
+            assert found == value, name
+            assert taken(name, repr(value)) == found, name
+            assert type(found) is type(FIELDS[name].default if name not in OPTIONAL else found)
+        for value in (below, beyond):
+            assert repr(value) in refused(name, value)
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize(
-    "value", [math.nan, math.inf, -math.inf, "", "much", True, False, [], [1], {}, b"one", 10**400]
-)
-def test_what_is_no_number_is_no_number(name, value):
-    refused(name, value)
+def test_what_is_no_number_is_no_number():
+    infinite = [math.nan, math.inf, -math.inf, 10**400]
+    for name in NUMBERS:
+        for value in [*infinite, "", "much", True, False, [], [1], {}, b"one"]:
+            refused(name, value)
 
 
-@pytest.mark.parametrize("name", sorted(set(NUMBERS) - OPTIONAL))
-def test_none_is_no_number(name):
-    assert "must be a number, not None" in refused(name, None)
+def test_none_is_no_number_but_the_optimizers_own():
+    for name in NUMBERS:
+        if name in OPTIONAL:
+            assert taken(name, None) is None
+        else:
+            assert "must be a number, not None" in refused(name, None)
 
 
-@pytest.mark.parametrize("name", sorted(OPTIONAL))
-def test_none_is_the_optimizers_own(name):
-    assert getattr(resolve(**{name: None}), name) is None
+def test_whole_numbers_are_whole():
+    for name in ("size", "smallest_size", "seed", "history"):
+        assert "must be a whole number, not 2.5" in refused(name, 2.5)
+        found = taken(name, 64.0)
+        assert found == 64
+        assert isinstance(found, int), name
 
 
-@pytest.mark.parametrize("name", ["size", "smallest_size", "seed", "history"])
-def test_whole_numbers_are_whole(name):
-    assert "must be a whole number, not 2.5" in refused(name, 2.5)
-    found = getattr(resolve(**{name: 64.0}), name)
-    assert found == 64
-    assert isinstance(found, int)
+def test_lists_of_numbers_have_bounds():
+    for name, (low, high, below, beyond) in LISTS.items():
+        length = LENGTHS.get(name, 2)
+        for value in (low, high):
+            if (name, value) != ("style_blend", 0):
+                assert taken(name, [value] * length) == (value,) * length
+        for value in (below, beyond, math.nan, math.inf, "x", None, True, [1]):
+            refused(name, [value] * length)
+            refused(name, [high] * (length - 1) + [value])
 
 
-@pytest.mark.parametrize("name", LISTS)
-def test_lists_of_numbers_have_bounds(name):
-    low, high, below, beyond = LISTS[name]
-    length = LENGTHS.get(name, 2)
-    for value in (low, high):
-        if (name, value) == ("style_blend", 0):
-            continue
-        assert getattr(resolve(**{name: [value] * length}), name) == (value,) * length
-    for value in (below, beyond, math.nan, math.inf, "x", None, True, [1]):
-        refused(name, [value] * length)
-        refused(name, [high] * (length - 1) + [value])
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "problem"),
-    [
+def test_lists_of_the_wrong_length_are_refused():
+    for name, value, problem in (
         ("steps", [], "at least one number"),
         ("steps", [3, 2.5], "whole number"),
         ("style_scale", (), "at least one number"),
@@ -136,58 +143,52 @@ def test_lists_of_numbers_have_bounds(name):
         ("network_mean", (0.5, 0.5), "needs three numbers"),
         ("network_mean", (0.5,) * 4, "needs three numbers"),
         ("style_blend", (0, 0, 0), "above zero"),
-    ],
-)
-def test_lists_of_the_wrong_length_are_refused(name, value, problem):
-    assert problem in refused(name, value)
+    ):
+        assert problem in refused(name, value)
 
 
-@pytest.mark.parametrize("name", ["style_blend", "network_mean"])
-def test_lists_that_may_be_empty(name):
-    assert getattr(resolve(**{name: []}), name) == ()
+def test_lists_that_may_be_empty():
+    for name in ("style_blend", "network_mean"):
+        assert taken(name, []) == ()
 
 
-@pytest.mark.parametrize("name", TRUTHS)
-@pytest.mark.parametrize("value", [0, 1, "true", "no", None, [], 1.0])
-def test_truths_are_true_or_false(name, value):
-    assert "must be true or false" in refused(name, value)
+def test_truths_are_true_or_false():
+    for name in TRUTHS:
+        for value in (0, 1, "true", "no", None, [], 1.0):
+            assert "must be true or false" in refused(name, value)
 
 
-@pytest.mark.parametrize("name", CHOICES)
-@pytest.mark.parametrize("value", ["", "wrong", None, 0, True, [], ["max"], {}, math.nan])
-def test_choices_are_chosen_from(name, value):
-    assert f"is not one of {CHOICES[name][0]}, " in refused(name, value)
+def test_choices_are_chosen_from():
+    for name, choices in CHOICES.items():
+        for value in ("", "wrong", None, 0, True, [], ["max"], {}, math.nan):
+            assert f"is not one of {choices[0]}, " in refused(name, value)
 
 
-@pytest.mark.parametrize("name", CHOICES)
-def test_every_choice_can_be_chosen(name):
-    for choice in CHOICES[name]:
-        assert getattr(resolve(**{name: choice}), name) == choice
+def test_every_choice_can_be_chosen():
+    for name, choices in CHOICES.items():
+        for choice in choices:
+            assert taken(name, choice) == choice
 
 
-@pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize(
-    "value",
-    [
+def test_layers_are_layers_with_shares():
+    for value in (
         *([], {}, "", "relu9_9", ["relu1_1", "relu1_11"], {"relu1_1": -1}, {"relu1_1": math.nan}),
         *({"relu1_1": None}, {"relu1_1": "x"}, {"relu1_1": True}, {"relu1_1": 1e16}),
         *(None, 5, 0.5, True, [1], [None], [["relu1_1"]], {1: 2}, b"relu1_1", [0.5], object()),
-    ],
-    ids=lambda value: repr(value)[:20],
-)
-def test_layers_are_layers_with_shares(name, value):
-    refused(name, value)
+    ):
+        for name in LAYERS:
+            refused(name, value)
 
 
-@pytest.mark.parametrize("name", PATHS)
-@pytest.mark.parametrize("value", [None, 5, True, [], ["a.png"], b"a.png", {}])
-def test_paths_are_texts(name, value):
-    refused(name, value)
+def test_paths_are_texts():
+    for name in PATHS:
+        for value in (None, 5, True, [], ["a.png"], b"a.png", {}):
+            refused(name, value)
 
 
-@pytest.mark.parametrize("value", ["", "zzzz", "Default", "default ", "x\ny", "\0", "-"])
-def test_a_preset_is_a_name(value):
-    assert "is not known" in refused("preset", value)
+def test_a_preset_is_a_name():
+    for value in ("", "zzzz", "Default", "default ", "x\ny", "\0", "-"):
+        assert "is not known" in refused("preset", value)
 
 
 def test_a_line_is_one_line_whatever_was_given():
@@ -203,16 +204,16 @@ GARBAGE = [
 ]
 
 
-@pytest.mark.parametrize("name", [*CLEANERS, *CHOICES])
-def test_garbage_is_taken_or_refused_and_what_is_taken_comes_back(name):
+def test_garbage_is_taken_or_refused_and_what_is_taken_comes_back():
     """Whatever is taken is settled: what it became is taken again as it is."""
-    dice = random.Random(name)
-    mixtures = [[dice.choice(GARBAGE) for _ in range(dice.randint(1, 4))] for _ in range(20)]
-    for value in [*GARBAGE, *mixtures, *map(tuple, mixtures)]:
-        try:
-            settings = resolve(**{name: value})
-        except SettingError as refusal:
-            assert str(refusal).isprintable(), (name, value)
-            assert refusal.name == name
-        else:
-            assert resolve(**settings.to_dict()) == settings
+    for name in [*CLEANERS, *CHOICES]:
+        dice = random.Random(name)
+        mixtures = [[dice.choice(GARBAGE) for _ in range(dice.randint(1, 4))] for _ in range(20)]
+        for value in [*GARBAGE, *mixtures, *map(tuple, mixtures)]:
+            try:
+                settings = resolve(**{name: value})
+            except SettingError as refusal:
+                assert str(refusal).isprintable(), (name, value)
+                assert refusal.name == name
+            else:
+                assert resolve(**settings.to_dict()) == settings, (name, value)

@@ -1,6 +1,8 @@
 """What is compiled is counted, kept between processes, and made ahead of its use."""
 
+import os
 import threading
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -72,9 +74,10 @@ def test_of_two_threads_only_this_one_is_counted():
 
 @pytest.fixture
 def settings(monkeypatch):
-    """JAX's settings as they are told, and not changed."""
+    """What JAX is told, without a cache before and with no consequences."""
     told = {}
-    monkeypatch.setattr(jax.config, "update", told.__setitem__)
+    config = SimpleNamespace(jax_compilation_cache_dir=None, update=told.__setitem__)
+    monkeypatch.setattr(jax, "config", config)
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     return told
 
@@ -94,8 +97,6 @@ def test_the_users_own_choice_stays(settings, monkeypatch):
 
 
 def test_the_oldest_programs_are_dropped(settings, tmp_path, monkeypatch):
-    import os
-
     monkeypatch.setattr(compilation, "KEPT_BYTES", 250)
     for age, name in enumerate(["new-cache", "older-cache", "oldest-cache", "else"]):
         (tmp_path / name).write_bytes(bytes(100))

@@ -1,12 +1,14 @@
 """What a run will take: arithmetic, memory, and settings that would make it fit."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from convert_weights.weights_file import Convolution
 from jaxstyle import memory, solve
 from jaxstyle.estimate import Estimate, ScaleEstimate, estimate
 from jaxstyle.footprint import compile_scale, fixed_bytes, rough_bytes, run_peaks
@@ -101,6 +103,17 @@ def test_a_run_that_does_not_fit_is_not_tried(small_weights, monkeypatch):
     assert found.seconds is None
 
 
+@pytest.fixture(scope="module")
+def wide_weights(small_weights):
+    """Weights with all the channels of VGG-19 in the first convolutions, which alone are used."""
+    rng, layers, fan_in = np.random.default_rng(0), dict(small_weights.weights.layers), 3
+    for name, channels in (("conv1_1", 64), ("conv1_2", 64), ("conv2_1", 128)):
+        kernel = rng.normal(0, 0.05, (3, 3, fan_in, channels)).astype(np.float32)
+        layers[name] = Convolution(kernel, np.zeros(channels, np.float32))
+        fan_in = channels
+    return replace(small_weights, weights=replace(small_weights.weights, layers=layers))
+
+
 @pytest.fixture
 def peak(small_weights):
     """A function from the side of a square to the memory it needs, compiled."""
@@ -127,9 +140,9 @@ def test_the_size_named_fits_when_it_is_compiled(peak):
     assert peak(size)[0] <= needed // 2
 
 
-def test_the_rule_of_thumb_is_near_the_compiled_program(weights_file):
+def test_the_rule_of_thumb_is_near_the_compiled_program(wide_weights):
     settings = shallow(precision="float32", style_layers=["relu1_1", "relu1_2"])
-    network = network_of(weights_file, settings)
+    network = network_of(wide_weights, settings)
     style = np.zeros((128, 128, 3), np.float32)
     compiled = compile_scale(Scale(128, 128, 128, 1), network, [style], settings)
     exact = peak_bytes(compiled.step.compiled)
@@ -181,11 +194,11 @@ def test_the_device_says_how_much_it_has(monkeypatch):
     assert (device_bytes(), total_bytes()) == (7, 7)
 
 
-def test_prepared_kernels_count(weights_file):
+def test_prepared_kernels_count(wide_weights):
     """A scale takes at least what its step does, and the network with it."""
     settings = shallow(precision="float32", style_layers=["relu1_1", "relu2_1"])
     algorithms = {"conv1_2": "winograd", "conv2_1": "winograd"}
-    network = network_of(weights_file, settings, algorithms)
+    network = network_of(wide_weights, settings, algorithms)
     style = np.zeros((32, 32, 3), np.float32)
     compiled = [
         compile_scale(Scale(side, side, side, 1), network, [style], settings) for side in (32, 64)
@@ -194,7 +207,7 @@ def test_prepared_kernels_count(weights_file):
     for peak, programs in zip(peaks, compiled, strict=True):
         assert peak >= peak_bytes(programs.step.compiled)
         assert peak >= memory.nbytes(network)
-    plain = network_of(weights_file, settings)
+    plain = network_of(wide_weights, settings)
     without = run_peaks(
         [compile_scale(Scale(64, 64, 64, 1), plain, [style], settings)], plain, settings
     )

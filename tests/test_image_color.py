@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from jaxstyle import image
 from jaxstyle.image_color import srgb_profile
+from tests.cases import for_each
 
 # Colorants of ProPhoto RGB and of sRGB, columns R G B, adapted to D50.
 PROPHOTO = np.array([[0.79767, 0.13519, 0.03135], [0.28804, 0.71188, 0.00009], [0.0, 0.0, 0.82489]])
@@ -73,7 +74,7 @@ def saved(path, pixels: np.ndarray, icc: bytes, **options) -> image.Picture:
     return image.read(path)
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
+@for_each("name", ["a.png", "a.tif", "a.webp"])
 def test_wide_gamut_is_converted(tmp_path, name):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     expected = encoded((pixels / 255) ** 1.8 @ PROPHOTO.T @ np.linalg.inv(SRGB).T)

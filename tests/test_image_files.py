@@ -10,6 +10,7 @@ import pytest
 
 from jaxstyle import image
 from jaxstyle.image import ImageError, Picture
+from tests.cases import for_each
 
 RGB = np.random.default_rng(0).random((21, 34, 3), dtype=np.float32)
 NAMES = ["a.png", "a.jpg", "a.jpeg", "a.webp", "a.tif", "a.tiff", "a.PNG"]
@@ -18,14 +19,15 @@ NAMES = ["a.png", "a.jpg", "a.jpeg", "a.webp", "a.tif", "a.tiff", "a.PNG"]
 # --- before a run ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_writable_leaves_nothing_behind(tmp_path, name):
-    image.check_writable(tmp_path / name)
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / name).write_bytes(b"old")
-    image.check_writable(tmp_path / name)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert (tmp_path / name).read_bytes() == b"old"
+def test_writable_leaves_nothing_behind(tmp_path):
+    for name in NAMES:
+        image.check_writable(tmp_path / name)
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / name).write_bytes(b"old")
+        image.check_writable(tmp_path / name)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert (tmp_path / name).read_bytes() == b"old"
+        (tmp_path / name).unlink()
 
 
 @pytest.mark.parametrize(
@@ -99,9 +101,10 @@ def failing_write(path, match: str, picture: Picture | None = None, **options):
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == b"the old file"
     assert list(path.parent.iterdir()) == [path]
+    path.unlink()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each("name", NAMES)
 def test_disk_full_at_sync(tmp_path, name, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
@@ -110,7 +113,7 @@ def test_disk_full_at_sync(tmp_path, name, monkeypatch):
     failing_write(tmp_path / name, "cannot be written: No space left on device")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each("name", NAMES)
 def test_disk_full_while_writing(tmp_path, name):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
@@ -137,9 +140,7 @@ def test_what_cannot_be_encoded(tmp_path):
     failing_write(tmp_path / "a.png", "beyond ASCII", description="ü")
     failing_write(tmp_path / "a.png", "9 bits", bits=9)
     too_wide = Picture(np.zeros((1, 16384, 3), np.float32))
-    (tmp_path / "a.png").unlink()
     failing_write(tmp_path / "a.webp", "at most 16383", too_wide)
-    (tmp_path / "a.webp").unlink()
     failing_write(tmp_path / "a.jpg", "cannot be encoded as JPEG", description="x" * 70_000)
 
 

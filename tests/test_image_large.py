@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 
 from jaxstyle import image, image_encode, strips
 from jaxstyle.image import ImageError, Picture
+from tests.cases import for_each
 
 RGB = np.random.default_rng(0).random((61, 34, 3), dtype=np.float32)
 ALPHA = np.random.default_rng(1).random((61, 34), dtype=np.float32)
@@ -37,9 +38,9 @@ def test_strips_cover_every_row_once(short_strips):
 # --- written --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif"])
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("alpha", [None, ALPHA])
+@for_each("name", ["a.png", "a.tif"])
+@for_each("bits", [8, 16])
+@for_each("alpha", [None, ALPHA])
 def test_lossless_round_trip(tmp_path, short_strips, name, bits, alpha):
     top = np.float32(2**bits - 1)
     image.write(tmp_path / name, Picture(RGB, alpha), bits=bits, description="{}")
@@ -93,7 +94,7 @@ def test_writing_takes_a_few_strips(tmp_path, monkeypatch, name, bits):
     assert peak < 0.3 * picture.rgb.nbytes
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@for_each("name", ["a.png", "a.tif"])
 def test_a_full_disk_in_the_middle_leaves_what_was_there(tmp_path, short_strips, name):
     (tmp_path / name).write_bytes(b"the old file")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -105,6 +106,7 @@ def test_a_full_disk_in_the_middle_leaves_what_was_there(tmp_path, short_strips,
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(caught.value)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the old file"]
+    (tmp_path / name).unlink()
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -130,23 +132,24 @@ def test_the_largest_results_have_their_tiff():
 # --- read -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", [{"rowsperstrip": 8}, {"tile": (16, 16)}])
-@pytest.mark.parametrize("compression", [None, "zlib"])
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_big_tiffs(tmp_path, short_strips, layout, compression, channels):
-    levels = LEVELS[..., 0] if channels == 1 else LEVELS[..., :channels]
-    options = {"photometric": "minisblack" if channels == 1 else "rgb", **layout}
-    if channels == 4:
-        options["extrasamples"] = ["unassalpha"]
-    options |= {"bigtiff": True, "byteorder": "<", "compression": compression}
-    for dtype, path in ((np.uint16, tmp_path / "a.tif"), (np.uint8, tmp_path / "b.tif")):
-        stored = levels if dtype == np.uint16 else (levels >> 8).astype(np.uint8)
-        tifffile.imwrite(path, stored, predictor=compression == "zlib", **options)
-        unit = stored / np.float32(np.iinfo(dtype).max)
-        back = image.read(path)
-        color = unit[..., :3] if channels > 1 else np.repeat(unit[..., None], 3, axis=-1)
-        np.testing.assert_allclose(back.rgb, color, atol=1e-6)
-        assert (back.alpha is None) == (channels < 4)
+@for_each("layout", [{"rowsperstrip": 8}, {"tile": (16, 16)}])
+@for_each("compression", [None, "zlib"])
+def test_big_tiffs(tmp_path, short_strips, layout, compression):
+    for channels in (1, 3, 4):
+        levels = LEVELS[..., 0] if channels == 1 else LEVELS[..., :channels]
+        options = {"photometric": "minisblack" if channels == 1 else "rgb", **layout}
+        if channels == 4:
+            options["extrasamples"] = ["unassalpha"]
+        options |= {"bigtiff": True, "byteorder": "<", "compression": compression}
+        for dtype, path in ((np.uint16, tmp_path / "a.tif"), (np.uint8, tmp_path / "b.tif")):
+            stored = levels if dtype == np.uint16 else (levels >> 8).astype(np.uint8)
+            tifffile.imwrite(path, stored, predictor=compression == "zlib", **options)
+            unit = stored / np.float32(np.iinfo(dtype).max)
+            back = image.read(path)
+            color = unit[..., :3] if channels > 1 else np.repeat(unit[..., None], 3, axis=-1)
+            told = f"{channels} channels of {dtype.__name__}"
+            np.testing.assert_allclose(back.rgb, color, atol=1e-6, err_msg=told)
+            assert (back.alpha is None) == (channels < 4), told
 
 
 def test_a_big_endian_big_tiff_is_refused(tmp_path):
@@ -158,8 +161,7 @@ def test_a_big_endian_big_tiff_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "LA", "P", "RGBA", "CMYK", "YCbCr", "LAB", "I;16"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_strips_change_no_pixel(mode, orientation, monkeypatch):
+def test_strips_change_no_pixel(mode, monkeypatch):
     eight = (LEVELS >> 8).astype(np.uint8)
     if mode == "I;16":
         source = Image.fromarray(LEVELS[..., 0])
@@ -167,15 +169,17 @@ def test_strips_change_no_pixel(mode, orientation, monkeypatch):
         source = Image.frombytes(mode, (34, 61), eight[..., : len(mode)].tobytes())
     else:
         source = Image.fromarray(eight if "A" in mode else eight[..., :3]).convert(mode)
-    source.getexif()[ExifTags.Base.Orientation] = orientation
-    whole = image.read(source)
-    monkeypatch.setattr(strips, "STRIP_PIXELS", 7 * 34)
-    parts = image.read(source)
-    assert whole.rgb.shape == ((34, 61, 3) if orientation > 4 else (61, 34, 3))
-    np.testing.assert_array_equal(parts.rgb, whole.rgb)
-    assert (parts.alpha is None) == (whole.alpha is None) == (mode not in ("LA", "RGBA"))
-    if whole.alpha is not None and parts.alpha is not None:
-        np.testing.assert_array_equal(parts.alpha, whole.alpha)
+    for orientation in range(1, 9):
+        source.getexif()[ExifTags.Base.Orientation] = orientation
+        whole = image.read(source)
+        with monkeypatch.context() as patch:
+            patch.setattr(strips, "STRIP_PIXELS", 7 * 34)
+            parts = image.read(source)
+        assert whole.rgb.shape == ((34, 61, 3) if orientation > 4 else (61, 34, 3))
+        np.testing.assert_array_equal(parts.rgb, whole.rgb, f"orientation {orientation}")
+        assert (parts.alpha is None) == (whole.alpha is None) == (mode not in ("LA", "RGBA"))
+        if whole.alpha is not None and parts.alpha is not None:
+            np.testing.assert_array_equal(parts.alpha, whole.alpha, f"orientation {orientation}")
 
 
 @pytest.mark.parametrize("bits", [8, 16])

@@ -6,12 +6,12 @@ import zlib
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
 import tifffile
 from PIL import ExifTags, Image
 
 from jaxstyle import image
 from jaxstyle.image import Picture
+from tests.cases import for_each
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 ALPHA = np.random.default_rng(1).integers(0, 256, (6, 9), dtype=np.uint8)
@@ -57,19 +57,16 @@ def png(levels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
 # --- formats and modes ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
+def test_lossless_formats(tmp_path):
+    for name, options in (
         ("a.png", {}),
         ("a.bmp", {}),
         ("a.webp", {"lossless": True}),
         ("a.tif", {}),
         ("a.tif", {"compression": "tiff_lzw"}),
         ("a.TIFF", {"compression": "tiff_adobe_deflate"}),
-    ],
-)
-def test_lossless_formats(tmp_path, name, options):
-    same(saved(tmp_path / name, Image.fromarray(PIXELS), **options), PIXELS)
+    ):
+        same(saved(tmp_path / name, Image.fromarray(PIXELS), **options), PIXELS)
 
 
 def test_jpeg(tmp_path):
@@ -82,7 +79,7 @@ def test_content_counts_and_not_the_extension(tmp_path):
     same(saved(tmp_path / "noextension", Image.fromarray(PIXELS), format="BMP"), PIXELS)
 
 
-@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.tif"])
+@for_each("name", ["a.gif", "a.webp", "a.png", "a.tif"])
 def test_first_frame(tmp_path, name):
     first, second = Image.new("RGB", (5, 4), (255, 0, 0)), Image.new("RGB", (5, 4), (0, 0, 255))
     options = {"lossless": True} if name == "a.webp" else {}
@@ -90,18 +87,18 @@ def test_first_frame(tmp_path, name):
     same(picture, np.asarray(first))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 5000), (5000, 3)])
-def test_extreme_shapes(tmp_path, size):
-    pixels = np.full((*size, 3), 77, np.uint8)
-    same(saved(tmp_path / "a.png", Image.fromarray(pixels)), pixels)
+def test_extreme_shapes(tmp_path):
+    for size in ((1, 1), (3, 5000), (5000, 3)):
+        pixels = np.full((*size, 3), 77, np.uint8)
+        same(saved(tmp_path / "a.png", Image.fromarray(pixels)), pixels)
 
 
-@pytest.mark.parametrize("mode", ["L", "1", "LA", "RGBA", "P"])
-@pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_modes(tmp_path, mode, name):
+@for_each("mode", ["L", "1", "LA", "RGBA", "P"])
+def test_modes(tmp_path, mode):
     pil = Image.fromarray(RGBA if "A" in mode else PIXELS).convert(mode)
     rgb = np.asarray(pil.convert("RGBA"))[..., :3]
-    same(saved(tmp_path / name, pil), rgb, ALPHA if mode in ("LA", "RGBA") else None)
+    for name in ("a.png", "a.tif"):
+        same(saved(tmp_path / name, pil), rgb, ALPHA if mode in ("LA", "RGBA") else None)
 
 
 def test_webp_alpha_and_the_colors_under_it(tmp_path):
@@ -110,7 +107,7 @@ def test_webp_alpha_and_the_colors_under_it(tmp_path):
     )
 
 
-@pytest.mark.parametrize("mode", ["YCbCr", "HSV", "RGBX", "RGBa", "La", "PA"])
+@for_each("mode", ["YCbCr", "HSV", "RGBX", "RGBa", "La", "PA"])
 def test_pil_images_of_uncommon_modes(mode):
     opaque = Image.fromarray(np.dstack([PIXELS, np.full((6, 9), 255, np.uint8)]))
     source = opaque.convert({"La": "LA", "PA": "P"}.get(mode, "RGBA" if "a" in mode else "RGB"))
@@ -131,7 +128,7 @@ def test_palette_transparency(tmp_path):
     same(saved(tmp_path / "c.gif", pil, transparency=1), rgb, single)
 
 
-@pytest.mark.parametrize(("mode", "key"), [("L", 7), ("RGB", (7, 8, 9)), ("1", 0)])
+@for_each(("mode", "key"), [("L", 7), ("RGB", (7, 8, 9)), ("1", 0)])
 def test_transparent_color(tmp_path, mode, key):
     pil = Image.new(mode, (2, 1), 255 if mode != "RGB" else (1, 2, 3))
     pil.putpixel((0, 0), key)
@@ -180,8 +177,8 @@ def test_sixteen_bit_png_transparent_color(tmp_path):
     same(image.read(tmp_path / "b.png"), grey(levels[..., 0]), np.array([[0.0, 1.0]]))
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("compression", [None, "zlib"])
+@for_each("order", ["<", ">"])
+@for_each("compression", [None, "zlib"])
 def test_sixteen_bit_tiff(tmp_path, order, compression):
     path, options = tmp_path / "a.tif", {"byteorder": order, "compression": compression}
     tifffile.imwrite(path, DEEP, photometric="rgb", extrasamples=["unassalpha"], **options)
@@ -229,18 +226,16 @@ def oriented(orientation: int) -> bytes:
     return exif.tobytes()
 
 
-@pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [("a.png", {}), ("a.tif", {}), ("a.webp", {"lossless": True, "exact": True})],
-)
-def test_orientation_of_color_and_alpha(tmp_path, orientation, name, options):
+@for_each("orientation", STORED)
+def test_orientation_of_color_and_alpha(tmp_path, orientation):
     stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](RGBA)))
-    path = tmp_path / name
-    same(saved(path, stored, exif=oriented(orientation), **options), PIXELS, ALPHA)
+    webp = {"lossless": True, "exact": True}
+    for name, options in {"a.png": {}, "a.tif": {}, "a.webp": webp}.items():
+        picture = saved(tmp_path / name, stored, exif=oriented(orientation), **options)
+        same(picture, PIXELS, ALPHA)
 
 
-@pytest.mark.parametrize("orientation", STORED)
+@for_each("orientation", STORED)
 def test_orientation_of_jpeg(tmp_path, orientation):
     upright = np.full((16, 32), 255, np.uint8)
     upright[:8, :16] = 0  # one dark corner
@@ -250,7 +245,7 @@ def test_orientation_of_jpeg(tmp_path, orientation):
     same(picture, grey(upright), within=0.03)
 
 
-@pytest.mark.parametrize("orientation", STORED)
+@for_each("orientation", STORED)
 def test_orientation_of_sixteen_bits(tmp_path, orientation):
     stored = np.ascontiguousarray(STORED[orientation](DEEP))
     exif = (b"eXIf", oriented(orientation).removeprefix(b"Exif\0\0"))

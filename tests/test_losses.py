@@ -1,7 +1,6 @@
 """Every loss against a plain NumPy evaluation written from its formula, and what all must obey."""
 
 import itertools
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +16,26 @@ OTHER = RNG.normal(size=(7, 5, 4)) + 0.5
 SMALLER = RNG.normal(size=(3, 4, 4))
 
 
-@partial(jax.jit, static_argnames=("name", "size"))
-def score(name, image, picture=None, size=(1, 1)):
-    """The loss of ``image`` against ``picture``; each is features, or the pixels of a prior."""
+def loss_of(name, image, target):
     loss = LOSSES[name]
-    target = None if loss.kind == "prior" else loss.target(loss.statistics(picture))
-    distance = loss.distance(loss.statistics(image), target)
-    return distance * loss.image_factor(*size)
+    return loss.distance(loss.statistics(image), target)
+
+
+def target_for(name, picture, guide=None):
+    """What the loss compares with: of a picture's features, or of those in a region."""
+    loss = LOSSES[name]
+    if loss.kind == "prior":
+        return None
+    return loss.target(loss.statistics(*(x for x in (picture, guide) if x is not None)))
+
+
+graded = jax.jit(jax.value_and_grad(loss_of, argnums=1), static_argnums=0)
+target_of = jax.jit(target_for, static_argnums=0)
+
+
+def score(name, image, picture, size=(1, 1)):
+    """The loss of ``image`` against ``picture``; each is features, or the pixels of a prior."""
+    return graded(name, image, target_of(name, picture))[0] * LOSSES[name].image_factor(*size)
 
 
 def gram(features):
@@ -112,7 +124,7 @@ def test_nothing_is_lost_on_oneself(name):
 
 @pytest.mark.parametrize("name", STYLE_LOSSES)
 def test_style_does_not_depend_on_places(name):
-    shuffled = RNG.permutation(FEATURES.reshape(35, 4)).reshape(5, 7, 4)
+    shuffled = RNG.permutation(FEATURES.reshape(35, 4)).reshape(7, 5, 4)
     expected = score(name, FEATURES, OTHER)
     np.testing.assert_allclose(score(name, shuffled, OTHER), expected, rtol=1e-4)
     np.testing.assert_allclose(score(name, FEATURES, OTHER[::-1]), expected, rtol=1e-4)
@@ -120,31 +132,22 @@ def test_style_does_not_depend_on_places(name):
 
 @pytest.mark.parametrize("name", OF_FEATURES)
 def test_gradient_equals_float64_finite_differences(float64, name):
-    def total(features):
-        return score(name, features, OTHER)
-
-    features, direction, step = jnp.asarray(FEATURES), jnp.asarray(OTHER), 1e-6
-    numeric = (total(features + step * direction) - total(features - step * direction)) / (2 * step)
-    exact = jnp.vdot(jax.jit(jax.grad(total))(features), direction)
-    np.testing.assert_allclose(exact, numeric, rtol=1e-7)
+    target, step = target_of(name, OTHER), 1e-6
+    (ahead, _), (behind, _) = (graded(name, FEATURES + s * step * OTHER, target) for s in (1, -1))
+    exact = np.vdot(graded(name, FEATURES, target)[1], OTHER)
+    np.testing.assert_allclose(exact, (ahead - behind) / (2 * step), rtol=1e-7)
 
 
 @pytest.mark.parametrize("name", OF_FEATURES)
 def test_float64_is_kept_throughout(float64, name):
     """A change that float32 cannot see moves the value by what the gradient says."""
-    loss = LOSSES[name]
-    target = None if loss.kind == "prior" else loss.target(loss.statistics(jnp.asarray(OTHER)))
-    for leaf in jax.tree.leaves((target, loss.statistics(jnp.asarray(FEATURES)))):
+    target = target_of(name, OTHER)
+    for leaf in jax.tree.leaves((target, jax.eval_shape(LOSSES[name].statistics, FEATURES))):
         assert leaf.dtype == jnp.float64
-
-    def total(features):
-        return loss.distance(loss.statistics(features), target)
-
-    value, gradient = jax.jit(jax.value_and_grad(total))(jnp.asarray(FEATURES))
+    value, gradient = graded(name, FEATURES, target)
     assert value.dtype == jnp.float64
-    moved = jax.jit(total)(jnp.asarray(FEATURES + 1e-10 * OTHER))
-    expected = 1e-10 * np.vdot(gradient, OTHER)
-    np.testing.assert_allclose(moved - value, expected, rtol=1e-3)
+    moved, _ = graded(name, FEATURES + 1e-10 * OTHER, target)
+    np.testing.assert_allclose(moved - value, 1e-10 * np.vdot(gradient, OTHER), rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", OF_FEATURES)
@@ -152,8 +155,9 @@ def test_bfloat16_features_are_summed_in_float32(name):
     """Of 10,000 equal numbers bfloat16 adds up no more than the first few hundred."""
     rng = np.random.default_rng(1)
     image, picture = (jnp.asarray(rng.uniform(0, 2, (100, 100, 2)), jnp.bfloat16) for _ in "12")
-    exact = score(name, image.astype(jnp.float32), picture.astype(jnp.float32))
-    found = score(name, image, picture)
+    value = jax.jit(lambda image, picture: loss_of(name, image, target_for(name, picture)))
+    exact = value(image.astype(jnp.float32), picture.astype(jnp.float32))
+    found = value(image, picture)
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, exact, rtol=1e-2, atol=1e-7)
 
@@ -164,30 +168,41 @@ def test_gram_of_bfloat16_ones_is_exact():
 
 
 DEGENERATE = {
-    "nothing": np.zeros((6, 6, 4)),
-    "flat": np.full((6, 6, 4), 1000.1) * [1.0, 0.7, 0.01, 0.3],
+    "nothing": np.zeros((7, 5, 4)),
+    "flat": np.full((7, 5, 4), 1000.1) * [1.0, 0.7, 0.01, 0.3],
     "one position": RNG.uniform(0, 100, (1, 1, 4)),
-    "one direction": RNG.uniform(0, 100, (6, 6, 1)) * np.ones(4),
-    "one dead channel": RNG.uniform(0, 1, (6, 6, 4)) * [0, 1, 1, 1],
+    "one direction": RNG.uniform(0, 100, (7, 5, 1)) * np.ones(4),
+    "one dead channel": RNG.uniform(0, 1, (7, 5, 4)) * [0, 1, 1, 1],
 }
 
 
 @pytest.mark.parametrize("name", STYLE_LOSSES)
 def test_degenerate_features_have_finite_losses_and_gradients(name):
-    graded = jax.jit(jax.value_and_grad(partial(score, name)))
-    for (image, features), (picture, others) in itertools.product(DEGENERATE.items(), repeat=2):
-        value, gradient = graded(features.astype(np.float32), others.astype(np.float32))
-        assert np.isfinite(value), f"{image} against {picture}"
-        assert np.isfinite(gradient).all(), f"{image} against {picture}"
+    targets = {of: target_of(name, features) for of, features in DEGENERATE.items()}
+    for (image, features), (of, target) in itertools.product(DEGENERATE.items(), targets.items()):
+        value, gradient = graded(name, features, target)
+        assert np.isfinite(value), f"{image} against {of}"
+        assert np.isfinite(gradient).all(), f"{image} against {of}"
 
 
 @pytest.mark.parametrize("name", OF_FEATURES)
 def test_losses_of_a_batch_are_those_of_its_images(name):
-    batch = jnp.stack([jnp.asarray(FEATURES), jnp.asarray(OTHER) * 2, jnp.ones((7, 5, 4))])
-    graded = jax.jit(jax.value_and_grad(lambda x: score(name, x, OTHER)))
-    for found, expected in zip(
-        jax.tree.leaves(jax.jit(jax.vmap(graded))(batch)),
-        jax.tree.leaves(jax.tree.map(lambda *x: jnp.stack(x), *map(graded, batch))),
-        strict=True,
-    ):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    batch, target = np.stack([FEATURES, OTHER * 2, np.ones((7, 5, 4))]), target_of(name, OTHER)
+    together = jax.jit(jax.vmap(lambda image: graded(name, image, target)))(batch)
+    for index, image in enumerate(batch):
+        for found, expected in zip(together, graded(name, image, target), strict=True):
+            np.testing.assert_allclose(found[index], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", STYLE_LOSSES)
+def test_a_region_has_the_statistics_of_its_features_alone(name):
+    """Where the mean square of the guide is one, as `jaxstyle.guide.propagate` makes it."""
+    guide = np.zeros((7, 5))
+    guide[2:5, 1:] = np.sqrt(35 / 12)
+    factor = 35 / 12 if name in ("gram-sum", "gram-keras") else 1  # sums over all of the map
+    in_region, in_all = (target_of(name, FEATURES, g) for g in (guide, np.ones((7, 5))))
+    alone, whole = target_of(name, FEATURES[2:5, 1:]), target_of(name, FEATURES)
+    for found, expected in zip(*map(jax.tree.leaves, (in_region, alone)), strict=True):
+        np.testing.assert_allclose(found, factor * expected, rtol=1e-4, atol=1e-5)
+    for found, expected in zip(*map(jax.tree.leaves, (in_all, whole)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -1,5 +1,7 @@
 """Sums of pieces: those of the whole, and as precise."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,17 +24,33 @@ def halves(x, at=9):
     return x[:at], x[at:]
 
 
-@pytest.mark.parametrize("products", [True, False])
+about = jax.jit(moments.about)
+centered_merged = jax.jit(lambda one, other: moments.centered(moments.merged(one, other)))
+sums_of = jax.jit(lambda sums, *arguments: sums(*arguments), static_argnums=0)
+
+
+@partial(jax.jit, static_argnums=0)
+def whole(pooled, *pieces):
+    """Statistics from the sums of one piece, or of two."""
+    return pooled.whole(pieces[0] if len(pieces) == 1 else pooled.merged(*pieces))
+
+
+SUMS = {
+    products: LOSSES["gram-centered" if products else "mean-std"].pooled.sums
+    for products in (True, False)
+}
+
+
+@pytest.mark.parametrize("products", SUMS)
 def test_halves_together_are_the_whole_though_features_hardly_vary(products):
     exact = flat_features().astype(np.float32).astype(np.float64).reshape(-1, 5)
     of_halves = [
-        moments.sums(jnp.asarray(half, jnp.float32), products=products)
-        for half in halves(flat_features())
+        sums_of(SUMS[products], half.astype(np.float32)) for half in halves(flat_features())
     ]
     for one, other in (of_halves, of_halves[::-1]):
-        together = moments.centered(moments.merged(one, other))
+        together = centered_merged(one, other)
         assert together.second.dtype == jnp.float32
-        np.testing.assert_allclose(moments.mean(together), exact.mean(0), rtol=1e-6)
+        np.testing.assert_allclose(jax.jit(moments.mean)(together), exact.mean(0), rtol=1e-6)
         covariance = np.cov(exact, rowvar=False, bias=True)
         if not products:
             covariance = np.diag(covariance)
@@ -42,9 +60,9 @@ def test_halves_together_are_the_whole_though_features_hardly_vary(products):
 
 
 def test_sums_about_another_origin_are_the_same_sums(float64):
-    x = jnp.asarray(flat_features())
-    here, there = moments.sums(x), jnp.asarray([900.0, 2100.0, 3000.0, 0.0, 5000.5])
-    moved, measured = moments.about(here, there), moments.sums(x, origin=there)
+    x, there = flat_features(), np.array([900.0, 2100.0, 3000.0, 0.0, 5000.5])
+    moved = about(sums_of(moments.sums, x), there)
+    measured = sums_of(moments.sums, x, None, None, there)
     for one, other in zip(moved, measured, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9)
 
@@ -53,24 +71,23 @@ def test_sums_about_another_origin_are_the_same_sums(float64):
 @pytest.mark.parametrize("loss", STYLE_LOSSES)
 def test_statistics_of_a_picture_are_those_of_its_pieces(float64, loss, guided):
     rng, pooled = np.random.default_rng(1), LOSSES[loss].pooled
-    x = jnp.asarray(rng.normal(1, 1, (24, 20, 5)))
-    guide = jnp.asarray(rng.uniform(0, 2, (24, 20))) if guided else None
-    guides = (None, None) if guide is None else halves(guide)
-    one, other = (pooled.sums(h, g) for h, g in zip(halves(x), guides, strict=True))
-    whole, pieces = pooled.statistics(x, guide), pooled.whole(pooled.merged(one, other))
-    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(pieces), strict=True):
+    x, guide = rng.normal(1, 1, (24, 20, 5)), rng.uniform(0, 2, (24, 20))
+    pieces = zip(halves(x), halves(guide) if guided else (None, None), strict=True)
+    one, other = (sums_of(pooled.sums, *piece) for piece in pieces)
+    of_all = whole(pooled, sums_of(pooled.sums, x, guide if guided else None))
+    of_pieces = whole(pooled, one, other)
+    for a, b in zip(*map(jax.tree.leaves, (of_all, of_pieces)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11)
 
 
 @pytest.mark.parametrize("loss", STYLE_LOSSES)
 def test_what_is_not_inside_does_not_count(float64, loss):
     rng, pooled = np.random.default_rng(2), LOSSES[loss].pooled
-    x = jnp.asarray(rng.normal(1, 1, (24, 20, 5)))
-    inside = jnp.zeros((24, 20), bool).at[:17, 3:].set(True)
-    of_piece, of_rest = pooled.sums(x[:17, 3:]), pooled.sums(x, None, inside)
-    for a, b in zip(
-        jax.tree.leaves(pooled.whole(of_piece)), jax.tree.leaves(pooled.whole(of_rest)), strict=True
-    ):
+    x, inside = rng.normal(1, 1, (24, 20, 5)), np.zeros((24, 20), bool)
+    inside[:17, 3:] = True
+    of_piece = whole(pooled, sums_of(pooled.sums, x[:17, 3:]))
+    of_rest = whole(pooled, sums_of(pooled.sums, x, None, inside))
+    for a, b in zip(*map(jax.tree.leaves, (of_piece, of_rest)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11)
 
 
@@ -78,14 +95,19 @@ def test_what_is_not_inside_does_not_count(float64, loss):
 def test_a_tile_of_nothing_changes_no_sums(loss):
     """A region that is not there at all: neither its weight nor its origin may be NaN."""
     pooled = LOSSES[loss].pooled
-    x, none = jnp.asarray(flat_features(), jnp.float32), jnp.zeros((24, 20))
-    some = pooled.sums(x, none.at[3:9, 4:7].set(1.0))
-    for merged in (
-        pooled.merged(some, pooled.sums(x, none)),
-        pooled.merged(pooled.sums(x, none), some),
-    ):
+    x, none = flat_features().astype(np.float32), np.zeros((24, 20), np.float32)
+    region = none.copy()
+    region[3:9, 4:7] = 1
+    some, nothing = (sums_of(pooled.sums, x, guide) for guide in (region, none))
+    merged_of = jax.jit(pooled.merged)
+    for merged in (merged_of(some, nothing), merged_of(nothing, some)):
         for name in set(some._fields) - {"positions"}:
             np.testing.assert_allclose(getattr(merged, name), getattr(some, name), rtol=1e-6)
+
+
+@partial(jax.jit, static_argnums=2)
+def filled_of(x, cut, mode):
+    return filled(x, cut, mode)
 
 
 NUMPY = {"zeros": "constant", "replicate": "edge", "reflect": "reflect"}
@@ -103,8 +125,7 @@ def test_a_piece_is_filled_with_what_padding_puts_around_its_map(mode, height, w
         nonsense[10 : 10 + height, 10 : 10 + width] = whole
         x = nonsense[top + 10 : top + 19, left + 10 : left + 22]
         own = np.ones(9, bool), np.ones(12, bool)
-        cut = Cut(jnp.asarray(rows), jnp.asarray(columns), *map(jnp.asarray, own), height, width)
-        found = np.asarray(filled(jnp.asarray(x), cut, mode))
+        found = np.asarray(filled_of(x, Cut(rows, columns, *own, height, width), mode))
         near_rows = (rows >= -1) & (rows <= height)
         near_columns = (columns >= -1) & (columns <= width)
         near = found[near_rows][:, near_columns]
@@ -113,8 +134,8 @@ def test_a_piece_is_filled_with_what_padding_puts_around_its_map(mode, height, w
 
 
 def test_inside_are_the_positions_of_the_map_that_are_the_tiles_own():
-    own = jnp.arange(6) >= 2
-    cut = Cut(jnp.arange(-1, 5), jnp.arange(3, 9), own, ~own, 3, 4)
+    own = np.arange(6) >= 2
+    cut = Cut(*map(jnp.asarray, (np.arange(-1, 5), np.arange(3, 9), own, ~own)), 3, 4)
     expected = np.zeros((6, 6), bool)
     expected[2:4, :1] = True  # rows 1 and 2, column 3
-    np.testing.assert_array_equal(cut.inside, expected)
+    np.testing.assert_array_equal(jax.jit(lambda cut: cut.inside)(cut), expected)

@@ -11,13 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from pymatting import cf_laplacian
 
 from jaxstyle.losses import matting
+from tests.conftest import process_environment
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 
-energy = jax.jit(matting.energy)
 with_gradient = jax.jit(jax.value_and_grad(matting.energy))
 
 
@@ -33,8 +32,11 @@ def photo(name, height, width):
     return picture[top : top + height, left : left + width]
 
 
-def by_matrix(image, laplacian):
-    """Sum over channels of v^T L v, and its gradient."""
+def by_matrix(image, of):
+    """Sum over channels of v^T L v, and its gradient, with pymatting's L."""
+    from pymatting import cf_laplacian
+
+    laplacian = cf_laplacian(of.astype(np.float64))
     flat = np.asarray(image, np.float64).reshape(-1, image.shape[-1])
     product = laplacian @ flat
     return np.sum(flat * product), 2 * product.reshape(image.shape)
@@ -63,25 +65,29 @@ def assert_same(found, expected, tolerance=1e-4):
 
 
 PAIRS = {
-    "random, 8 x 8": (noise(0, 8, 8), noise(1, 8, 8)),
+    "random": (noise(0, 20, 24), noise(1, 20, 24)),
     "random, 5 x 13": (noise(0, 5, 13), noise(1, 5, 13)),
-    "random, 256 x 256": (noise(0, 256, 256), noise(1, 256, 256)),
-    "photos, 24 x 80": (photo("coffee", 24, 80), photo("astronaut", 24, 80)),
-    "photos, 256 x 256": (photo("chelsea", 256, 256), photo("rocket", 256, 256)),
-    "recolored": (photo("coffee", 96, 64), photo("coffee", 96, 64)[..., ::-1] ** 2),
-    "far from the photo": (photo("chelsea", 64, 64), 1000 * noise(1, 64, 64) - 300),
+    "photos": (photo("coffee", 20, 24), photo("astronaut", 20, 24)),
+    "recolored": (photo("coffee", 20, 24), photo("coffee", 20, 24)[..., ::-1] ** 2),
+    "far from the photo": (photo("chelsea", 20, 24), 1000 * noise(1, 20, 24) - 300),
 }
+LARGE = {
+    "random, 256 x 256": (noise(0, 256, 256), noise(1, 256, 256)),
+    "photos, 256 x 256": (photo("chelsea", 256, 256), photo("rocket", 256, 256)),
+    "recolored, 96 x 64": (photo("coffee", 96, 64), photo("coffee", 96, 64)[..., ::-1] ** 2),
+}
+ALL = [pytest.param(*pair, id=name) for name, pair in PAIRS.items()]
+ALL += [pytest.param(*pair, id=name, marks=pytest.mark.slow) for name, pair in LARGE.items()]
 
 
-@pytest.mark.parametrize("of, image", PAIRS.values(), ids=PAIRS)
+@pytest.mark.parametrize("of, image", ALL)
 def test_the_energy_and_its_gradient_are_those_of_the_matrix(of, image):
-    expected = by_matrix(image, cf_laplacian(of.astype(np.float64)))
-    assert_same(with_gradient(jnp.asarray(image), matting.target(of)), expected)
+    assert_same(with_gradient(jnp.asarray(image), matting.target(of)), by_matrix(image, of))
 
 
 def test_in_float64_the_energy_is_that_of_the_matrix_but_for_rounding(float64):
-    of, image = (np.asarray(noise(seed, 32, 32), np.float64) for seed in range(2))
-    expected = by_matrix(image, cf_laplacian(of))
+    of, image = (np.asarray(noise(seed, 20, 24), np.float64) for seed in range(2))
+    expected = by_matrix(image, of)
     assert_same(with_gradient(jnp.asarray(image), matting.target(of)), expected, 1e-10)
 
 
@@ -89,7 +95,7 @@ GRAY = np.repeat(photo("coffee", 20, 24)[..., :1], 3, axis=2)
 TWO_COLORS = np.where(photo("rocket", 20, 24)[..., :1] > 0.4, [0.9, 0.2, 0.1], [0.1, 0.3, 0.6])
 FLAT = np.full((20, 24, 3), [0.3, 0.6, 0.9], np.float32)
 NEARLY_GRAY = GRAY + np.float32(1e-5) * noise(3, 20, 24)
-SKY = np.concatenate([FLAT, photo("coffee", 20, 24)])
+SKY = np.concatenate([FLAT[:10], photo("coffee", 20, 24)[10:]])
 HARD = {"gray": GRAY, "nearly gray": NEARLY_GRAY, "two colors": TWO_COLORS.astype(np.float32)}
 HARD |= {"flat": FLAT, "flat above": SKY, "photo": photo("coffee", 20, 24)}
 
@@ -116,7 +122,8 @@ def test_digits_are_kept_where_the_energy_is_almost_nothing(of):
     mapped = of @ np.float32([[0.5, 0.1, 0], [0.2, 0.9, -0.4], [0.1, 0, 0.7]]) + np.float32(0.1)
     for image in (of, mapped):
         expected, _ = by_windows(image, of)
-        np.testing.assert_allclose(energy(jnp.asarray(image), local), expected, rtol=1e-4)
+        found, _ = with_gradient(jnp.asarray(image), local)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
         assert expected < 1e-3
 
 
@@ -127,7 +134,7 @@ def test_a_flat_image_has_no_energy_and_no_gradient(of):
     np.testing.assert_array_equal(gradient, np.zeros_like(of))
 
 
-@pytest.mark.parametrize("shape", [(2, 9), (9, 2), (1, 1), (1, 9), (9, 1), (2, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(2, 9), (9, 2), (1, 1)], ids=str)
 def test_pictures_too_small_for_a_window_have_no_energy(shape):
     image = jnp.asarray(noise(0, *shape))
     value, gradient = with_gradient(image, matting.target(image))
@@ -149,24 +156,24 @@ def test_strips_leave_no_seam(monkeypatch):
 
 
 def test_the_energy_of_any_number_of_channels_is_the_sum_of_theirs():
-    local, image = matting.target(noise(0, 9, 7)), jnp.asarray(noise(1, 9, 7))
-    alone = [energy(image[..., k : k + 1], local) for k in range(3)]
-    np.testing.assert_allclose(energy(image, local), sum(alone), rtol=1e-5)
+    local, image = matting.target(noise(0, 20, 24)), noise(1, 20, 24)
+    alone = [float(with_gradient(image[..., k : k + 1], local)[0]) for k in range(3)]
+    np.testing.assert_allclose(with_gradient(image, local)[0], sum(alone), rtol=1e-5)
 
 
 def test_the_second_derivative_is_twice_the_matrix():
     of, image, along = noise(0, 9, 7), jnp.asarray(noise(1, 9, 7)), noise(2, 9, 7)
     slope = jax.grad(partial(matting.energy, target=matting.target(of)))
     _, change = jax.jit(partial(jax.jvp, slope))((image,), (jnp.asarray(along),))
-    _, expected = by_matrix(along, cf_laplacian(of.astype(np.float64)))
+    _, expected = by_matrix(along, of)
     np.testing.assert_allclose(change, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_many_pictures_at_once_are_as_each_by_itself():
-    photos = [noise(seed, 12, 10) for seed in range(3)]
-    images = jnp.stack([noise(seed, 12, 10) for seed in range(3, 6)])
+    photos = [noise(seed, 20, 24) for seed in range(3)]
+    images = np.stack([noise(seed, 20, 24) for seed in range(3, 6)])
     locals_ = [matting.target(of) for of in photos]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *locals_)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *locals_)
     values, gradients = jax.jit(jax.vmap(with_gradient))(images, stacked)
     for *found, image, local in zip(values, gradients, images, locals_, strict=True):
         assert_same(found, with_gradient(image, local), 1e-5)
@@ -207,11 +214,13 @@ print(len(jax.devices()))
 """
 
 
+@pytest.mark.slow
 def test_several_devices_give_the_same():
-    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
-    environment = {"XLA_FLAGS": flags, "PATH": ""}
     done = subprocess.run(
-        [sys.executable, "-c", MANY_DEVICES], capture_output=True, text=True, env=environment
+        [sys.executable, "-c", MANY_DEVICES],
+        capture_output=True,
+        text=True,
+        env=process_environment(4),
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "4"

@@ -15,8 +15,7 @@ WHITE = 255.0
 def valley(float64):
     """A function of an image in 0..255: curved, coupled, with an uneven scale."""
     rng = np.random.default_rng(0)
-    target = jnp.asarray(rng.uniform(0, 255, (4, 5, 3)))
-    curvature = jnp.asarray(rng.uniform(0.01, 1, (4, 5, 3)))
+    target, curvature = rng.uniform(0, 255, (4, 5, 3)), rng.uniform(0.01, 1, (4, 5, 3))
 
     def value(y):
         away = y - target
@@ -28,18 +27,19 @@ def valley(float64):
 def trajectory(value, optimizer, start, rate, steps=12):
     """Every image on the way, as the solver moves it."""
 
-    @jax.jit
-    def step(image, state):
+    def step(carry, _):
+        image, state = carry
         loss, gradient = jax.value_and_grad(value)(image)
         extra = {"value": loss, "grad": gradient, "value_fn": value}
         direction, state = optimizer.update(gradient, state, image, **extra)
-        return image + rate * direction, state
+        image = image + rate * direction
+        return (image, state), image
 
-    image, state, images = start, optimizer.init(start), []
-    for _ in range(steps):
-        image, state = step(image, state)
-        images.append(np.asarray(image))
-    return np.stack(images)
+    @jax.jit
+    def loop(image):
+        return jax.lax.scan(step, (image, optimizer.init(image)), None, length=steps)[1]
+
+    return np.asarray(loop(start))
 
 
 CASES = {
@@ -57,7 +57,7 @@ def test_every_optimizer_is_tried():
 @pytest.mark.parametrize("name", CASES)
 def test_in_other_units_the_image_moves_as_it_would_in_them(valley, name):
     optimizer, rate = CASES[name]
-    start = jnp.asarray(np.random.default_rng(1).uniform(0, 1, (4, 5, 3)))
+    start = np.random.default_rng(1).uniform(0, 1, (4, 5, 3))
     theirs = trajectory(valley, optimizer, WHITE * start, rate)
     ours = trajectory(lambda x: valley(WHITE * x), in_units(optimizer, WHITE), start, rate)
     np.testing.assert_allclose(WHITE * ours, theirs, rtol=1e-7, atol=1e-6)
@@ -67,7 +67,7 @@ def test_in_other_units_the_image_moves_as_it_would_in_them(valley, name):
 
 def test_the_units_matter(valley):
     """The same numbers without them are another trajectory: epsilon, rate and first step."""
-    start = jnp.asarray(np.random.default_rng(1).uniform(0, 1, (4, 5, 3)))
+    start = np.random.default_rng(1).uniform(0, 1, (4, 5, 3))
     theirs = trajectory(valley, adam(epsilon=0.1), WHITE * start, 10.0)
     ours = trajectory(lambda x: valley(WHITE * x), adam(epsilon=0.1), start, 10.0 / WHITE)
     assert not np.allclose(WHITE * ours, theirs, atol=0.01)
@@ -81,7 +81,7 @@ def test_white_of_one_changes_nothing():
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_default_rates_move_the_picture_the_same_in_any_units(valley, name):
     """L-BFGS alone has a first step that depends on the units, on purpose: 1 / |g|_1."""
-    start = jnp.asarray(np.random.default_rng(1).uniform(0, 1, (4, 5, 3)))
+    start = np.random.default_rng(1).uniform(0, 1, (4, 5, 3))
     make, rate = OPTIMIZERS[name], LEARNING_RATES[name]
 
     def scaled(x):
@@ -93,13 +93,16 @@ def test_default_rates_move_the_picture_the_same_in_any_units(valley, name):
 
 
 def moved(optimizer, shape, gradients, state=None):
-    image = jnp.zeros(shape, jnp.float32)
-    state = optimizer.init(image) if state is None else state
-    direction = image
+    direction = image = np.zeros(shape, np.float32)
+    state = jax.jit(optimizer.init)(image) if state is None else state
+    update = jax.jit(optimizer.update)
     for gradient in gradients:
-        constant = jnp.broadcast_to(jnp.asarray(gradient, jnp.float32), shape)
-        direction, state = optimizer.update(constant, state, image)
+        constant = np.broadcast_to(np.asarray(gradient, np.float32), shape)
+        direction, state = update(constant, state, image)
     return direction, state
+
+
+resumed = jax.jit(carry, static_argnums=(2, 3))
 
 
 @pytest.mark.parametrize("white", [1.0, 255.0])
@@ -109,7 +112,7 @@ def test_adam_goes_on_as_if_the_picture_had_always_been_larger(white):
     first, then = [(1.0, 2.0, -3.0), (2.0, 0.5, 1.0)], [(-1.0, 1.0, 4.0)]
     _, before = moved(optimizer, (6, 8, 3), first)
     _, fresh = moved(optimizer, (12, 16, 3), [])
-    carried = carry(before, fresh, 12, 16)
+    carried = resumed(before, fresh, 12, 16)
     found, after = moved(optimizer, (12, 16, 3), then, carried)
     expected, unbroken = moved(optimizer, (12, 16, 3), first + then)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -121,10 +124,10 @@ def test_adam_goes_on_as_if_the_picture_had_always_been_larger(white):
 def test_second_moments_stay_positive_and_first_ones_follow_the_picture():
     rng = np.random.default_rng(0)
     optimizer = adam()
-    spikes = jnp.asarray(np.where(rng.random((8, 6, 3)) > 0.8, 30.0, 0.0), jnp.float32)
-    image = jnp.zeros((8, 6, 3))
-    _, before = optimizer.update(spikes, optimizer.init(image), image)
-    carried = carry(before, optimizer.init(jnp.zeros((16, 12, 3))), 16, 12)
+    spikes = np.where(rng.random((8, 6, 3)) > 0.8, np.float32(30), np.float32(0))
+    _, before = moved(optimizer, (8, 6, 3), [spikes])
+    _, fresh = moved(optimizer, (16, 12, 3), [])
+    carried = resumed(before, fresh, 16, 12)
     nu, mu = optax.tree.get(carried, "nu"), optax.tree.get(carried, "mu")
     assert nu.shape == mu.shape == (16, 12, 3)
     assert nu.min() >= 0
@@ -135,21 +138,25 @@ def test_second_moments_stay_positive_and_first_ones_follow_the_picture():
         optax.tree.get(before, "nu"), (16, 12, 3), "linear", antialias=False
     )
     np.testing.assert_allclose(nu, bilinear, rtol=1e-5)
-    shapes = jax.tree.map(lambda x: (x.shape, x.dtype), carried)
-    assert shapes == jax.tree.map(
-        lambda x: (x.shape, x.dtype), optimizer.init(jnp.zeros((16, 12, 3)))
+    shapes, expected_shapes = (
+        jax.tree.map(lambda x: (x.shape, x.dtype), each) for each in (carried, fresh)
     )
+    assert shapes == expected_shapes
 
 
 @pytest.mark.parametrize("name", ["sgd", "lbfgs", "lbfgs-zoom"])
 def test_others_start_afresh(valley, name):
     optimizer, _ = CASES[name]
-    small, large = jnp.ones((4, 5, 3)), jnp.ones((8, 10, 3))
-    gradient = jax.grad(valley)(small)
-    extra = {"value": valley(small), "grad": gradient, "value_fn": valley}
-    _, before = optimizer.update(gradient, optimizer.init(small), small, **extra)
-    fresh = optimizer.init(large)
-    carried = carry(before, fresh, 8, 10)
+    small, large = np.ones((4, 5, 3)), np.ones((8, 10, 3))
+
+    @jax.jit
+    def after_a_step(image):
+        value, gradient = jax.value_and_grad(valley)(image)
+        extra = {"value": value, "grad": gradient, "value_fn": valley}
+        return optimizer.update(gradient, optimizer.init(image), image, **extra)[1]
+
+    before, fresh = after_a_step(small), jax.jit(optimizer.init)(large)
+    carried = resumed(before, fresh, 8, 10)
     assert jax.tree.structure(carried) == jax.tree.structure(fresh)
     for one, other in zip(jax.tree.leaves(carried), jax.tree.leaves(fresh), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -15,7 +15,7 @@ from jaxstyle.parts import network_of
 from jaxstyle.plan import plan, resize
 from jaxstyle.stylize import run
 
-pytestmark = pytest.mark.real_weights
+pytestmark = [pytest.mark.real_weights, pytest.mark.slow]
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxstyle import image
+from tests.cases import for_each
 
 SIZES = [(5, 3), (3, 5), (7, 7), (40, 3), (2, 31), (1, 1), (9, 14), (23, 8)]
 
@@ -23,48 +24,43 @@ def along(line, size: int, rule: str, axis: int) -> np.ndarray:
 # --- by hand --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize(
-    ("line", "size", "expected"),
-    [
-        ([0, 1, 0.5, 0.7], 2, [0.5, 0.6]),
-        # 5 -> 3, windows of 5/3 pixels: [0, 5/3), [5/3, 10/3), [10/3, 5)
-        (
-            [0.0, 0.1, 0.3, 0.6, 1.0],
-            3,
-            [(2 / 3 * 0.1) * 0.6, (0.1 / 3 + 0.3 + 0.6 / 3) * 0.6, (0.6 * 2 / 3 + 1) * 0.6],
-        ),
-        ([0, 0.3, 0.9], 2, [0.1, 0.7]),  # the middle pixel counts half to both
-        ([0.2, 0.4, 0.9], 1, [0.5]),
-        # 3 -> 5, at 0, 1/2, 1, 3/2 and 2
-        ([0, 0.4, 1], 5, [0, 0.2, 0.4, 0.7, 1]),
-        # 3 -> 4, at 0, 2/3, 4/3 and 2
-        ([0, 0.3, 0.9], 4, [0, 0.2, 0.5, 0.9]),
-        ([0.3], 4, [0.3] * 4),
-    ],
-)
-def test_area(axis, line, size, expected):
-    np.testing.assert_allclose(along(line, size, "area", axis), expected, atol=1e-7)
+AREA = [
+    ([0, 1, 0.5, 0.7], 2, [0.5, 0.6]),
+    # 5 -> 3, windows of 5/3 pixels: [0, 5/3), [5/3, 10/3), [10/3, 5)
+    (
+        [0.0, 0.1, 0.3, 0.6, 1.0],
+        3,
+        [(2 / 3 * 0.1) * 0.6, (0.1 / 3 + 0.3 + 0.6 / 3) * 0.6, (0.6 * 2 / 3 + 1) * 0.6],
+    ),
+    ([0, 0.3, 0.9], 2, [0.1, 0.7]),  # the middle pixel counts half to both
+    ([0.2, 0.4, 0.9], 1, [0.5]),
+    # 3 -> 5, at 0, 1/2, 1, 3/2 and 2
+    ([0, 0.4, 1], 5, [0, 0.2, 0.4, 0.7, 1]),
+    # 3 -> 4, at 0, 2/3, 4/3 and 2
+    ([0, 0.3, 0.9], 4, [0, 0.2, 0.5, 0.9]),
+    ([0.3], 4, [0.3] * 4),
+]
+LINEAR = [
+    # 4 -> 2, at 1/2 and 5/2
+    ([0, 1, 0.5, 0.7], 2, [0.5, 0.6]),
+    # 5 -> 3, at 1/3, 2 and 11/3
+    ([0.0, 0.1, 0.3, 0.6, 1.0], 3, [0.1 / 3, 0.3, 0.6 + 0.4 * 2 / 3]),
+    # 6 -> 2, at 1 and 4: the others are not seen, for nothing is averaged
+    ([1, 0, 1, 1, 0, 1], 2, [0, 0]),
+    # 3 -> 5, at -1/5 (held to 0), 2/5, 1, 8/5 and 11/5 (held to 2)
+    ([0, 0.5, 1], 5, [0, 0.2, 0.5, 0.8, 1]),
+    ([0, 1], 4, [0, 0.25, 0.75, 1]),
+    ([0.3], 4, [0.3] * 4),
+]
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize(
-    ("line", "size", "expected"),
-    [
-        # 4 -> 2, at 1/2 and 5/2
-        ([0, 1, 0.5, 0.7], 2, [0.5, 0.6]),
-        # 5 -> 3, at 1/3, 2 and 11/3
-        ([0.0, 0.1, 0.3, 0.6, 1.0], 3, [0.1 / 3, 0.3, 0.6 + 0.4 * 2 / 3]),
-        # 6 -> 2, at 1 and 4: the others are not seen, for nothing is averaged
-        ([1, 0, 1, 1, 0, 1], 2, [0, 0]),
-        # 3 -> 5, at -1/5 (held to 0), 2/5, 1, 8/5 and 11/5 (held to 2)
-        ([0, 0.5, 1], 5, [0, 0.2, 0.5, 0.8, 1]),
-        ([0, 1], 4, [0, 0.25, 0.75, 1]),
-        ([0.3], 4, [0.3] * 4),
-    ],
-)
-def test_linear(axis, line, size, expected):
-    np.testing.assert_allclose(along(line, size, "linear", axis), expected, atol=1e-7)
+@for_each(("rule", "examples"), [("area", AREA), ("linear", LINEAR)])
+def test_lines(rule, examples):
+    for line, size, expected in examples:
+        for axis in (0, 1):
+            found = along(line, size, rule, axis)
+            told = f"{line} -> {size} along axis {axis}"
+            np.testing.assert_allclose(found, expected, atol=1e-7, err_msg=told)
 
 
 def test_each_axis_has_its_own_direction():
@@ -77,34 +73,34 @@ def test_each_axis_has_its_own_direction():
     )
 
 
-@pytest.mark.parametrize(("before", "after"), [(13, 5), (100, 99), (97, 41), (64, 7), (1000, 3)])
-def test_area_is_the_overlap_of_pixels(before, after):
-    line = np.random.default_rng(before).random(before, dtype=np.float32)
-    window = Fraction(before, after)
-    expected = []
-    for i in range(after):
-        start, stop = i * window, (i + 1) * window
-        inside = range(math.floor(start), math.ceil(stop))
-        total = sum(float(min(stop, j + 1) - max(start, j)) * float(line[j]) for j in inside)
-        expected.append(total / float(window))
-    np.testing.assert_allclose(along(line, after, "area", 0), expected, atol=1e-7)
+def test_area_is_the_overlap_of_pixels():
+    for before, after in ((13, 5), (100, 99), (97, 41), (64, 7), (1000, 3)):
+        line = np.random.default_rng(before).random(before, dtype=np.float32)
+        window = Fraction(before, after)
+        expected = []
+        for i in range(after):
+            start, stop = i * window, (i + 1) * window
+            inside = range(math.floor(start), math.ceil(stop))
+            total = sum(float(min(stop, j + 1) - max(start, j)) * float(line[j]) for j in inside)
+            expected.append(total / float(window))
+        np.testing.assert_allclose(along(line, after, "area", 0), expected, atol=1e-7)
 
 
 # --- properties -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", image.RESAMPLINGS)
-@pytest.mark.parametrize("shape", [(9, 14, 3), (9, 14), (9, 14, 1), (1, 1)])
-@pytest.mark.parametrize("size", SIZES)
-def test_size_type_and_range(rule, shape, size):
-    hard = np.random.default_rng(0).integers(0, 2, shape).astype(np.float32)
-    resized = image.resize(hard, *size, resampling=rule)
-    assert resized.shape == (*size, *shape[2:])
-    assert resized.dtype == np.float32
-    assert 0 <= resized.min() <= resized.max() <= 1
+@for_each("rule", image.RESAMPLINGS)
+def test_size_type_and_range(rule):
+    for shape in ((9, 14, 3), (9, 14), (9, 14, 1), (1, 1)):
+        hard = np.random.default_rng(0).integers(0, 2, shape).astype(np.float32)  # rings the most
+        for size in SIZES:
+            resized = image.resize(hard, *size, resampling=rule)
+            assert resized.shape == (*size, *shape[2:])
+            assert resized.dtype == np.float32, (shape, size)
+            assert 0 <= resized.min() <= resized.max() <= 1, (shape, size)
 
 
-@pytest.mark.parametrize("rule", image.RESAMPLINGS)
+@for_each("rule", image.RESAMPLINGS)
 def test_the_same_size_changes_no_bit(rule):
     values = np.random.default_rng(1).normal(size=(7, 5, 3)).astype(np.float32)
     same = image.resize(values, 7, 5, rule)
@@ -112,7 +108,7 @@ def test_the_same_size_changes_no_bit(rule):
     assert not np.shares_memory(same, values)
 
 
-@pytest.mark.parametrize("rule", ["area", "linear"])
+@for_each("rule", ["area", "linear"])
 def test_an_axis_that_stays_is_not_touched(rule):
     values = np.random.default_rng(2).random((7, 5, 3), dtype=np.float32)
     both = image.resize(values, 7, 3, rule)
@@ -120,15 +116,16 @@ def test_an_axis_that_stays_is_not_touched(rule):
     np.testing.assert_array_equal(both, np.concatenate(each))
 
 
-@pytest.mark.parametrize("rule", image.RESAMPLINGS)
-@pytest.mark.parametrize("size", SIZES)
-def test_flat_color_and_channels_stay_apart(rule, size):
+@for_each("rule", image.RESAMPLINGS)
+def test_flat_color_and_channels_stay_apart(rule):
     flat = np.broadcast_to(np.array([0.2, 0.5, 0.9], np.float32), (12, 16, 3))
-    expected = np.broadcast_to(flat[0, 0], (*size, 3))
-    np.testing.assert_allclose(image.resize(flat, *size, resampling=rule), expected, atol=1e-6)
+    for size in SIZES:
+        expected = np.broadcast_to(flat[0, 0], (*size, 3))
+        resized = image.resize(flat, *size, resampling=rule)
+        np.testing.assert_allclose(resized, expected, atol=1e-6, err_msg=f"to {size}")
 
 
-@pytest.mark.parametrize("rule", image.RESAMPLINGS)
+@for_each("rule", image.RESAMPLINGS)
 def test_channels_are_resized_like_planes(rule):
     values = np.random.default_rng(3).random((8, 11, 3), dtype=np.float32)
     for size in ((5, 4), (17, 6)):
@@ -138,7 +135,7 @@ def test_channels_are_resized_like_planes(rule):
             np.testing.assert_array_equal(resized[..., channel], plane)
 
 
-@pytest.mark.parametrize("rule", [rule for rule in image.RESAMPLINGS if rule != "nearest"])
+@for_each("rule", [rule for rule in image.RESAMPLINGS if rule != "nearest"])
 def test_every_rule_is_symmetric(rule):
     values = np.random.default_rng(4).random((10, 8), dtype=np.float32)
     for size in ((5, 3), (23, 17), (6, 13)):
@@ -146,11 +143,11 @@ def test_every_rule_is_symmetric(rule):
         np.testing.assert_allclose(turned, image.resize(values, *size, resampling=rule), atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [(6, 5), (3, 20), (1, 1), (11, 13), (7, 20)])
-def test_area_keeps_the_mean(size):
+def test_area_keeps_the_mean():
     values = np.random.default_rng(5).random((12, 20, 3), dtype=np.float32)
-    means = image.resize(values, *size, resampling="area").mean(axis=(0, 1))
-    np.testing.assert_allclose(means, values.mean(axis=(0, 1)), atol=1e-6)
+    for size in ((6, 5), (3, 20), (1, 1), (11, 13), (7, 20)):
+        means = image.resize(values, *size, resampling="area").mean(axis=(0, 1))
+        np.testing.assert_allclose(means, values.mean(axis=(0, 1)), atol=1e-6, err_msg=f"to {size}")
 
 
 def test_area_of_whole_pixels_is_their_mean():
@@ -170,19 +167,18 @@ def test_long_axes_lose_no_precision():
 # --- the same rules elsewhere ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", ["lanczos", "bicubic", "bilinear", "nearest"])
-@pytest.mark.parametrize("size", SIZES)
-def test_pillow(rule, size):
+@for_each("rule", ["lanczos", "bicubic", "bilinear", "nearest"])
+def test_pillow(rule):
     values = np.random.default_rng(7).uniform(0.3, 0.7, (9, 14)).astype(np.float32)
-    kernel = rule
-    if rule == "lanczos" and size[0] * size[1] >= 9 * 14:
-        kernel = "bicubic"
-    expected = Image.fromarray(values).resize(size[::-1], Image.Resampling[kernel.upper()])
-    if size == values.shape:
-        expected = values
-    np.testing.assert_array_equal(
-        image.resize(values, *size, resampling=rule), np.asarray(expected).clip(0, 1)
-    )
+    for size in SIZES:
+        kernel = rule
+        if rule == "lanczos" and size[0] * size[1] >= 9 * 14:
+            kernel = "bicubic"
+        expected = Image.fromarray(values).resize(size[::-1], Image.Resampling[kernel.upper()])
+        if size == values.shape:
+            expected = values
+        resized = image.resize(values, *size, resampling=rule)
+        np.testing.assert_array_equal(resized, np.asarray(expected).clip(0, 1), f"to {size}")
 
 
 def interpolated(torch, values: np.ndarray, size, **options) -> np.ndarray:
@@ -191,22 +187,22 @@ def interpolated(torch, values: np.ndarray, size, **options) -> np.ndarray:
     return resized[0].numpy().transpose(1, 2, 0)
 
 
-@pytest.mark.parametrize("size", [(9, 15), (10, 14), (31, 40), (18, 28)])
-def test_growing_area_is_torch_with_aligned_corners(size):
+def test_growing_area_is_torch_with_aligned_corners():
     torch = pytest.importorskip("torch")
     values = np.random.default_rng(8).random((9, 14, 3), dtype=np.float32)
-    expected = interpolated(torch, values, size, align_corners=True)
-    np.testing.assert_allclose(image.resize(values, *size, resampling="area"), expected, atol=2e-6)
+    for size in ((9, 15), (10, 14), (31, 40), (18, 28)):
+        expected = interpolated(torch, values, size, align_corners=True)
+        resized = image.resize(values, *size, resampling="area")
+        np.testing.assert_allclose(resized, expected, atol=2e-6, err_msg=f"to {size}")
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_linear_is_torch_without_antialiasing(size):
+def test_linear_is_torch_without_antialiasing():
     torch = pytest.importorskip("torch")
     values = np.random.default_rng(9).random((9, 14, 3), dtype=np.float32)
-    expected = interpolated(torch, values, size, align_corners=False, antialias=False)
-    np.testing.assert_allclose(
-        image.resize(values, *size, resampling="linear"), expected, atol=2e-6
-    )
+    for size in SIZES:
+        expected = interpolated(torch, values, size, align_corners=False, antialias=False)
+        resized = image.resize(values, *size, resampling="linear")
+        np.testing.assert_allclose(resized, expected, atol=2e-6, err_msg=f"to {size}")
 
 
 def test_area_is_adaptive_pooling_only_where_sizes_divide():

@@ -1,5 +1,6 @@
 """A run that is stopped and gone on with makes the same picture as one that is not, to the byte."""
 
+import itertools
 from dataclasses import replace
 
 import jax
@@ -12,7 +13,7 @@ from jaxstyle.image import Picture
 from jaxstyle.saved import Saved, differences, fingerprint
 from jaxstyle.stylize import run
 
-SHALLOW = {"content_layers": ["relu2_2"], "style_layers": ["relu1_1", "relu2_1"]}
+SHALLOW = {"content_layers": ["relu1_2"], "style_layers": ["relu1_1"]}
 QUICK = {"size": 64, "smallest_size": 32, "steps": (3, 2), **SHALLOW}
 
 
@@ -32,16 +33,18 @@ def made(pictures, small_weights):
     return make
 
 
-def kept_at_every_report(made, settings, directory):
-    """What a run keeps after each of its reports, and its result."""
-    numbers = []
+def kept_at_reports(made, settings, directory, wanted=range(100), every=None):
+    """What a run keeps after its reports of these numbers, by number, and its result."""
+    kept, reports = {}, itertools.count()
 
     def keep(saved):
-        numbers.append(len(numbers))
-        checkpoint.save(directory / str(numbers[-1]), saved.to_tree())
+        number = next(reports)
+        if number in wanted:
+            checkpoint.save(directory / str(number), saved.to_tree())
+            kept[number] = directory / str(number)
 
-    result = made(settings, keep=keep)
-    return [directory / str(number) for number in numbers], result
+    result = made(settings, keep=keep, every=every)
+    return kept, result
 
 
 def assert_same(found, expected):
@@ -64,21 +67,22 @@ RUNS = {
         "clamp": False,
         "learning_rate": 0.3,  # up and down
     },
-    "lbfgs": {"optimizer": "lbfgs", "history": 3},
+    "lbfgs": {"optimizer": "lbfgs", "history": 3, "smallest_size": 64, "steps": (3,)},
 }
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_it_goes_on_to_the_same_bytes_from_any_report(made, tmp_path, name):
     """From the first one, from both sides of the border between scales, and from the last one."""
-    settings = resolve(**QUICK, **RUNS[name])
+    settings = resolve(**{**QUICK, **RUNS[name]})
     untouched = made(settings)
-    kept, result = kept_at_every_report(made, settings, tmp_path)
+    kept, result = kept_at_reports(made, settings, tmp_path)
     assert_same(result, untouched)
-    assert len(kept) == 5
-    for number, directory in enumerate(kept):
+    reports = [(record["scale"], record["step"]) for record in untouched.losses]
+    assert len(kept) == len(reports) == sum(settings.steps)
+    for number, directory in kept.items():
         saved = Saved.from_tree(checkpoint.load(directory), settings)
-        assert (saved.scale, saved.report.step) == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)][number]
+        assert (saved.scale, saved.report.step) == reports[number]
         assert_same(made(settings, saved=saved), untouched)
 
 
@@ -87,16 +91,16 @@ def test_it_ends_early_where_it_would_have(made, tmp_path):
     settings = resolve(**{**QUICK, "steps": (60, 50)}, tolerance=0.45)
     untouched = made(settings)
     assert [scale.steps for scale in untouched.scales] == [41, 41]
-    kept, _ = kept_at_every_report(made, settings, tmp_path)
-    for number in (19, 20, 39, 40, 41, 62):
-        saved = Saved.from_tree(checkpoint.load(kept[number]), settings)
+    kept, _ = kept_at_reports(made, settings, tmp_path, wanted=(39, 40, 62))
+    for number, directory in kept.items():
+        saved = Saved.from_tree(checkpoint.load(directory), settings)
         assert saved.report.course.over == (number == 40)
         assert_same(made(settings, saved=saved), untouched)
 
 
 def test_scales_before_it_are_not_done_again(made, tmp_path, monkeypatch):
     settings = resolve(**QUICK)
-    kept, _ = kept_at_every_report(made, settings, tmp_path)
+    kept, _ = kept_at_reports(made, settings, tmp_path)
     compile_program, seen, compiled = solve.compile_program, [], []
 
     def watched(scored, rates, state, optimizer):
@@ -161,8 +165,8 @@ def test_a_halved_learning_rate_stays_halved(made, tmp_path, monkeypatch):
     untouched = made(settings)
     rates = [record["learning_rate"] for record in untouched.losses]
     np.testing.assert_allclose(rates, [0.02, 0.01, 0.01, 0.02, 0.02])
-    kept, _ = kept_at_every_report(made, settings, tmp_path)
-    for directory in kept:
+    kept, _ = kept_at_reports(made, settings, tmp_path)
+    for directory in kept.values():
         saved = Saved.from_tree(checkpoint.load(directory), settings)
         assert_same(made(settings, saved=saved), untouched)
 
@@ -172,9 +176,9 @@ def test_the_fine_style_is_not_mixed_again(made, picture, tmp_path, monkeypatch)
     images.write(tmp_path / "fine.png", Picture(np.asarray(picture(2, 48, 48))))
     settings = resolve(**{**QUICK, "steps": (2, 1)}, fine_style=str(tmp_path / "fine.png"))
     untouched = made(settings)
-    kept, result = kept_at_every_report(made, settings, tmp_path)
+    kept, result = kept_at_reports(made, settings, tmp_path)
     assert_same(result, untouched)
-    for number, directory in enumerate(kept):
+    for number, directory in kept.items():
         seen = []
         saved = Saved.from_tree(checkpoint.load(directory), settings)
         assert saved.preparing == (number < 2)
@@ -187,17 +191,10 @@ def test_the_fine_style_is_not_mixed_again(made, picture, tmp_path, monkeypatch)
 
 def test_reports_far_apart_are_those_that_would_have_followed(made, tmp_path):
     settings = resolve(**{**QUICK, "steps": (7, 3)})
-    untouched = made(settings, every=3)
-    numbers = []
-
-    def keep(saved):
-        numbers.append((saved.scale, saved.report.step))
-        checkpoint.save(tmp_path / str(len(numbers)), saved.to_tree())
-
-    made(settings, every=3, keep=keep)
-    assert numbers == [(0, 3), (0, 6), (0, 7), (1, 3)]
-    saved = Saved.from_tree(checkpoint.load(tmp_path / "1"), settings)
-    assert_same(made(settings, every=3, saved=saved), untouched)
+    kept, untouched = kept_at_reports(made, settings, tmp_path, every=3)
+    saved = [Saved.from_tree(checkpoint.load(directory), settings) for directory in kept.values()]
+    assert [(s.scale, s.report.step) for s in saved] == [(0, 3), (0, 6), (0, 7), (1, 3)]
+    assert_same(made(settings, every=3, saved=saved[0]), untouched)
 
 
 def test_what_has_not_begun_cannot_be_kept():
@@ -254,6 +251,6 @@ def test_the_optimizer_is_taken_to_the_host_only_where_it_is_asked_for(made, mon
         return get(tree)
 
     monkeypatch.setattr(jax, "device_get", watched)
-    made(resolve(**QUICK, optimizer="lbfgs"), keep=lambda saved: None)
+    made(resolve(**{**QUICK, **RUNS["lbfgs"]}), keep=lambda saved: None)
     assert taken
     assert max(taken) < 20  # losses, a number a term

@@ -34,18 +34,12 @@ def test_what_is_given_beats_the_preset():
     assert resolve("fine", size=300).steps == PRESETS["fine"].settings["steps"]
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_makes_settings(name):
-    assert resolve(name).preset == name
-
-
 def test_one_number_of_steps_is_for_every_scale():
     assert resolve(steps=40).steps == (40,)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "problem"),
-    [
+def test_a_value_that_cannot_be_meant_is_refused_by_name():
+    for name, value, problem in (
         ("size", 0, "at least 1"),
         ("size", -5, "at least 1"),
         ("size", 10**9, "at most 32768"),
@@ -76,12 +70,10 @@ def test_one_number_of_steps_is_for_every_scale():
         ("init", "", "content, noise, colors or the path"),
         ("seed", -1, "at least 0"),
         ("precision", "float8", "not one of"),
-    ],
-)
-def test_a_value_that_cannot_be_meant_is_refused_by_name(name, value, problem):
-    with pytest.raises(SettingError, match=f"^{name}: .*{problem}") as caught:
-        resolve(**{name: value})
-    assert "\n" not in str(caught.value)
+    ):
+        with pytest.raises(SettingError, match=f"^{name}: .*{problem}") as caught:
+            pytest.fail(f"{name}={value!r} is taken: {resolve(**{name: value})}")
+        assert "\n" not in str(caught.value)
 
 
 def test_nothing_to_do_is_refused():
@@ -89,42 +81,40 @@ def test_nothing_to_do_is_refused():
         resolve(content_layers=[], style_layers=[])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
+def test_unknown_names_are_answered_with_the_nearest():
+    for arguments, problem in (
         ({"preset": "defualt"}, "preset: 'defualt' is not known: did you mean default"),
         ({"style_wieght": 3}, "style_wieght: no such setting: did you mean style_weight"),
         ({"preset": "zzzz"}, "there are: anishathalye, crowsonkb, deep-photo, default"),
-    ],
-)
-def test_unknown_names_are_answered_with_the_nearest(arguments, problem):
-    with pytest.raises(SettingError, match=problem):
-        resolve(**arguments)
+    ):
+        with pytest.raises(SettingError, match=problem):
+            resolve(**arguments)
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_size_by_itself_is_the_longest_side(name):
+def test_size_by_itself_is_the_longest_side():
     """Whatever side the preset measures, unless the side is named too."""
-    assert resolve(name, size=300).size_rule in ("longest", "longest-floor")
-    assert resolve(name, size=300, size_rule="height").size_rule == "height"
-    assert resolve(name, size_rule="area").size_rule == "area"
-    assert resolve(name, steps=3).size_rule == PRESETS[name].settings.get("size_rule", "longest")
+    for name, preset in PRESETS.items():
+        assert resolve(name).preset == name
+        assert resolve(name, size=300).size_rule in ("longest", "longest-floor"), name
+        assert resolve(name, size=300, size_rule="height").size_rule == "height", name
+        assert resolve(name, size_rule="area").size_rule == "area", name
+        rule = preset.settings.get("size_rule", "longest")
+        assert resolve(name, steps=3).size_rule == rule, name
 
 
-@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
-def test_an_alias_is_the_preset_by_its_own_name(alias, name):
-    assert resolve(alias) == resolve(name)
-    assert resolve(alias).preset == name
-    assert resolve(alias, steps=3) == resolve(name, steps=3)
+def test_an_alias_is_the_preset_by_its_own_name():
+    for alias, name in ALIASES.items():
+        assert resolve(alias) == resolve(name)
+        assert resolve(alias).preset == name
+        assert resolve(alias, steps=3) == resolve(name, steps=3)
 
 
 def test_quanfita_is_anishathalye():
     assert resolve("quanfita").preset == "anishathalye"
 
 
-@pytest.mark.parametrize(
-    ("given", "rate"),
-    [
+def test_the_rate_in_force():
+    for given, rate in (
         ({}, 0.02),
         ({"white": 255}, 5.1),
         ({"optimizer": "sgd"}, 0.1),
@@ -132,10 +122,8 @@ def test_quanfita_is_anishathalye():
         ({"optimizer": "lbfgs", "white": 255}, 1.0),
         ({"optimizer": "lbfgs-zoom"}, 1.0),
         ({"learning_rate": 3}, 3.0),
-    ],
-)
-def test_the_rate_in_force(given, rate):
-    assert resolve(**given).rate == pytest.approx(rate)
+    ):
+        assert resolve(**given).rate == pytest.approx(rate), given
 
 
 def test_a_loss_without_weight_looks_at_no_layer():
@@ -154,22 +142,24 @@ def test_paths_are_the_settings_that_name_a_picture():
     }
 
 
+PARSER = flags.Parser(prog="test")
+flags.add_settings(PARSER)
+
+
 def flagged(*arguments):
-    parser = flags.Parser(prog="test")
-    flags.add_settings(parser)
-    return flags.given_settings(parser.parse_args(arguments))
+    return flags.given_settings(PARSER.parse_args(arguments))
 
 
 TRUTHS = [name for name, value in resolve().to_dict().items() if isinstance(value, bool)]
 
 
-@pytest.mark.parametrize("name", TRUTHS)
-def test_truths_are_two_flags(name):
-    flag = flags.flag(name)
-    assert flagged(flag) == {name: True}
-    assert flagged(flag.replace("--", "--no-", 1)) == {name: False}
-    assert flagged(flag, flag.replace("--", "--no-", 1)) == {name: False}
-    assert getattr(resolve(**flagged(flag)), name) is True
+def test_truths_are_two_flags():
+    for name in TRUTHS:
+        flag = flags.flag(name)
+        assert flagged(flag) == {name: True}
+        assert flagged(flag.replace("--", "--no-", 1)) == {name: False}
+        assert flagged(flag, flag.replace("--", "--no-", 1)) == {name: False}
+        assert getattr(resolve(**flagged(flag)), name) is True
 
 
 @pytest.mark.parametrize("arguments", [["--clamp=yes"], ["--clamp", "yes"], ["--no-size", "3"]])

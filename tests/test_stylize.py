@@ -12,7 +12,7 @@ from jaxstyle.settings import SettingError
 from jaxstyle.stylize import PictureSizeError, plan, run, stylize
 
 QUICK = {"size": 96, "steps": (3, 2), "smallest_size": 48}
-SHALLOW = {**QUICK, "content_layers": ["relu2_2"], "style_layers": ["relu1_1", "relu3_1"]}
+SHALLOW = {**QUICK, "content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}
 """Quicker to compile."""
 
 
@@ -23,7 +23,7 @@ def pictures(picture):
 
 def test_a_run_goes_coarse_to_fine_and_keeps_a_record(small_weights, pictures):
     seen = []
-    settings = {"learning_rate": 0.002, **QUICK}
+    settings = {"learning_rate": 0.002, **SHALLOW}
     result = stylize(*pictures, weights_file=small_weights, callback=seen.append, **settings)
     assert result.image.shape == (68, 96, 3)
     assert result.image.dtype == np.float32
@@ -40,7 +40,7 @@ def test_a_run_goes_coarse_to_fine_and_keeps_a_record(small_weights, pictures):
     assert [s["compilations"] for s in report["scales"]] == [1, 1]
     assert all(s["compile_seconds"] > 0 and s["run_seconds"] > 0 for s in report["scales"])
     assert report["losses"][-1]["total"] < report["losses"][-2]["total"]
-    assert set(report["losses"][0]["terms"]) > {"content/relu4_2", "style/relu1_1", "tv"}
+    assert set(report["losses"][0]["terms"]) > {"content/relu2_1", "style/relu1_1", "tv"}
     assert len(report["weights"]["sha256"]) == 64
     assert {"jax", "flax", "jaxstyle", "python"} <= set(report["versions"])
     assert report["settings"]["size"] == 96

@@ -1,6 +1,7 @@
 """Text to values."""
 
 import argparse
+import re
 import typing
 
 import pytest
@@ -10,9 +11,8 @@ from jaxstyle.settings import Settings
 from jaxstyle.text import number, reader, truth, whole_number
 
 
-@pytest.mark.parametrize(
-    ("hint", "text", "value"),
-    [
+def test_text_becomes_the_value_of_its_type():
+    for hint, text, value in (
         (int, "12", 12),
         (int, "-3", -3),
         (int, "1e3", 1000),
@@ -28,17 +28,14 @@ from jaxstyle.text import number, reader, truth, whole_number
         (dict[str, float], "relu1_1 = 2, relu2_1", {"relu1_1": 2.0, "relu2_1": 1.0}),
         (bool, "TRUE", True),
         (bool, "no", False),
-    ],
-)
-def test_text_becomes_the_value_of_its_type(hint, text, value):
-    read = reader(hint)(text)
-    assert read == value
-    assert type(read) is type(value)
+    ):
+        read = reader(hint)(text)
+        assert read == value, (hint, text)
+        assert type(read) is type(value), (hint, text)
 
 
-@pytest.mark.parametrize(
-    ("read", "text", "problem"),
-    [
+def test_what_cannot_be_read_is_one_line_and_the_same_for_flags():
+    for read, text, problem in (
         (whole_number, "1.5", "'1.5' is not a whole number"),
         (whole_number, "inf", "'inf' is not a whole number"),
         (whole_number, "nan", "'nan' is not a whole number"),
@@ -47,15 +44,11 @@ def test_text_becomes_the_value_of_its_type(hint, text, value):
         (truth, "maybe", "'maybe' is neither true nor false"),
         (reader(tuple[int, ...]), "1,x", "'x' is not a whole number"),
         (reader(dict[str, float]), "relu1_1=x", "'x' is not a number"),
-    ],
-)
-def test_what_cannot_be_read_is_one_line_and_the_same_for_flags(read, text, problem):
-    with pytest.raises(ValueError) as refused:
-        read(text)
-    assert str(refused.value) == problem
-    with pytest.raises(argparse.ArgumentTypeError) as refused:
-        argument(read)(text)
-    assert str(refused.value) == problem
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
+            pytest.fail(f"{text!r} is read as {read(text)!r}")
+        with pytest.raises(argparse.ArgumentTypeError, match=f"^{re.escape(problem)}$"):
+            pytest.fail(f"{text!r} is read as {argument(read)(text)!r}")
 
 
 def test_there_is_a_reader_for_every_setting():

@@ -1,11 +1,13 @@
 """Which weights file is used, and the network it becomes."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench.tpu import shapes_only
 from convert_weights import fetch
 from convert_weights.weights_file import Convolution, WeightsError, write_weights
 from jaxstyle import machine, weights
@@ -76,9 +78,9 @@ def test_a_damaged_cache_says_how_to_mend_it(cache):
         weights.load(weights.find())
 
 
-def test_every_convention_becomes_the_same_network(weights_file, picture):
+def test_every_convention_becomes_the_same_network(small_weights, picture):
     """BGR in 0..255 with a mean, against the same kernels rewritten for RGB in [0, 1]."""
-    source = weights_file.weights
+    source = small_weights.weights
     kernel, bias = source.layers["conv1_1"].kernel, source.layers["conv1_1"].bias
     rgb = Convolution(np.ascontiguousarray(kernel[:, :, ::-1]), bias)
     rewritten = replace(
@@ -100,17 +102,17 @@ def test_every_convention_becomes_the_same_network(weights_file, picture):
     np.testing.assert_allclose(ours["conv1_1"][10, 20], centre, rtol=1e-4, atol=1e-5)
 
 
-def test_loading_identifies_the_file(weights_path, tmp_path, weights_file):
-    again = weights.load(weights_path)
-    assert again.sha256 == weights_file.sha256
-    other = tmp_path / "other.h5"
-    write_weights(other, replace(weights_file.weights, source="another"), dtype="float16")
-    assert weights.load(other).sha256 != again.sha256
+def test_loading_identifies_the_file(tmp_path):
+    path = tmp_path / "weights.h5"
+    write_weights(path, replace(shapes_only().weights, source="here"), dtype="float16")
+    loaded = weights.load(path)
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (loaded.path, loaded.weights.source) == (path, "here")
 
 
-def test_white_as_the_network_is_shown_it_scales_the_gain_alone(weights_file):
+def test_white_as_the_network_is_shown_it_scales_the_gain_alone(small_weights):
     """The weights are BGR in 0..255, with a mean and a deviation; the network is RGB in [0, 1]."""
-    source = weights_file.weights
+    source = small_weights.weights
     plain = weights.network(source)
     np.testing.assert_allclose(plain.gain[...], [255 / 58] * 3, rtol=1e-6)
     rgb = np.array(source.mean[::-1])
@@ -121,9 +123,9 @@ def test_white_as_the_network_is_shown_it_scales_the_gain_alone(weights_file):
 
 
 @pytest.mark.parametrize("scale", [1.0, 255.0])
-def test_a_mean_color_replaces_the_files_own_in_rgb(weights_file, scale):
+def test_a_mean_color_replaces_the_files_own_in_rgb(small_weights, scale):
     source = replace(
-        weights_file.weights,
+        small_weights.weights,
         scale=scale,
         std=tuple(scale * s for s in (0.1, 0.2, 0.4)),  # in the file's order: blue first
         mean=tuple(scale * m for m in (0.4, 0.5, 0.6)),
@@ -137,10 +139,12 @@ def test_a_mean_color_replaces_the_files_own_in_rgb(weights_file, scale):
     np.testing.assert_array_equal(own.gain[...], network.gain[...])
 
 
-def test_the_mean_color_is_zero_to_the_network(weights_file):
+def test_the_mean_color_is_zero_to_the_network(small_weights):
     """What is left of it after conv1_1 is the bias."""
     mean = (0.25, 0.5, 0.75)
     image = np.broadcast_to(np.float32(mean), (8, 8, 3))
-    found = features(weights.network(weights_file.weights, mean=mean), image, ["conv1_1"])
-    bias = weights_file.weights.layers["conv1_1"].bias
-    np.testing.assert_allclose(found["conv1_1"], np.broadcast_to(bias, (8, 8, 64)), atol=1e-4)
+    found = features(weights.network(small_weights.weights, mean=mean), image, ["conv1_1"])
+    bias = small_weights.weights.layers["conv1_1"].bias
+    np.testing.assert_allclose(
+        found["conv1_1"], np.broadcast_to(bias, (8, 8, *bias.shape)), atol=1e-4
+    )

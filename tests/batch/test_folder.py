@@ -2,35 +2,36 @@
 
 import importlib
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench.work import few_channels
 from jaxstyle import image as images
+from jaxstyle import weights
+from jaxstyle.__main__ import main
 from jaxstyle.batch import task as tasks
 from jaxstyle.batch import together
 from jaxstyle.batch.folder import Options, run_jobs
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import product
-from jaxstyle.batch.ledger import Ledger
+from jaxstyle.batch.ledger import Ledger, LedgerError
 from jaxstyle.batch.storage import Folder, StorageError
 from jaxstyle.image import Picture
 from jaxstyle.settings import resolve
+from tests.conftest import SMALL_COMMAND, process_environment
 
 stylize = importlib.import_module("jaxstyle.stylize")
 
 SETTINGS = resolve(
     size=32, smallest_size=32, steps=2, style_layers="relu1_1", content_layers="relu1_1"
 )
-ROOT = Path(__file__).resolve().parents[2]
 ALONE = Host(0, 1, ("here",))
 
 
@@ -106,7 +107,7 @@ def test_other_settings_are_made_anew(pictures, do):
 
 
 def test_a_program_for_each_shape_and_no_more(pictures, do):
-    unseen = replace(SETTINGS, size=36, smallest_size=36)
+    unseen = replace(SETTINGS, size=36, smallest_size=36, content_weight=0.0)
     assert do([replace(job, settings=unseen) for job in pictures]).compilations == 2
 
 
@@ -118,7 +119,7 @@ def test_sizes_that_go_into_a_bucket_come_out_exact(tmp_path, picture, do):
         path = tmp_path / f"photo{index}.png"
         images.write(path, Picture(np.asarray(picture(index, 20 + index, 32))))
         contents.append(str(path))
-    unseen = replace(SETTINGS, size=64, smallest_size=64)
+    unseen = replace(SETTINGS, size=64, smallest_size=64, content_weight=0.0)
     status = do(product(contents, [str(style)], unseen), Options(batch_size=4))
     assert status.made == 8
     assert status.compilations <= 2
@@ -145,8 +146,10 @@ def test_memory_that_gives_out_halves_the_batch(tmp_path, pictures, do, monkeypa
 
     monkeypatch.setattr(together, "run_together", scarce)
     assert do(pictures, Options(batch_size=4)).made == 6
-    # From then on single pictures are tried at once.
-    assert sizes[:3] == [4, 2, 1] and sizes.count(4) <= 2
+    assert sizes[:3] == [4, 2, 1]
+    sizes.clear()
+    assert do(pictures, Options(batch_size=2), force=True).made == 6
+    assert sizes.count(2) == 2  # once for each shape: from then on single pictures are tried
 
 
 BAD_ROWS = {
@@ -160,7 +163,7 @@ BAD_ROWS = {
 def test_one_bad_row_does_not_stop_the_others(tmp_path, pictures, do, bad):
     rows = [job for job in pictures if "c1" not in job.content]
     rows[2] = replace(rows[2], settings=replace(SETTINGS, **bad))
-    status = do(rows, Options(batch_size=4))
+    status = do(rows)
     assert (status.made, status.failed) == (5, 1)
     (line,) = [line for line in log_of(tmp_path) if line["status"] == "failed"]
     assert line["output"] == rows[2].output
@@ -202,74 +205,132 @@ def test_an_interrupt_leaves_whole_pictures_and_the_rest_for_later(tmp_path, pic
     assert do(pictures).made == 6 - len(there)
 
 
-SHAPES = [(16, 24), (18, 24), (20, 24), (22, 24), (24, 24), (24, 22), (24, 20)]
-CORRUPT = (3, 77, 150)
-SMALL = """
-from bench.work import few_channels
-from jaxstyle import weights
-from jaxstyle.__main__ import entry
-weights.find, weights.load = (lambda path, tell: path), (lambda path: few_channels())
-entry()
-"""
 COMMAND = (
-    "batch --contents photos --styles styles -o {} --size 24 "
-    "--smallest-size 24 --steps 1 --style-layers relu1_1,relu2_1 --content-layers relu2_1 "
-    "--batch-size 16 --quiet"
+    "batch --contents photos --styles styles -o {} --size 32 --smallest-size 32 --steps 2 "
+    "--style-layers relu1_1 --content-layers relu1_1 --batch-size {} --quiet"
 )
 
 
-def run_command(folder, out, seconds=None):
+def command(out, batch_size=2):
+    return COMMAND.format(out, batch_size).split()
+
+
+def write_photos(folder, picture, count, shapes):
+    """Write so many contents of these shapes in turn, and a style."""
+    for index in range(count):
+        rgb = np.asarray(picture(index, *shapes[index % len(shapes)]))
+        path = folder / "photos" / f"{index:03}.png"
+        path.parent.mkdir(exist_ok=True)
+        images.write(path, Picture(rgb))
+    (folder / "styles").mkdir()
+    images.write(folder / "styles" / "style.png", Picture(np.asarray(picture(500, 24, 24))))
+
+
+def pngs(folder):
+    """When and where each picture of a folder was written, and its bytes, by name."""
+    found = {path.name: (path.stat(), path.read_bytes()) for path in folder.glob("*.png")}
+    return {name: (stat.st_ino, stat.st_mtime_ns, data) for name, (stat, data) in found.items()}
+
+
+WAITS_IN_A_WRITE = (
+    """
+import os, stat, sys
+from pathlib import Path
+from jaxstyle import tuning
+tuning.algorithms = lambda precision: {}  # nothing is to be measured
+sync = os.fsync
+def fsync(file):
+    if stat.S_ISREG(os.fstat(file).st_mode) and len(list(Path("out").glob("*.png"))) == 3:
+        print("in the middle", flush=True)
+        sys.stdin.read()
+    sync(file)
+os.fsync = fsync
+"""
+    + SMALL_COMMAND
+)
+"""The command, which after its third picture stops in the middle of writing a file."""
+
+
+def test_a_killed_batch_is_completed_by_the_next_and_nothing_is_made_twice(
+    tmp_path, picture, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(weights, "find", lambda path, tell: path)
+    monkeypatch.setattr(weights, "load", lambda path: few_channels())
+    write_photos(tmp_path, picture, 12, [(24, 32), (32, 24)])
+    assert main(command("unkilled")) == 0
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITS_IN_A_WRITE, *command("out")],
+        env=process_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"in the middle\n"
+        with pytest.raises(LedgerError) as refused, Ledger.open(Folder("out"), ALONE, {}):
+            pass
+        process.kill()
+    assert f"another process (pid {process.pid} on " in str(refused.value)
+    assert "is at work in out: wait for it" in str(refused.value)
+    before, (half,) = pngs(tmp_path / "out"), (tmp_path / "out").glob(".jaxstyle-*.tmp")
+    assert len(before) == 3 and half.stat().st_size > 0
+    assert main(command("out")) == 0
+    after, expected = pngs(tmp_path / "out"), pngs(tmp_path / "unkilled")
+    assert before.items() <= after.items()
+    assert {name: data for name, (*_, data) in after.items()} == {
+        name: data for name, (*_, data) in expected.items()
+    }
+    assert len(after) == 12 and not half.exists()
+
+
+def run_process(out, seconds=None):
     """The exit status of a whole run, or of one that is killed after some seconds."""
-    command = [sys.executable, "-c", SMALL, *COMMAND.format(out).split()]
-    mine = {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")}
-    environment = {**os.environ, **mine}
     process = subprocess.Popen(
-        command, cwd=folder, stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", SMALL_COMMAND, *command(out, batch_size=16)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=process_environment(XDG_CACHE_HOME="cache"),
     )
     try:
         _, said = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.communicate()
         return -signal.SIGKILL, ""
     return process.returncode, said
 
 
-def test_killed_at_any_moment_nothing_is_lost(tmp_path, picture):
+@pytest.mark.slow
+def test_killed_at_any_moment_nothing_is_lost(tmp_path, picture, monkeypatch):
     """200 pictures of 7 shapes, 3 of them damaged, and 20 processes killed with SIGKILL."""
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "styles").mkdir()
-    for index in range(200):
-        rgb = np.asarray(picture(index, *SHAPES[index % len(SHAPES)]))
-        images.write(tmp_path / "photos" / f"{index:03}.png", Picture(rgb))
-    for index in CORRUPT:
+    monkeypatch.chdir(tmp_path)
+    shapes = [(16, 24), (18, 24), (20, 24), (22, 24), (24, 24), (24, 22), (24, 20)]
+    write_photos(tmp_path, picture, 200, shapes)
+    for index in (3, 77, 150):
         path = tmp_path / "photos" / f"{index:03}.png"
         path.write_bytes(path.read_bytes()[:200])
-    images.write(tmp_path / "styles" / "style.png", Picture(np.asarray(picture(500, 24, 24))))
-    status, said = run_command(tmp_path, "first")
+    status, said = run_process("first")
     assert status == 1, said
     assert "3 of 200 could not be made" in said
     start = time.monotonic()
-    assert run_command(tmp_path, "unkilled")[0] == 1
+    assert run_process("unkilled")[0] == 1
     whole = time.monotonic() - start  # with the programs compiled before
-    rng, seen, kills = random.Random(0), {}, 0
+    rng, seen, kills, out = random.Random(0), {}, 0, tmp_path / "out"
     while kills < 20:
-        status, _ = run_command(tmp_path, "out", seconds=rng.uniform(0.3, 0.9) * whole)
+        status, _ = run_process("out", seconds=rng.uniform(0.3, 0.9) * whole)
         kills += status == -signal.SIGKILL
-        for path in (tmp_path / "out").glob("*.png"):
-            written = path.stat().st_ino, path.stat().st_mtime_ns
-            assert seen.setdefault(path.name, written) == written, "written twice"
+        for name, written in pngs(out).items():
+            assert seen.setdefault(name, written) == written, "written twice"
         if status != -signal.SIGKILL:  # it was quicker than the kill: another folder's worth
-            for path in (tmp_path / "out").iterdir():
+            for path in out.iterdir():
                 path.unlink()
             seen.clear()
-    assert run_command(tmp_path, "out")[0] == 1
-    made = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.png")}
-    expected = {path.name: path.read_bytes() for path in (tmp_path / "unkilled").glob("*.png")}
+    assert run_process("out")[0] == 1
+    made, expected = pngs(out), pngs(tmp_path / "unkilled")
+    assert seen.items() <= made.items()
+    assert {name: data for name, (*_, data) in made.items()} == {
+        name: data for name, (*_, data) in expected.items()
+    }
     assert len(expected) == 197
-    assert made == expected
-    for path in (tmp_path / "out").glob("*.png"):
+    for path in out.glob("*.png"):
         images.read(path)
-        if path.name in seen:
-            assert (path.stat().st_ino, path.stat().st_mtime_ns) == seen[path.name]
-    assert not list((tmp_path / "out").glob(".jaxstyle-*"))
+    assert not list(out.glob(".jaxstyle-*"))

@@ -12,6 +12,7 @@ import pytest
 
 from jaxstyle.batch import storage
 from jaxstyle.batch.storage import Folder, StorageError
+from tests.conftest import process_environment
 
 
 @pytest.fixture(params=["local", "memory", "file"])
@@ -33,21 +34,16 @@ def folder(root) -> Folder:
 
 def gone() -> int:
     """The id of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
+    process = subprocess.Popen([sys.executable, "-S", "-E", "-c", ""])
     process.wait()
     return process.pid
 
 
-@pytest.mark.parametrize(
-    "path", ["gs://b/a", "s3://b", "memory://x/y.png", "file:///a", "HTTP://h"]
-)
-def test_urls(path):
-    assert storage.is_url(path)
-
-
-@pytest.mark.parametrize("path", ["a.png", "/a/b", "C:\\a", "a:b", "://", "", "a/gs://b"])
-def test_paths(path):
-    assert not storage.is_url(path)
+def test_urls_are_told_from_paths():
+    for path in ("gs://b/a", "s3://b", "memory://x/y.png", "file:///a", "HTTP://h"):
+        assert storage.is_url(path), path
+    for path in ("a.png", "/a/b", "C:\\a", "a:b", "://", "", "a/gs://b"):
+        assert not storage.is_url(path), path
 
 
 def test_a_folder_is_created_and_left_empty(folder):
@@ -241,6 +237,7 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path):
     assert set(os.listdir(tmp_path)) == others
 
 
+@pytest.mark.slow
 def test_a_killed_write_is_cleared_away_by_the_next_run(tmp_path):
     killed = (
         "import os, signal, sys\n"
@@ -248,8 +245,8 @@ def test_a_killed_write_is_cleared_away_by_the_next_run(tmp_path):
         "storage.os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
         "storage.Folder(sys.argv[1]).write('a.png', b'half')\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    status = subprocess.call([sys.executable, "-c", killed, str(tmp_path)], env=environment)
+    command = [sys.executable, "-c", killed, str(tmp_path)]
+    status = subprocess.call(command, env=process_environment())
     assert status == -9
     left = os.listdir(tmp_path)
     assert len(left) == 1 and left[0].endswith(".tmp")

@@ -1,6 +1,7 @@
 """Which runs a sweep is made of, and how they are dealt out to batches."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -153,17 +154,15 @@ def test_numbers_are_short(number, text):
     assert float(text) == number
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 12, 30])
-@pytest.mark.parametrize("at_once", [1, 3, 8, 40])
-@pytest.mark.parametrize("devices", [1, 4])
-def test_batches_have_one_size_and_leave_nothing_out(count, at_once, devices):
-    at_once *= devices
-    found = batches(count, at_once, devices)
-    (size,) = {len(batch) for batch in found}
-    assert size % devices == 0
-    assert size <= at_once
-    assert {index for batch in found for index in batch} == set(range(count))
-    assert len(found) == -(-count // at_once)
+def test_batches_have_one_size_and_leave_nothing_out():
+    for count, most, devices in product([1, 2, 7, 12, 30], [1, 3, 8, 40], [1, 4]):
+        at_once, case = most * devices, (count, most, devices)
+        found = batches(count, at_once, devices)
+        (size,) = {len(batch) for batch in found}
+        assert size % devices == 0, case
+        assert size <= at_once, case
+        assert {index for batch in found for index in batch} == set(range(count)), case
+        assert len(found) == -(-count // at_once), case
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.work import picture
 from jaxstyle.batch import program
 from jaxstyle.batch.cells import Cell, batch_that_fits, layers_of, static_key
 from jaxstyle.batch.together import run_together
@@ -16,6 +17,7 @@ from jaxstyle.image import Picture
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import resolve
 from jaxstyle.solve import DivergedError
+from tests.conftest import process_environment
 
 stylize = importlib.import_module("jaxstyle.stylize")
 
@@ -24,20 +26,17 @@ SMALL = {
     "smallest_size": 16,
     "steps": (3, 2),
     "style_layers": ("relu1_1", "relu2_1"),
-    "content_layers": ("relu2_2",),
+    "content_layers": ("relu2_1",),
 }
 
 
-@pytest.fixture
-def cell(picture):
-    """A function that makes a cell: ``number`` tells pictures apart."""
+ONE_SCALE = {"smallest_size": 32, "steps": 3}
 
-    def make(number=0, **settings):
-        content = Picture(np.asarray(picture(2 * number, 24, 32)))
-        styles = [np.asarray(picture(2 * number + 1, 28, 20))]
-        return Cell(content, styles, resolve(**{**SMALL, **settings}))
 
-    return make
+def cell_of(number=0, **settings):
+    """A cell: ``number`` tells pictures apart."""
+    content, style = picture(2 * number, 24, 32), picture(2 * number + 1, 28, 20)
+    return Cell(Picture(content), [style], resolve(**{**SMALL, **settings}))
 
 
 def by_itself(loaded, cell):
@@ -56,85 +55,100 @@ def assert_same(together, single):
 
 
 OWN = {
-    "style weights": [{"style_weight": w} for w in (0.5, 5.0, 50.0)],
-    "seeds": [{"init_noise": 0.5, "seed": seed} for seed in (0, 1)],
-    "rates": [{"learning_rate": rate} for rate in (0.01, 0.05)],
-    "layers": [{"style_layers": ("relu1_1",)}, {"style_layers": ("relu1_1", "relu2_1")}],
-    "only content": [{"style_weight": 0.0}, {}],
-    "colors": [{"original_colors": True}, {"color_match": "luminance"}, {}],
-    "best": [{"keep_best": True, "learning_rate": 0.5}, {"learning_rate": 0.5}],
+    "style weight 0.5": {"style_weight": 0.5},
+    "style weight 50": {"style_weight": 50.0},
+    "seed 0": {"init_noise": 0.5, "seed": 0},
+    "seed 1": {"init_noise": 0.5, "seed": 1},
+    "learning rate": {"learning_rate": 0.05},
+    "fewer layers": {"style_layers": ("relu1_1",)},
+    "only content": {"style_weight": 0.0},
+    "original colors": {"original_colors": True},
+    "matched colors": {"color_match": "luminance"},
+    "far steps": {"learning_rate": 0.5},
+    "best of far steps": {"keep_best": True, "learning_rate": 0.5},
 }
+"""What each picture of a batch can have of its own."""
 
 
-@pytest.mark.parametrize("own", OWN.values(), ids=OWN)
-def test_each_comes_out_as_by_itself(cell, small_weights, own):
-    cells = [cell(**settings) for settings in own]
-    for together, each in zip(run_together(small_weights, cells), cells, strict=True):
-        assert_same(together, by_itself(small_weights, each))
+@pytest.fixture(scope="module")
+def batch(small_weights):
+    """A batch's results by name, with their cells; programs it compiled; and its progress.
+
+    No other test has a batch of so many.
+    """
+    cells, seen = [cell_of(**settings) for settings in OWN.values()], []
+    with counted() as compiled:
+        results = run_together(small_weights, cells, seen.append)
+    return dict(zip(OWN, zip(results, cells, strict=True), strict=True)), compiled.programs, seen
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_each_picture_comes_out_as_by_itself(batch, small_weights, name):
+    together, cell = batch[0][name]
+    assert_same(together, by_itself(small_weights, cell))
+
+
+def test_one_compilation_a_scale_however_many_cells_and_whatever_their_values(batch, small_weights):
+    results, compiled, _ = batch
+    assert len(results["seed 0"][0].scales) == 2
+    assert sum(compiled[name] for name in program.PROGRAMS) == 2
+    with counted() as again:
+        run_together(small_weights, [cell_of(style_weight=2.0 + i) for i in range(len(OWN))])
+    assert sum(again.programs[name] for name in program.PROGRAMS) == 0
+
+
+def test_progress_has_every_picture(batch):
+    _, _, seen = batch
+    steps = [(0, 1, 3), (0, 2, 3), (0, 3, 3), (1, 1, 2), (1, 2, 2)]
+    assert [(p.scale, p.step, p.steps) for p in seen] == steps
+    assert all(p.totals.shape == (len(OWN),) for p in seen)
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{"optimizer": "lbfgs"}, {"carry": True}, {"padding": "circular"}, {"tolerance": 0.5}],
+    ("settings", "count"),
+    [
+        ({"optimizer": "lbfgs", **ONE_SCALE}, 2),
+        ({"padding": "circular", **ONE_SCALE}, 2),
+        ({"carry": True}, len(OWN)),  # the programs of the batch above
+        ({"tolerance": 0.5}, 2),
+    ],
     ids=str,
 )
-def test_other_pictures_and_ways(cell, small_weights, settings):
-    cells = [cell(number, **settings) for number in (0, 1)]
-    for together, each in zip(run_together(small_weights, cells), cells, strict=True):
-        assert_same(together, by_itself(small_weights, each))
+def test_other_pictures_and_ways(small_weights, settings, count):
+    cells = [cell_of(number, **settings) for number in (0, 1)]
+    together = run_together(small_weights, [*cells, *cells * count][:count])
+    for made, cell in zip(together, cells, strict=False):
+        assert_same(made, by_itself(small_weights, cell))
 
 
-def test_one_compilation_a_scale_however_many_cells(cell, small_weights):
-    unseen = {"size": 36, "smallest_size": 18}
-    for first, new in ((1.0, 2), (4.0, 0)):
-        cells = [cell(style_weight=first + i, **unseen) for i in range(3)]
-        with counted() as compiled:
-            results = run_together(small_weights, cells)
-        assert len(results[0].scales) == 2
-        assert sum(compiled.programs[name] for name in program.PROGRAMS) == new
-
-
-def test_batches_with_other_layers_are_one_program_where_told(cell, small_weights):
-    unseen = {"size": 44, "smallest_size": 44, "steps": 2}
-    both = [cell(style_layers=of, **unseen) for of in (("relu1_1",), ("relu1_1", "relu2_1"))]
+def test_batches_with_other_layers_are_one_program_where_told(small_weights):
+    both = [cell_of(style_layers=of, **ONE_SCALE) for of in (("relu1_1",), ("relu1_1", "relu2_1"))]
     layers = layers_of(each.settings for each in both)
     with counted() as compiled:
         for one in both:
-            (result,) = run_together(small_weights, [one], layers=layers)
+            result, *_ = run_together(small_weights, [one] * 5, layers=layers)  # 5: nowhere else
             assert_same(result, by_itself(small_weights, one))
     assert compiled.programs["batch_step"] == 1
 
 
-def test_a_picture_that_diverges_is_run_again_and_harms_no_other(cell, small_weights):
-    plain = {"optimizer": "sgd", "clamp": False}
-    cells = [cell(learning_rate=1e-4, **plain), cell(learning_rate=1e6, **plain)]
+STEEP = {"optimizer": "sgd", "clamp": False, "learning_rate": 1e6, **ONE_SCALE}
+
+
+def test_a_picture_that_diverges_is_run_again_and_harms_no_other(small_weights):
+    cells = [cell_of(**{**STEEP, "learning_rate": 1e-4}), cell_of(**STEEP)]
     good, bad = run_together(small_weights, cells)
     assert_same(good, by_itself(small_weights, cells[0]))
     assert isinstance(bad, DivergedError)
 
 
-def test_a_picture_that_is_run_again_goes_through_its_own_scales(cell, small_weights):
+def test_a_picture_that_is_run_again_goes_through_its_own_scales(small_weights):
     """Those of a cell of a bucket are not what its content would be planned."""
-    way = (Scale(20, 30, 21, 2), Scale(40, 60, 43, 2))
-    bad = replace(cell(optimizer="sgd", clamp=False, learning_rate=1e6), way=way)
-    seen = []
-    run_together(small_weights, [bad], seen.append)
+    way, seen = (Scale(24, 32, 25, 2),), []
+    run_together(small_weights, [replace(cell_of(**STEEP), way=way)] * 2, seen.append)
     assert {tuple(progress.scales) for progress in seen} == {way}
-    (made,) = run_together(small_weights, [replace(cell(tolerance=1e-9), way=way)])
-    assert [(s.height, s.width) for s in made.scales] == [(20, 30), (40, 60)]
-
-
-def test_progress_has_every_picture(cell, small_weights):
-    seen = []
-    run_together(small_weights, [cell(), cell(1)], seen.append)
-    assert [(p.scale, p.step, p.steps) for p in seen] == [
-        (0, 1, 3),
-        (0, 2, 3),
-        (0, 3, 3),
-        (1, 1, 2),
-        (1, 2, 2),
-    ]
-    assert all(p.totals.shape == (2,) for p in seen)
+    settings = {**STEEP, "learning_rate": 1e-4, "tolerance": 1e-9}
+    (made,) = run_together(small_weights, [replace(cell_of(**settings), way=way)])
+    assert [scale.steps for scale in made.scales] == [2]
 
 
 def test_what_can_go_together():
@@ -145,35 +159,36 @@ def test_what_can_go_together():
         assert static_key(base) != static_key(replace(base, **change))
 
 
-def test_layers_are_those_of_any(cell):
-    cells = [cell(style_layers=("relu2_1",)), cell(style_layers=("relu1_1",), content_weight=0.0)]
-    assert layers_of(each.settings for each in cells) == (["relu2_2"], ["relu1_1", "relu2_1"])
+def test_layers_are_those_of_any():
+    cells = [
+        cell_of(style_layers=("relu2_1",)),
+        cell_of(style_layers=("relu1_1",), content_weight=0.0),
+    ]
+    assert layers_of(each.settings for each in cells) == (["relu2_1"], ["relu1_1", "relu2_1"])
 
 
 @pytest.mark.parametrize(("wanted", "devices"), [(1, 1), (7, 1), (7, 4), (100, 8)])
 def test_batches_are_equal_and_a_multiple_of_the_devices(
-    cell, small_weights, monkeypatch, wanted, devices
+    small_weights, monkeypatch, wanted, devices
 ):
     monkeypatch.setattr("jaxstyle.memory.total_bytes", lambda: 40_000_000)
-    size = batch_that_fits(small_weights, cell(), wanted, devices)
+    size = batch_that_fits(small_weights, cell_of(), wanted, devices)
     assert size % devices == 0
     batches = -(-wanted // size)
     assert 0 <= batches * size - wanted < batches + devices * batches
     monkeypatch.setattr("jaxstyle.memory.total_bytes", lambda: None)
-    assert batch_that_fits(small_weights, cell(), wanted, devices) >= wanted
+    assert batch_that_fits(small_weights, cell_of(), wanted, devices) >= wanted
 
 
 MANY_DEVICES = """
-import sys
 import jax, numpy as np
+from bench.work import few_channels
 from jaxstyle.batch import program
 from jaxstyle.batch.together import Cell, run_together
 from jaxstyle.image import Picture
 from jaxstyle.parts import optimizer_of, rates_of, tuned_network
 from jaxstyle.settings import resolve
 from jaxstyle.formulation import objective_of
-sys.path.insert(0, ".")
-from bench.work import few_channels
 
 def cell(number):
     keys = jax.random.split(jax.random.key(number))
@@ -208,10 +223,14 @@ print(len(devices))
 """
 
 
+@pytest.mark.slow
 def test_several_devices_give_the_same_pictures_and_ask_each_other_nothing():
-    environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PATH": ""}
+    """Four devices are in the quick tests: see test_space.py."""
     done = subprocess.run(
-        [sys.executable, "-c", MANY_DEVICES], capture_output=True, text=True, env=environment
+        [sys.executable, "-c", MANY_DEVICES],
+        capture_output=True,
+        text=True,
+        env=process_environment(devices=8),
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "8"

@@ -90,6 +90,7 @@ def test_what_fails_or_comes_too_late_is_a_row(answers, monkeypatch):
     assert "no time left" in bench_compile.table(late)
 
 
+@pytest.mark.slow
 def test_a_process_answers_or_says_why_not():
     assert bench_compile.ask("imports").keys() == {"jax", "jaxstyle"}
     with pytest.raises(RuntimeError, match="no_such_task"):
@@ -104,6 +105,7 @@ def no_cache(monkeypatch):
     monkeypatch.setattr(compilation, "persist", lambda directory: None)
 
 
+@pytest.mark.slow
 def test_stages_of_a_scale(no_cache):
     (row,) = worker.stages(sizes=[16], cache="", steps=2, **OPTIONS)
     assert row.keys() == {"size", *worker.SPANS, "step"}
@@ -115,12 +117,14 @@ def test_the_first_step_of_a_process(no_cache):
     assert 0 < row["weights"] < row["first_step"] < row["from_process_start"]
 
 
+@pytest.mark.slow
 def test_a_step_operation_by_operation():
     row = worker.eager(size=16, rounds=1, **OPTIONS)
     assert row["first_step"] > 0
     assert row["step"] > 0
 
 
+@pytest.mark.slow
 def test_the_solver_is_compiled_once_a_scale_and_never_again():
     rows = worker.counts(size=40, smallest_size=20, **OPTIONS)  # sizes that no other test compiles
     assert [row["solver"] for row in rows] == [row["expected"] for row in rows]

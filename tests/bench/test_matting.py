@@ -1,20 +1,25 @@
 """The matting energy against pymatting's matrix: a trial of the command, and its table."""
 
+import json
 from argparse import Namespace
 
 import pytest
 
 from bench import matting
+from bench.__main__ import main
 from jaxstyle.cli.failures import UsageError
 
 ARGUMENTS = Namespace(quick=True, rounds=15)
 
 
-def test_both_ways_are_measured_and_agree(monkeypatch):
+def test_the_command_measures_both_ways_and_they_agree(monkeypatch, tmp_path, capsys):
+    """The trial of a command that the quick tests have: from its arguments to record and table."""
     pytest.importorskip("pymatting")
-    asked = []
+    asked, path = [], tmp_path / "record.json"
     monkeypatch.setattr(matting, "call", lambda *function, **options: asked.append(options))
-    (row,) = matting.measure(ARGUMENTS, lambda line: None)
+    assert main(["matting", "--quick", "--json", str(path)]) == 0
+    (row,) = json.loads(path.read_text())["rows"]
+    assert matting.table([row]) in capsys.readouterr().out
     assert [each["way"] for each in asked] == ["windows", "matrix"]
     assert row["apart"] < 1e-4
     assert row["ratio"] == pytest.approx(row["matrix_median"] / row["windows_median"])
@@ -32,10 +37,18 @@ def test_gradients_of_both_ways_are_the_same():
     assert abs(ours.reshape(-1, 3) - theirs).max() < 1e-4 * abs(theirs).max()
 
 
+@pytest.mark.slow
 def test_the_matrix_takes_memory():
     pytest.importorskip("pymatting")
     taken = matting.peak("matrix", 128, 128)
     assert taken is None or taken > 128 * 128 * 25 * 8
+
+
+def test_a_command_that_is_not_there_is_refused(capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(["mating"])
+    assert refused.value.code == 2
+    assert "mating" in capsys.readouterr().err
 
 
 def test_missing_pymatting_is_one_line(monkeypatch):

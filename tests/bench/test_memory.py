@@ -60,6 +60,7 @@ def test_a_case_that_fails_is_a_row(monkeypatch):
     assert "| 256 | adam | float32 | 10 | 10.5 |" in memory.table(rows)
 
 
+@pytest.mark.slow
 def test_a_case_is_measured_and_its_prediction_counts_layers_that_no_loss_needs():
     answer = memory.case(size=32, quick=True, weights=None, **SHALLOW)
     problem = work.problem(work.few_channels(), 32, 32, **SHALLOW)

@@ -1,15 +1,24 @@
 """What is carried to a machine with no internet: enough, and small."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench import pack
+from bench.tpu import shapes_only
 from convert_weights.vgg19 import LAYERS
 from convert_weights.weights_file import read_weights
 
 
-def test_weights_to_conv5_1(weights_path, tmp_path):
-    full, path = read_weights(weights_path), tmp_path / "short.h5"
+@pytest.mark.slow
+def test_weights_to_conv5_1(tmp_path):
+    blank, path = shapes_only().weights, tmp_path / "short.h5"
+    layers = {
+        name: replace(layer, kernel=np.full_like(layer.kernel, 1 + number), bias=layer.bias + 0.5)
+        for number, (name, layer) in enumerate(blank.layers.items())
+    }
+    full = replace(blank, layers=layers, mean=(103.0, 116.0, 123.0))
     pack.write_truncated(full, path)
     short = read_weights(path)
     names = list(LAYERS)

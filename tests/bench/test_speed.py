@@ -18,6 +18,12 @@ def arguments(**given):
     return Namespace(**{**none, "quick": True, "rounds": 7, "seconds": math.inf, **given})
 
 
+@pytest.fixture(autouse=True)
+def programs_are_kept(monkeypatch):
+    """Between cases all programs are dropped: not those of other tests."""
+    monkeypatch.setattr(speed.solve, "forget_programs", lambda: None)
+
+
 @pytest.fixture
 def shallow(monkeypatch):
     """Problems that compile quickly."""
@@ -44,6 +50,7 @@ def test_only_the_cases_asked_for():
     ]
 
 
+@pytest.mark.slow
 def test_rows_of_a_trial(shallow):
     rows = speed.measure(arguments(), lambda line: None)
     peaks = {row["precision"]: row["gflops"] for row in rows if row["part"] == "peak"}
@@ -64,6 +71,7 @@ def test_rows_of_a_trial(shallow):
 
 def test_cases_left_when_time_is_over_are_rows(shallow, monkeypatch):
     monkeypatch.setattr(speed, "broken_down", lambda *_: {})
+    monkeypatch.setattr(speed.timing, "matrix_peak", lambda name, sizes: 1.0)
     rows = speed.measure(arguments(seconds=-1.0), lambda line: None)
     assert [row["error"] for row in rows if row["part"] == "step"] == ["no time left"] * 2
     assert "no time left" in speed.table(rows)

@@ -1,9 +1,9 @@
 """The benchmarks of large pictures, on small ones."""
 
 import json
-import os
 import subprocess
 import sys
+import time
 from argparse import Namespace
 
 import pytest
@@ -11,16 +11,32 @@ import pytest
 from bench import split, tiles
 from bench.child import ROOT
 from jaxstyle.cli.failures import UsageError
+from jaxstyle.ways import WHOLE, Way
+from tests.conftest import process_environment
 
 
-def test_tiles_are_measured_beside_the_whole(monkeypatch):
-    asked = []
+class NoSteps:
+    """A case that takes no time but for what it says."""
+
+    def step(self):
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_tiles_are_measured_beside_the_whole(monkeypatch, real):
+    asked, timed = [], []
 
     def call(function, **options):
         asked.append((function, options["way"]))
         return {"predicted": 3_000_000, "measured": 2_000_000, "seconds": 0.1}
 
+    def case_of(loaded, sides, way, precision):
+        timed.append((sides, way))
+        return NoSteps()
+
     monkeypatch.setattr(tiles, "call", call)
+    if not real:
+        monkeypatch.setattr(tiles, "case_of", case_of)
     given = Namespace(
         quick=True,
         way=None,
@@ -34,10 +50,11 @@ def test_tiles_are_measured_beside_the_whole(monkeypatch):
     rows = tiles.measure(given, lambda line: None)
     ways = ["whole", "checkpointed", "tiles"]
     assert asked == [("bench.tiles:memory_case", way) for way in ways]
-    (timed,) = rows[3:]
-    assert (timed["width"], timed["height"]) == (128, 96)
+    assert real or timed == [((96, 128), Way(64)), ((96, 96), Way(64)), ((96, 128), WHOLE)]
+    (row,) = rows[3:]
+    assert (row["width"], row["height"]) == (128, 96)
     for name in ("seconds", "growth", "processor_growth", "cost", "processor_cost"):
-        assert timed[name] > 0
+        assert row[name] > 0
     shown = tiles.table(rows)
     assert "| 128 | 96 | checkpointed | 3 | 2 | 163 | |" in shown
 
@@ -47,11 +64,11 @@ def test_splitting_needs_several_devices():
         split.measure(Namespace(quick=True, weights=None, size=None), lambda line: None)
 
 
+@pytest.mark.slow
 def test_a_split_picture_takes_less_of_each_device(tmp_path):
-    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
     path = tmp_path / "split.json"
     command = [sys.executable, "-m", "bench", "split", "--quick", "--json", str(path)]
-    environment = {**os.environ, "XLA_FLAGS": flags}
+    environment = process_environment(devices=4)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(path.read_text())["rows"]

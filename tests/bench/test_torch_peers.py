@@ -10,6 +10,8 @@ import pytest
 from bench import schedules, work
 from jaxstyle import solve
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # tests run in several processes
 

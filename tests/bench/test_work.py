@@ -55,8 +55,7 @@ def test_a_problem_has_what_a_step_takes(loaded):
 
 
 def test_a_batch_takes_the_steps_that_each_picture_would(loaded):
-    settings = {**SHALLOW, "style_layers": ["relu1_1"], "optimizer": "lbfgs", "history": 3}
-    alone = work.problem(loaded, 16, 16, **settings)
+    alone = work.problem(loaded, 16, 16, **SHALLOW)
     batch = work.batched(alone, 2)
     assert batch.state.image.shape == (2, 16, 16, 3)
     assert batch.flops == 2 * alone.flops

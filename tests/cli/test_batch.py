@@ -15,12 +15,12 @@ import pytest
 
 from jaxstyle import image as images
 from jaxstyle.__main__ import main
+from jaxstyle.batch import hosts, together
 from jaxstyle.cli.batch_files import LARGE
-from jaxstyle.image import Picture
+from tests.cli.conftest import ONE_SCALE, save
+from tests.conftest import SMALL_COMMAND, process_environment
 
-ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ["--style-layers", "relu1_1", "--content-layers", "relu1_1"]
-QUICK = ["--size", "32", "--smallest-size", "32", "--steps", "2", *LAYERS]
+ALL = ["--contents", "photos", "--styles", "styles"]
 
 
 @pytest.fixture
@@ -29,14 +29,13 @@ def photos(folder, picture):
     for name, count in (("photos", 3), ("styles", 2)):
         (folder / name).mkdir()
         for index in range(count):
-            rgb = np.asarray(picture(10 * count + index, 24, 32))
-            images.write(folder / name / f"{name[0]}{index}.png", Picture(rgb))
+            save(f"{name}/{name[0]}{index}.png", picture(10 * count + index, 24, 32))
     return folder
 
 
 def batch(*arguments, out="out"):
     where = [] if "-o" in arguments else ["-o", out]
-    return main(["batch", *where, *arguments, *QUICK])
+    return main(["batch", *where, *ONE_SCALE, *arguments])
 
 
 def pictures_of(folder, out="out"):
@@ -44,7 +43,7 @@ def pictures_of(folder, out="out"):
 
 
 def test_folders_make_every_pair_with_a_log_and_a_sheet(photos, capsys):
-    assert batch("--contents", "photos", "--styles", "styles") == 0
+    assert batch(*ALL) == 0
     expected = [f"p{i}__s{j}.png" for i in range(3) for j in range(2)]
     assert pictures_of(photos) == expected
     lines = [json.loads(line) for line in (photos / "out/log.jsonl").read_text().splitlines()]
@@ -80,7 +79,7 @@ def test_a_picture_of_a_batch_can_be_made_again_by_run(photos):
 
 
 def test_the_sheet_shows_small_pictures_of_what_browsers_cannot(photos, picture):
-    images.write("photos/p3.tif", Picture(np.asarray(picture(7, 24, 32))))
+    save("photos/p3.tif", picture(7, 24, 32))
     given = "--contents", "photos/p3.tif", "--styles", "styles/s0.png", "--format", "tif"
     assert batch(*given, "--bits", "16") == 0
     page = (photos / "out/index.html").read_text()
@@ -92,7 +91,7 @@ def test_the_sheet_shows_small_pictures_of_what_browsers_cannot(photos, picture)
 def test_the_sheet_shows_small_pictures_of_large_sources(photos):
     noise = np.random.default_rng(0).uniform(size=(500, 600, 3)).astype(np.float32)
     for name in ("photos/p0.jpg", "styles/s3.png"):
-        images.write(name, Picture(noise))
+        save(name, noise)
         assert Path(name).stat().st_size > LARGE
     given = "--contents", "photos/p*", "--styles", "styles/s[13]*"
     assert batch(*given) == 0
@@ -108,7 +107,7 @@ def test_the_sheet_shows_small_pictures_of_large_sources(photos):
 
 def test_a_bad_picture_fails_alone(photos, capsys):
     (photos / "photos/p1.png").write_bytes(b"not a picture")
-    assert batch("--contents", "photos", "--styles", "styles") == 1
+    assert batch(*ALL) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "2 of 6 could not be made (all in log.jsonl); the first: p1__s0.png: " in error
     assert "p1.png: not a readable" in error
@@ -117,17 +116,17 @@ def test_a_bad_picture_fails_alone(photos, capsys):
 
 
 def test_json_is_the_summary(photos, capsys):
-    assert batch("--contents", "photos", "--styles", "styles", "--json") == 0
+    assert batch(*ALL, "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["made"], told["found"], told["failed"]) == (6, 0, 0)
     assert 0 <= told["waited_share"] < 1
     assert 0 < told["stepping_share"] <= 1
-    assert batch("--contents", "photos", "--styles", "styles", "--json") == 0
+    assert batch(*ALL, "--json") == 0
     assert json.loads(capsys.readouterr().out)["found"] == 6
 
 
 def test_the_plan_makes_nothing(photos, capsys):
-    given = "--contents", "photos", "--styles", "styles", "--batch-size", "2"
+    given = *ALL, "--batch-size", "2"
     assert batch(*given, "--plan") == 0
     printed = capsys.readouterr().out
     assert not (photos / "out").exists()
@@ -138,79 +137,37 @@ def test_the_plan_makes_nothing(photos, capsys):
     assert told["groups"][0]["pictures"] == 6
 
 
-WRONG = {
-    "no pictures": ([], 2, "--contents and --styles, or --manifest"),
-    "an empty folder": (["--contents", "empty", "--styles", "styles"], 1, "empty: "),
-    "no such folder": (["--contents", "nowhere", "--styles", "styles"], 1, "nowhere: "),
-    "no match": (["--contents", "photos/*.jpg", "--styles", "styles"], 1, r"photos/\*.jpg: "),
-    "zip": (["--contents", "photos", "--styles", "styles", "--pairs", "zip"], 1, "3 .*2 "),
-    "a column": (["--manifest", "column.csv"], 1, "'?stile'?.*style"),
-    "a value": (["--manifest", "value.csv"], 1, "row 2.*style.weight"),
-    "twice": (["--manifest", "twice.csv"], 1, "rows? 1 and (row )?2|row 2.*row 1"),
-    "batch size": (
-        ["--contents", "photos", "--styles", "styles", "--batch-size", "0"],
-        2,
-        "least 1",
-    ),
-    "some hosts": (
-        ["--contents", "photos", "--styles", "styles", "--num-hosts", "2"],
-        2,
-        "--coordinator and --host-id",
-    ),
-}
+BAD_ARGUMENTS = [
+    ([], 2, "--contents and --styles, or --manifest"),
+    (["--contents", "empty", "--styles", "styles"], 1, "empty: "),
+    (["--contents", "nowhere", "--styles", "styles"], 1, "nowhere: "),
+    (["--contents", "photos/*.jpg", "--styles", "styles"], 1, "photos/*.jpg: "),
+    ([*ALL, "--pairs", "zip"], 1, "there are 3 contents and 2 styles"),
+    (["--manifest", "column.csv"], 1, "there is no column 'stile': the nearest is style"),
+    (["--manifest", "value.csv"], 1, "value.csv: row 2: style_weight"),
+    (["--manifest", "twice.csv"], 1, "rows 1 and 2 have one output, a.png"),
+    ([*ALL, "--batch-size", "0"], 2, "least 1"),
+    ([*ALL, "--num-hosts", "2"], 2, "--coordinator and --host-id"),
+    ([*ALL, "--format", "jpg", "--bits", "16"], 1, "no 16 bits"),
+    ([*ALL, "--checkpoint-every", "9", "-o", "memory://o"], 2, "folder on this machine"),
+    ([*ALL, "-o", "photos"], 1, "in the output folder"),
+]
 
 
-WRONG |= {
-    "bits of a JPEG": (
-        ["--contents", "photos", "--styles", "styles", "--format", "jpg", "--bits", "16"],
-        1,
-        "no 16 bits",
-    ),
-    "checkpoints at a URL": (
-        [
-            "--contents",
-            "photos",
-            "--styles",
-            "styles",
-            "--checkpoint-every",
-            "9",
-            "-o",
-            "memory://o",
-        ],
-        2,
-        "folder on this machine",
-    ),
-    "inputs among the outputs": (
-        ["--contents", "photos", "--styles", "styles", "-o", "photos"],
-        1,
-        "in the output folder",
-    ),
-}
-
-
-@pytest.mark.parametrize(("given", "status", "line"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_said_in_one_line(photos, capsys, given, status, line):
+def test_bad_input_is_one_line_and_harms_nothing(photos, refused):
     (photos / "empty").mkdir()
-    (photos / "column.csv").write_text("content,stile\na.png,b.png\n")
-    (photos / "value.csv").write_text(
-        "content,style,style_weight\nphotos/p0.png,styles/s0.png,1\nphotos/p0.png,styles/s0.png,x\n"
-    )
-    (photos / "twice.csv").write_text(
-        "content,style,output\nphotos/p0.png,styles/s0.png,a.png\nphotos/p1.png,styles/s0.png,a.png\n"
-    )
-    try:
-        assert batch(*given) == status
-    except SystemExit as stop:  # argparse
-        assert stop.code == status
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    assert re.search(line, error)
-    assert not (photos / "out").exists()
+    Path("column.csv").write_text("content,stile\na.png,b.png\n")
+    first, second = (f"photos/p{index}.png,styles/s0.png" for index in (0, 1))
+    Path("value.csv").write_text(f"content,style,style_weight\n{first},1\n{first},x\n")
+    Path("twice.csv").write_text(f"content,style,output\n{first},a.png\n{second},a.png\n")
+    for given, status, said in BAD_ARGUMENTS:
+        where = [] if "-o" in given else ["-o", "out"]
+        refused(["batch", *where, *given, *ONE_SCALE], status, said)
 
 
 def test_a_folder_that_cannot_be_written(photos, capsys):
     (photos / "out").write_text("a file")
-    assert batch("--contents", "photos", "--styles", "styles") == 1
+    assert batch(*ALL) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("jaxstyle: out: ")
 
 
@@ -224,53 +181,95 @@ def test_what_was_made_is_no_content_of_the_next_run(photos):
 def test_a_folder_with_files_of_others_is_left_alone(photos, capsys):
     (photos / "out").mkdir()
     (photos / "out" / "index.html").write_text("mine")
-    assert batch("--contents", "photos", "--styles", "styles") == 1
+    assert batch(*ALL) == 1
     error = capsys.readouterr().err
     assert "index.html: is there, and no batch has made it" in error
     assert (photos / "out" / "index.html").read_text() == "mine"
-    assert batch("--contents", "photos", "--styles", "styles", "--force") == 0
+    assert batch(*ALL, "--force") == 0
 
 
-SMALL = """
-from bench.work import few_channels
-from jaxstyle import weights
-from jaxstyle.__main__ import entry
-from jaxstyle.batch import hosts
-hosts.SILENCE = 6.0
-weights.find, weights.load = (lambda path, tell: path), (lambda path: few_channels())
-entry()
-"""
+@pytest.fixture
+def ended(monkeypatch):
+    """A function that has the batch at work ended by a signal, at its report of that number."""
+    run_together = together.run_together
 
+    def end(at, number):
+        def told(loaded, cells, callback, *others, **more):
+            reports = []
 
-def command(folder, out, *more):
-    """A batch as a process of its own."""
-    given = f"batch --contents photos --styles styles -o {out} --batch-size 8".split()
-    return subprocess.Popen(
-        [sys.executable, "-c", SMALL, *given, *QUICK, *more],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")},
-    )
+            def report(progress):
+                callback(progress)
+                reports.append(progress)
+                if len(reports) == at:
+                    os.kill(os.getpid(), number)
+
+            return run_together(loaded, cells, report, *others, **more)
+
+        monkeypatch.setattr(together, "run_together", told if at else run_together)
+
+    return end
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_batch_that_is_told_to_end_goes_on_from_where_it_was(photos, number, status):
-    steps = "--steps", "3000"
-    whole = command(photos, "whole", *steps)
+def test_a_batch_that_is_told_to_end_goes_on_from_where_it_was(
+    photos, capsys, ended, number, status
+):
+    steps = "--steps", "5", "--batch-size", "8"
+    assert batch(*ALL, *steps, out="whole") == 0
+    ended(2, number)
+    assert batch(*ALL, *steps) == status
+    said = capsys.readouterr().err
+    assert said.endswith(": the same command again goes on from here\n")
+    assert list((photos / "out" / ".checkpoints").iterdir())
+    ended(0, number)
+    assert batch(*ALL, *steps) == 0
+    assert not (photos / "out" / ".checkpoints").exists()
+    for name in pictures_of(photos, "whole"):
+        assert (photos / "out" / name).read_bytes() == (photos / "whole" / name).read_bytes()
+
+
+def test_a_lost_host_is_named(photos, capsys, monkeypatch):
+    monkeypatch.setattr(hosts.Presence, "wait_for_others", lambda *arguments: ["#2"])
+    assert batch(*ALL) == 1
+    assert "lost #2: run the same command again" in capsys.readouterr().err
+
+
+def started(folder, *more, out="out"):
+    """A batch in a process of its own."""
+    impatient = "from jaxstyle.batch import hosts\nhosts.SILENCE = 6.0\n"
+    given = ["batch", *ALL, "-o", out, "--batch-size", "8", *ONE_SCALE, *more]
+    return subprocess.Popen(
+        [sys.executable, "-c", impatient + SMALL_COMMAND, *given],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=process_environment(XDG_CACHE_HOME=str(folder / "cache")),
+    )
+
+
+def wait_for(path, seconds=90):
+    """Wait until a file is there."""
+    deadline = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_process_that_is_told_to_end_goes_on_from_where_it_was(photos, number, status):
+    steps = "--steps", "20000"
+    whole = started(photos, *steps, out="whole")
     _, said = whole.communicate()
     assert whole.returncode == 0, said
-    told = command(photos, "out", *steps)
-    deadline = time.monotonic() + 60
-    while not (photos / "out" / "batch.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    told = started(photos, *steps)
+    wait_for(photos / "out" / "batch.json")
     time.sleep(1.5)
     told.send_signal(number)
     _, said = told.communicate()
     assert told.returncode == status, said
     assert said.endswith(": the same command again goes on from here\n")
     assert list((photos / "out" / ".checkpoints").iterdir())
-    again = command(photos, "out", *steps)
+    again = started(photos, *steps)
     _, said = again.communicate()
     assert again.returncode == 0, said
     assert not (photos / "out" / ".checkpoints").exists()
@@ -278,8 +277,9 @@ def test_a_batch_that_is_told_to_end_goes_on_from_where_it_was(photos, number, s
         assert (photos / "out" / name).read_bytes() == (photos / "whole" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_folder_do_not_meddle(photos):
-    both = [command(photos, "out") for _ in range(2)]
+    both = [started(photos) for _ in range(2)]
     said = [process.communicate()[1] for process in both]
     statuses = sorted(process.returncode for process in both)
     assert statuses in ([0, 0], [0, 1]), said
@@ -299,9 +299,10 @@ def address():
 def three_hosts(photos, address, *more):
     """Three processes that do a batch together."""
     place = "--coordinator", address, "--num-hosts", "3", "--batch-size", "1"
-    return [command(photos, "out", *place, "--host-id", f"{i}", *more) for i in range(3)]
+    return [started(photos, *place, "--host-id", f"{i}", *more) for i in range(3)]
 
 
+@pytest.mark.slow
 def test_three_hosts_do_it_together(photos, address):
     hosts = three_hosts(photos, address)
     said = [host.communicate()[1] for host in hosts]
@@ -312,17 +313,16 @@ def test_three_hosts_do_it_together(photos, address):
     assert len({line["host"] for line in lines}) == 3
 
 
+@pytest.mark.slow
 def test_a_lost_host_is_named_and_a_rerun_makes_up_for_it(photos, address):
     steps = "--steps", "300"
     hosts = three_hosts(photos, address, *steps)
-    deadline = time.monotonic() + 90
-    while not (photos / "out" / ".host-2-of-3.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(photos / "out" / ".host-2-of-3.json")
     hosts[2].kill()
     said = [host.communicate()[1] for host in hosts]
     assert [host.returncode for host in hosts] == [1, 0, -signal.SIGKILL], said
     assert re.search(r"lost .*#2: run the same command again", said[0]), said[0]
     assert len(pictures_of(photos)) < 6
-    again = command(photos, "out", *steps)
+    again = started(photos, *steps)
     assert again.communicate()[1] is not None and again.returncode == 0
     assert len(pictures_of(photos)) == 6

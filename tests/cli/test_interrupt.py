@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.interrupt import Terminated, deferred_interrupt
+from tests.conftest import process_environment
 
 SIGNALS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 
@@ -78,7 +78,14 @@ def test_each_has_its_exit_status(capsys, stop, status, said):
     assert capsys.readouterr().err == said
 
 
-@pytest.mark.parametrize("numbers", [(2, 15), (15, 2), (15, 15)])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (2, 15),
+        pytest.param((15, 2), marks=pytest.mark.slow),
+        pytest.param((15, 15), marks=pytest.mark.slow),
+    ],
+)
 def test_a_second_signal_leaves_at_once(numbers):
     script = """
 import os, sys
@@ -88,12 +95,11 @@ with deferred_interrupt():
         os.kill(os.getpid(), int(number))
 print("not reached")
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", script, *map(str, numbers)],
         capture_output=True,
         text=True,
-        env=environment,
+        env=process_environment(),
     )
     assert done.returncode == 128 + numbers[-1]
     assert (done.stdout, done.stderr) == ("", "")

@@ -17,7 +17,6 @@ NORMALIZED = Loaded(
     Weights({}, "BGR", 255.0, (0.0,) * 3, (1.0,) * 3, normalized=True), Path("a/vgg.h5"), "0"
 )
 ORIGINAL = replace(NORMALIZED, weights=replace(NORMALIZED.weights, normalized=False))
-EQUIVALENT = [name for name, preset in PRESETS.items() if preset.equivalent]
 
 
 def meant_and_other(name):
@@ -32,32 +31,35 @@ def read(text):
     return flags.given_settings(parser.parse_args(shlex.split(text)))
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_the_right_weights_need_no_word(name):
-    meant, _ = meant_and_other(name)
-    assert list(network_note(resolve(name), meant)) == []
+def test_the_right_weights_need_no_word():
+    for name in PRESETS:
+        meant, _ = meant_and_other(name)
+        assert list(network_note(resolve(name), meant)) == [], name
 
 
-@pytest.mark.parametrize("name", [n for n, p in PRESETS.items() if p.network != "any"])
-def test_the_other_weights_are_remarked_on_in_a_line(name):
-    _, other = meant_and_other(name)
-    (note,) = network_note(resolve(name), other)
-    assert note.isprintable()
-    assert note.startswith(f"note: preset {name} is meant for the {PRESETS[name].network} VGG-19")
-    said = "vgg.h5 is normalized" if other is NORMALIZED else "vgg.h5 is not normalized"
-    assert said in note
+def test_the_other_weights_are_remarked_on_in_a_line():
+    for name in (name for name, preset in PRESETS.items() if preset.network != "any"):
+        _, other = meant_and_other(name)
+        (note,) = network_note(resolve(name), other)
+        assert note.isprintable()
+        kind = PRESETS[name].network
+        assert note.startswith(f"note: preset {name} is meant for the {kind} VGG-19")
+        said = "vgg.h5 is normalized" if other is NORMALIZED else "vgg.h5 is not normalized"
+        assert said in note
 
 
-@pytest.mark.parametrize("name", EQUIVALENT)
-def test_the_flags_advised_are_the_equivalent_and_silence_the_note(name):
-    _, other = meant_and_other(name)
-    (note,) = network_note(resolve(name), other)
-    given = read(note.partition(" effect add ")[2])
-    assert set(given) == set(PRESETS[name].equivalent)
-    advised = resolve(name, **given)
-    assert advised == resolve(name, **PRESETS[name].equivalent)
-    assert list(network_note(advised, other)) == []
-    assert list(network_note(replace(advised, style_weight=123.0), other))
+def test_the_flags_advised_are_the_equivalent_and_silence_the_note():
+    for name, preset in PRESETS.items():
+        if not preset.equivalent:
+            continue
+        _, other = meant_and_other(name)
+        (note,) = network_note(resolve(name), other)
+        given = read(note.partition(" effect add ")[2])
+        assert set(given) == set(preset.equivalent), name
+        advised = resolve(name, **given)
+        assert advised == resolve(name, **preset.equivalent), name
+        assert list(network_note(advised, other)) == [], name
+        assert list(network_note(replace(advised, style_weight=123.0), other)), name
 
 
 def test_original_weights_can_be_normalized():
@@ -65,12 +67,12 @@ def test_original_weights_can_be_normalized():
     assert note.endswith("python -m convert_weights --normalize makes them so")
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_what_a_preset_sets_can_be_written_as_flags(name):
-    given = read(flags_of(PRESETS[name].settings))
-    assert set(given) == set(PRESETS[name].settings)
-    given = {"size_rule": resolve(name).size_rule, **given}
-    assert replace(resolve(**given), preset=name) == resolve(name)
+def test_what_a_preset_sets_can_be_written_as_flags():
+    for name, preset in PRESETS.items():
+        given = read(flags_of(preset.settings))
+        assert set(given) == set(preset.settings), name
+        given = {"size_rule": resolve(name).size_rule, **given}
+        assert replace(resolve(**given), preset=name) == resolve(name), name
 
 
 @pytest.mark.parametrize(

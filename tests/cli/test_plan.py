@@ -13,9 +13,7 @@ from jaxstyle.__main__ import main
 from jaxstyle.cli import plan
 from jaxstyle.cli.memory import out_of_memory
 from jaxstyle.estimate import Estimate, ScaleEstimate
-
-LAYERS = ["--style-layers", "relu1_1", "--content-layers", "relu1_1"]
-QUICK = ["--size", "64", "--smallest-size", "32", "--steps", "3,2", *LAYERS]
+from tests.cli.conftest import TWO_SCALES
 
 
 @pytest.fixture
@@ -34,7 +32,7 @@ def run(*arguments):
 
 def test_the_plan_is_a_table_and_makes_no_file(folder, capsys, monkeypatch):
     monkeypatch.setattr(solve, "minimize", None)  # never reached
-    assert run("--plan", *QUICK) == 0
+    assert run("--plan", *TWO_SCALES) == 0
     printed = capsys.readouterr()
     header, coarse, fine, summary, verdict = printed.out.splitlines()
     assert header.split()[:3] == ["size", "style", "steps"]
@@ -113,7 +111,7 @@ def test_a_texture_is_told_the_shape_that_fits(planned, capsys):
 def test_a_run_that_cannot_fit_is_refused_before_it_starts(folder, capsys, limit, monkeypatch):
     monkeypatch.setattr(solve, "minimize", None)  # never reached
     limit(700_000)
-    assert run("-o", "out.png", *QUICK) == 1
+    assert run("-o", "out.png", *TWO_SCALES) == 1
     printed = capsys.readouterr()
     assert printed.err.startswith("jaxstyle: out of memory: 64x48 needs about ")
     assert printed.err.endswith(" would fit\n") and "--size " in printed.err
@@ -143,7 +141,7 @@ def test_freed_memory_is_kept_only_where_there_is_plenty(folder, monkeypatch, th
     monkeypatch.setattr("jaxstyle.machine.give_memory_back", lambda: asked.append(True))
     monkeypatch.setattr(memory, "total_bytes", lambda: there)
     monkeypatch.setattr("jaxstyle.cli.memory._rough", lambda *_: 9 * 10**8)
-    assert run("-o", "out.png", *QUICK) == 0
+    assert run("-o", "out.png", *TWO_SCALES) == 0
     assert bool(asked) is given_back
 
 
@@ -156,7 +154,7 @@ def test_memory_that_gives_out_is_one_line_and_saves_the_picture(folder, capsys,
         yield from minimize(program, scored, rates, state, *arguments, **options)
 
     monkeypatch.setattr(solve, "minimize", exhausted)
-    assert run("-o", "out.png", *QUICK) == 1
+    assert run("-o", "out.png", *TWO_SCALES) == 1
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert line.startswith("jaxstyle: out of memory: 64x48 needs about ")
@@ -170,7 +168,7 @@ def test_a_compiler_out_of_memory_is_explained_too(folder, capsys, monkeypatch):
         raise EXHAUSTED
 
     monkeypatch.setattr(solve, "compile_program", exhausted)
-    assert run("-o", "out.png", *QUICK) == 1
+    assert run("-o", "out.png", *TWO_SCALES) == 1
     line = capsys.readouterr().err
     assert line.startswith("jaxstyle: out of memory: 64x48 needs about ")
     assert "--size 48 would fit" in line
@@ -181,5 +179,5 @@ def test_other_failures_of_the_device_are_not_called_memory(folder, capsys, monk
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
     monkeypatch.setattr(solve, "minimize", broken)
-    assert run("-o", "out.png", *QUICK) == 1
+    assert run("-o", "out.png", *TWO_SCALES) == 1
     assert "unexpected JaxRuntimeError: INTERNAL: something else" in capsys.readouterr().err

@@ -4,16 +4,12 @@ import gzip
 import json
 from pathlib import Path
 
-import pytest
-
 from jaxstyle.__main__ import main
-
-LAYERS = ["--style-layers", "relu1_1", "--content-layers", "relu1_1"]
-QUICK = ["--size", "32", "--steps", "2", *LAYERS]
+from tests.cli.conftest import ONE_SCALE
 
 
 def run(*arguments):
-    return main(["run", "content.png", "style.png", "-o", "out.png", *QUICK, *arguments])
+    return main(["run", "content.png", "style.png", "-o", "out.png", *ONE_SCALE, *arguments])
 
 
 def test_it_is_written_and_the_user_told_where(folder, capsys):
@@ -33,17 +29,11 @@ def test_a_directory_that_is_there_will_do(folder):
     assert list(Path("trace").glob("plugins/profile/*/*.trace.json.gz"))
 
 
-@pytest.mark.parametrize(
-    ("directory", "problem"),
-    [
+def test_where_none_can_be_written_nothing_is_done(folder, refused):
+    for directory, said in (
         ("style.png", "is a file, and --profile needs a directory"),
         ("no/trace", "there is no directory"),
         ("out.png", "same name as another output"),
-    ],
-)
-def test_where_none_can_be_written_nothing_is_done(folder, capsys, directory, problem):
-    before = sorted(p.name for p in folder.iterdir())
-    assert run("--profile", directory) == 1
-    printed = capsys.readouterr()
-    assert problem in printed.err and printed.err.count("\n") == 1
-    assert sorted(p.name for p in folder.iterdir()) == before
+    ):
+        command = ["run", "content.png", "style.png", "-o", "out.png", "--profile", directory]
+        refused(command, 1, said)

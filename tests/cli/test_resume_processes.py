@@ -1,45 +1,40 @@
 """Runs as processes of their own: ended and killed, they lose nothing."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from bench.work import few_channels
 from jaxstyle import image as images
-from jaxstyle import machine, tuning
-from jaxstyle.image import Picture
+from jaxstyle import machine, tuning, weights
+from jaxstyle.__main__ import main
+from tests.cli.conftest import SHALLOW
+from tests.conftest import SMALL_COMMAND, process_environment
 
 KEPT = Path("out.png.checkpoint")
-LAYERS = ["--content-layers", "relu2_2", "--style-layers", "relu1_1,relu2_1"]
-LONG = ["--size", "64", "--smallest-size", "64", "--steps", "300", *LAYERS]
+LONG = ["content.png", "style.png", "--size", "64", "--smallest-size", "64", *SHALLOW]
+LONG += ["--optimizer", "lbfgs", "--history", "5"]
+KEEP = ["--resume", "--checkpoint-every", "0.05"]
 
 
 @pytest.fixture
-def real(tmp_path, picture, weights_path, monkeypatch):
-    """A folder for whole processes, and a cache in which nothing is left to be measured."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JAXSTYLE_WEIGHTS", str(weights_path))
-    images.write("content.png", Picture(np.asarray(picture(0, 48, 64))))
-    images.write("style.png", Picture(np.asarray(picture(1, 40, 40))))
-    cache = tmp_path / "cache" / "jaxstyle"
-    cache.mkdir(parents=True)
-    measured = cache / f"convolutions-{machine.fingerprint()}.json"
+def start(folder):
+    """A function that starts a command; in the cache nothing is left to be measured."""
+    cache = folder / "cache"
+    measured = cache / "jaxstyle" / f"convolutions-{machine.fingerprint()}.json"
+    measured.parent.mkdir(parents=True)
     measured.write_text(tuning.remembered_path().read_text())
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-    }
 
-    def start(*flags):
-        command = [sys.executable, "-m", "jaxstyle", "run", "content.png", "style.png"]
+    def start(command, *flags, **variables):
         return subprocess.Popen(
-            [*command, *flags, *LONG], stderr=subprocess.PIPE, text=True, env=environment
+            [sys.executable, *command, "run", *LONG, *flags],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=process_environment(XDG_CACHE_HOME=str(cache), **variables),
         )
 
     return start
@@ -57,39 +52,64 @@ def wait_for_another(process, than):
     while newest() <= than:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
-def test_real_processes_that_are_killed_lose_nothing(real):
-    """SIGTERM, kill -9, and the rest, against one process that was left alone."""
-    alone = real("-o", "untouched.png", "--optimizer", "lbfgs", "--history", "5")
-    alone.communicate(timeout=120)
-    assert alone.returncode == 0
-
-    def start():
-        flags = "--optimizer", "lbfgs", "--history", "5", "--resume", "--checkpoint-every", "0.1"
-        return real("-o", "out.png", *flags)
-
-    process = start()
+def end(process):
+    """End a process that has just begun, and check that it keeps what it reached."""
     wait_for_another(process, than=0)
     process.send_signal(signal.SIGTERM)
     _, printed = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == 143, printed
     assert printed.splitlines()[0] == f"{KEPT}: no checkpoint: starting from the beginning"
-    assert printed.splitlines()[1].startswith("jaxstyle: terminated: kept the run (step ")
+    assert printed.splitlines()[-1].startswith("jaxstyle: terminated: kept the run (step ")
     assert not Path("out.png").exists()
 
-    process = start()
+
+def kill(process):
+    """Kill a process that goes on, once it has kept more than it found."""
     wait_for_another(process, than=newest())
     process.kill()
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert not Path("out.png").exists()
 
-    process = start()
-    _, printed = process.communicate(timeout=120)
-    assert process.returncode == 0
+
+def check_it_is_whole(printed):
+    """Check the picture against an untouched one, and that nothing is left behind."""
     assert printed.splitlines()[0].startswith(f"{KEPT}: going on from step ")
     assert images.read("out.png").rgb.tobytes() == images.read("untouched.png").rgb.tobytes()
     assert not KEPT.exists()
     assert not list(Path().glob(".jaxstyle-*"))
+
+
+def test_processes_that_are_ended_and_killed_lose_nothing(start, monkeypatch, capsys):
+    """SIGTERM, kill -9, and the rest in this process, against a run that was left alone."""
+    monkeypatch.setattr(weights, "load", lambda path: few_channels())
+    steps = "--steps", "120"
+    end(start(["-c", SMALL_COMMAND], "-o", "out.png", *steps, *KEEP))
+    kill(start(["-c", SMALL_COMMAND], "-o", "out.png", *steps, *KEEP))
+    capsys.readouterr()
+    assert main(["run", *LONG, *steps, "-o", "out.png", "--resume"]) == 0
+    printed = capsys.readouterr().err
+    assert main(["run", *LONG, *steps, "-o", "untouched.png"]) == 0
+    check_it_is_whole(printed)
+
+
+@pytest.mark.slow
+def test_processes_with_a_network_of_full_size_lose_nothing(start, weights_path):
+    """SIGTERM, kill -9, and the rest, against one process that was left alone."""
+
+    def run(*flags):
+        command, environment = ["-m", "jaxstyle"], {"JAXSTYLE_WEIGHTS": str(weights_path)}
+        return start(command, "--steps", "300", *flags, **environment)
+
+    alone = run("-o", "untouched.png")
+    alone.communicate(timeout=120)
+    assert alone.returncode == 0
+    end(run("-o", "out.png", *KEEP))
+    kill(run("-o", "out.png", *KEEP))
+    last = run("-o", "out.png", *KEEP)
+    _, printed = last.communicate(timeout=120)
+    assert last.returncode == 0
+    check_it_is_whole(printed)

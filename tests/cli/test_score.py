@@ -9,17 +9,18 @@ import pytest
 import jaxstyle
 from jaxstyle import image as images
 from jaxstyle.__main__ import main
-from jaxstyle.image import Picture
+from tests.cli.conftest import SHALLOW, save
+
+PAIR = ["--content", "c.png", "--style", "s.png"]
 
 
 @pytest.fixture
-def folder(tmp_path, picture, weights_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JAXSTYLE_WEIGHTS", str(weights_path))
+def pictures(folder, picture):
+    """The folder, with pictures to be scored."""
     for name, seed, height, width in (("i", 0, 33, 47), ("c", 1, 33, 47), ("s", 2, 40, 29)):
-        images.write(f"{name}.png", Picture(np.asarray(picture(seed, height, width))))
-    images.write("large.png", Picture(np.asarray(picture(3, 66, 94))))
-    yield tmp_path
+        save(f"{name}.png", picture(seed, height, width))
+    save("large.png", picture(3, 66, 94))
+    yield folder
     jax.config.update("jax_enable_x64", False)  # a command is a process, and sets it for good
 
 
@@ -28,8 +29,13 @@ def scored(capsys, *arguments):
     return json.loads(capsys.readouterr().out)
 
 
-def test_json_has_the_weighted_terms_and_their_sum(folder, capsys):
-    found = scored(capsys, "i.png", "--content", "c.png", "--style", "s.png", "--preset", "keras")
+def shallow(capsys, *arguments):
+    """The terms of a score by shallow layers."""
+    return scored(capsys, *arguments, *SHALLOW)["terms"]
+
+
+def test_json_has_the_weighted_terms_and_their_sum(pictures, capsys):
+    found = scored(capsys, "i.png", *PAIR, "--preset", "keras")
     layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
     assert list(found) == ["preset", "total", "terms"]
     assert found["preset"] == "keras"
@@ -42,107 +48,97 @@ def test_json_has_the_weighted_terms_and_their_sum(folder, capsys):
     assert all(value > 0 for value in found["terms"].values())
 
 
-def test_it_is_the_same_as_from_python(folder, capsys):
-    arguments = ["i.png", "--content", "c.png", "--style", "s.png", "--style-weight", "7"]
-    found = scored(capsys, "--preset", "neural-style-pt", *arguments)
-    options = {"preset": "neural-style-pt", "style_weight": 7}
+def test_it_is_the_same_as_from_python(pictures, capsys):
+    found = scored(capsys, "--preset", "keras", "i.png", *PAIR, "--style-weight", "7")
+    options = {"preset": "keras", "style_weight": 7}
     assert found == jaxstyle.score("i.png", "c.png", "s.png", **options).to_dict()
 
 
-def test_the_content_itself_has_no_content_loss(folder, capsys):
-    found = scored(capsys, "c.png", "--content", "c.png", "--style", "s.png")
-    assert found["terms"]["content/relu4_2"] == 0
-    assert found["terms"]["style/relu1_1"] > 0
+def test_the_content_itself_has_no_content_loss(pictures, capsys):
+    found = shallow(capsys, "c.png", *PAIR)
+    assert found["content/relu1_1"] == 0
+    assert found["style/relu1_1"] > 0
 
 
-def test_terms_that_weigh_nothing_are_not_there(folder, capsys):
-    found = scored(capsys, "i.png", "--style", "s.png", "--preset", "gatys-texture")
-    assert [name.split("/")[0] for name in found["terms"]] == ["style"] * 5
+def test_terms_that_weigh_nothing_are_not_there(pictures, capsys):
+    found = shallow(capsys, "i.png", "--style", "s.png", "--preset", "gatys-texture")
+    assert list(found) == ["style/relu1_1"]
 
 
-def test_pictures_are_taken_as_they_are_unless_a_size_is_given(folder, capsys):
-    pair = "--content", "c.png", "--style", "s.png"
-    plain = scored(capsys, "i.png", *pair)
-    assert scored(capsys, "i.png", *pair, "--size", 47)["terms"] != plain["terms"]  # style: 29x40
-    small = scored(capsys, "large.png", "--content", "large.png", "--style", "s.png", "--size", 47)
-    again = scored(capsys, "large.png", "--content", "large.png", "--style", "s.png")
-    assert small["terms"] != again["terms"]
+def test_pictures_are_taken_as_they_are_unless_a_size_is_given(pictures, capsys):
+    plain = shallow(capsys, "i.png", *PAIR)
+    assert shallow(capsys, "i.png", *PAIR, "--size", 47) != plain  # style: 29x40
+    large = "large.png", "--content", "large.png", "--style", "s.png"
+    assert shallow(capsys, *large, "--size", 47) != shallow(capsys, *large)
 
 
-@pytest.mark.parametrize("preset", ["gatys-pytorch", "anishathalye", "neural-style", "gatys-2017"])
-def test_a_size_that_pictures_have_changes_nothing(folder, capsys, picture, preset):
-    images.write("s2.png", Picture(np.asarray(picture(2, 30, 47))))
-    arguments = "i.png", "--content", "c.png", "--style", "s2.png", "--preset", preset
-    assert scored(capsys, *arguments, "--size", 47) == scored(capsys, *arguments)
+def test_a_size_that_pictures_have_changes_nothing(pictures, capsys, picture):
+    save("s2.png", picture(2, 30, 47))
+    for preset in ("gatys-pytorch", "anishathalye", "neural-style", "gatys-2017"):
+        arguments = "i.png", "--content", "c.png", "--style", "s2.png", "--preset", preset
+        assert shallow(capsys, *arguments, "--size", 47) == shallow(capsys, *arguments), preset
 
 
-def test_the_content_is_brought_to_the_size_of_the_image(folder, capsys):
-    found = scored(capsys, "i.png", "--content", "large.png", "--style", "s.png")
-    assert found["terms"]["content/relu4_2"] > 0
+def test_the_content_is_brought_to_the_size_of_the_image(pictures, capsys):
+    found = shallow(capsys, "i.png", "--content", "large.png", "--style", "s.png")
+    assert found["content/relu1_1"] > 0
 
 
-def test_several_styles_and_folders_of_them(folder, capsys, picture):
-    (folder / "styles").mkdir()
+def test_several_styles_and_folders_of_them(pictures, capsys, picture):
+    (pictures / "styles").mkdir()
     for name, seed in (("a", 5), ("b", 6)):
-        images.write(f"styles/{name}.png", Picture(np.asarray(picture(seed, 40, 40))))
-    (folder / "styles" / "notes.txt").write_text("not a picture")
+        save(f"styles/{name}.png", picture(seed, 40, 40))
+    (pictures / "styles" / "notes.txt").write_text("not a picture")
     common = "i.png", "--content", "c.png"
-    both = scored(capsys, *common, "--style", "styles/a.png", "styles/b.png")
-    assert both == scored(capsys, *common, "--style", "styles")
-    one = scored(capsys, *common, "--style", "styles", "--style-blend", "1,0")
-    alone = scored(capsys, *common, "--style", "styles/a.png")
-    assert one["total"] == pytest.approx(alone["total"], rel=1e-5)
+    both = shallow(capsys, *common, "--style", "styles/a.png", "styles/b.png")
+    assert both == shallow(capsys, *common, "--style", "styles")
+    one = shallow(capsys, *common, "--style", "styles", "--style-blend", "1,0")
+    alone = shallow(capsys, *common, "--style", "styles/a.png")
+    assert one == pytest.approx(alone, rel=1e-5)
+    assert one["style/relu1_1"] != pytest.approx(both["style/relu1_1"], rel=1e-3)
 
 
-def test_float64_is_nearer_to_the_truth_and_near_float32(folder, capsys, float64):
-    common = "i.png", "--content", "c.png", "--style", "s.png", "--preset", "crowsonkb"
-    single = scored(capsys, *common, "--precision", "float32")["terms"]
-    double = scored(capsys, *common, "--precision", "float64")["terms"]
-    assert double == scored(capsys, *common)["terms"]  # auto is as precise as JAX may be
+def test_float64_is_what_auto_means_where_jax_may_and_near_float32(pictures, capsys, float64):
+    common = "i.png", *PAIR, "--preset", "crowsonkb"
+    single = shallow(capsys, *common, "--precision", "float32")
+    double = shallow(capsys, *common, "--precision", "float64")
+    assert double == shallow(capsys, *common)  # auto is as precise as JAX may be
     assert single != double
     for name, value in double.items():
         assert single[name] == pytest.approx(value, rel=1e-3)
 
 
-def test_for_people_it_is_a_table(folder, capsys):
-    assert main(["score", "i.png", "--content", "c.png", "--style", "s.png"]) == 0
+def test_for_people_it_is_a_table(pictures, capsys):
+    assert main(["score", "i.png", *PAIR, *SHALLOW]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines][-2:] == ["tv", "total"]
     assert float(lines[-1].split()[1]) > 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "problem"),
-    [
-        ("i.png --content c.png", 2, "give at least one style picture: --style S"),
-        ("i.png --style s.png", 2, "--content preset default has a content loss: give a picture"),
-        ("--style s.png", 2, "the following arguments are required: IMAGE"),
-        ("no.png --content c.png --style s.png", 1, "'no.png': cannot be opened"),
-        ("i.png --content c.png --style s.png --preset gatys2016", 2, "did you mean gatys-2016?"),
-        ("i.png --content c.png --style s.png --size 0", 2, "--size must be at least 1"),
-        ("i.png --content c.png --style s.png --size 10", 1, "too small for the layers in use"),
-        ("i.png --content c.png --style s.png --style-blend 1,2", 2, "2 shares for 1 style"),
-        ("i.png --content c.png --style s.png --style-layers relu9_1", 2, "did you mean relu"),
-        ("i.png --content c.png --style empty", 1, "empty: there are no pictures in this folder"),
-    ],
-)
-def test_bad_input_is_one_line(folder, capsys, arguments, status, problem):
-    (folder / "empty").mkdir()
-    try:
-        found = main(["score", *arguments.split()])
-    except SystemExit as stop:  # argparse's own
-        found = stop.code
-    printed = capsys.readouterr()
-    assert found == status
-    assert problem in printed.err
-    assert printed.err.count("\n") == 1
-    assert printed.out == ""
+BAD_ARGUMENTS = [
+    ("i.png --content c.png", 2, "give at least one style picture: --style S"),
+    ("i.png --style s.png", 2, "--content preset default has a content loss: give a picture"),
+    ("--style s.png", 2, "the following arguments are required: IMAGE"),
+    ("no.png --content c.png --style s.png", 1, "'no.png': cannot be opened"),
+    ("i.png --content c.png --style s.png --preset gatys2016", 2, "did you mean gatys-2016?"),
+    ("i.png --content c.png --style s.png --size 0", 2, "--size must be at least 1"),
+    ("i.png --content c.png --style s.png --size 10", 1, "too small for the layers in use"),
+    ("i.png --content c.png --style s.png --style-blend 1,2", 2, "2 shares for 1 style"),
+    ("i.png --content c.png --style s.png --style-layers relu9_1", 2, "did you mean relu"),
+    ("i.png --content c.png --style empty", 1, "empty: there are no pictures in this folder"),
+]
 
 
-def test_in_luminance_mode_color_does_not_count(folder, capsys):
+def test_bad_input_is_one_line(pictures, refused):
+    (pictures / "empty").mkdir()
+    for arguments, status, problem in BAD_ARGUMENTS:
+        refused(["score", *arguments.split()], status, problem)
+
+
+def test_in_luminance_mode_color_does_not_count(pictures, capsys):
     gray = images.read("c.png").rgb @ np.float32([0.299, 0.587, 0.114])
-    images.write("gray.png", Picture(np.repeat(gray[..., None], 3, -1)))
-    common = "--content", "c.png", "--style", "s.png", "--color-match", "luminance"
-    colored, plain = (scored(capsys, name, *common) for name in ("c.png", "gray.png"))
-    assert colored["terms"]["content/relu4_2"] == pytest.approx(0, abs=1e-6)
-    assert plain["total"] == pytest.approx(colored["total"], rel=0.01)
+    save("gray.png", np.repeat(gray[..., None], 3, -1))
+    common = *PAIR, "--color-match", "luminance"
+    colored, plain = (shallow(capsys, name, *common) for name in ("c.png", "gray.png"))
+    assert colored["content/relu1_1"] == pytest.approx(0, abs=1e-6)
+    assert sum(plain.values()) == pytest.approx(sum(colored.values()), rel=0.01)

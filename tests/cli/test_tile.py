@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from jaxstyle import image as images
 from jaxstyle.__main__ import main
-from jaxstyle.image import Picture
+from tests.cli.conftest import save
 
 SHALLOW = ["--content-layers", "relu2_1", "--style-layers", "relu1_1,relu2_1"]
+OUT = ["content.png", "style.png", "-o", "out.png"]
 QUICK = ["--smallest-size", "48", "--steps", "2,1", "--quiet"]
 
 
@@ -20,7 +20,7 @@ def ways_in(report):
 
 
 def run(*arguments):
-    return main(["run", "content.png", "style.png", "-o", "out.png", *map(str, arguments)])
+    return main(["run", *OUT, *map(str, arguments)])
 
 
 def test_a_run_in_tiles_is_a_run_and_says_so(folder):
@@ -60,39 +60,24 @@ BAD_ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "status", "said"), BAD_ARGUMENTS)
-def test_bad_input_is_one_line_and_harms_nothing(folder, capsys, arguments, status, said):
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    try:
-        found = run(*arguments)
-    except SystemExit as stop:
-        found = stop.code
-    printed = capsys.readouterr()
-    assert (found, printed.out) == (status, "")
-    assert said in printed.err
-    assert printed.err.count("\n") == 1
-    assert len(printed.err) < 300
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+def test_bad_input_is_one_line_and_harms_nothing(folder, refused):
+    for arguments, status, said in BAD_ARGUMENTS:
+        refused(["run", *OUT, *arguments], status, said)
 
 
-def test_a_ribbon_is_refused_in_one_line(folder, capsys):
-    """A thousand times as long as it is high: too thin for the layers at any size in use."""
+def test_what_is_too_thin_at_any_size_is_refused_in_one_line(folder, refused):
+    """A thousand times as long as it is high, or a line of pixels."""
     Image.new("RGB", (20000, 20)).save("content.png")
-    assert run("--tile", "64", "--size", "512") == 1
-    out, err = capsys.readouterr()
-    assert "the result would be 512x1 pixels, too small for the layers in use" in err
-    assert (out, err.count("\n")) == ("", 1)
-
-
-def test_a_pixel_line_is_refused_in_one_line(folder, capsys):
+    said = "the result would be 512x1 pixels, too small for the layers in use"
+    refused(["run", *OUT, "--tile", "64", "--size", "512"], 1, said)
     Image.new("RGB", (20000, 1)).save("content.png")
-    assert run("--tile", "64") == 1
-    assert "the content picture is 20000x1 pixels, too small" in capsys.readouterr().err
+    said = "the content picture is 20000x1 pixels, too small"
+    refused(["run", *OUT, "--tile", "64"], 1, said)
 
 
 def test_a_ribbon_is_worked_on_in_tiles(folder, picture):
     """One row of tiles, each with more around it than in it."""
-    images.write("content.png", Picture(np.asarray(picture(0, 20, 300))))
+    save("content.png", picture(0, 20, 300))
     sides = ["--size", "300", "--smallest-size", "300", "--steps", "1", "--quiet"]
     assert run("--tile", "64", "--report", "r.json", *sides, *SHALLOW) == 0
     assert ways_in("r.json") == ["tiles of 64"]

@@ -1,23 +1,40 @@
 """Shared by the tests of the converter: one random VGG-19, and room on disk that is given back."""
 
 import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 
+from convert_weights import vgg19
+from convert_weights.errors import WeightsError
 from convert_weights.vgg19 import Convolution
 from convert_weights.weights_file import Weights, write_weights
 from tests.convert_weights import web_server, writers
 
 
-@pytest.fixture(scope="session")
-def arrays() -> writers.Arrays:
-    """Random kernels (height x width x input x output) and biases of all sixteen layers."""
-    return writers.random_arrays()
+@pytest.fixture
+def scratch():
+    """A directory for large files, emptied at once (pytest keeps its own for three sessions)."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def arrays() -> Iterator[writers.Arrays]:
+    """Random kernels (height x width x input x output) and biases of all sixteen layers.
+
+    In such a test VGG-19 has few channels for the converter too; test_full_size.py has all.
+    """
+    few = zip([3, *writers.FEW], writers.FEW, strict=False)
+    with mock.patch.dict(vgg19.LAYERS, zip(writers.NAMES, few, strict=True)):
+        yield writers.random_arrays(writers.FEW)
+
+
+@pytest.fixture
 def weights(arrays) -> Weights:
     return Weights(
         layers={name: Convolution(*pair) for name, pair in arrays.items()},
@@ -32,10 +49,10 @@ def weights(arrays) -> Weights:
     )
 
 
-@pytest.fixture(scope="session")
-def written(weights, tmp_path_factory):
-    """The bytes of a valid file, half precision to keep the tests quick."""
-    path = tmp_path_factory.mktemp("written") / "vgg19.h5"
+@pytest.fixture
+def written(weights, scratch) -> bytes:
+    """The bytes of a valid file in half precision."""
+    path = scratch / "written.h5"
     write_weights(path, weights, dtype="float16")
     data = path.read_bytes()
     path.unlink()
@@ -43,23 +60,29 @@ def written(weights, tmp_path_factory):
 
 
 @pytest.fixture
-def scratch():
-    """A directory for large files, emptied at once (pytest keeps its own for three sessions)."""
-    with tempfile.TemporaryDirectory() as directory:
-        yield Path(directory)
-
-
-@pytest.fixture
 def same_layers(arrays):
     """Asserts that weights hold exactly the arrays."""
+    return partial(assert_same_layers, expected=arrays)
 
-    def check(found: Weights, expected: writers.Arrays = arrays) -> None:
-        assert list(found.layers) == list(expected)
-        for name, (kernel, bias) in expected.items():
-            np.testing.assert_array_equal(found.layers[name].kernel, kernel, err_msg=name)
-            np.testing.assert_array_equal(found.layers[name].bias, bias, err_msg=name)
 
-    return check
+def complaint(call: Callable, *arguments, case: object) -> str:
+    """The one line with which a call refuses its arguments; failures name the case."""
+    try:
+        call(*arguments)
+    except WeightsError as error:
+        assert "\n" not in str(error), case
+        return str(error)
+    except Exception as error:
+        error.add_note(f"in the case {case!r}")
+        raise
+    pytest.fail(f"not refused: {case!r}")
+
+
+def assert_same_layers(found: Weights, expected: writers.Arrays) -> None:
+    assert list(found.layers) == list(expected)
+    for name, (kernel, bias) in expected.items():
+        np.testing.assert_array_equal(found.layers[name].kernel, kernel, err_msg=name)
+        np.testing.assert_array_equal(found.layers[name].bias, bias, err_msg=name)
 
 
 @pytest.fixture

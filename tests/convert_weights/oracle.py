@@ -26,15 +26,15 @@ def features(x: np.ndarray, layers: Sequence[Layer]) -> list[np.ndarray]:
     return results
 
 
-def features_of_weights(weights, image: np.ndarray, depth: int = 16) -> list[np.ndarray]:
-    """The same of the first layers of converted weights and an RGB image in [0, 1]."""
+def features_of_weights(weights, image: np.ndarray) -> list[np.ndarray]:
+    """The same of converted weights and an RGB image in [0, 1]."""
     x = image if weights.channel_order == "RGB" else image[..., ::-1]
     x = (x * weights.scale - np.array(weights.mean)) / np.array(weights.std)
     layers = [
         (lambda row, column, kernel=layer.kernel: kernel[row, column], layer.bias)
         for layer in weights.layers.values()
     ]
-    return features(x, layers[:depth])
+    return features(x, layers)
 
 
 def relative_error(found: list[np.ndarray], expected: list[np.ndarray]) -> float:

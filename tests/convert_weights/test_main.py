@@ -35,7 +35,7 @@ def test_converts_to_vgg19_by_default(source, capsys, arrays):
         read_weights(Path("vgg19.h5")).layers["conv1_1"].bias, arrays["conv1_1"][1]
     )
     out = capsys.readouterr().out
-    assert out == "vgg19.h5: VGG-19 from random.pth, not normalized, float32, 80.1 MB\n"
+    assert out == "vgg19.h5: VGG-19 from random.pth, not normalized, float32, 0.4 MB\n"
 
 
 def test_float16_and_force(source, capsys):
@@ -50,7 +50,8 @@ def test_float16_and_force(source, capsys):
     )
     assert Path("small.h5").read_bytes() == source.read_bytes()
     assert cli.main(["source.h5", "-o", "small.h5", "--force"]) == 0
-    assert Path("small.h5").stat().st_size > 80e6
+    with h5py.File("small.h5") as file:
+        assert file["conv1_1/kernel"].dtype == np.float32
 
 
 def test_converts_onto_itself(source):
@@ -82,9 +83,8 @@ def test_url_is_downloaded(source, server, capsys):
     assert Path("vgg19.h5").read_bytes() == source.read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_failures(source, capsys):
+    for arguments, message in (
         (["none.mat"], "none.mat: no such file"),
         (["."], ".: a directory, not a file"),
         (["source.h5", "-o", "none/x.h5"], "the directory none does not exist"),
@@ -92,12 +92,10 @@ def test_url_is_downloaded(source, server, capsys):
         (["source.h5", "--normalize", "none"], "none: no such directory of pictures"),
         (["--info", "none.h5"], "none.h5: no such file"),
         (["http://127.0.0.1:9/x.mat"], "http://127.0.0.1:9/x.mat: Connection refused"),
-    ],
-)
-def test_failures(source, capsys, arguments, message):
-    assert cli.main(arguments) == 1
-    assert message in complaint(capsys)
-    assert not Path("vgg19.h5").exists()
+    ):
+        assert cli.main(arguments) == 1, arguments
+        assert message in complaint(capsys)
+        assert not Path("vgg19.h5").exists()
 
 
 def test_output_is_checked_before_fetching(scratch, monkeypatch, capsys):
@@ -109,17 +107,14 @@ def test_output_is_checked_before_fetching(scratch, monkeypatch, capsys):
     assert "does not exist" in complaint(capsys)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--dtype", "int8"], ["a", "b"], ["--nonsense"], ["--info", "x", "y"], ["--info"]],
-)
-def test_wrong_usage(capsys, arguments):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    assert caught.value.code == 2
-    printed = capsys.readouterr().err
-    assert printed.startswith("error: ")
-    assert printed.count("\n") == 1
+def test_wrong_usage(capsys):
+    for arguments in ("--dtype int8", "a b", "--nonsense", "--info x y", "--info"):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(arguments.split())
+        assert caught.value.code == 2, arguments
+        printed = capsys.readouterr().err
+        assert printed.startswith("error: "), arguments
+        assert printed.count("\n") == 1, arguments
 
 
 def test_interrupt(source, monkeypatch, capsys):
@@ -145,12 +140,13 @@ def test_unexpected_errors_are_one_line_too(source, monkeypatch, capsys):
         cli.main(["--info", "none.h5", "--debug"])
 
 
-def test_info(source, capsys):
+def test_info(source, arrays, capsys):
     assert cli.main(["--info", "source.h5"]) == 0
     out = capsys.readouterr().out
+    parameters = sum(kernel.size + bias.size for kernel, bias in arrays.values())
     for part in (
         *("weights of this project (HDF5)", "random.pth", "BGR x 255", "103.939, 116.779, 123.68"),
-        *("1, 2, 4", "zeros", "16 convolutions, 20,024,384 parameters", "3x3x256x512", "none"),
+        *("1, 2, 4", "zeros", f"16 convolutions, {parameters:,} parameters", "3x3x24x32", "none"),
     ):
         assert part in out
 

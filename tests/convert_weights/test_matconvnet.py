@@ -1,5 +1,7 @@
 """MatConvNet's .mat: every container and layout gives the features of the source."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from convert_weights.errors import WeightsError
 from convert_weights.original import _FILTERS
 from convert_weights.sources import identify, load_source
 from tests.convert_weights import oracle, writers
+from tests.convert_weights.conftest import complaint
 
 IMAGE_MEAN = np.tile(np.array(writers.MEAN_RGB), (224, 224, 1))
 OLD = {"normalization": {"averageImage": IMAGE_MEAN}, "classes": {"name": "dog"}}
@@ -67,8 +70,8 @@ def test_v5_compressed_without_fully_connected(arrays, scratch, same_layers):
     path = scratch / "vgg.mat"
     coarse = {name: (np.sign(kernel), bias) for name, (kernel, bias) in arrays.items()}
     write(path, writers.matlab_layers(coarse), new(three(1, 1, 3)), "v5 compressed")
-    assert path.stat().st_size < 20e6
-    same_layers(load_source(path), coarse)
+    assert path.stat().st_size < sum(kernel.nbytes for kernel, _ in arrays.values()) / 4
+    same_layers(load_source(path), expected=coarse)
 
 
 def test_v73_cell_as_a_column(arrays, scratch, same_layers):
@@ -107,7 +110,7 @@ def test_orientation_of_the_original_is_told_by_its_filters(
     stored = with_original_filters(arrays, transposed)
     write(path, writers.matlab_layers(stored), {}, container)
     weights = load_source(path)
-    same_layers(weights, with_original_filters(arrays, transposed=True))
+    same_layers(weights, expected=with_original_filters(arrays, transposed=True))
     assert weights.mean == tuple(writers.MEAN_RGB)  # known although the file has none
 
 
@@ -151,39 +154,31 @@ def test_another_network_is_refused(arrays, scratch, container, case):
     change, message = BAD_LAYERS[case]
     path = scratch / "vgg.mat"
     write(path, change(writers.matlab_layers(arrays)), new(three(1, 1, 3)), container)
-    with pytest.raises(WeightsError, match=message) as caught:
-        load_source(path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert "\n" not in str(caught.value)
+    told = complaint(load_source, path, case=case)
+    assert told.startswith(f"{path}: ")
+    assert message in told
 
 
-@pytest.mark.parametrize("container", ["v5", "v7.3"])
-@pytest.mark.parametrize(
-    ("variables", "message"),
-    [
+def test_bad_mean_is_refused(arrays, scratch):
+    for variables, message in (
         ({}, "it has no averageImage"),
-        (new(np.ones((1, 4))), r"averageImage has shape \(1, 4\)"),
+        (new(np.ones((1, 4))), "averageImage has shape (1, 4)"),
         (new(np.full((1, 3), np.inf)), "not finite"),
-    ],
-)
-def test_bad_mean_is_refused(arrays, scratch, container, variables, message):
-    path = scratch / "vgg.mat"
-    write(path, writers.matlab_layers(arrays), variables, container)
-    with pytest.raises(WeightsError, match=message):
-        load_source(path)
+    ):
+        write(scratch / "vgg.mat", writers.matlab_layers(arrays), variables, "v5")
+        assert message in complaint(load_source, scratch / "vgg.mat", case=message)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
 @pytest.mark.parametrize("container", ["v5", "v5 compressed", "v7.3"])
-def test_truncated_file_is_refused(arrays, scratch, container, share):
+def test_truncated_file_is_refused(arrays, scratch, container):
     path = scratch / "vgg.mat"
     some = {name: arrays[name] for name in list(arrays)[:4]}
     write(path, writers.matlab_layers(some), new(three(1, 1, 3)), container)
     data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(WeightsError, match=r"truncated|damaged|not a VGG-19") as caught:
-        load_source(path)
-    assert "\n" not in str(caught.value)
+    for share in (0.02, 0.5, 0.999):
+        path.write_bytes(data[: int(len(data) * share)])
+        told = complaint(load_source, path, case=share)
+        assert re.search("truncated|damaged|not a VGG-19", told), (share, told)
 
 
 def test_mat_of_something_else_is_refused(scratch):

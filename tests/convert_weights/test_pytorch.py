@@ -1,16 +1,18 @@
 """Files of torch.save: both containers, all published conventions, and hostile ones."""
 
 import pickle
+import re
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
-from convert_weights.errors import WeightsError
 from convert_weights.original import _FILTERS
 from convert_weights.sources import identify, load_source
 from tests.convert_weights import oracle, writers
+from tests.convert_weights.conftest import complaint
 
 WRITERS = {"zip": writers.write_torch_zip, "legacy": writers.write_torch_legacy}
 FEATURES = [f"features.{i}" for i in writers.FEATURES]
@@ -42,12 +44,9 @@ def with_original(arrays, order: str, scale: float) -> writers.Arrays:
     return {**arrays, "conv1_1": (kernel, bias)}
 
 
-def refused(path) -> str:
-    with pytest.raises(WeightsError) as caught:
-        load_source(path)
-    message = str(caught.value)
+def refused(path, case: object = None) -> str:
+    message = complaint(load_source, path, case=case)
     assert message.startswith(f"{path}: ")
-    assert "\n" not in message
     return message
 
 
@@ -74,15 +73,14 @@ def test_features_are_those_of_the_source(save, arrays):
     assert oracle.relative_error(oracle.features_of_weights(weights, image), expected) < 1e-6
 
 
-@pytest.mark.parametrize(("scale", "normalized"), [(1.0, False), (0.05, True)])
-@pytest.mark.parametrize("order", ["BGR", "RGB"])
-def test_caffe_port_is_told_from_torchvision_by_its_filters(save, arrays, order, scale, normalized):
-    changed = with_original(arrays, order, scale)
-    weights = load_source(save(writers.state_dict(changed, FEATURES)))
-    mean = tuple(writers.MEAN_RGB if order == "RGB" else writers.MEAN_RGB[::-1])
-    assert (weights.channel_order, weights.scale, weights.mean) == (order, 255.0, mean)
-    assert weights.std == (1.0, 1.0, 1.0)
-    assert weights.normalized is normalized
+def test_caffe_port_is_told_from_torchvision_by_its_filters(save, arrays):
+    for order, mean in ("RGB", writers.MEAN_RGB), ("BGR", writers.MEAN_RGB[::-1]):
+        for scale, normalized in (1.0, False), (0.05, True):
+            changed = with_original(arrays, order, scale)
+            weights = load_source(save(writers.state_dict(changed, FEATURES)))
+            assert (weights.channel_order, weights.scale, weights.mean) == (order, 255, tuple(mean))
+            assert weights.std == (1.0, 1.0, 1.0)
+            assert weights.normalized is normalized
 
 
 def test_gatys_names(save, arrays, same_layers):
@@ -115,19 +113,16 @@ def test_adain_input_is_what_its_first_layer_does(
     assert weights.normalized
 
 
-@pytest.mark.parametrize(
-    ("matrix", "bias"),
-    [
+def test_adain_with_another_first_layer_is_refused(save, arrays):
+    for matrix, bias in (
         (255 * SWAP + np.diag([1, 0, 0]), CAFFE_BIAS),
         (np.diag([255, 255, 254]), CAFFE_BIAS),
         (255 * np.roll(np.eye(3), 1, axis=0), CAFFE_BIAS),
         (-255 * np.eye(3), CAFFE_BIAS),
         (255 * SWAP, [1.0, 2.0]),
-    ],
-)
-def test_adain_with_another_first_layer_is_refused(save, arrays, matrix, bias):
-    message = refused(save(adain_state(arrays, matrix, bias)))
-    assert "1x1 first layer does more than scale, reorder and shift" in message
+    ):
+        message = refused(save(adain_state(arrays, matrix, bias)), case=(matrix, bias))
+        assert "1x1 first layer does more than scale, reorder and shift" in message
 
 
 def test_bare_sequence_and_prefix_and_nesting(save, arrays, same_layers):
@@ -140,12 +135,13 @@ def test_bare_sequence_and_prefix_and_nesting(save, arrays, same_layers):
     same_layers(load_source(save(state, pickled=nested)))
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f8"])
-def test_other_precisions(save, arrays, dtype):
-    state = writers.state_dict(arrays, FEATURES)
-    state = {name: array.astype(dtype) for name, array in state.items()}
-    kernel = arrays["conv5_4"][0].astype(dtype).astype(np.float32)
-    np.testing.assert_array_equal(load_source(save(state)).layers["conv5_4"].kernel, kernel)
+def test_other_precisions(save, arrays):
+    for dtype in ("f2", "f8"):
+        state = writers.state_dict(arrays, FEATURES)
+        state = {name: array.astype(dtype) for name, array in state.items()}
+        kernel = arrays["conv5_4"][0].astype(dtype).astype(np.float32)
+        found = load_source(save(state)).layers["conv5_4"].kernel
+        np.testing.assert_array_equal(found, kernel, err_msg=dtype)
 
 
 def test_bfloat16(save, arrays):
@@ -174,11 +170,11 @@ def test_strides_are_honored(save, arrays, same_layers):
     same_layers(load_source(save(flat, pickled=pickled)))
 
 
-@pytest.mark.parametrize("byteorder", ["big", "little", None])
-def test_byte_order_of_zip(arrays, scratch, same_layers, byteorder):
+def test_byte_order_of_zip(arrays, scratch, same_layers):
     path = scratch / "x.pth"
-    writers.write_torch_zip(path, writers.state_dict(arrays, FEATURES), byteorder=byteorder)
-    same_layers(load_source(path))
+    for byteorder in ("big", "little", None):
+        writers.write_torch_zip(path, writers.state_dict(arrays, FEATURES), byteorder=byteorder)
+        same_layers(load_source(path))
 
 
 def test_batch_normalization_is_refused(save, arrays):
@@ -227,9 +223,9 @@ def test_code_anywhere_in_a_legacy_file_is_refused(arrays, scratch):
     assert "asks for os.system" in refused(path)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_tensors_that_lie_are_refused(save, arrays):
+    state = writers.state_dict({"conv1_1": arrays["conv1_1"]}, FEATURES[:1])
+    for change, message in (
         ({"offset": 1}, "reaches outside storage"),
         ({"offset": -1}, "a shape that cannot be"),
         ({"strides": [27, 9, 3, 2]}, "reaches outside storage"),
@@ -246,30 +242,26 @@ def test_code_anywhere_in_a_legacy_file_is_refused(arrays, scratch):
         ({"elements": -5}, "without a key or a size"),
         ({"kind": "DoubleStorage"}, "incomplete|damaged"),
         ({"kind": "UntypedStorage"}, "asks for torch.UntypedStorage"),
-    ],
-)
-def test_tensors_that_lie_are_refused(save, arrays, change, message):
-    some = {"conv1_1": arrays["conv1_1"]}
-    state = writers.state_dict(some, FEATURES[:1])
-    changes = {"features.0.weight": change}
-    pickled = writers.pickled_state(state, save.container == "legacy", changes)
-    with pytest.raises(WeightsError, match=message):
-        load_source(save(state, pickled=pickled))
+    ):
+        changes = {"features.0.weight": change}
+        pickled = writers.pickled_state(state, save.container == "legacy", changes)
+        told = refused(save(state, pickled=pickled), case=change)
+        assert re.search(message, told), (change, told)
 
 
-@pytest.mark.parametrize("share", [0.00002, 0.0005, 0.5, 0.9999])
-def test_truncated_file_is_refused(save, arrays, share):
+def test_truncated_file_is_refused(save, arrays):
     path = save(writers.state_dict(arrays, FEATURES))
     data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
-    message = refused(path)
-    assert "damaged" in message or "truncated" in message
+    for length in (1600, 20_000, len(data) // 2, len(data) - 30):  # the first within the pickle
+        path.write_bytes(data[:length])
+        message = refused(path, case=length)
+        assert "damaged" in message or "truncated" in message, length
 
 
 def test_zip_bomb_is_not_unpacked(scratch):
     path = scratch / "bomb.pth"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("x/data.pkl", b"\x80\x02" + b"N0" * (20 << 20) + b"N.")
+        archive.writestr("x/data.pkl", b"\x80\x02" + b"N0" * (9 << 20) + b"N.")
     assert path.stat().st_size < 1e6
     assert "data.pkl is larger than it should be" in refused(path)
 
@@ -278,16 +270,21 @@ def test_zip_storage_bomb_is_not_unpacked(arrays, scratch):
     path = scratch / "bomb.pth"
     state = writers.state_dict({"conv1_1": arrays["conv1_1"]}, FEATURES[:1])
     pickled = writers.pickled_state(state, legacy=False)
-    bomb = {**state, "features.0.weight": np.zeros(30 << 20, np.float32)}
+    bomb = {**state, "features.0.weight": np.zeros(1 << 20, np.float32)}
     writers.write_torch_zip(path, bomb, pickled, compression=zipfile.ZIP_DEFLATED)
-    assert "vgg/data/0 is larger than it should be" in refused(path)
+    tracemalloc.start()
+    try:
+        assert "vgg/data/0 is larger than it should be" in refused(path)
+        assert tracemalloc.get_traced_memory()[1] < bomb["features.0.weight"].nbytes / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_damaged_zip_is_refused(arrays, scratch):
     path = scratch / "x.pth"
     writers.write_torch_zip(path, writers.state_dict(arrays, FEATURES))
     data = bytearray(path.read_bytes())
-    data[3_000_000] ^= 1  # in the numbers of a tensor: the checksum of the archive tells
+    data[len(data) // 2] ^= 1  # in the numbers of a tensor: the checksum of the archive tells
     path.write_bytes(data)
     assert "damaged" in refused(path)
 

@@ -9,7 +9,7 @@ from convert_weights import archive, fetch
 from convert_weights.original import Original, recognize
 from convert_weights.weights_file import Weights, read_weights
 
-pytestmark = pytest.mark.real_weights
+pytestmark = [pytest.mark.real_weights, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

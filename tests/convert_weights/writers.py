@@ -16,17 +16,18 @@ import scipy.io
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 
 CHANNELS = [64, 64, 128, 128, *[256] * 4, *[512] * 8]
+FEW = [64, 8, 16, 16, *[24] * 4, *[32] * 8]  # all in conv1_1, whose filters tell files apart
 NAMES = [f"conv{b}_{i}" for b, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)]
 FEATURES = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34]
 ADAIN = [2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51]
 MEAN_RGB = [123.68, 116.779, 103.939]
 
 
-def random_arrays(seed: int = 0) -> Arrays:
-    """He-scaled random kernels and small biases in the shapes of VGG-19."""
-    rng = np.random.default_rng(seed)
+def random_arrays(channels: list[int] = CHANNELS) -> Arrays:
+    """He-scaled random kernels and small biases in the shapes of VGG-19, or with few channels."""
+    rng = np.random.default_rng(0)
     arrays = {}
-    for name, inputs, outputs in zip(NAMES, [3, *CHANNELS], CHANNELS, strict=False):
+    for name, inputs, outputs in zip(NAMES, [3, *channels], channels, strict=False):
         kernel = rng.standard_normal((3, 3, inputs, outputs), np.float32)
         kernel *= np.float32(np.sqrt(2 / (9 * inputs)))
         arrays[name] = kernel, rng.standard_normal(outputs, np.float32) / 10

@@ -26,6 +26,12 @@ def scene(mirrored=False, light=(1.0, 1.0, 1.0), seed=0, height=64, width=80):
     return (picture * light).astype(np.float32)
 
 
+@pytest.fixture
+def textures(picture):
+    """A function from a seed to a picture of nothing in particular, as large as a scene."""
+    return lambda seed, height=64, width=80: picture(seed, height, width)
+
+
 def test_the_same_things_meet_in_another_place_and_another_light(network):
     night = scene(mirrored=True, light=(0.3, 0.35, 0.6), seed=1)
     regions = auto_regions(network, scene(), [night], 2)
@@ -38,21 +44,23 @@ def test_the_same_things_meet_in_another_place_and_another_light(network):
     assert style[rough, :, -30:].mean() > 0.9 and style[smooth, :, :30].mean() > 0.9
 
 
-def test_an_edge_of_the_masks_is_that_of_the_picture(network):
+def test_an_edge_of_the_masks_is_that_of_the_picture_and_identical_pictures_have_the_same(network):
     content = scene()
-    masks = auto_regions(network, content, [content], 2).content
+    regions = auto_regions(network, content, [content], 2)
+    masks = regions.content
+    np.testing.assert_allclose(masks, regions.styles[0], atol=1e-5)
     rough = masks[int(masks[:, :, :30].mean((1, 2)).argmax())]
     assert rough[:, :37].mean() > 0.9 > 0.1 > rough[:, 43:].mean()
 
 
-@pytest.mark.parametrize("count", [2, 5])
-def test_masks_share_every_pixel_and_every_region_is_in_content_and_style(network, picture, count):
-    contents, styles = picture(0, 48, 60), [picture(1, 60, 44), picture(2, 40, 40)]
-    regions = auto_regions(network, contents, styles, count)
+@pytest.mark.parametrize("count", [5, pytest.param(2, marks=pytest.mark.slow)])
+def test_masks_share_every_pixel_and_every_region_is_in_content_and_style(network, textures, count):
+    styles = [textures(1, 80, 64), scene()]
+    regions = auto_regions(network, textures(0), styles, count)
     found = len(regions.names)
     assert 1 <= found <= count and bool(regions.notes) == (found < count)
     for masks, sides in zip(
-        (regions.content, *regions.styles), ((48, 60), (60, 44), (40, 40)), strict=True
+        (regions.content, *regions.styles), ((64, 80), (80, 64), (64, 80)), strict=True
     ):
         assert masks.dtype == np.float32 and masks.shape == (found, *sides)
         assert masks.min() >= 0
@@ -63,60 +71,57 @@ def test_masks_share_every_pixel_and_every_region_is_in_content_and_style(networ
 
 
 def test_the_largest_region_of_the_content_is_the_first(network):
-    content = np.concatenate([scene(), scene()[:, 40:]], axis=1)
+    content = np.concatenate([scene()[:, 20:], scene()[:, 60:]], axis=1)
     shares = auto_regions(network, content, [scene()], 2).content.mean((1, 2))
     assert shares[0] > 0.6 > 0.4 > shares[1]
 
 
-def test_it_is_the_same_every_time_and_for_jax_arrays(network, picture):
-    first = auto_regions(network, picture(0), [picture(1)], 3)
-    content, style = (np.asarray(picture(seed)) for seed in (0, 1))
+def test_it_is_the_same_every_time_and_for_jax_arrays(network):
+    content, style = scene(), scene(mirrored=True, seed=1)
+    first = auto_regions(network, jnp.asarray(content), [jnp.asarray(style)], 3)
     again = auto_regions(network, content, [style], 3)
     np.testing.assert_array_equal(first.content, again.content)
     np.testing.assert_array_equal(first.styles[0], again.styles[0])
 
 
-def test_identical_pictures_have_identical_masks(network, picture):
-    regions = auto_regions(network, picture(3), [picture(3)], 4)
-    np.testing.assert_allclose(regions.content, regions.styles[0], atol=1e-5)
-
-
-def test_a_single_region_is_the_whole_and_needs_no_features(network, picture, monkeypatch):
+def test_a_single_region_is_the_whole_and_needs_no_features(network, textures, monkeypatch):
     monkeypatch.setattr(cluster, "_features", None)
-    regions = auto_regions(network, picture(0), [picture(1), picture(2)], 1)
+    regions = auto_regions(network, textures(0), [textures(1), textures(2)], 1)
     assert regions.names == ("region 1",) and regions.notes == ()
     for masks in (regions.content, *regions.styles):
         np.testing.assert_allclose(masks, 1, atol=1e-6)
 
 
 def test_what_is_in_one_picture_only_is_no_region_and_a_note_says_so(network):
-    flat = np.full((40, 60, 3), 0.4, np.float32)
+    flat = np.full((64, 80, 3), 0.4, np.float32)
     regions = auto_regions(network, flat, [scene()], 3)
     assert regions.names == ("region 1",)
     assert regions.notes == ("asked for 3 regions: 1 found in both content and style",)
 
 
-def test_arbitrary_parts_of_two_textures_are_no_regions(network, picture):
-    regions = auto_regions(network, picture(0, 64, 80), [picture(1, 72, 64)], 4)
+def test_arbitrary_parts_of_two_textures_are_no_regions(network, textures):
+    regions = auto_regions(network, textures(0), [textures(1, 80, 64)], 4)
     assert regions.names == ("region 1",)
     np.testing.assert_allclose(regions.content, 1, atol=1e-6)
     np.testing.assert_allclose(regions.styles[0], 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 200, 3), (20, 17, 3)])
-def test_tiny_and_narrow_pictures_are_no_special_case(network, picture, shape):
-    tiny = np.random.default_rng(0).random(shape, np.float32)
-    regions = auto_regions(network, tiny, [picture(0)], 3)
+@pytest.mark.parametrize(
+    ("shape", "sides"),
+    [
+        ((3, 200), (1, 96)),  # as large as masks may be
+        pytest.param((1, 1), (1, 1), marks=pytest.mark.slow),
+        pytest.param((20, 17), (20, 17), marks=pytest.mark.slow),
+    ],
+)
+def test_tiny_and_narrow_pictures_are_no_special_case(network, shape, sides):
+    tiny = np.random.default_rng(0).random((*shape, 3), np.float32)
+    regions = auto_regions(network, tiny, [scene()], 3)
+    assert regions.content.shape[1:] == sides and regions.styles[0].shape[1:] == (64, 80)
     assert np.isfinite(regions.content).all() and np.isfinite(regions.styles[0]).all()
 
 
-def test_masks_are_no_larger_than_their_bound(network):
-    large = np.zeros((30, 400, 3), np.float32)
-    regions = auto_regions(network, large, [jnp.asarray(scene())], 2)
-    assert regions.content.shape[1:] == (7, 96)
-    assert regions.styles[0].shape[1:] == (64, 80)
-
-
+@pytest.mark.slow
 @pytest.mark.real_weights
 def test_the_masks_of_a_photo_and_of_its_night_are_nearly_the_same():
     from pathlib import Path

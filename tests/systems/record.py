@@ -4,7 +4,19 @@
 
 An oracle for the presets: it shares nothing with jaxstyle but the file of weights. The values of a
 system are its loss terms, each times its default weight, on the three pictures as they are: nothing
-is resized. Gatys et al. 2015 and Keras compare Gram matrices that are not divided by the number of
+is resized. The files beside this one were recorded in this folder, with PyTorch 2.13, by
+
+    python record.py vgg19-normalized.h5 image.png content.png style.png -o values.json
+    python record.py vgg19-normalized.h5 image.png content.png style_same_size.png \
+        -o values_same_size.json
+    python record.py small.h5 image.png content.png style.png --every 2 -o values_small.json
+    python record.py small.h5 image.png content.png style_same_size.png --every 2 \
+        -o values_small_same_size.json
+
+The first two have the default weights of jaxstyle, the others the network of few channels that
+``few_channels.py`` writes: these can be compared with anywhere, and in little time.
+
+Gatys et al. 2015 and Keras compare Gram matrices that are not divided by the number of
 positions, for which the style must have the size of the image; for other styles their rows are the
 bare formula.
 """
@@ -51,9 +63,10 @@ def read_weights(path: Path) -> Weights:
         )
 
 
-def read_picture(path: Path) -> Tensor:
+def read_picture(path: Path, every: int) -> Tensor:
     with Image.open(path) as picture:
-        return double(np.asarray(picture.convert("RGB")).transpose(2, 0, 1)) / 255
+        pixels = np.asarray(picture.convert("RGB"))[::every, ::every]
+        return double(pixels.transpose(2, 0, 1)) / 255
 
 
 def double(array: np.ndarray) -> Tensor:
@@ -80,8 +93,9 @@ def features(system: System, weights: Weights, image: Tensor) -> dict[str, Tenso
             x = functional.pad(x, (1, 1, 1, 1), mode)
             x = functional.conv2d(x, *weights.layers[f"conv{block}_{index}"]).relu()
             found[f"relu{block}_{index}"] = x[0]
-        x = pool(system, x)
-        found[f"pool{block}"] = x[0]
+        if block < 5:
+            x = pool(system, x)
+            found[f"pool{block}"] = x[0]
     return found
 
 
@@ -112,9 +126,12 @@ def terms(
     return {name: float(value) for name, value in found.items()}
 
 
-def record(weights: Path, image: Path, content: Path, style: Path) -> dict[str, dict]:
+def record(
+    weights: Path, image: Path, content: Path, style: Path, every: int = 1
+) -> dict[str, dict]:
     """Terms and their total, by system."""
-    loaded, pictures = read_weights(weights), [read_picture(p) for p in (image, content, style)]
+    loaded = read_weights(weights)
+    pictures = [read_picture(path, every) for path in (image, content, style)]
     with torch.no_grad():
         found = {name: terms(system, loaded, *pictures) for name, system in SYSTEMS.items()}
     return {name: {"terms": t, "total": sum(t.values())} for name, t in found.items()}
@@ -124,12 +141,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     for name in ("weights", "image", "content", "style"):
         parser.add_argument(name, type=Path)
+    parser.add_argument("--every", type=int, default=1, help="take every N-th pixel, both ways")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = vars(parser.parse_args())
-    output = given.pop("output")
+    output, every = given.pop("output"), given.pop("every")
     names = ", ".join(path.name for path in given.values())
     what = f"Weighted loss terms of the published systems' defaults, float64, of {names}"
-    values = record(**given)
+    if every > 1:
+        what += f", every {every} pixels"
+    values = record(**given, every=every)
     output.write_text(json.dumps({"what": what, "values": values}, indent=1) + "\n")
 
 

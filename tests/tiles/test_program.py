@@ -1,10 +1,8 @@
 """Steps in tiles: the same picture, programs that are compiled once, recovery, two devices."""
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,8 +18,9 @@ from jaxstyle.settings import resolve
 from jaxstyle.tiles.footprint import compile_tiles
 from jaxstyle.tiles.program import TILE_PROGRAMS
 from jaxstyle.ways import WHOLE, Way
+from tests.conftest import process_environment
 
-SHALLOW = {"content_layers": "relu2_1", "style_layers": ["relu1_1", "relu2_1"]}
+SHALLOW = {"content_layers": "relu1_1", "style_layers": "relu1_1"}
 TILES = Way(tile=32)
 ADAM = {"average": 0.5, "keep_best": True}
 LBFGS = {"optimizer": "lbfgs", "history": 3}
@@ -56,7 +55,7 @@ def test_steps_in_tiles_are_steps(started, settings):
         np.testing.assert_allclose(other.total, one.total, rtol=1e-4)
         assert set(other.terms) == set(one.terms)
         # Adam's first step is as long for the least gradient, of either sign, as for any other.
-        assert np.mean(np.abs(other.image - one.image)) < 1e-5
+        assert np.mean(np.abs(other.image - one.image)) < 2e-5
         np.testing.assert_allclose(other.state.best_total, one.state.best_total, rtol=1e-4)
         assert other.step == one.step
 
@@ -128,11 +127,18 @@ def test_larger_pictures_take_more_memory_for_themselves_and_none_for_the_networ
     np.testing.assert_allclose(larger - large, 4 * (large - small), rtol=0.05)
 
 
-@pytest.mark.parametrize("settings", [{}, {"optimizer": "lbfgs"}], ids=["adam", "lbfgs"])
-@pytest.mark.parametrize(("side", "tile"), [(300, 256), (3000, 32)])
-def test_the_size_that_is_said_to_fit_fits(network, side, tile, settings):
+@pytest.mark.parametrize(
+    ("side", "tile", "optimizer"),
+    [
+        (300, 256, "adam"),
+        (3000, 32, "lbfgs"),
+        pytest.param(300, 256, "lbfgs", marks=pytest.mark.slow),
+        pytest.param(3000, 32, "adam", marks=pytest.mark.slow),
+    ],
+)
+def test_the_size_that_is_said_to_fit_fits(network, side, tile, optimizer):
     """Whether the passes take the most memory, or what comes after them."""
-    chosen, styles = resolve(**SHALLOW, **settings), [np.zeros((60, 40, 3), np.float32)]
+    chosen, styles = resolve(**SHALLOW, optimizer=optimizer), [np.zeros((60, 40, 3), np.float32)]
 
     def compiled(side):
         scale = Scale(side, side, side, 1)
@@ -199,16 +205,10 @@ print("done")
 """
 
 
-def test_pictures_can_stay_with_the_host(tmp_path):
+@pytest.mark.slow
+def test_pictures_can_stay_with_the_host():
     """Tiles go to another device, where the network is, and what comes of them comes back."""
-    flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
-    environment = {
-        **os.environ,
-        "XLA_FLAGS": flags,
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-    }
     done = subprocess.run(
-        [sys.executable, "-c", ON_HOST], capture_output=True, text=True, env=environment
+        [sys.executable, "-c", ON_HOST], capture_output=True, text=True, env=process_environment(2)
     )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
