@@ -1,3 +1,3 @@
-"""Keep pytest from looking for doctests in scripts: some need packages that the tests do without."""
+"""Keep pytest from looking for doctests in scripts: some need packages that tests do without."""
 
 collect_ignore = ["bench", "docs", "examples"]

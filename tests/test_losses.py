@@ -206,3 +206,17 @@ def test_a_region_has_the_statistics_of_its_features_alone(name):
         np.testing.assert_allclose(found, factor * expected, rtol=1e-4, atol=1e-5)
     for found, expected in zip(*map(jax.tree.leaves, (in_all, whole)), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_soft_guide_weighs_positions_by_its_square():
+    guide = np.random.default_rng(2).uniform(0, 2, (7, 5))
+    flat, weights = FEATURES.reshape(35, 4), (guide**2).reshape(35)
+    mean, covariance = np.average(flat, 0, weights), np.cov(flat.T, aweights=weights, ddof=0)
+    np.testing.assert_allclose(
+        target_of("gram", FEATURES, guide), flat.T * weights @ flat / 35, rtol=1e-5, atol=1e-6
+    )
+    found = target_of("gram-centered", FEATURES, guide)
+    np.testing.assert_allclose(found, covariance, rtol=1e-4, atol=1e-6)
+    found = target_of("mean-std", FEATURES, guide)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.std, np.sqrt(np.diag(covariance)), rtol=1e-4)

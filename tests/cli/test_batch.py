@@ -257,7 +257,7 @@ def wait_for(path, seconds=90):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_process_that_is_told_to_end_goes_on_from_where_it_was(photos, number, status):
-    steps = "--steps", "20000"
+    steps = "--steps", "3000"
     whole = started(photos, *steps, out="whole")
     _, said = whole.communicate()
     assert whole.returncode == 0, said

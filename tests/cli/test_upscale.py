@@ -8,6 +8,7 @@ import pytest
 
 from jaxstyle import image as images
 from jaxstyle.__main__ import main
+from jaxstyle.settings import resolve
 from tests.cli.conftest import ONE_SCALE, SHALLOW, TWO_SCALES, save
 
 QUICK = [*TWO_SCALES, "--steps", "4,3,2", "--seed", "7", "--quiet"]
@@ -108,6 +109,7 @@ def test_a_preset_begins_afresh_but_starts_from_the_picture(small):
     assert run("--upscale", "out.png", *arguments, *SHALLOW) == 0
     settings = recipe_of("out-large.png")["settings"]
     assert (settings["preset"], settings["size_rule"]) == ("gatys-2017", "longest")
+    assert settings["optimizer"] == resolve("gatys-2017").optimizer != resolve().optimizer
     assert settings["init"] == "out.png"
 
 

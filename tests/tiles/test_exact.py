@@ -206,7 +206,7 @@ def test_every_prior_alone(float64, compared, tv_loss, padding):
 
 @pytest.mark.slow
 def test_the_deepest_layers(float64, compared):
-    """In a plain run, ``test_grid`` looks at how far they see, and ``DEEPER`` is as deep as any."""
+    """A plain run has the cases of ``DEEPER`` for these, and how far they see, in ``test_grid``."""
     weights = {"relu1_1": 20.0, "relu5_1": 1.0}
     network = {"padding": "replicate-first", "pooling": "average", "rounding": "ceil"}
     layers = {"content_weights": {"relu4_2": 1.0}, "style_weights": weights}
