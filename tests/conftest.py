@@ -111,12 +111,13 @@ def picture():
 
 SMALL_COMMAND = """
 from bench.work import few_channels
-from jaxstyle import weights
+from jaxstyle import tuning, weights
 from jaxstyle.__main__ import entry
+tuning.algorithms = lambda precision: {}
 weights.find, weights.load = (lambda path, tell: path), (lambda path: few_channels())
 entry()
 """
-"""The command line, with a network of few channels."""
+"""The command line, with a network of few channels and no algorithms to measure."""
 
 
 def process_environment(devices: int = 1, **variables: str) -> dict[str, str]:

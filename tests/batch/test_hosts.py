@@ -252,14 +252,14 @@ def test_who_works_on_is_waited_for_beyond_the_time_of_silence(folder):
 
     def check() -> None:
         checked.append(time.monotonic())
-        if time.monotonic() - checked[0] > 0.8 and working.is_alive():
+        if time.monotonic() - checked[0] > 2.0 and working.is_alive():
             busy.__exit__(None, None, None)
 
     with Presence(folder, first, every=0.05) as presence:
         busy = Presence(folder, second, every=0.05).__enter__()
         working = busy._thread
-        assert presence.wait_for_others(0.4, check) == ["c"]  # who never wrote a word
-    assert checked[-1] - checked[0] > 0.8
+        assert presence.wait_for_others(1.0, check) == ["c"]  # who never wrote a word
+    assert checked[-1] - checked[0] > 2.0
 
 
 def test_who_falls_silent_or_fails_is_lost(folder):
@@ -276,7 +276,7 @@ def test_files_of_earlier_runs_and_others_say_nothing(folder):
         for name in (".host-1-of-3.json", ".host-2-of-3.json"):
             folder.write(name, junk)
         with Presence(folder, three()[0], every=0.05) as presence:
-            assert presence.wait_for_others(0.1) == ["b", "c"], junk
+            assert sorted(presence.wait_for_others(0.3)) == ["b", "c"], junk
 
 
 def test_waiting_can_be_interrupted(folder):

@@ -98,11 +98,11 @@ def test_several_styles_and_folders_of_them(pictures, capsys, picture):
     assert one["style/relu1_1"] != pytest.approx(both["style/relu1_1"], rel=1e-3)
 
 
-def test_float64_is_what_auto_means_where_jax_may_and_near_float32(pictures, capsys, float64):
+def test_float64_has_only_to_be_asked_for_and_is_near_float32(pictures, capsys):
     common = "i.png", *PAIR, "--preset", "crowsonkb"
     single = shallow(capsys, *common, "--precision", "float32")
     double = shallow(capsys, *common, "--precision", "float64")
-    assert double == shallow(capsys, *common)  # auto is as precise as JAX may be
+    assert double == shallow(capsys, *common)  # auto is as precise as JAX may be, by now
     assert single != double
     for name, value in double.items():
         assert single[name] == pytest.approx(value, rel=1e-3)
