@@ -4,39 +4,26 @@ import json
 import os
 from pathlib import Path
 
-from jaxtyping import install_import_hook
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxstyle.compilation import persist
+from jaxstyle.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS, VGG19
+from jaxstyle.weights import cached_path
 
 QUICK_COMPILATION = (
     "--xla_backend_optimization_level=0 "
     "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"
 )
-"""Flags of XLA for small programs that run once: they compile ten times as fast."""
+"""Flags of XLA for small programs that run once: they compile about ten times as fast."""
 
-os.environ["XLA_FLAGS"] = f"{QUICK_COMPILATION} {os.environ.get('XLA_FLAGS', '')}"
+if QUICK_COMPILATION not in os.environ.get("XLA_FLAGS", ""):  # a worker inherits them
+    os.environ["XLA_FLAGS"] = f"{QUICK_COMPILATION} {os.environ.get('XLA_FLAGS', '')}"
 os.environ["NUMBA_DISABLE_JIT"] = "1"  # importing pymatting would compile for a minute
 
 ROOT = Path(__file__).parents[1]
-
-
-def typed_modules():
-    """Return the names of the modules that annotate arrays."""
-    for package in ("jaxstyle", "convert_weights"):
-        for path in (ROOT / package).rglob("*.py"):
-            if "from jaxtyping import" in path.read_text(encoding="utf-8"):
-                yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
-
-
-# Shapes and types are checked at every call; other modules are left to pyright, for speed.
-install_import_hook(list(typed_modules()), "beartype.beartype")
-
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-
-from jaxstyle.compilation import persist  # noqa: E402
-from jaxstyle.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS, VGG19  # noqa: E402
-from jaxstyle.weights import cached_path  # noqa: E402
 
 
 def pytest_configure(config):
@@ -122,7 +109,9 @@ entry()
 
 def process_environment(devices: int = 1, **variables: str) -> dict[str, str]:
     """Return the environment of a Python process that finds the project and so many CPU devices."""
-    flags = f"{QUICK_COMPILATION} --xla_force_host_platform_device_count={devices}"
+    # Of one device the same flags as in this process: they are part of what programs are kept by.
+    more = f" --xla_force_host_platform_device_count={devices}" if devices > 1 else ""
+    flags = os.environ["XLA_FLAGS"] + more
     own = {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", **variables}
     return {**os.environ, **own}
 

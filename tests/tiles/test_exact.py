@@ -230,6 +230,7 @@ def test_in_single_precision(compared, number):
     assert tiled.grid.first_pass.count == 2
 
 
+@pytest.mark.slow
 def test_in_half_precision(compared):
     """Each sum is rounded where a map is: not at the same places as in the whole picture."""
     compared((49, 35), 32, 0.02, dtype=jnp.bfloat16, style_weights={"relu2_1": 5.0})
