@@ -194,6 +194,7 @@ def test_the_device_says_how_much_it_has(monkeypatch):
     assert (device_bytes(), total_bytes()) == (7, 7)
 
 
+@pytest.mark.slow
 def test_prepared_kernels_count(wide_weights):
     """A scale takes at least what its step does, and the network with it."""
     settings = shallow(precision="float32", style_layers=["relu1_1", "relu2_1"])

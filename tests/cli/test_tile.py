@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from jaxstyle import image as images
@@ -34,6 +35,7 @@ def test_a_run_in_tiles_is_a_run_and_says_so(folder):
     assert np.mean(np.abs(images.read("off.png").rgb - tiled)) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_texture_in_tiles_wraps_around(folder):
     flags = ["--shape", "96x80", "--periodic", "--report", "r.json", "--smallest-size", "96"]
     layers = ["--style-layers", "relu1_1,relu2_1"]

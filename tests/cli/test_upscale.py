@@ -131,6 +131,7 @@ def test_several_styles_with_masks_and_the_alpha_of_the_photo(folder, picture):
     np.testing.assert_allclose(large.alpha, alpha, atol=0.01)
 
 
+@pytest.mark.slow
 def test_a_photo_that_stays_one(folder):
     assert main(["photo", "content.png", "style.png", "-o", "out.png", *ONE_SCALE]) == 0
     assert run("--upscale", "out.png", "--quiet", "--report", "r.json") == 0

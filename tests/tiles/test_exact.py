@@ -189,6 +189,7 @@ def case_of(style_loss):
     return case
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", [(33, 33), (21, 30)], ids=["a pixel more", "less"])
 def test_pictures_little_larger_than_a_tile_and_smaller(float64, compared, sides):
     compared(**{**case_of("gram-size"), "sides": sides, "tile": 32, "rtol": 1e-10})
