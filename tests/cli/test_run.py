@@ -287,8 +287,8 @@ def test_ctrl_c_ends_a_process_with_the_picture_so_far(folder):
     process.send_signal(signal.SIGINT)
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 130
-    line = printed.splitlines()[-1]
-    assert line.startswith("jaxstyle: interrupted: saved the picture so far (scale 1/1, step ")
+    assert printed.startswith("jaxstyle: interrupted: saved the picture so far (scale 1/1, step ")
+    assert printed.count("\n") == 1
     assert size_of("out.png") == (64, 48)
 
 

@@ -64,7 +64,7 @@ BAD_ARGUMENTS = [
 
 def test_bad_input_is_one_line_and_harms_nothing(folder, refused):
     for arguments, status, said in BAD_ARGUMENTS:
-        refused(["run", *OUT, *arguments], status, said)
+        assert len(refused(["run", *OUT, *arguments], status, said)) < 300
 
 
 def test_what_is_too_thin_at_any_size_is_refused_in_one_line(folder, refused):
