@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Int, PyTree
 
 
@@ -51,25 +51,31 @@ def filled(x: Array, cut: Cut, mode: str) -> Array:
     """
     if mode == "circular":
         return x
-    if mode == "zeros":
-        # In place, and not by a mask over all of the map: that takes a fifth of a gradient's time.
-        for axis, places, size in ((0, cut.rows, cut.height), (1, cut.columns, cut.width)):
-            x = _cleared(_cleared(x, -1 - places[0], axis), size - places[0], axis)
-        return x
     # A map of one pixel has nothing to reflect: repeating it is the nearest thing.
     reflected = (mode == "reflect") & (jnp.minimum(cut.height, cut.width) > 1)
     for axis, places, size in ((0, cut.rows, cut.height), (1, cut.columns, cut.width)):
-        at = places.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-        edge = [jnp.roll(x, shift, axis) for shift in (-1, 1)]
-        if mode == "reflect":
-            mirror = [jnp.roll(x, shift, axis) for shift in (-2, 2)]
-            edge = [jnp.where(reflected, m, e) for m, e in zip(mirror, edge, strict=True)]
-        x = jnp.where(at == -1, edge[0], jnp.where(at == size, edge[1], x))
+        for at, inwards in ((-1 - places[0], 1), (size - places[0], -1)):
+            source = None if mode == "zeros" else at + inwards * (1 + reflected)
+            x = _with_line(x, axis, at, source)
     return x
 
 
-def _cleared(x: Array, at: Array, axis: int) -> Array:
-    """With zeros in a row (or column), if there is one of that number."""
-    nearest = jnp.clip(at, 0, x.shape[axis] - 1)
-    row = jax.lax.dynamic_index_in_dim(x, nearest, axis)
-    return jax.lax.dynamic_update_slice_in_dim(x, jnp.where(at == nearest, 0, row), nearest, axis)
+def _with_line(x: Array, axis: int, at: Array, source: Array | None) -> Array:
+    """Replace a row (or column), if there is one of that number, by another one, or by zeros.
+
+    In place, and not by a mask over all of the map: that takes a fifth of a gradient's time. In
+    lax, whose operations are traced several times faster than those of jnp.
+    """
+
+    def line(number: Array) -> Array:
+        return lax.dynamic_slice(x, start(number), sides, allow_negative_indices=False)
+
+    def start(number: Array) -> list[Array | int]:
+        return [number if each == axis else 0 for each in range(x.ndim)]
+
+    sides = [1 if each == axis else side for each, side in enumerate(x.shape)]
+    nearest = lax.clamp(0, at, x.shape[axis] - 1)
+    own = line(nearest)
+    other = lax.full_like(own, 0) if source is None else line(source)
+    own = lax.select_n(at == nearest, own, other)
+    return lax.dynamic_update_slice(x, own, start(nearest), allow_negative_indices=False)
