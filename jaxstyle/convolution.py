@@ -147,7 +147,7 @@ _unpadded.defvjp(_unpadded_forward, _unpadded_backward)
 def winograd_kernels(kernel: Float[np.ndarray, "3 3 n m"]) -> list[Float[Array, "6 n m"]]:
     """The kernel at the 6 x 6 points, row by row: a slice of one array would be copied."""
     points = np.kron(OF_KERNEL, OF_KERNEL).astype(kernel.dtype) @ kernel.reshape(9, -1)
-    return [jnp.asarray(row) for row in points.reshape(WINDOW, WINDOW, *kernel.shape[2:])]
+    return jax.device_put(list(points.reshape(WINDOW, WINDOW, *kernel.shape[2:])))
 
 
 @partial(jax.jit, static_argnames="margin")

@@ -79,7 +79,7 @@ class Programs(NamedTuple):
 
     def step_seconds(self, network: vgg.VGG19, rates: solve.Rates) -> float:
         """Seconds of one step, from a few of them. What the targets are makes no difference."""
-        arbitrary = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), self.objective)
+        arbitrary = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), self.objective)
         scored, step = replace(arbitrary, network=network), self.step
         image = jax.random.uniform(jax.random.key(0), self.shape)
         if self.mesh is None:

@@ -132,8 +132,8 @@ def objective_of(
         )
     return objective.build(
         network.with_checkpoints() if way.checkpointed else network,
-        jnp.asarray(content),
-        [jnp.asarray(style) for style in styles],
+        jax.device_put(content),
+        jax.device_put(list(styles)),
         local_colors=local_colors,
         **given,
     )

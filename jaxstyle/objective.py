@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.guide.propagate import Guides
@@ -199,7 +200,7 @@ def assembled(
     network: VGG19,
     of_content: Mapping[str, PyTree],
     of_styles: Sequence[Mapping[str, list[PyTree]]],
-    shares: Float[Array, "k n"],
+    shares: Float[np.ndarray, "k n"],
     *,
     content_weights: Mapping[str, float],
     style_weights: Mapping[str, float],
@@ -218,10 +219,10 @@ def assembled(
     def term(
         weight: float, targets: list, loss: str, layer: str, region: int = 0, guide: Any = None
     ) -> Term:
-        of_each = shares[region] if len(targets) > 1 else jnp.ones(1)
+        of_each = tuple(shares[region]) if len(targets) > 1 else (shares.dtype.type(1),)
         normalize = normalize_gradients and layer != IMAGE
-        scalar = jnp.asarray(float(weight))
-        return Term(scalar, tuple(targets), tuple(of_each), loss, layer, normalize, guide)
+        scalar, of_each = jax.device_put((shares.dtype.type(weight), of_each))
+        return Term(scalar, tuple(targets), of_each, loss, layer, normalize, guide)
 
     terms = {
         f"content/{layer}": term(weight, [of_content[layer]], content_loss, layer)
@@ -232,7 +233,7 @@ def assembled(
         for region, name in enumerate(style_terms(layer, guides)):
             guide, share = None, 1.0
             if guides is not None:
-                guide = jnp.asarray(guides.content[layer][region])
+                guide = jax.device_put(guides.content[layer][region])
                 share = float(guides.weights[layer][region])
             terms[name] = term(weight * share, each[region], style_loss, layer, region, guide)
     terms["tv"] = term(tv_weight, [None], tv_loss, IMAGE)

@@ -124,11 +124,11 @@ def finished(image: Image, content: Picture, scale: Scale, settings: Settings) -
     alpha = None if content.alpha is None else resize(content.alpha, scale, settings)
     maps = None
     if settings.smooth_radius:  # Luan et al. 2017, the code: "smooth local affine"
-        rough = affine.fit(jnp.asarray(photo), jnp.asarray(image))
+        rough = affine.fit(*jax.device_put((photo, image)))
         smooth = affine.smoothed(rough, photo, settings.smooth_radius, settings.smooth_edge)
         image, maps = np.asarray(affine.applied(smooth, photo)), np.asarray(smooth)
     if settings.refine:
-        image = np.asarray(refined(jnp.asarray(image), jnp.asarray(photo)))
+        image = np.asarray(refined(*jax.device_put((image, photo))))
     if settings.original_colors or settings.color_match == "luminance":
         image = color.original_colors(image, photo, settings.luminance)
     return Finished(np.clip(image, 0, 1), alpha, maps)

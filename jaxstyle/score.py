@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -116,7 +115,7 @@ def score_pictures(
         if way.tile and settings.padding == "circular" and (height % PERIOD or width % PERIOD):
             raise SettingError("tile", f"needs sides that are multiples of {PERIOD} to wrap around")
         scored = objective_of(network, content, pictures, settings, regions=regions, way=way)
-        _, terms = (scored if way.tile else partial(_terms, scored))(jnp.asarray(measured))
+        _, terms = (scored if way.tile else partial(_terms, scored))(jax.device_put(measured))
     values = {
         name: float(terms[name]) for name in scored.terms if name != "tv" or settings.tv_weight
     }

@@ -83,12 +83,13 @@ def init(image: Float[Array, "h w 3"], optimizer: optax.GradientTransformationEx
     return State(image, memory_for(image, optimizer), image, jnp.int32(0), image, least)
 
 
+@jax.jit(static_argnames="optimizer")
 def memory_for(
     image: Float[Array, "h w 3"], optimizer: optax.GradientTransformationExtraArgs
 ) -> PyTree:
     """An optimizer's state before its first step, each array in a buffer of its own: they are
     donated, and Optax' own L-BFGS has the same array in several places."""
-    return jax.jit(optimizer.init)(jnp.copy(image))
+    return optimizer.init(jnp.copy(image))
 
 
 def step(

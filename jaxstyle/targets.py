@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.guide.propagate import Guides
@@ -53,14 +54,15 @@ def features_and_image(
     return {**features, IMAGE: white * image}
 
 
-def shares_of(blend: Sequence[float], guides: Guides | None) -> Float[Array, "k n"]:
+def shares_of(blend: Sequence[float], guides: Guides | None) -> Float[np.ndarray, "k n"]:
     """What part each style picture has in each region: only those that have the region count.
 
     Without guides there is one region, the whole picture.
     """
-    present = 1.0 if guides is None else jnp.asarray(guides.present)
-    shares = jnp.asarray(blend)[None] * present
-    return shares / jnp.sum(shares, axis=1, keepdims=True)
+    precision = jnp.result_type(float)
+    present = 1.0 if guides is None else guides.present.astype(precision)
+    shares = np.asarray(blend, precision)[None] * present
+    return shares / np.sum(shares, axis=1, keepdims=True)
 
 
 @jax.jit(static_argnames=("layers", "loss"))
@@ -76,7 +78,7 @@ def content_targets(
 def style_targets(
     network: VGG19,
     styles: list[Any],
-    shares: Float[Array, "k n"],
+    shares: Float[Array, "k n"] | Float[np.ndarray, "k n"],
     guides: list[dict[str, Float[Array, "k _ _"]]] | None = None,
     *,
     layers: tuple[str, ...],
@@ -98,7 +100,7 @@ def style_targets(
 
 def targets_of(
     each: Sequence[Mapping[str, list[PyTree]]],
-    shares: Float[Array, "k n"],
+    shares: Float[Array, "k n"] | Float[np.ndarray, "k n"],
     loss: str,
     sum_styles: bool,
 ) -> list[dict[str, list[PyTree]]]:
@@ -128,7 +130,9 @@ def statistics(loss: str, x: Float[Array, "h w c"], guide: Array | None = None) 
     return of(x) if guide is None else of(x, guide)
 
 
-def _blended(each: Sequence[list[PyTree]], shares: Float[Array, "k n"]) -> list[PyTree]:
+def _blended(
+    each: Sequence[list[PyTree]], shares: Float[Array, "k n"] | Float[np.ndarray, "k n"]
+) -> list[PyTree]:
     """The mean over pictures, of each region by its own shares."""
     return [
         jax.tree.map(partial(_weighted_sum, of_region), *kept)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -118,10 +119,11 @@ def network(
         zero, std = zero[::-1], std[::-1]
     if len(mean):
         zero = np.asarray(mean) * weights.scale
-    arrays = {name: (jnp.asarray(k), jnp.asarray(b)) for name, (k, b) in convolutions.items()}
+    # Converted on the host, and put on the device as they are: nothing is compiled for it.
+    arrays = {n: (np.asarray(k, dtype), np.asarray(b, dtype)) for n, (k, b) in convolutions.items()}
     precise = jnp.promote_types(dtype, jnp.float32)
     return VGG19(
-        arrays,
+        jax.device_put(arrays),
         gain=jnp.asarray(weights.scale * (white / 255) / std, precise),
         offset=jnp.asarray(zero / std, precise),
         pooling=pooling,

@@ -45,6 +45,7 @@ def _placed(tree: PyTree, mesh: Mesh | None, axes: PartitionSpec) -> PyTree:
     return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, axes))
 
 
+@jax.jit
 def stacked(trees: Sequence[PyTree]) -> PyTree:
     """Trees of one structure as one, each leaf with a new first axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -93,7 +93,7 @@ def _cells(network: VGG19, picture: Picture) -> Cells:
     smallest = smallest_side(LAYERS)
     sides = _sides(picture, FEATURES_SIDE / max(picture.shape[:2]), smallest)
     seen = images.resize(picture, *sides, "bilinear")
-    features = np.asarray(_features(network, jnp.asarray(seen)), np.float64)
+    features = np.asarray(_features(network, jax.device_put(seen)), np.float64)
     height, width, _ = features.shape
     light = luminance(images.resize(seen, height, width, "area"), "rec601").astype(np.float64)
     light = (light - light.mean()) / max(light.std(), _FAINT)

@@ -67,7 +67,7 @@ def target(photo: Float[Array | np.ndarray, "h w 3"]) -> LocalColors:
         at = np.s_[..., top + 2 : bottom + 2, 2:width]
         axes[at] = _axes(colors[top : bottom + 2])
         inside[at] = 1
-    return LocalColors(jnp.asarray(axes), jnp.asarray(inside))
+    return jax.device_put(LocalColors(axes, inside))
 
 
 def of_tile(image: Float[Array, "h w c"], target: LocalColors, cut: Cut) -> Float[Array, ""]:

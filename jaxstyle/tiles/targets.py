@@ -46,7 +46,7 @@ def content_targets(
     pause: Callable[[], None] = lambda: None,
 ) -> dict[str, list[content.Piece]]:
     """By layer, of each tile."""
-    frame, found = framed(jnp.asarray(picture), grid), []
+    frame, found = framed(jax.device_put(picture), grid), []
     for number in range(grid.count if layers else 0):
         seen = see(frame, grid, number, network)
         of_tile = call(tile_features, network, *seen, layers=layers, tile=grid.tile)
@@ -88,7 +88,7 @@ def style_statistics(
         for layer, names in terms.items():
             each = zip(names, guides[layer], strict=True)
             own |= {name: grid.first_pass.pieces(guide, layer) for name, guide in each}
-    sums = picture_sums(network, jnp.asarray(picture), grid, own, asked, pause)
+    sums = picture_sums(network, jax.device_put(picture), grid, own, asked, pause)
     pooled = LOSSES[loss].pooled
     assert pooled
     return {layer: [pooled.whole(sums[name]) for name in names] for layer, names in terms.items()}
