@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.checkpoint import load
-from tests.conftest import process_environment
+from tests.processes import process_environment
 
 pytestmark = pytest.mark.slow
 

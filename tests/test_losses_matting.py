@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from jaxstyle.losses import matting
-from tests.conftest import process_environment
+from tests.processes import process_environment
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 

@@ -14,7 +14,7 @@ from jaxstyle.guide.masks import Regions
 from jaxstyle.guide.propagate import guides
 from jaxstyle.losses import STYLE_LOSSES, TV_LOSSES, matting
 from jaxstyle.objective import Objective, Term
-from tests.conftest import features, small_network
+from tests.networks import features, small_network
 
 CONTENT = {"relu2_2": 1.5, "conv2_1": 0.5}
 STYLE = {"relu1_1": 2.0, "relu2_1": 30.0}

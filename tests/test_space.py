@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.space import ROWS, mesh_of
-from tests.conftest import process_environment
+from tests.processes import process_environment
 
 STYLIZE = """
 import json, sys
@@ -19,18 +19,12 @@ import numpy as np
 if sys.argv[3:]:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(sys.argv[2], 2, int(sys.argv[3]))
-from dataclasses import replace
-from bench.work import few_channels
 from jaxstyle import image, stylize, tuning
+from tests.networks import small_weights
 
 tuning.algorithms = lambda precision: {}  # nothing is to be measured
 rng = np.random.default_rng(0)
-loaded = few_channels()
-layers = {
-    name: replace(layer, bias=rng.normal(0, 0.1, layer.bias.shape).astype(np.float32))
-    for name, layer in loaded.weights.layers.items()
-}
-loaded = replace(loaded, weights=replace(loaded.weights, layers=layers))
+loaded = small_weights()
 content, style = (
     image.resize(rng.uniform(size=(9, 12, 3)).astype(np.float32), *sides)
     for sides in ((75, 101), (60, 64))
@@ -52,6 +46,7 @@ ADAM = {"carry": True, "average": 0.5, "smallest_size": 50, "steps": (3, 2)}
 """
 
 FOUR_DEVICES = f"""{STYLIZE}
+from dataclasses import replace
 import jax.numpy as jnp
 import optax
 from PIL import Image

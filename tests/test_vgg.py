@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxstyle import vgg
-from tests.conftest import features, small_arrays, small_network
+from tests.networks import features, small_arrays, small_network
 
 NUMPY_PADDING: dict[str, Any] = {
     "zeros": "constant",

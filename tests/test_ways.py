@@ -10,7 +10,7 @@ from jaxstyle.pyramid import Scale
 from jaxstyle.settings import SettingError, resolve
 from jaxstyle.stylize import plan, stylize
 from jaxstyle.ways import WHOLE, Way, asked_for, candidates
-from tests.conftest import small_network
+from tests.networks import small_network
 
 SHALLOW = {"content_layers": "relu2_1", "style_layers": ["relu1_1", "relu2_1"]}
 CHECKPOINTED = Way(checkpointed=True)

@@ -11,7 +11,7 @@ from bench.tpu import shapes_only
 from convert_weights import fetch
 from convert_weights.weights_file import Convolution, WeightsError, write_weights
 from jaxstyle import machine, weights
-from tests.conftest import features
+from tests.networks import features
 
 
 @pytest.fixture

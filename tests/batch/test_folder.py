@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.work import few_channels
 from jaxstyle import image as images
 from jaxstyle import weights
 from jaxstyle.__main__ import main
@@ -25,7 +24,7 @@ from jaxstyle.batch.ledger import Ledger, LedgerError
 from jaxstyle.batch.storage import Folder, StorageError
 from jaxstyle.image import Picture
 from jaxstyle.settings import resolve
-from tests.conftest import SMALL_COMMAND, process_environment
+from tests.processes import SMALL_COMMAND, process_environment
 
 stylize = importlib.import_module("jaxstyle.stylize")
 
@@ -250,11 +249,11 @@ os.fsync = fsync
 
 
 def test_a_killed_batch_is_completed_by_the_next_and_nothing_is_made_twice(
-    tmp_path, picture, monkeypatch
+    tmp_path, picture, small_weights, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(weights, "find", lambda path, tell: path)
-    monkeypatch.setattr(weights, "load", lambda path: few_channels())
+    monkeypatch.setattr(weights, "load", lambda path: small_weights)
     write_photos(tmp_path, picture, 12, [(24, 32), (32, 24)])
     assert main(command("unkilled")) == 0
     with subprocess.Popen(

@@ -18,7 +18,7 @@ import pytest
 from jaxstyle.batch import hosts, meeting
 from jaxstyle.batch.hosts import Host, HostFlagsError, HostsError, Presence, join, share
 from jaxstyle.batch.storage import Folder, StorageError
-from tests.conftest import process_environment
+from tests.processes import process_environment
 
 HERE = socket.gethostname()
 

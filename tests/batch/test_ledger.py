@@ -16,7 +16,7 @@ from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger, LedgerError
 from jaxstyle.batch.storage import Folder
 from jaxstyle.settings import resolve
-from tests.conftest import process_environment
+from tests.processes import process_environment
 
 ALONE = Host(0, 1, ("here",))
 GUARD = {"weights": "a" * 64, "version": "1.0", "bits": 8}

@@ -12,7 +12,7 @@ import pytest
 
 from jaxstyle.batch import storage
 from jaxstyle.batch.storage import Folder, StorageError
-from tests.conftest import process_environment
+from tests.processes import process_environment
 
 
 @pytest.fixture(params=["local", "memory", "file"])

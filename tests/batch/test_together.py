@@ -17,7 +17,7 @@ from jaxstyle.image import Picture
 from jaxstyle.pyramid import Scale
 from jaxstyle.settings import resolve
 from jaxstyle.solve import DivergedError
-from tests.conftest import process_environment
+from tests.processes import process_environment
 
 stylize = importlib.import_module("jaxstyle.stylize")
 
@@ -182,7 +182,7 @@ def test_batches_are_equal_and_a_multiple_of_the_devices(
 
 MANY_DEVICES = """
 import jax, numpy as np
-from bench.work import few_channels
+from tests.networks import small_weights
 from jaxstyle.batch import program
 from jaxstyle.batch.together import Cell, run_together
 from jaxstyle.image import Picture
@@ -199,16 +199,16 @@ def cell(number):
 
 devices = jax.local_devices()
 cells = [cell(number) for number in range(8)]
-alone = run_together(few_channels(), cells)
+alone = run_together(small_weights(), cells)
 for count in (4, 8):
     mesh = program.mesh_of(devices[:count])
-    spread = run_together(few_channels(), cells, mesh=mesh)
+    spread = run_together(small_weights(), cells, mesh=mesh)
     for one, other in zip(alone, spread):
         np.testing.assert_allclose(one.image, other.image, atol=2e-4)
 
 mesh = program.mesh_of(devices)
 settings = cells[0].settings
-network, optimizer = tuned_network(few_channels(), settings), optimizer_of(settings)
+network, optimizer = tuned_network(small_weights(), settings), optimizer_of(settings)
 each = [objective_of(network, c.content.rgb, c.styles, c.settings) for c in cells]
 scored = program.together(each, mesh)
 rates = program.spread(program.stacked([rates_of(c.settings) for c in cells]), mesh)

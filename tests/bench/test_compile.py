@@ -112,6 +112,7 @@ def test_stages_of_a_scale(no_cache):
     assert all(seconds > 0 for seconds in row.values())
 
 
+@pytest.mark.slow
 def test_the_first_step_of_a_process(no_cache):
     row = worker.start(size=16, cache="", began=0.0, **OPTIONS)
     assert 0 < row["weights"] < row["first_step"] < row["from_process_start"]

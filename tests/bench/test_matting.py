@@ -12,6 +12,7 @@ from jaxstyle.cli.failures import UsageError
 ARGUMENTS = Namespace(quick=True, rounds=15)
 
 
+@pytest.mark.slow
 def test_the_command_measures_both_ways_and_they_agree(monkeypatch, tmp_path, capsys):
     """The trial of a command that the quick tests have: from its arguments to record and table."""
     pytest.importorskip("pymatting")

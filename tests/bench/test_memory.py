@@ -33,6 +33,7 @@ def test_a_system_that_does_not_say_gives_a_prediction_alone():
     assert row == {"predicted_per_megapixel": 4_000_000}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
 def test_the_peak_is_counted_from_where_it_was_settled():
     before = memory.settled_bytes()

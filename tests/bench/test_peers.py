@@ -107,6 +107,7 @@ def test_an_attempt_stops_at_the_target(pair):
     assert 1 < reached["steps"][1] <= 6
 
 
+@pytest.mark.slow
 def test_a_total_that_is_not_confirmed_does_not_count(pair, monkeypatch):
     score = schedules.score_pictures
 

@@ -12,7 +12,7 @@ from bench import split, tiles
 from bench.child import ROOT
 from jaxstyle.cli.failures import UsageError
 from jaxstyle.ways import WHOLE, Way
-from tests.conftest import process_environment
+from tests.processes import process_environment
 
 
 class NoSteps:

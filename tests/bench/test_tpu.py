@@ -56,6 +56,7 @@ ENTRY %main (p: bf16[3,8,64]) -> bf16[3,8,64] {
     assert hbm_bytes(text) == 8 * 64 * 2 + 3 * (8 * 128 * 2)
 
 
+@pytest.mark.slow
 def test_each_chip_has_its_images_and_the_whole_network():
     mesh = program.mesh_of(jax.devices()[:1])
     loaded, settings = work.few_channels(), resolve(size=16, **SETTINGS)

@@ -54,6 +54,7 @@ def test_a_problem_has_what_a_step_takes(loaded):
     assert problem.flops == step_flops(16, 24, problem.settings, work.FEW_CHANNELS)
 
 
+@pytest.mark.slow
 def test_a_batch_takes_the_steps_that_each_picture_would(loaded):
     alone = work.problem(loaded, 16, 16, **SHALLOW)
     batch = work.batched(alone, 2)

@@ -18,7 +18,7 @@ from jaxstyle.__main__ import main
 from jaxstyle.batch import hosts, together
 from jaxstyle.cli.batch_files import LARGE
 from tests.cli.conftest import ONE_SCALE, save
-from tests.conftest import SMALL_COMMAND, process_environment
+from tests.processes import SMALL_COMMAND, process_environment
 
 ALL = ["--contents", "photos", "--styles", "styles"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.interrupt import Terminated, deferred_interrupt
-from tests.conftest import process_environment
+from tests.processes import process_environment
 
 SIGNALS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 

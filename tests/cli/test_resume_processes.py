@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.work import few_channels
 from jaxstyle import image as images
-from jaxstyle import machine, tuning, weights
+from jaxstyle import machine, tuning
 from jaxstyle.__main__ import main
 from tests.cli.conftest import SHALLOW
-from tests.conftest import SMALL_COMMAND, process_environment
+from tests.processes import SMALL_COMMAND, process_environment
 
 KEPT = Path("out.png.checkpoint")
 LONG = ["content.png", "style.png", "--size", "64", "--smallest-size", "64", *SHALLOW]
@@ -83,9 +82,8 @@ def check_it_is_whole(printed):
     assert not list(Path().glob(".jaxstyle-*"))
 
 
-def test_processes_that_are_ended_and_killed_lose_nothing(start, monkeypatch, capsys):
+def test_processes_that_are_ended_and_killed_lose_nothing(start, capsys):
     """SIGTERM, kill -9, and the rest in this process, against a run that was left alone."""
-    monkeypatch.setattr(weights, "load", lambda path: few_channels())
     steps = "--steps", "120"
     end(start(["-c", SMALL_COMMAND], "-o", "out.png", *steps, *KEEP))
     kill(start(["-c", SMALL_COMMAND], "-o", "out.png", *steps, *KEEP))

@@ -19,7 +19,7 @@ from jaxstyle import solve, weights
 from jaxstyle.__main__ import COMMANDS, main
 from jaxstyle.image import Picture
 from tests.cli.conftest import ONE_SCALE, SHALLOW, TWO_SCALES, save
-from tests.conftest import SMALL_COMMAND, process_environment
+from tests.processes import SMALL_COMMAND, process_environment
 
 QUICK = [*TWO_SCALES, "--seed", "7"]
 PAIR = ["content.png", "style.png"]

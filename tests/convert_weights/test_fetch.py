@@ -148,8 +148,7 @@ REASONS = {
     ("break_it", "with_pip"),
     [
         *[(break_it, False) for break_it in REASONS],
-        (another_archive, True),
-        *[pytest.param(each, True, marks=pytest.mark.slow) for each in (offline, no_such_file)],
+        *[pytest.param(break_it, True, marks=pytest.mark.slow) for break_it in REASONS],
     ],
 )
 def test_failure_names_the_other_ways(index, monkeypatch, scratch, break_it, with_pip):

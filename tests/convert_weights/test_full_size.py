@@ -51,6 +51,7 @@ def test_every_format_holds_all_of_it(all_arrays, scratch, write):
     assert_same_layers(load_source(scratch / "source"), expected=all_arrays)
 
 
+@pytest.mark.slow
 def test_the_command_converts_and_tells_all_of_it(all_arrays, scratch, capsys):
     mean, std = (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)
     layers = {name: Convolution(*pair) for name, pair in all_arrays.items()}

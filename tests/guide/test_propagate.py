@@ -6,7 +6,7 @@ import pytest
 
 from jaxstyle.guide.masks import Regions
 from jaxstyle.guide.propagate import GUIDANCES, guides
-from tests.conftest import features, small_network
+from tests.networks import features, small_network
 
 LAYERS = ["relu1_1", "relu2_1", "relu3_1"]
 SIDES = (24, 32)

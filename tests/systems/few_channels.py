@@ -8,17 +8,17 @@ import sys
 import h5py
 import numpy as np
 
-from tests.conftest import small_arrays
+from tests.networks import contents
 
 
 def main(path: str) -> None:
+    small = contents()
     with h5py.File(path, "w") as file:
-        for name, (kernel, bias) in small_arrays().items():
-            file[f"{name}/kernel"], file[f"{name}/bias"] = kernel, bias
-        file.attrs["channel_order"] = np.bytes_("BGR")
-        file.attrs["scale"] = 255.0
-        file.attrs["mean"] = (103.939, 116.779, 123.68)
-        file.attrs["std"] = (58.0, 58.0, 58.0)
+        for name, layer in small.layers.items():
+            file[f"{name}/kernel"], file[f"{name}/bias"] = layer.kernel, layer.bias
+        file.attrs["channel_order"] = np.bytes_(small.channel_order)
+        for name in ("scale", "mean", "std"):
+            file.attrs[name] = getattr(small, name)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from jaxstyle.guide.propagate import guides
 from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES, matting
 from jaxstyle.tiles.build import build
 from jaxstyle.vgg import PADDINGS, POOLINGS, ROUNDINGS
-from tests.conftest import small_network
+from tests.networks import small_network
 
 LAYERS = {
     "content_weights": {"relu1_2": 0.5},
@@ -61,8 +61,10 @@ def compared(picture):
         of_network = {name: options.pop(name) for name in OF_NETWORK if name in options}
         network, given = small_network(dtype, **of_network), {**PLAIN, **options}
         precise = jnp.promote_types(dtype, jnp.float32)
-        content, image = (picture(seed, *sides).astype(precise) for seed in (0, 1))
-        shown = [picture(2 + n, 60 - 9 * n, 40).astype(precise) for n in range(styles)]
+        every = [sides, sides, *((60 - 9 * n, 40) for n in range(styles))]
+        content, image, *shown = jax.device_put(
+            [np.asarray(picture(seed, *each), precise) for seed, each in enumerate(every)]
+        )
         if guided:
             each = [(p.shape[0], p.shape[1]) for p in (content, *shown)]
             regions, layers = corner_and_rest(*each), list(given["style_weights"])

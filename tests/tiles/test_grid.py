@@ -19,7 +19,7 @@ from jaxstyle.tiles.grid import (
     window,
 )
 from jaxstyle.vgg import CONVOLUTIONS, VGG19
-from tests.conftest import small_arrays
+from tests.networks import small_arrays
 
 LAYERS = ("conv1_1", "relu1_2", "pool1", "relu2_1", "conv3_4", "pool3", "relu4_2", "relu5_1")
 TILE, SIDE = 16, 208

@@ -18,7 +18,7 @@ from jaxstyle.settings import resolve
 from jaxstyle.tiles.footprint import compile_tiles
 from jaxstyle.tiles.program import TILE_PROGRAMS
 from jaxstyle.ways import WHOLE, Way
-from tests.conftest import process_environment
+from tests.processes import process_environment
 
 SHALLOW = {"content_layers": "relu1_1", "style_layers": "relu1_1"}
 POOLED = {"content_layers": "relu2_1", "style_layers": ["relu1_1", "relu2_1"]}
@@ -129,13 +129,14 @@ def test_larger_pictures_take_more_memory_for_themselves_and_none_for_the_networ
     np.testing.assert_allclose(larger - large, 4 * (large - small), rtol=0.05)
 
 
+MORE_SIZES = [(300, 256, "adam"), (300, 256, "lbfgs"), (3000, 32, "adam")]
+
+
 @pytest.mark.parametrize(
     ("side", "tile", "optimizer"),
     [
-        (300, 256, "adam"),
         (3000, 32, "lbfgs"),
-        pytest.param(300, 256, "lbfgs", marks=pytest.mark.slow),
-        pytest.param(3000, 32, "adam", marks=pytest.mark.slow),
+        *[pytest.param(*each, marks=pytest.mark.slow) for each in MORE_SIZES],
     ],
 )
 def test_the_size_that_is_said_to_fit_fits(network, side, tile, optimizer):
@@ -168,7 +169,7 @@ from jaxstyle.stylize import state_at
 from jaxstyle.tiles import objective as grid_objective
 from jaxstyle.tiles import targets
 from jaxstyle.ways import WHOLE, Way
-from tests.conftest import small_network
+from tests.networks import small_network
 
 host, accelerator = jax.local_devices(backend="cpu")
 large, see = [], grid_objective.see
