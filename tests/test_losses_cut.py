@@ -67,6 +67,17 @@ def test_sums_about_another_origin_are_the_same_sums(float64):
         np.testing.assert_allclose(one, other, rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["gram-centered", "mean-std"])
+def test_statistics_do_not_depend_on_the_origin_of_their_sums(float64, name):
+    pooled = LOSSES[name].pooled
+    x = jnp.asarray(np.random.default_rng(0).normal(3, 1, (5, 4, 3)))
+    elsewhere = pooled.whole(pooled.sums(x, None, None, jnp.asarray([1.0, -2.0, 4.0])))
+    for found, expected in zip(
+        jax.tree.leaves(elsewhere), jax.tree.leaves(pooled.statistics(x)), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize("guided", [False, True])
 @pytest.mark.parametrize("loss", STYLE_LOSSES)
 def test_statistics_of_a_picture_are_those_of_its_pieces(float64, loss, guided):

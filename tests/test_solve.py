@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxstyle import objective, solve
@@ -170,6 +171,17 @@ def test_when_smaller_steps_do_not_help_it_ends_with_the_last_good_picture(score
     assert np.isfinite(reports[-1].image).all()
 
 
+@pytest.mark.parametrize("halvings", [solve.RETRIES, solve.RETRIES + 1])
+def test_the_rate_is_halved_so_many_times_and_no_more(scored, image, halvings):
+    steps = sabotaged(scored, image, limit=0.021 / 2**halvings, steps=3)
+    if halvings > solve.RETRIES:
+        with pytest.raises(solve.DivergedError, match=f"halved {solve.RETRIES} times"):
+            list(steps)
+    else:
+        last = list(steps)[-1]
+        np.testing.assert_allclose(last.rates.learning_rate, 0.02 / 2**halvings, rtol=1e-6)
+
+
 def test_a_real_overflow_is_noticed_and_named(scored, image):
     heavy = replace(scored.terms["style/relu2_1"], weight=jnp.float32(1e38))
     scored = replace(scored, terms={**scored.terms, "style/relu2_1": heavy})
@@ -224,6 +236,17 @@ def test_the_rate_decays_from_step_to_step():
     for report in descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 5):
         moved = 0.01 * (1 - 0.5**report.step) / (1 - 0.5)
         np.testing.assert_allclose(report.state.image, 0.5 - moved, rtol=1e-5)
+
+
+def test_of_pictures_with_the_same_loss_the_first_is_the_best():
+    flat = Slope(jnp.float32(0.0), {})
+    moving = optax.GradientTransformationExtraArgs(
+        lambda image: (), lambda gradient, *_, **__: (jnp.ones_like(gradient), ())
+    )
+    state = solve.init(GRAY, moving)
+    for _ in range(3):
+        state, _ = solve.step(flat, solve.Rates.of(0.1), state, optimizer=moving)
+    np.testing.assert_array_equal(state.best, GRAY)
 
 
 def test_pixels_are_kept_between_the_bounds():
