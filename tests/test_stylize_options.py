@@ -87,6 +87,16 @@ def test_the_style_is_recolored_before_the_run(made, small_weights, pictures, me
     assert not np.isclose(plain, expected["style/relu1_1"], rtol=0.01)
 
 
+def test_styles_are_blended_or_their_losses_summed(made, pictures):
+    """A mean of squared distances is larger than the squared distance of the mean."""
+    summed, blended = (
+        made(styles=list(pictures), sum_styles=each, steps=1).losses[0]["terms"]
+        for each in (True, False)
+    )
+    for layer in SHALLOW["style_layers"]:
+        assert summed[f"style/{layer}"] > 1.1 * blended[f"style/{layer}"] > 0
+
+
 def chroma(image):
     """What rec601 leaves of an image without its luminance: differences of the channels."""
     return np.stack([image[..., 0] - image[..., 1], image[..., 1] - image[..., 2]])
