@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
-from jaxstyle.machine import keep_memory
+from jaxstyle.network.machine import keep_memory
 
 COMMANDS = {
     "compile": "bench.compile",

@@ -18,8 +18,8 @@ from bench import work
 from bench.child import ROOT, USERS_CACHE
 from bench.markdown import table as markdown
 from bench.worker import Row
-from jaxstyle import image as images
-from jaxstyle.image import Picture
+from jaxstyle import images
+from jaxstyle.images import Picture
 
 HELP = "Seconds a picture: batch and sweep against as many single runs."
 

@@ -17,11 +17,11 @@ from jaxtyping import Array, Float, PyTree
 
 from bench import timing
 from bench.work import Problem, rounding, stepping
-from jaxstyle import objective as objectives
-from jaxstyle import solve
-from jaxstyle.objective import Objective
-from jaxstyle.parts import report_every
-from jaxstyle.program import in_a_loop
+from jaxstyle.execution.parts import report_every
+from jaxstyle.losses import objective as objectives
+from jaxstyle.losses.objective import Objective
+from jaxstyle.optim import solve
+from jaxstyle.optim.program import in_a_loop
 
 PARTS = ("network", "losses", "optimizer", "host")
 ENDLESS = 10**9

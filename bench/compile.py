@@ -12,7 +12,7 @@ from typing import Any
 from bench import child
 from bench.markdown import table as markdown
 from bench.worker import SPANS, Row
-from jaxstyle.pyramid import sizes
+from jaxstyle.execution.pyramid import sizes
 from jaxstyle.settings import Settings
 
 HELP = "Seconds to compile against seconds to run, compilations counted, a process's first step."

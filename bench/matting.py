@@ -15,7 +15,7 @@ from jaxtyping import Float
 from bench import memory, timing, work
 from bench.child import call
 from bench.markdown import table as markdown
-from jaxstyle.cli.failures import UsageError
+from jaxstyle.errors import UsageError
 from jaxstyle.losses import matting
 
 HELP = (

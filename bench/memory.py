@@ -20,8 +20,8 @@ import jax
 from bench import work
 from bench.child import call
 from bench.markdown import table as markdown
-from jaxstyle import solve
-from jaxstyle.memory import peak_bytes
+from jaxstyle.execution.memory import peak_bytes
+from jaxstyle.optim import solve
 
 HELP = "Peak memory of the solver, predicted and measured."
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from convert_weights.vgg19 import LAYERS, Convolution
 from convert_weights.weights_file import Weights, read_weights, write_weights
-from jaxstyle import weights
+from jaxstyle.network import weights
 
 ROOT = Path(__file__).resolve().parent.parent
 CARRY = ROOT / "bench" / "carry"

@@ -20,9 +20,9 @@ from bench.markdown import table as markdown
 from bench.schedules import OBJECTIVE, SCHEDULES
 from bench.speed import reason
 from bench.worker import Row
-from jaxstyle import solve
-from jaxstyle.cli.failures import UsageError
-from jaxstyle.weights import Loaded
+from jaxstyle.errors import UsageError
+from jaxstyle.network.weights import Loaded
+from jaxstyle.optim import solve
 
 HELP = "jaxstyle against PyTorch: as neural-style-pt runs it, and as an expert would write it."
 

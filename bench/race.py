@@ -17,8 +17,8 @@ from bench import child
 from bench.schedules import SCHEDULES, at_full_size
 from bench.speed import reason
 from bench.worker import Row
-from jaxstyle import image as images
-from jaxstyle.weights import Loaded
+from jaxstyle import images
+from jaxstyle.network.weights import Loaded
 
 RIVALS = (("eager", "adam"), ("expert", "lbfgs"), ("expert", "adam"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import record
-from jaxstyle.cli.failures import UsageError
+from jaxstyle.errors import UsageError
 
 HELP = "Write BENCHMARKS.md and bench/plots from the records in bench/results."
 

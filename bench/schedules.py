@@ -15,14 +15,15 @@ import numpy as np
 
 from bench import work
 from bench.worker import Row
-from jaxstyle import compilation, machine, plan
-from jaxstyle import image as images
-from jaxstyle.image import Picture
-from jaxstyle.result import Progress
-from jaxstyle.score import score_pictures
+from jaxstyle import images
+from jaxstyle.execution import compilation, plan
+from jaxstyle.images import Picture
+from jaxstyle.network import machine
+from jaxstyle.network.weights import Loaded
+from jaxstyle.runs.result import Progress
+from jaxstyle.runs.score import score_pictures
+from jaxstyle.runs.stylize import run
 from jaxstyle.settings import Settings, resolve
-from jaxstyle.stylize import run
-from jaxstyle.weights import Loaded
 
 OBJECTIVE = {
     "preset": "neural-style-pt",

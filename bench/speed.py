@@ -13,9 +13,9 @@ import jax
 from bench import breakdown, timing, work
 from bench.markdown import table as markdown
 from bench.worker import Row
-from jaxstyle import solve
-from jaxstyle.parts import report_every
-from jaxstyle.weights import Loaded
+from jaxstyle.execution.parts import report_every
+from jaxstyle.network.weights import Loaded
+from jaxstyle.optim import solve
 
 HELP = "Milliseconds a step, GFLOP/s, share of the matrix-product peak, and where the time goes."
 

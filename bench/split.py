@@ -16,16 +16,17 @@ import numpy as np
 
 from bench import work
 from bench.markdown import table as markdown
-from jaxstyle import solve, space
-from jaxstyle.cli.failures import UsageError
-from jaxstyle.footprint import Programs, compile_scale
-from jaxstyle.formulation import mesh_of_all, objective_of, program_of, state_shape
-from jaxstyle.memory import peak_bytes
-from jaxstyle.parts import exactness, network_of, optimizer_of, rates_of
-from jaxstyle.plan import blank
-from jaxstyle.pyramid import Scale
+from jaxstyle.errors import UsageError
+from jaxstyle.execution import space
+from jaxstyle.execution.footprint import Programs, compile_scale
+from jaxstyle.execution.formulation import mesh_of_all, objective_of, program_of, state_shape
+from jaxstyle.execution.memory import peak_bytes
+from jaxstyle.execution.parts import exactness, network_of, optimizer_of, rates_of
+from jaxstyle.execution.plan import blank
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.ways import WHOLE, Way
+from jaxstyle.optim import solve
 from jaxstyle.settings import resolve
-from jaxstyle.ways import WHOLE, Way
 
 HELP = "One picture split over all devices against one device that has all of it."
 

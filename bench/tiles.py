@@ -19,15 +19,15 @@ import jax.numpy as jnp
 from bench import memory, work
 from bench.child import call
 from bench.markdown import table as markdown
-from jaxstyle import solve
-from jaxstyle.footprint import compile_scale, run_peaks
-from jaxstyle.formulation import objective_of, program_of, state_shape
-from jaxstyle.memory import give_back_if_scarce
-from jaxstyle.parts import exactness, optimizer_of, rates_of, tuned_network
-from jaxstyle.plan import blank
-from jaxstyle.pyramid import Scale
+from jaxstyle.execution.footprint import compile_scale, run_peaks
+from jaxstyle.execution.formulation import objective_of, program_of, state_shape
+from jaxstyle.execution.memory import give_back_if_scarce
+from jaxstyle.execution.parts import exactness, optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.plan import blank
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.ways import WHOLE, Way
+from jaxstyle.optim import solve
 from jaxstyle.settings import Settings, resolve
-from jaxstyle.ways import WHOLE, Way
 
 HELP = "Tiles against the whole picture at once: memory, seconds a step, cost per megapixel."
 

@@ -23,16 +23,18 @@ from bench.child import call
 from bench.markdown import table as markdown
 from bench.traffic import hbm_bytes
 from convert_weights.weights_file import Convolution
-from jaxstyle import solve, space, vgg
-from jaxstyle.arithmetic import step_flops
 from jaxstyle.batch import program
-from jaxstyle.cli.failures import UsageError
-from jaxstyle.formulation import objective_of
-from jaxstyle.memory import peak_bytes
-from jaxstyle.parts import optimizer_of, rates_of, tuned_network
-from jaxstyle.plan import blank, plan
+from jaxstyle.errors import UsageError
+from jaxstyle.execution import space
+from jaxstyle.execution.arithmetic import step_flops
+from jaxstyle.execution.formulation import objective_of
+from jaxstyle.execution.memory import peak_bytes
+from jaxstyle.execution.parts import optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.plan import blank, plan
+from jaxstyle.network import vgg
+from jaxstyle.network.weights import Loaded
+from jaxstyle.optim import solve
 from jaxstyle.settings import Settings, resolve
-from jaxstyle.weights import Loaded
 
 HELP = "Memory and computed speed on TPU v5e and v6e, from their compiler; needs no TPU."
 

@@ -13,13 +13,14 @@ import optax
 from jaxtyping import Float
 
 from convert_weights.weights_file import Convolution, Weights
-from jaxstyle import image as images
-from jaxstyle import solve, vgg, weights
-from jaxstyle.arithmetic import step_flops
+from jaxstyle import images
 from jaxstyle.batch import program
-from jaxstyle.formulation import objective_of
-from jaxstyle.objective import Objective
-from jaxstyle.parts import exactness, optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.arithmetic import step_flops
+from jaxstyle.execution.formulation import objective_of
+from jaxstyle.execution.parts import exactness, optimizer_of, rates_of, tuned_network
+from jaxstyle.losses.objective import Objective
+from jaxstyle.network import vgg, weights
+from jaxstyle.optim import solve
 from jaxstyle.settings import Settings, resolve
 
 FEW_CHANNELS = tuple(channels // 16 for channels in vgg.CHANNELS_PER_BLOCK)

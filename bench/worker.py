@@ -38,8 +38,10 @@ def stages(*, sizes: list[int], cache: str, steps: int, **options: Any) -> list[
     import jax
 
     from bench import timing, work
-    from jaxstyle import compilation, machine, program, solve
-    from jaxstyle.parts import report_every
+    from jaxstyle.execution import compilation
+    from jaxstyle.execution.parts import report_every
+    from jaxstyle.network import machine
+    from jaxstyle.optim import program, solve
 
     machine.keep_memory()
     compilation.persist(Path(cache))
@@ -74,9 +76,11 @@ def start(*, size: int, cache: str, began: float, **options: Any) -> Row:
     """Seconds after import until the weights are read and until the first step is reported; and of
     the latter since ``began``, when the process was started."""
     from bench import work
-    from jaxstyle import compilation, machine, settings
-    from jaxstyle.image import Picture
-    from jaxstyle.stylize import run
+    from jaxstyle import settings
+    from jaxstyle.execution import compilation
+    from jaxstyle.images import Picture
+    from jaxstyle.network import machine
+    from jaxstyle.runs.stylize import run
 
     begin = time.perf_counter()
     machine.keep_memory()
@@ -102,7 +106,8 @@ def eager(*, size: int, rounds: int, **options: Any) -> Row:
     import jax
 
     from bench import timing, work
-    from jaxstyle import machine, solve
+    from jaxstyle.network import machine
+    from jaxstyle.optim import solve
 
     machine.keep_memory()
     problem = work.problem(_weights(options), size, size, **options["settings"])
@@ -123,11 +128,11 @@ def eager(*, size: int, rounds: int, **options: Any) -> Row:
 def counts(*, size: int, smallest_size: int, **options: Any) -> list[Row]:
     """How often the solver is compiled in a whole run, and again when only values change."""
     from bench import work
-    from jaxstyle.compilation import counted
-    from jaxstyle.image import Picture
+    from jaxstyle.execution.compilation import counted
+    from jaxstyle.images import Picture
+    from jaxstyle.optim.solve import PROGRAMS
+    from jaxstyle.runs.stylize import run
     from jaxstyle.settings import resolve
-    from jaxstyle.solve import PROGRAMS
-    from jaxstyle.stylize import run
 
     base = {"size": size, "smallest_size": smallest_size, "steps": 2, "init_noise": 0.1}
     changes: dict[str, dict[str, Any]] = {

@@ -1,11 +1,15 @@
-"""The one exception of this package: a single clear line about a weights file."""
+"""The base of this project's exceptions, and the one of this package."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
-class WeightsError(Exception):
+class JaxstyleError(Exception):
+    """Something cannot be done; the message is one line that says what, and what to do about it."""
+
+
+class WeightsError(JaxstyleError):
     """A weights file cannot be read, recognized, fetched or written.
 
     `str()` is one printable line, even where it quotes names out of a hostile file.

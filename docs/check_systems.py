@@ -15,9 +15,11 @@ from pathlib import Path
 
 import jax
 
-from jaxstyle import Settings, pyramid, resolve, weights
+from jaxstyle import Settings, resolve
+from jaxstyle.execution import pyramid
+from jaxstyle.network import weights
 from jaxstyle.presets import ALIASES, PRESETS
-from jaxstyle.score import score
+from jaxstyle.runs.score import score
 
 SYSTEMS = Path(__file__).resolve().parents[1] / "tests" / "systems"
 PUBLISHED = [name for name, preset in PRESETS.items() if preset.link]

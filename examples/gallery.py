@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from jaxstyle import Result, resolve, weights
-from jaxstyle import image as images
+from jaxstyle import Result, images, resolve
 from jaxstyle.cli.flags import add_settings, given_settings
-from jaxstyle.formulation import objective_at
-from jaxstyle.parts import network_of
-from jaxstyle.plan import plan, resize
+from jaxstyle.execution.formulation import objective_at
+from jaxstyle.execution.parts import network_of
+from jaxstyle.execution.plan import plan, resize
+from jaxstyle.network import weights
+from jaxstyle.runs.stylize import run
 from jaxstyle.settings import Settings
-from jaxstyle.stylize import run
 
 HERE = Path(__file__).parent
 PHOTOS = [HERE / "photos" / f"{name}.jpg" for name in ("chelsea", "coffee", "rocket")]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxstyle import image, pyramid, stylize
+from jaxstyle import images, stylize
+from jaxstyle.execution import pyramid
 
 PHOTOS = Path(__file__).resolve().parent / "photos"
 PAIRS = (("coffee", "chelsea"), ("rocket", "hubble"))
@@ -18,21 +19,21 @@ HEIGHT, GAP = 300, 8
 
 def fitted(name: str, height: int) -> np.ndarray:
     """A photo at a height."""
-    rgb = image.read(PHOTOS / f"{name}.jpg").rgb
-    return image.resize(rgb, *pyramid.fit(*rgb.shape[:2], height, "height"))
+    rgb = images.read(PHOTOS / f"{name}.jpg").rgb
+    return images.resize(rgb, *pyramid.fit(*rgb.shape[:2], height, "height"))
 
 
 def column(photo: str, style: str) -> np.ndarray:
     """One pair and its result, from top to bottom, all of the photo's width."""
     above = fitted(photo, HEIGHT)
     width = above.shape[1]
-    other = image.read(PHOTOS / f"{style}.jpg").rgb
-    middle = image.resize(other, round(other.shape[0] * width / other.shape[1]), width)
+    other = images.read(PHOTOS / f"{style}.jpg").rgb
+    middle = images.resize(other, round(other.shape[0] * width / other.shape[1]), width)
     middle = cropped(middle, HEIGHT)
     source = PHOTOS / f"{photo}.jpg", PHOTOS / f"{style}.jpg"
     made = stylize(*source, preset="photo", size=512).image
     return np.concatenate(
-        [above, line(width), middle, line(width), image.resize(made, HEIGHT, width)]
+        [above, line(width), middle, line(width), images.resize(made, HEIGHT, width)]
     )
 
 
@@ -56,11 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="SHEET.jpg")
     given = parser.parse_args(arguments)
-    image.check_writable(given.output)
+    images.check_writable(given.output)
     columns = [column(*pair) for pair in PAIRS]
     between = np.ones((len(columns[0]), GAP, 3), np.float32)
     parts = [part for each in columns for part in (each, between)][:-1]
-    image.write(given.output, image.Picture(np.concatenate(parts, axis=1), None))
+    images.write(given.output, images.Picture(np.concatenate(parts, axis=1), None))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,11 @@ import numpy as np
 from skimage.filters import sobel
 from skimage.metrics import structural_similarity
 
-from jaxstyle import color, image, score, stylize, weights
-from jaxstyle.histogram import match_histograms
-from jaxstyle.photo.recolor import recolored
+from jaxstyle import images, score, stylize
+from jaxstyle.guidance.recolor import recolored
+from jaxstyle.images import color
+from jaxstyle.images.histogram import match_histograms
+from jaxstyle.network import weights
 
 COLUMNS = "| pair | way | style | energy | edges |\n|---|---|---:|---:|---:|"
 
@@ -64,9 +66,9 @@ def pair_of(folder: Path, number: str) -> Pair:
 
 def ways(pair: Pair, loaded: weights.Loaded) -> Iterator[Made]:
     """The authors' picture, ours, and baselines, all of the photo's size."""
-    photo, style = image.read(pair.photo).rgb, image.read(pair.style).rgb
+    photo, style = images.read(pair.photo).rgb, images.read(pair.style).rgb
     yield Made("the photo itself", photo)
-    yield Made("Luan et al., final", image.read(pair.authors).rgb)
+    yield Made("Luan et al., final", images.read(pair.authors).rgb)
     yield Made("one color map (`--method color`)", recolored(photo, [style]))
     yield Made("`--method histogram`", match_histograms(photo, style))
     size = max(photo.shape)
@@ -88,7 +90,7 @@ def ways(pair: Pair, loaded: weights.Loaded) -> Iterator[Made]:
 
 def figures(pair: Pair, picture: np.ndarray, loaded: weights.Loaded) -> tuple[float, float, float]:
     """Style loss, energy and similarity of edges."""
-    photo = image.read(pair.photo).rgb
+    photo = images.read(pair.photo).rgb
     measured = score(
         picture,
         str(pair.photo),
@@ -128,9 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(lines[-1], flush=True)
             if given.pictures:
                 path = given.pictures / f"{number}-{index}.png"
-                image.write(path, image.Picture(picture, None))
+                images.write(path, images.Picture(picture, None))
     if given.output:
-        image.write_text(given.output, "\n".join(lines) + "\n")
+        images.write_text(given.output, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

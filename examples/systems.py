@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxstyle import image as images
-from jaxstyle import resolve, weights
+from jaxstyle import images, resolve
+from jaxstyle.network import weights
 from jaxstyle.presets import PRESETS
-from jaxstyle.result import Result
-from jaxstyle.stylize import run
+from jaxstyle.runs.result import Result
+from jaxstyle.runs.stylize import run
 
 HERE = Path(__file__).parent
 SYSTEMS = [name for name, preset in PRESETS.items() if preset.link]

@@ -9,8 +9,8 @@ from jaxstyle import __version__
 from jaxstyle.cli import batch, photo, presets, reconstruct, run, score, sweep, texture
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
-from jaxstyle.compilation import persist
-from jaxstyle.machine import keep_memory
+from jaxstyle.execution.compilation import persist
+from jaxstyle.network.machine import keep_memory
 
 COMMANDS = {
     "run": run,

@@ -31,7 +31,7 @@ def pytest_configure(config):
 
 
 def _share_programs(directory):
-    from jaxstyle.compilation import persist
+    from jaxstyle.execution.compilation import persist
 
     persist(directory)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(directory)  # for the processes that tests start
@@ -40,7 +40,7 @@ def _share_programs(directory):
 
 def pytest_collection_modifyitems(items):
     """Tests with the real weights run where those are at hand already, and in CI."""
-    from jaxstyle.weights import cached_path
+    from jaxstyle.network.weights import cached_path
 
     if os.environ.get("CI") or cached_path().exists():
         return

@@ -8,8 +8,8 @@ import pytest
 
 import jaxstyle.__main__
 from convert_weights.weights_file import write_weights
-from jaxstyle import tuning, weights
-from jaxstyle.vgg import VGG19
+from jaxstyle.network import tuning, weights
+from jaxstyle.network.vgg import VGG19
 from tests import networks
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from convert_weights.weights_file import Convolution, Weights
-from jaxstyle.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS, VGG19
-from jaxstyle.weights import Loaded
+from jaxstyle.network.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS, VGG19
+from jaxstyle.network.weights import Loaded
 
 
 def small_arrays(seed: int = 0, shrink: int = 16) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[1]
 
 SMALL_COMMAND = """
 from tests.networks import small_weights
-from jaxstyle import tuning, weights
+from jaxstyle.network import tuning, weights
 from jaxstyle.__main__ import entry
 tuning.algorithms = lambda precision: {}
 weights.find, weights.load = (lambda path, tell: path), (lambda path: small_weights())

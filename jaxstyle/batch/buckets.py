@@ -12,15 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxstyle import image as images
+from jaxstyle import images
 from jaxstyle.batch.cells import Cell, alone, layers_of, static_key
 from jaxstyle.batch.jobs import Job
-from jaxstyle.estimate import blank
-from jaxstyle.formulation import Layers
-from jaxstyle.image import Picture
-from jaxstyle.plan import Image, PictureSizeError, plan
-from jaxstyle.pyramid import Scale
-from jaxstyle.settings import INITS, SettingError, Settings
+from jaxstyle.errors import PictureSizeError, SettingError
+from jaxstyle.execution.estimate import blank
+from jaxstyle.execution.formulation import Layers
+from jaxstyle.execution.plan import Image, plan
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.images import Picture
+from jaxstyle.settings import INITS, Settings
 
 Sides = tuple[int, int]
 """Height and width of a picture."""

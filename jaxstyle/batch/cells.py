@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 
 import jax
 
-from jaxstyle import memory, vgg, weights
-from jaxstyle.footprint import NEAR, rough_bytes
-from jaxstyle.formulation import Layers
-from jaxstyle.image import Picture
-from jaxstyle.pictures import recolored
-from jaxstyle.plan import Image, plan
-from jaxstyle.pyramid import Scale
+from jaxstyle.execution import memory
+from jaxstyle.execution.footprint import NEAR, rough_bytes
+from jaxstyle.execution.formulation import Layers
+from jaxstyle.execution.plan import Image, plan
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.images import Picture
+from jaxstyle.network import vgg, weights
+from jaxstyle.runs.pictures import recolored
 from jaxstyle.settings import Settings
 
 OWN = (

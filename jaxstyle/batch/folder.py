@@ -16,21 +16,23 @@ from functools import partial
 
 import jax
 
-from jaxstyle import image as images
-from jaxstyle import solve, weights
+from jaxstyle import images
 from jaxstyle.batch import program
 from jaxstyle.batch.buckets import Refused, Sides, Work, works
 from jaxstyle.batch.cells import Cell, alone, batch_that_fits
 from jaxstyle.batch.hosts import Host, share
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
-from jaxstyle.batch.storage import Folder, StorageError, is_url, local_copy
+from jaxstyle.batch.storage import Folder, is_url, local_copy
 from jaxstyle.batch.task import Options, Read, Status, Task, forget_pictures
 from jaxstyle.batch.together import BatchProgress
-from jaxstyle.compilation import counted, one_ahead
-from jaxstyle.estimate import blank
-from jaxstyle.image import ImageError, Picture
-from jaxstyle.result import Result
+from jaxstyle.errors import ImageError, StorageError
+from jaxstyle.execution.compilation import counted, one_ahead
+from jaxstyle.execution.estimate import blank
+from jaxstyle.images import Picture
+from jaxstyle.network import weights
+from jaxstyle.optim import solve
+from jaxstyle.runs.result import Result
 
 __all__ = ["Options", "Status", "fingerprint", "run_jobs", "settle", "sides_of"]
 

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 import jax
 
-from jaxstyle.batch.meeting import HostsError, address_parts, met
-from jaxstyle.batch.storage import Folder, StorageError
+from jaxstyle.batch.meeting import address_parts, met
+from jaxstyle.batch.storage import Folder
+from jaxstyle.errors import HostFlagsError, HostsError, StorageError
 
 __all__ = ["Host", "HostFlagsError", "HostsError", "Presence", "join", "share"]
 
@@ -28,10 +29,6 @@ SILENCE = 60.0
 
 _ALONE = "or --num-hosts 1 to work alone"
 _PRESENCE = re.compile(r"\.host-\d+-of-\d+\.json")
-
-
-class HostFlagsError(HostsError):
-    """What is said about the hosts cannot be meant."""
 
 
 @dataclass(frozen=True)

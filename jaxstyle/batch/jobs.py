@@ -18,10 +18,11 @@ from itertools import zip_longest
 from typing import Any
 
 from jaxstyle.batch import names
-from jaxstyle.batch.sources import JobsError, located, pictures, read_text
-from jaxstyle.image_write import FORMATS
-from jaxstyle.settings import SettingError, Settings, resolve
-from jaxstyle.text import reader
+from jaxstyle.batch.sources import located, pictures, read_text
+from jaxstyle.errors import JobsError, SettingError
+from jaxstyle.images._write import FORMATS
+from jaxstyle.settings import Settings, resolve
+from jaxstyle.settings.text import reader
 
 __all__ = ["Job", "JobsError", "from_manifest", "product", "zipped"]
 

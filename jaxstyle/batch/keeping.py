@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jaxstyle import checkpoint
 from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.record import Saved
-from jaxstyle.checkpoint import CheckpointError
+from jaxstyle.errors import CheckpointError
+from jaxstyle.runs import checkpoint
 
 CHECKPOINTS = ".checkpoints"
 """The folder of them, among the outputs."""

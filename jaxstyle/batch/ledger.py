@@ -13,8 +13,9 @@ from typing import Any
 
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
-from jaxstyle.batch.lock import LedgerError, locked
-from jaxstyle.batch.storage import Folder, StorageError, is_url
+from jaxstyle.batch.lock import locked
+from jaxstyle.batch.storage import Folder, is_url
+from jaxstyle.errors import LedgerError, StorageError
 
 LOG = "log.jsonl"
 GUARD = "batch.json"

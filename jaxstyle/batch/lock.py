@@ -8,15 +8,12 @@ from contextlib import ExitStack, contextmanager
 
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.storage import Folder, is_url
+from jaxstyle.errors import LedgerError
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
-
-
-class LedgerError(RuntimeError):
-    """The folder is in use, or was made with other settings; the message is one line."""
 
 
 @contextmanager

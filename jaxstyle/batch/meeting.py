@@ -22,6 +22,8 @@ import time
 import jax
 from jax._src.distributed import global_state  # its store of keys has no public name
 
+from jaxstyle.errors import HostsError
+
 GRACE = 5
 """Seconds that XLA waits for all to come beyond what it is told."""
 
@@ -30,10 +32,6 @@ TALKING = 10
 
 STARTING = 60
 """Seconds that a meeting may take longer than it was told, for a process to start and to end."""
-
-
-class HostsError(RuntimeError):
-    """The hosts have not come together; the message is one line."""
 
 
 def met(address: str, count: int, index: int, timeout: float) -> tuple[list[str], str]:

@@ -17,10 +17,10 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PyTree
 
-from jaxstyle import optimizers, solve
-from jaxstyle.objective import Objective
-from jaxstyle.program import Kind, Program, apart, compiled_once, traced_as
-from jaxstyle.step import Losses, Rates, State, step
+from jaxstyle.losses.objective import Objective
+from jaxstyle.optim import optimizers, solve
+from jaxstyle.optim.program import Kind, Program, apart, compiled_once, traced_as
+from jaxstyle.optim.step import Losses, Rates, State, step
 
 PICTURES = "pictures"
 """The axis of the mesh of devices."""
@@ -142,7 +142,7 @@ def batch_loop(
 
 
 PROGRAMS = ("batch_step", "batch_loop")
-"""Names that a compiled program can have: see ``jaxstyle.compilation``."""
+"""Names that a compiled program can have: see ``jaxstyle.execution.compilation``."""
 
 
 def compile_batch(

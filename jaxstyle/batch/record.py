@@ -12,11 +12,11 @@ from jax.sharding import Mesh
 
 from jaxstyle.batch import program
 from jaxstyle.batch.cells import Cell
-from jaxstyle.compilation import Compilations
-from jaxstyle.pyramid import Scale
-from jaxstyle.result import ScaleReport
+from jaxstyle.execution.compilation import Compilations
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.optim.solve import Losses, State
+from jaxstyle.runs.result import ScaleReport
 from jaxstyle.settings import Settings
-from jaxstyle.solve import Losses, State
 
 Saved = dict[str, Any]
 """All that a batch needs to go on from where it was: plain numbers, text and arrays by name."""

@@ -3,14 +3,11 @@
 import os
 from urllib.parse import unquote
 
-from jaxstyle.batch.storage import StorageError, is_url, listing, local_copy, matching
-from jaxstyle.image import EXTENSIONS
+from jaxstyle.batch.storage import is_url, listing, local_copy, matching
+from jaxstyle.errors import JobsError, StorageError
+from jaxstyle.images import EXTENSIONS
 
 _WEB = ("http://", "https://")
-
-
-class JobsError(ValueError):
-    """What was asked for is no list of jobs; the message is one line that names the culprit."""
 
 
 def pictures(source: str) -> list[str]:

@@ -14,12 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from jaxstyle.errors import StorageError
+
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _TEMPORARY = re.compile(r"\.jaxstyle-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
-
-
-class StorageError(OSError):
-    """Something cannot be read or written there; the message is one line that names it."""
 
 
 def is_url(path: str) -> bool:

@@ -1,6 +1,6 @@
 """A sweep: which runs its grid is made of, and which of them go together.
 
-All of it is pure; ``jaxstyle.batch.together`` runs the cells, ``jaxstyle.batch.grid`` draws them.
+All of it is pure; ``jaxstyle.batch.together`` runs the cells, ``jaxstyle.images.grid`` draws them.
 """
 
 import math
@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxstyle import vgg
 from jaxstyle.batch.cells import Cell, alone, batch_that_fits, layers_of, static_key
 from jaxstyle.batch.names import labels
-from jaxstyle.formulation import Layers
-from jaxstyle.settings import SettingError, Settings, resolve
-from jaxstyle.weights import Loaded
+from jaxstyle.errors import SettingError
+from jaxstyle.execution.formulation import Layers
+from jaxstyle.network import vgg
+from jaxstyle.network.weights import Loaded
+from jaxstyle.settings import Settings, resolve
 
 ROWS = ("style-layers", "styles", "seeds", "tv-weight", "content-weight", "none")
 """What can be different from row to row."""

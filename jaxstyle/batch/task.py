@@ -7,22 +7,21 @@ from functools import lru_cache, partial
 import jax
 from jax.sharding import Mesh
 
-from jaxstyle import image as images
-from jaxstyle import weights
+from jaxstyle import images
 from jaxstyle.batch.buckets import Work, cell_of, cut
 from jaxstyle.batch.cells import Cell, alone, static_key
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.keeping import Keeper, name_of
 from jaxstyle.batch.ledger import Ledger
-from jaxstyle.batch.storage import Folder, StorageError, local_copy
+from jaxstyle.batch.storage import Folder, local_copy
 from jaxstyle.batch.together import BatchProgress, network_for, run_in_halves
-from jaxstyle.guide.find import regions_of
-from jaxstyle.guide.masks import MaskError
-from jaxstyle.image import ImageError, Picture
-from jaxstyle.plan import Image
-from jaxstyle.result import Result, versions
-from jaxstyle.settings import SettingError
-from jaxstyle.vgg import VGG19
+from jaxstyle.errors import ImageError, MaskError, SettingError, StorageError
+from jaxstyle.execution.plan import Image
+from jaxstyle.images import Picture
+from jaxstyle.network import weights
+from jaxstyle.network.vgg import VGG19
+from jaxstyle.runs.regions import regions_of
+from jaxstyle.runs.result import Result, versions
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float
 
-from jaxstyle import image as images
-from jaxstyle import objective, weights
+from jaxstyle import images
 from jaxstyle.batch import program
 from jaxstyle.batch.cells import (
     Cell,
@@ -34,23 +33,31 @@ from jaxstyle.batch.record import (
     saved_of,
     totals_of,
 )
-from jaxstyle.compilation import Compilations, counted, one_ahead
-from jaxstyle.footprint import rough_bytes
-from jaxstyle.formulation import Layers, objective_at
-from jaxstyle.guide.find import regions_of
-from jaxstyle.guide.masks import MaskError
-from jaxstyle.image import ImageError
-from jaxstyle.memory import give_back_if_scarce, out_of_memory
-from jaxstyle.parts import exactness, optimizer_of, rates_of, report_every, tuned_network
-from jaxstyle.pictures import enlarged, finished, first_image
-from jaxstyle.plan import Image, PictureSizeError
-from jaxstyle.program import Program
-from jaxstyle.pyramid import Scale
-from jaxstyle.result import Progress, Result
-from jaxstyle.settings import SettingError, Settings
-from jaxstyle.solve import DivergedError, Rates, State
-from jaxstyle.stylize import run
-from jaxstyle.vgg import VGG19, TooSmallError
+from jaxstyle.errors import (
+    DivergedError,
+    ImageError,
+    MaskError,
+    PictureSizeError,
+    SettingError,
+    TooSmallError,
+)
+from jaxstyle.execution.compilation import Compilations, counted, one_ahead
+from jaxstyle.execution.footprint import rough_bytes
+from jaxstyle.execution.formulation import Layers, objective_at
+from jaxstyle.execution.memory import give_back_if_scarce, out_of_memory
+from jaxstyle.execution.parts import exactness, optimizer_of, rates_of, report_every, tuned_network
+from jaxstyle.execution.plan import Image
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.losses import objective
+from jaxstyle.network import weights
+from jaxstyle.network.vgg import VGG19
+from jaxstyle.optim.program import Program
+from jaxstyle.optim.solve import Rates, State
+from jaxstyle.runs.pictures import enlarged, finished, first_image
+from jaxstyle.runs.regions import regions_of
+from jaxstyle.runs.result import Progress, Result
+from jaxstyle.runs.stylize import run
+from jaxstyle.settings import Settings
 
 __all__ = [
     "BatchProgress",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from jaxstyle import __version__, weights
+from jaxstyle import __version__
 from jaxstyle.batch import hosts, jobs
 from jaxstyle.batch.folder import Options, Status, run_jobs
 from jaxstyle.batch.jobs import Job
@@ -26,12 +26,13 @@ from jaxstyle.cli.common import (
     teller,
     use_precision,
 )
-from jaxstyle.cli.failures import IncompleteError, UsageError
 from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note, tell_notes
+from jaxstyle.errors import IncompleteError, UsageError
+from jaxstyle.network import weights
 from jaxstyle.settings import resolve
-from jaxstyle.text import whole_number
+from jaxstyle.settings.text import whole_number
 
 HELP = "Stylize folders of pictures: on all devices, on many hosts, going on where it was."
 

@@ -7,15 +7,15 @@ import os
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
-from jaxstyle import image as images
-from jaxstyle import weights
+from jaxstyle import images
 from jaxstyle.batch import sheet
 from jaxstyle.batch.folder import inputs_of
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.cli.recipe import Recipe
-from jaxstyle.image import ImageError
+from jaxstyle.errors import ImageError
+from jaxstyle.network import weights
 
 LARGE = 200_000
 """Bytes of a source from which on the page shows a small picture of it."""

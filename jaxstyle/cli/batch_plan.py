@@ -9,8 +9,6 @@ from itertools import groupby
 from rich.console import Console
 from rich.table import Table
 
-from jaxstyle import memory
-from jaxstyle.arithmetic import step_flops
 from jaxstyle.batch.buckets import Work
 from jaxstyle.batch.cells import network_bytes
 from jaxstyle.batch.folder import settle
@@ -19,9 +17,11 @@ from jaxstyle.batch.jobs import Job
 from jaxstyle.cli.common import Tell
 from jaxstyle.cli.memory import in_bytes
 from jaxstyle.cli.plan import WIDTH, about
-from jaxstyle.estimate import estimate
-from jaxstyle.footprint import rough_bytes
-from jaxstyle.weights import Loaded
+from jaxstyle.execution import memory
+from jaxstyle.execution.arithmetic import step_flops
+from jaxstyle.execution.estimate import estimate
+from jaxstyle.execution.footprint import rough_bytes
+from jaxstyle.network.weights import Loaded
 
 ALONE = Host(0, 1, ("this one",))
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxstyle import checkpoint
-from jaxstyle.checkpoint import CheckpointError
 from jaxstyle.cli.flags import flag
 from jaxstyle.cli.outputs import Outputs
-from jaxstyle.saved import Saved, differences
+from jaxstyle.errors import CheckpointError
+from jaxstyle.runs import checkpoint
+from jaxstyle.runs.saved import Saved, differences
 from jaxstyle.settings import Settings
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import jax
 
-from jaxstyle import tuning
 from jaxstyle.cli.flags import argument
 from jaxstyle.cli.outputs import Outputs, checkpoint_of
-from jaxstyle.parts import report_every
-from jaxstyle.result import Result
+from jaxstyle.execution.parts import report_every
+from jaxstyle.network import tuning
+from jaxstyle.runs.result import Result
 from jaxstyle.settings import Settings
-from jaxstyle.text import number, whole_number
+from jaxstyle.settings.text import number, whole_number
 
 Tell = Callable[[str], None]
 

@@ -5,45 +5,12 @@ import os
 import sys
 from collections.abc import Callable
 
-from jaxstyle.batch.hosts import HostFlagsError, HostsError
-from jaxstyle.batch.jobs import JobsError
-from jaxstyle.batch.ledger import LedgerError
-from jaxstyle.checkpoint import CheckpointError
 from jaxstyle.cli.flags import WRONG_USAGE, flag
 from jaxstyle.cli.interrupt import INTERRUPTED, TERMINATED, Terminated
-from jaxstyle.guide.masks import MaskError
-from jaxstyle.image import ImageError
-from jaxstyle.photo.full_size import MapsError
-from jaxstyle.plan import PictureSizeError
-from jaxstyle.settings import SettingError
-from jaxstyle.solve import DivergedError
-from jaxstyle.weights import WeightsError
-
-
-class IncompleteError(RuntimeError):
-    """Some of what was asked for could not be made; the rest is there."""
-
-
-class UsageError(Exception):
-    """A combination of arguments that cannot be meant."""
-
+from jaxstyle.errors import HostFlagsError, JaxstyleError, SettingError, UsageError
 
 FAILED = 1
-EXPECTED = (
-    ImageError,
-    MapsError,
-    MaskError,
-    WeightsError,
-    PictureSizeError,
-    DivergedError,
-    CheckpointError,
-    JobsError,
-    LedgerError,
-    HostsError,
-    IncompleteError,
-    OSError,
-    MemoryError,
-)
+EXPECTED = (JaxstyleError, OSError, MemoryError)
 
 
 def exit_status(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container
 from typing import Any, NoReturn
 
 from jaxstyle.settings import Settings
-from jaxstyle.text import reader
+from jaxstyle.settings.text import reader
 
 WRONG_USAGE = 2
 

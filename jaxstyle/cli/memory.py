@@ -8,23 +8,20 @@ from typing import Any
 
 import jax
 
-from jaxstyle import footprint, memory
 from jaxstyle.cli.notes import flags_of
-from jaxstyle.guide.masks import Regions
-from jaxstyle.image import Picture
-from jaxstyle.memory import out_of_memory
-from jaxstyle.parts import tuned_network
-from jaxstyle.plan import Image, plan, style_size
-from jaxstyle.pyramid import Scale
+from jaxstyle.errors import OutOfMemoryError
+from jaxstyle.execution import footprint, memory
+from jaxstyle.execution.memory import out_of_memory
+from jaxstyle.execution.parts import tuned_network
+from jaxstyle.execution.plan import Image, plan, style_size
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.images import Picture
+from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
-from jaxstyle.weights import Loaded
 
 LESS = 0.8
 """Share of what a run would have taken that is taken to be there, once it was not enough."""
-
-
-class OutOfMemoryError(MemoryError):
-    """A run needs more memory than there is."""
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from typing import Any
 
 from jaxstyle.cli.common import Tell
 from jaxstyle.cli.flags import flag
+from jaxstyle.network.weights import Loaded
 from jaxstyle.presets import PRESETS
 from jaxstyle.settings import Settings
-from jaxstyle.weights import Loaded
 
 
 def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:

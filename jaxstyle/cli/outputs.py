@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle import image as images
-from jaxstyle import timelapse
-from jaxstyle.checkpoint import CheckpointError
+from jaxstyle import images
 from jaxstyle.cli.profile import check_profile
-from jaxstyle.image import ImageError, Picture
-from jaxstyle.pictures import finished
-from jaxstyle.result import Progress, Result
+from jaxstyle.errors import CheckpointError, ImageError
+from jaxstyle.images import Picture, timelapse
+from jaxstyle.runs.pictures import finished
+from jaxstyle.runs.result import Progress, Result
 from jaxstyle.settings import Settings
 
 FRAMES = 90

@@ -8,21 +8,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from jaxstyle import image as images
-from jaxstyle import weights
+from jaxstyle import images
 from jaxstyle.cli.common import Tell, add_output_flags, teller
-from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, flag, given_settings
 from jaxstyle.cli.outputs import check_distinct
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
 from jaxstyle.cli.run import at_full_size, pictures_of, small_photo, start
-from jaxstyle.color import COLOR_MATCHES
-from jaxstyle.histogram import match_histograms
-from jaxstyle.image import Picture
-from jaxstyle.photo import full_size
-from jaxstyle.photo.recolor import recolored
-from jaxstyle.result import Result
+from jaxstyle.errors import UsageError
+from jaxstyle.guidance.recolor import recolored
+from jaxstyle.images import Picture, full_size
+from jaxstyle.images.color import COLOR_MATCHES
+from jaxstyle.images.histogram import match_histograms
+from jaxstyle.network import weights
+from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve
 
 HELP = "Give a photo the light, weather or season of another; it stays a photo."

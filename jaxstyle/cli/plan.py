@@ -10,13 +10,13 @@ from rich.table import Table
 from jaxstyle.cli.common import Tell
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import explained, in_bytes, would_fit
-from jaxstyle.estimate import Estimate, Sides, estimate
-from jaxstyle.guide.masks import Regions
-from jaxstyle.image import Picture
-from jaxstyle.plan import Image
+from jaxstyle.execution.estimate import Estimate, Sides, estimate
+from jaxstyle.execution.plan import Image
+from jaxstyle.execution.ways import WHOLE
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.images import Picture
+from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
-from jaxstyle.ways import WHOLE
-from jaxstyle.weights import Loaded
 
 COLUMNS = ("size", "style", "steps", "GFLOP/step", "memory", "compiled in", "running")
 WIDTH = 100

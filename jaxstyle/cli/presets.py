@@ -5,10 +5,10 @@ import json
 import shutil
 import textwrap
 
-from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.notes import flags_of
+from jaxstyle.errors import SettingError, UsageError
 from jaxstyle.presets import ALIASES, PRESETS, Preset
-from jaxstyle.settings import SettingError, resolve
+from jaxstyle.settings import resolve
 
 HELP = "List the presets: every known system, its source, and what it does differently."
 

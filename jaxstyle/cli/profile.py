@@ -6,8 +6,8 @@ from pathlib import Path
 
 import jax
 
-from jaxstyle import image as images
-from jaxstyle.image import ImageError
+from jaxstyle import images
+from jaxstyle.errors import ImageError
 
 
 def check_profile(directory: Path) -> None:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from jaxstyle.pyramid import Scale
-from jaxstyle.result import Progress as RunProgress
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.runs.result import Progress as RunProgress
 
 
 @contextmanager

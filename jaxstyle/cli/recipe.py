@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jaxstyle import image as images
-from jaxstyle.image import ImageError
+from jaxstyle import images
+from jaxstyle.errors import ImageError
 from jaxstyle.settings import Settings, resolve
 
 

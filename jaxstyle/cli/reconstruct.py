@@ -4,19 +4,26 @@ import argparse
 import time
 from pathlib import Path
 
-from jaxstyle import image as images
-from jaxstyle import weights
+from jaxstyle import images
 from jaxstyle.cli.common import silence, teller, use_precision
-from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.outputs import check_distinct
 from jaxstyle.cli.progress import progress_bar
-from jaxstyle.image import Picture
-from jaxstyle.plan import Image
-from jaxstyle.reconstruct import GAP, Reconstruction, cells, figure, reconstructions, size_of_cells
-from jaxstyle.result import Progress
+from jaxstyle.errors import UsageError
+from jaxstyle.execution.plan import Image
+from jaxstyle.images import Picture
+from jaxstyle.network import weights
+from jaxstyle.runs.reconstruct import (
+    GAP,
+    Reconstruction,
+    cells,
+    figure,
+    reconstructions,
+    size_of_cells,
+)
+from jaxstyle.runs.result import Progress
 from jaxstyle.settings import Settings, resolve
 
 HELP = "Show what each layer of the network keeps of a picture: the figure of the papers."

@@ -4,17 +4,17 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxstyle import image as images
+from jaxstyle import images
 from jaxstyle.cli.common import Tell
-from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.notes import tell_notes
-from jaxstyle.guide.figure import of_regions
-from jaxstyle.guide.find import regions_of
-from jaxstyle.guide.masks import Regions
-from jaxstyle.image import Picture
-from jaxstyle.plan import Image
+from jaxstyle.errors import UsageError
+from jaxstyle.execution.plan import Image
+from jaxstyle.guidance.figure import of_regions
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.images import Picture
+from jaxstyle.network.weights import Loaded
+from jaxstyle.runs.regions import regions_of
 from jaxstyle.settings import Settings
-from jaxstyle.weights import Loaded
 
 
 def add_region_flags(parser: argparse.ArgumentParser) -> None:

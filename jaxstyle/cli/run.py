@@ -6,11 +6,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from jaxstyle import image as images
-from jaxstyle import weights
+from jaxstyle import images
 from jaxstyle.cli import recipe
 from jaxstyle.cli.common import Tell, add_output_flags, outputs_of, teller, use_precision
-from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.plan import show_plan
@@ -18,10 +16,11 @@ from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
 from jaxstyle.cli.upscale import larger_run
 from jaxstyle.cli.watch import run_and_save
-from jaxstyle.image import Picture
-from jaxstyle.photo import full_size
-from jaxstyle.plan import Image, plan
-from jaxstyle.result import Result
+from jaxstyle.errors import UsageError
+from jaxstyle.execution.plan import Image, plan
+from jaxstyle.images import Picture, full_size
+from jaxstyle.network import weights
+from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve
 
 Finish = Callable[[Picture, Result], Result]

@@ -3,14 +3,14 @@
 import argparse
 import json
 
-from jaxstyle import weights
 from jaxstyle.cli.common import teller, use_precision
-from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.notes import network_note, tell_notes
-from jaxstyle.score import Score, score
+from jaxstyle.errors import UsageError
+from jaxstyle.network import weights
+from jaxstyle.runs.score import Score, score
 from jaxstyle.settings import resolve
-from jaxstyle.text import whole_number
+from jaxstyle.settings.text import whole_number
 
 HELP = "Score a picture under the objective of any system."
 SIZE_HELP = "bring all pictures to this longest side first (default: they are scored as they are)"

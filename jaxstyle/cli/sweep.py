@@ -12,14 +12,12 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-from jaxstyle import image as images
-from jaxstyle import weights
+from jaxstyle import images
 from jaxstyle.batch import program
 from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.sweep import ROWS, batches_of, sweep_of
 from jaxstyle.batch.together import BatchProgress, run_in_halves
 from jaxstyle.cli.common import Tell, silence, tell_of_tuning, tell_user, teller, use_precision
-from jaxstyle.cli.failures import IncompleteError, UsageError
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import enough_memory, explained
@@ -28,13 +26,15 @@ from jaxstyle.cli.plan import WIDTH, summary, table, verdict
 from jaxstyle.cli.progress import bar, clock, done_share, sides_of
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.sweep_files import Files
-from jaxstyle.compilation import counted
-from jaxstyle.estimate import estimate
-from jaxstyle.guide.find import regions_of
-from jaxstyle.plan import plan
-from jaxstyle.result import PROGRAMS, Result
-from jaxstyle.text import reader
-from jaxstyle.weights import Loaded
+from jaxstyle.errors import IncompleteError, UsageError
+from jaxstyle.execution.compilation import counted
+from jaxstyle.execution.estimate import estimate
+from jaxstyle.execution.plan import plan
+from jaxstyle.network import weights
+from jaxstyle.network.weights import Loaded
+from jaxstyle.runs.regions import regions_of
+from jaxstyle.runs.result import PROGRAMS, Result
+from jaxstyle.settings.text import reader
 
 HELP = "Make the papers' grid: one picture over several weights, layers, styles or seeds."
 ROWS_HELP = "what differs from row to row (default: what there are several of, or style-layers)"

@@ -5,16 +5,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from jaxstyle import image as images
-from jaxstyle.batch.grid import grid, layout
+from jaxstyle import images
 from jaxstyle.batch.sweep import GridCell, Line, Sweep
 from jaxstyle.cli.common import silence
 from jaxstyle.cli.outputs import Outputs, check_distinct
 from jaxstyle.cli.recipe import Recipe
-from jaxstyle.image import ImageError, Picture
-from jaxstyle.plan import Image
-from jaxstyle.result import Result, device, versions
-from jaxstyle.weights import Loaded
+from jaxstyle.errors import ImageError
+from jaxstyle.execution.plan import Image
+from jaxstyle.images import Picture
+from jaxstyle.images.grid import grid, layout
+from jaxstyle.network.weights import Loaded
+from jaxstyle.runs.result import Result, device, versions
 
 
 @dataclass

@@ -4,17 +4,17 @@ import argparse
 import json
 from pathlib import Path
 
-from jaxstyle import image as images
-from jaxstyle import weights
+from jaxstyle import images
 from jaxstyle.cli.common import add_output_flags, outputs_of, teller, use_precision
-from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.watch import run_and_save
+from jaxstyle.errors import UsageError
+from jaxstyle.network import weights
+from jaxstyle.runs.stylize import read_styles
+from jaxstyle.runs.texture import on_canvas
 from jaxstyle.settings import resolve
-from jaxstyle.stylize import read_styles
-from jaxstyle.texture import on_canvas
 
 HELP = "Synthesize a texture of any size, seamless if wanted, like one or several pictures."
 SHAPE_HELP = "width and height in pixels (default: the style's, its longest side --size)"

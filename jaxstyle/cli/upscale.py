@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jaxstyle import image as images
-from jaxstyle import pyramid
+from jaxstyle import images
 from jaxstyle.cli import recipe
-from jaxstyle.cli.failures import UsageError
 from jaxstyle.cli.flags import flag
 from jaxstyle.cli.recipe import Recipe
-from jaxstyle.settings import SettingError, Settings
+from jaxstyle.errors import SettingError, UsageError
+from jaxstyle.execution import pyramid
+from jaxstyle.settings import Settings
 
 SETTLED = ("init", "size_rule")
 """Settings that are not left to the user: the start is the picture, its size the longest side."""

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from jaxstyle import checkpoint
 from jaxstyle.cli.checkpoints import Keeper
 from jaxstyle.cli.common import print_result, reports_every, silence, tell_of_tuning
 from jaxstyle.cli.interrupt import deferred_interrupt
@@ -12,14 +11,15 @@ from jaxstyle.cli.memory import enough_memory
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.profile import profiled
 from jaxstyle.cli.progress import progress_bar
-from jaxstyle.guide.masks import Regions
-from jaxstyle.image import Picture
-from jaxstyle.plan import Image
-from jaxstyle.result import Progress, Result
-from jaxstyle.saved import fingerprint
+from jaxstyle.execution.plan import Image
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.images import Picture
+from jaxstyle.network.weights import Loaded
+from jaxstyle.runs import checkpoint
+from jaxstyle.runs.result import Progress, Result
+from jaxstyle.runs.saved import fingerprint
+from jaxstyle.runs.stylize import run
 from jaxstyle.settings import Settings
-from jaxstyle.stylize import run
-from jaxstyle.weights import Loaded
 
 
 def run_and_save(

@@ -43,7 +43,7 @@ def sums(
 ) -> Sums:
     """The Gram matrix as a plain sum over positions, in float32 or better.
 
-    With a guide that of a region: of features times it (see ``jaxstyle.guide.propagate``). Of a
+    With a guide that of a region: of features times it (see ``jaxstyle.guidance.propagate``). Of a
     tile only the positions ``inside`` count. Sums have no origin.
     """
     del origin

@@ -10,11 +10,11 @@ from jaxstyle.batch.buckets import MOST_SHAPES, bucket_of, cell_of, cut, works
 from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.together import run_together
-from jaxstyle.image import Picture
-from jaxstyle.plan import plan
+from jaxstyle.execution.plan import plan
+from jaxstyle.images import Picture
 from jaxstyle.settings import resolve
 
-stylize = importlib.import_module("jaxstyle.stylize")
+stylize = importlib.import_module("jaxstyle.runs.stylize")
 
 SETTINGS = resolve(
     size=64, smallest_size=32, steps=1, style_layers="relu1_1", content_layers="relu1_1"

@@ -12,21 +12,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jaxstyle import image as images
-from jaxstyle import weights
+from jaxstyle import images
 from jaxstyle.__main__ import main
 from jaxstyle.batch import task as tasks
 from jaxstyle.batch import together
 from jaxstyle.batch.folder import Options, run_jobs
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import product
-from jaxstyle.batch.ledger import Ledger, LedgerError
-from jaxstyle.batch.storage import Folder, StorageError
-from jaxstyle.image import Picture
+from jaxstyle.batch.ledger import Ledger
+from jaxstyle.batch.storage import Folder
+from jaxstyle.errors import LedgerError, StorageError
+from jaxstyle.images import Picture
+from jaxstyle.network import weights
 from jaxstyle.settings import resolve
 from tests.processes import SMALL_COMMAND, process_environment
 
-stylize = importlib.import_module("jaxstyle.stylize")
+stylize = importlib.import_module("jaxstyle.runs.stylize")
 
 SETTINGS = resolve(
     size=32, smallest_size=32, steps=2, style_layers="relu1_1", content_layers="relu1_1"

@@ -16,8 +16,9 @@ import jax
 import pytest
 
 from jaxstyle.batch import hosts, meeting
-from jaxstyle.batch.hosts import Host, HostFlagsError, HostsError, Presence, join, share
-from jaxstyle.batch.storage import Folder, StorageError
+from jaxstyle.batch.hosts import Host, Presence, join, share
+from jaxstyle.batch.storage import Folder
+from jaxstyle.errors import HostFlagsError, HostsError, StorageError
 from tests.processes import process_environment
 
 HERE = socket.gethostname()

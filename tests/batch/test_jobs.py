@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from jaxstyle.batch.jobs import Job, JobsError, from_manifest, product, zipped
-from jaxstyle.settings import SettingError, resolve
+from jaxstyle.batch.jobs import Job, from_manifest, product, zipped
+from jaxstyle.errors import JobsError, SettingError
+from jaxstyle.settings import resolve
 
 QUICK = resolve(size=64, steps=1)
 

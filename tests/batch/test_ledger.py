@@ -13,8 +13,9 @@ from jaxstyle.batch import ledger as ledgers
 from jaxstyle.batch import lock
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
-from jaxstyle.batch.ledger import Ledger, LedgerError
+from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder
+from jaxstyle.errors import LedgerError
 from jaxstyle.settings import resolve
 from tests.processes import process_environment
 

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from jaxstyle.batch.sources import JobsError, located, parts, pictures, read_text
-from jaxstyle.image import listed
+from jaxstyle.batch.sources import located, parts, pictures, read_text
+from jaxstyle.errors import JobsError
+from jaxstyle.images import listed
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import threading
 import pytest
 
 from jaxstyle.batch import storage
-from jaxstyle.batch.storage import Folder, StorageError
+from jaxstyle.batch.storage import Folder
+from jaxstyle.errors import StorageError
 from tests.processes import process_environment
 
 

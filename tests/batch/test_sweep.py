@@ -9,8 +9,9 @@ import pytest
 from jaxstyle.batch import sweep as sweeps
 from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.sweep import batches, batches_of, short, sweep_of
-from jaxstyle.image import Picture
-from jaxstyle.settings import SettingError, resolve
+from jaxstyle.errors import SettingError
+from jaxstyle.images import Picture
+from jaxstyle.settings import resolve
 
 NOISE = {"init": "noise"}
 THIRTY_TWO = tuple(map(float, range(32)))

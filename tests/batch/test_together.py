@@ -12,14 +12,14 @@ from bench.work import picture
 from jaxstyle.batch import program
 from jaxstyle.batch.cells import Cell, batch_that_fits, layers_of, static_key
 from jaxstyle.batch.together import run_together
-from jaxstyle.compilation import counted
-from jaxstyle.image import Picture
-from jaxstyle.pyramid import Scale
+from jaxstyle.errors import DivergedError
+from jaxstyle.execution.compilation import counted
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.images import Picture
 from jaxstyle.settings import resolve
-from jaxstyle.solve import DivergedError
 from tests.processes import process_environment
 
-stylize = importlib.import_module("jaxstyle.stylize")
+stylize = importlib.import_module("jaxstyle.runs.stylize")
 
 SMALL = {
     "size": 32,
@@ -171,12 +171,12 @@ def test_layers_are_those_of_any():
 def test_batches_are_equal_and_a_multiple_of_the_devices(
     small_weights, monkeypatch, wanted, devices
 ):
-    monkeypatch.setattr("jaxstyle.memory.total_bytes", lambda: 40_000_000)
+    monkeypatch.setattr("jaxstyle.execution.memory.total_bytes", lambda: 40_000_000)
     size = batch_that_fits(small_weights, cell_of(), wanted, devices)
     assert size % devices == 0
     batches = -(-wanted // size)
     assert 0 <= batches * size - wanted < batches + devices * batches
-    monkeypatch.setattr("jaxstyle.memory.total_bytes", lambda: None)
+    monkeypatch.setattr("jaxstyle.execution.memory.total_bytes", lambda: None)
     assert batch_that_fits(small_weights, cell_of(), wanted, devices) >= wanted
 
 
@@ -185,10 +185,10 @@ import jax, numpy as np
 from tests.networks import small_weights
 from jaxstyle.batch import program
 from jaxstyle.batch.together import Cell, run_together
-from jaxstyle.image import Picture
-from jaxstyle.parts import optimizer_of, rates_of, tuned_network
+from jaxstyle.images import Picture
+from jaxstyle.execution.parts import optimizer_of, rates_of, tuned_network
 from jaxstyle.settings import resolve
-from jaxstyle.formulation import objective_of
+from jaxstyle.execution.formulation import objective_of
 
 def cell(number):
     keys = jax.random.split(jax.random.key(number))

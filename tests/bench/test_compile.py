@@ -99,7 +99,7 @@ def test_a_process_answers_or_says_why_not():
 
 @pytest.fixture
 def no_cache(monkeypatch):
-    from jaxstyle import compilation
+    from jaxstyle.execution import compilation
 
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     monkeypatch.setattr(compilation, "persist", lambda directory: None)

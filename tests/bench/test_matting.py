@@ -7,7 +7,7 @@ import pytest
 
 from bench import matting
 from bench.__main__ import main
-from jaxstyle.cli.failures import UsageError
+from jaxstyle.errors import UsageError
 
 ARGUMENTS = Namespace(quick=True, rounds=15)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bench import peers, race, schedules, work
-from jaxstyle import compilation
-from jaxstyle.cli.failures import UsageError
-from jaxstyle.image import Picture
+from jaxstyle.errors import UsageError
+from jaxstyle.execution import compilation
+from jaxstyle.images import Picture
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_outside_git_the_commit_is_unknown(tmp_path, monkeypatch):
 
 
 def test_changes_on_top_of_the_commit_are_told(monkeypatch):
-    answers = {"rev-parse": "0123456789ab", "status": " M jaxstyle/solve.py"}
+    answers = {"rev-parse": "0123456789ab", "status": " M jaxstyle/optim/solve.py"}
     monkeypatch.setattr(record, "_git", lambda *arguments: answers[arguments[0]])
     assert record.commit() == "0123456789ab-dirty"
     answers["status"] = ""

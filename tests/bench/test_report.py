@@ -5,7 +5,7 @@ from argparse import Namespace
 import pytest
 
 from bench import record, report
-from jaxstyle.cli.failures import UsageError
+from jaxstyle.errors import UsageError
 
 plots = pytest.importorskip("bench.plots", exc_type=ImportError)
 

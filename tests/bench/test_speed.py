@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from bench import breakdown, speed, work
-from jaxstyle.arithmetic import step_flops
+from jaxstyle.execution.arithmetic import step_flops
 
 SHALLOW = {"content_layers": "relu1_1", "style_layers": "relu1_1"}
 

@@ -10,8 +10,8 @@ import pytest
 
 from bench import split, tiles
 from bench.child import ROOT
-from jaxstyle.cli.failures import UsageError
-from jaxstyle.ways import WHOLE, Way
+from jaxstyle.errors import UsageError
+from jaxstyle.execution.ways import WHOLE, Way
 from tests.processes import process_environment
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench import schedules, work
-from jaxstyle import solve
+from jaxstyle.optim import solve
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 from bench import tpu, work
 from bench.traffic import hbm_bytes
 from jaxstyle.batch import program
-from jaxstyle.cli.failures import UsageError
+from jaxstyle.errors import UsageError
 from jaxstyle.settings import resolve
 
 CHIP = tpu.Chip("some-4", flops=100.0, hbm=1000.0, bandwidth=10.0, clock=1.0)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bench import work
-from jaxstyle import vgg
-from jaxstyle.arithmetic import step_flops
+from jaxstyle.execution.arithmetic import step_flops
+from jaxstyle.network import vgg
 from jaxstyle.settings import resolve
 
 SHALLOW = {"content_layers": ["relu1_2"], "style_layers": ["relu1_1", "relu2_1"]}

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import image as images
-from jaxstyle import weights
+from jaxstyle import images
 from jaxstyle.__main__ import main
-from jaxstyle.image import Picture
+from jaxstyle.images import Picture
+from jaxstyle.network import weights
 
 SHALLOW = ["--content-layers", "relu1_1", "--style-layers", "relu1_1"]
 ONE_SCALE = ["--size", "32", "--smallest-size", "32", "--steps", "2", *SHALLOW]

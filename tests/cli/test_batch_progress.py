@@ -8,7 +8,7 @@ from jaxstyle.batch.task import Status
 from jaxstyle.batch.together import BatchProgress
 from jaxstyle.cli import batch_progress
 from jaxstyle.cli.batch_progress import batch_table, rows
-from jaxstyle.pyramid import Scale
+from jaxstyle.execution.pyramid import Scale
 
 SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]  # of 30000 pixels times steps
 

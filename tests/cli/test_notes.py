@@ -9,9 +9,9 @@ import pytest
 from convert_weights.weights_file import Weights
 from jaxstyle.cli import flags
 from jaxstyle.cli.notes import flags_of, network_note
+from jaxstyle.network.weights import Loaded
 from jaxstyle.presets import PRESETS
 from jaxstyle.settings import resolve
-from jaxstyle.weights import Loaded
 
 NORMALIZED = Loaded(
     Weights({}, "BGR", 255.0, (0.0,) * 3, (1.0,) * 3, normalized=True), Path("a/vgg.h5"), "0"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import image as images
+from jaxstyle import images
 from jaxstyle.__main__ import main
 from tests.cli.conftest import ONE_SCALE, SHALLOW, save
 
@@ -54,7 +54,7 @@ def test_full_size_and_a_map_to_apply_again(folder, masks):
 
 
 def test_baselines_need_no_network(folder, masks, monkeypatch):
-    monkeypatch.delattr("jaxstyle.weights.find")
+    monkeypatch.delattr("jaxstyle.network.weights.find")
     assert main([*PHOTO, "--method", "histogram", "--quiet"]) == 0
     histogram = images.read("out.png").rgb
     assert main([*PHOTO, "--method", "color", "--quiet"]) == 0

@@ -8,11 +8,12 @@ import jax
 import pytest
 from PIL import Image
 
-from jaxstyle import memory, solve
 from jaxstyle.__main__ import main
 from jaxstyle.cli import plan
 from jaxstyle.cli.memory import out_of_memory
-from jaxstyle.estimate import Estimate, ScaleEstimate
+from jaxstyle.execution import memory
+from jaxstyle.execution.estimate import Estimate, ScaleEstimate
+from jaxstyle.optim import solve
 from tests.cli.conftest import TWO_SCALES
 
 
@@ -138,7 +139,7 @@ def test_memory_is_told_from_other_failures(error, is_memory):
 @pytest.mark.parametrize(("there", "given_back"), [(2 * 10**9, True), (10**12, False)])
 def test_freed_memory_is_kept_only_where_there_is_plenty(folder, monkeypatch, there, given_back):
     asked = []
-    monkeypatch.setattr("jaxstyle.machine.give_memory_back", lambda: asked.append(True))
+    monkeypatch.setattr("jaxstyle.network.machine.give_memory_back", lambda: asked.append(True))
     monkeypatch.setattr(memory, "total_bytes", lambda: there)
     monkeypatch.setattr("jaxstyle.cli.memory._rough", lambda *_: 9 * 10**8)
     assert run("-o", "out.png", *TWO_SCALES) == 0

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import pytest
 
 from jaxstyle.cli.progress import done_share, progress_bar, seconds_left
-from jaxstyle.pyramid import Scale
-from jaxstyle.result import Progress
-from jaxstyle.solve import Course, Rates, Report, State
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.optim.solve import Course, Rates, Report, State
+from jaxstyle.runs.result import Progress
 
 SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]
 

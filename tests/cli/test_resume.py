@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxstyle import checkpoint, solve
-from jaxstyle import image as images
+from jaxstyle import images
 from jaxstyle.__main__ import main
-from jaxstyle.checkpoint import CheckpointError
+from jaxstyle.errors import CheckpointError
+from jaxstyle.optim import solve
+from jaxstyle.runs import checkpoint
 from tests.cli.conftest import TWO_SCALES, files_in, save
 
 KEPT = Path("out.png.checkpoint")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jaxstyle import image as images
-from jaxstyle import machine, tuning
+from jaxstyle import images
 from jaxstyle.__main__ import main
+from jaxstyle.network import machine, tuning
 from tests.cli.conftest import SHALLOW
 from tests.processes import SMALL_COMMAND, process_environment
 

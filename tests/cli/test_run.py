@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 import jaxstyle
-from jaxstyle import image as images
-from jaxstyle import solve, weights
+from jaxstyle import images
 from jaxstyle.__main__ import COMMANDS, main
-from jaxstyle.image import Picture
+from jaxstyle.images import Picture
+from jaxstyle.network import weights
+from jaxstyle.optim import solve
 from tests.cli.conftest import ONE_SCALE, SHALLOW, TWO_SCALES, save
 from tests.processes import SMALL_COMMAND, process_environment
 

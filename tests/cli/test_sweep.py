@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import image as images
+from jaxstyle import images
 from jaxstyle.__main__ import main
 from jaxstyle.batch import sweep as sweeps
-from jaxstyle.batch.grid import layout
 from jaxstyle.cli import recipe
 from jaxstyle.cli import sweep as command
+from jaxstyle.errors import DivergedError
+from jaxstyle.images.grid import layout
 from jaxstyle.settings import resolve
-from jaxstyle.solve import DivergedError
 from tests.cli.conftest import save
 
-stylize = importlib.import_module("jaxstyle.stylize")
+stylize = importlib.import_module("jaxstyle.runs.stylize")
 
 LAYERS = ["--style-layers", "relu1_1,relu2_1", "--content-layers", "relu2_1"]
 QUICK = ["--size", "32", "--smallest-size", "16", "--steps", "3,2", *LAYERS]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle import image as images
+from jaxstyle import images
 from jaxstyle.__main__ import main
 from tests.cli.conftest import save
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import image as images
+from jaxstyle import images
 from jaxstyle.__main__ import main
 from jaxstyle.settings import resolve
 from tests.cli.conftest import ONE_SCALE, SHALLOW, TWO_SCALES, save

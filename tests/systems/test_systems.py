@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle import resolve, weights
+from jaxstyle import resolve
 from jaxstyle.__main__ import main
+from jaxstyle.network import weights
 from jaxstyle.presets import ALIASES, PRESETS
-from jaxstyle.score import score
+from jaxstyle.runs.score import score
 
 HERE = Path(__file__).parent
 

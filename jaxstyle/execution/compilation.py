@@ -1,0 +1,143 @@
+"""Compiling: counted and timed, remembered between processes, and done ahead of its use."""
+
+import os
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+from jax import monitoring
+
+from jaxstyle.network import machine
+
+KEPT_BYTES = 2**30
+"""Of compiled programs kept between processes."""
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+_BACKEND = "/jax/core/compile/backend_compile_duration"
+_PREFIX = "/jax/core/compile/"
+
+
+@dataclass
+class Compilations:
+    """seconds: tracing, lowering and compiling. programs: how often each function was compiled."""
+
+    seconds: float = 0.0
+    programs: Counter[str] = field(default_factory=Counter)
+
+
+@contextmanager
+def counted(*, here: bool = False) -> Iterator[Compilations]:
+    """Everything compiled in this process, or in this thread (``here``), while the block runs.
+
+    >>> import jax, jax.numpy as jnp
+    >>> def double(x):
+    ...     return 2 * x
+    >>> with counted() as compiled:
+    ...     _ = jax.jit(double)(jnp.ones(3)), jax.jit(double)(jnp.zeros(3))
+    >>> compiled.programs["double"]
+    1
+    """
+    tally, thread = Compilations(), threading.get_ident()
+
+    def listen(event: str, duration_secs: float, **details: str | int) -> None:
+        if here and threading.get_ident() != thread:
+            return
+        if event.startswith(_PREFIX):
+            tally.seconds += duration_secs
+        if event == _BACKEND:
+            name = str(details.get("fun_name", ""))
+            tally.programs[name.removeprefix("jit(").removesuffix(")")] += 1
+
+    monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield tally
+    finally:
+        monitoring.unregister_event_duration_listener(listen)
+
+
+def one_ahead(
+    function: Callable[[Item], Made], items: Sequence[Item]
+) -> Iterator[tuple[Item, Made]]:
+    """Each item with what the function makes of it, the next one being made in the background.
+
+    JAX's settings for this thread (precisions, the device) hold for the other one too.
+    """
+    config: Any = jax.config
+    double, precision = config.jax_enable_x64, config.jax_default_matmul_precision
+    device = config.jax_default_device
+
+    def made(item: Item) -> Made:
+        with (
+            jax.enable_x64(double),
+            jax.default_matmul_precision(precision),
+            jax.default_device(device),
+        ):
+            return function(item)
+
+    background = ThreadPoolExecutor(1)
+    try:
+        waiting = background.submit(made, items[0])
+        for index, item in enumerate(items):
+            ready = waiting.result()
+            if items[index + 1 :]:
+                waiting = background.submit(made, items[index + 1])
+            yield item, ready
+    finally:
+        background.shutdown(wait=False, cancel_futures=True)
+
+
+def in_turn(function: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[tuple[Item, Made]]:
+    """The same with nothing in the background.
+
+    Devices that work together must be given their programs in one order. Of two threads each
+    device, or each host, could hear in another one, and all would wait for each other.
+    """
+    return ((item, function(item)) for item in items)
+
+
+def persist(directory: Path | None = None) -> None:
+    """Have JAX keep compiled programs between processes; nothing is done if it does already.
+
+    Up to ``KEPT_BYTES``, in the user's cache directory unless told another one. Where nothing can
+    be written, nothing is kept.
+    """
+    config: Any = jax.config
+    if config.jax_compilation_cache_dir or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    programs = directory or machine.cache_directory() / "programs"
+    directory = directory or programs / machine.fingerprint()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if not os.access(directory, os.W_OK):
+        return
+    config.update("jax_compilation_cache_dir", str(directory))
+    config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    # An entry that another process left unfinished is compiled anew, which nobody needs to know.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
+    _trim(programs)
+
+
+def _trim(directory: Path) -> None:
+    """Delete the oldest programs beyond ``KEPT_BYTES``."""
+    try:
+        files = [(path, path.stat()) for path in directory.rglob("*-cache")]
+        files.sort(key=lambda file: file[1].st_mtime, reverse=True)
+        for (path, _), total in zip(
+            files, accumulate(stat.st_size for _, stat in files), strict=True
+        ):
+            if total > KEPT_BYTES:
+                path.unlink(missing_ok=True)
+    except OSError:
+        pass  # another process was at it, or the folder cannot be written

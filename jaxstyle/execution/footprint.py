@@ -1,0 +1,236 @@
+"""What a scale takes of a device's memory, by the programs compiled for it, and the way it is
+worked on so that it fits.
+
+Memory is XLA's own account of the programs, compiled for shapes alone.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxstyle.execution import space
+from jaxstyle.execution.arithmetic import maps
+from jaxstyle.execution.formulation import mesh_of_all, objective_of, state_shape
+from jaxstyle.execution.memory import device_bytes, nbytes, optimizer_bytes, peak_bytes, shapes
+from jaxstyle.execution.parts import exactness, optimizer_of, rates_of
+from jaxstyle.execution.plan import PERIOD, Image, blank, style_size
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.tiles.footprint import TilePrograms, compile_tiles
+from jaxstyle.execution.ways import WHOLE, Way, asked_for, candidates, untileable
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.guidance.propagate import guides as guides_of
+from jaxstyle.losses import targets
+from jaxstyle.losses.matting import blank_target
+from jaxstyle.losses.objective import Objective
+from jaxstyle.network import vgg
+from jaxstyle.optim import solve
+from jaxstyle.settings import Settings
+
+Sides = tuple[int, int]
+"""Height and width of a picture."""
+
+TRANSIENTS = 6
+"""How many maps of the largest layer a step works on at a time, by rule of thumb."""
+
+NEAR = 0.5
+"""Share of the memory above which the rule of thumb is not enough: it may be wrong by a third."""
+
+SCORING_TILE = 512
+"""Side of the tiles that a large picture is scored in: its loss alone takes little."""
+
+FAR = 3.0
+"""Share of the memory above which no way but in tiles can help: checkpoints save half or so."""
+
+ROOM = 0.7
+"""Share of the free memory that a way may take where there is another one: beside it there are the
+pictures themselves, and the targets of the next scale in the making."""
+
+
+class Programs(NamedTuple):
+    """The compiled programs of one scale: its targets (of content and styles), and a step.
+
+    objective: of shapes. shape: of the image. seconds: compiling. mesh: of the devices that the
+    picture is split over, if it is.
+    """
+
+    targets: tuple[jax.stages.Compiled, ...]
+    step: solve.Program
+    objective: Objective
+    shape: tuple[int, int, int]
+    seconds: float
+    mesh: Mesh | None = None
+
+    def peaks(self, network: vgg.VGG19, settings: Settings) -> tuple[int, int]:
+        """Bytes while targets are made, and while steps are taken."""
+        # XLA leaves what a program does not use out of its arguments; it is there all the same.
+        whole, in_step = nbytes(network), network_bytes(network, settings)
+        in_targets = network_bytes(network.direct(), settings)
+        step = whole - in_step + peak_bytes(self.step.compiled)
+        targets = max(map(peak_bytes, self.targets), default=in_targets)
+        return targets - in_targets, step
+
+    def fixed(self, network: vgg.VGG19, settings: Settings) -> int:
+        """Bytes that do not grow with the picture."""
+        return fixed_bytes(network, settings)
+
+    def step_seconds(self, network: vgg.VGG19, rates: solve.Rates) -> float:
+        """Seconds of one step, from a few of them. What the targets are makes no difference."""
+        arbitrary = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), self.objective)
+        scored, step = replace(arbitrary, network=network), self.step
+        image = jax.random.uniform(jax.random.key(0), self.shape)
+        if self.mesh is None:
+            state = solve.init(image, step.optimizer)
+        else:
+            plain = replace(arbitrary, network=network.direct())
+            scored = space.spread(plain, self.mesh)
+            state = space.init(np.asarray(image), step.optimizer, self.mesh)
+        count = 20 if step.loop else 2
+        state, _ = jax.block_until_ready(step(scored, rates, state, 1))
+        start = time.perf_counter()
+        jax.block_until_ready(step(scored, rates, state, count))
+        return (time.perf_counter() - start) / count
+
+
+def compile_scale(
+    scale: Scale,
+    network: vgg.VGG19,
+    styles: Sequence[Image],
+    settings: Settings,
+    regions: Regions | None = None,
+    way: Way = WHOLE,
+) -> Programs | TilePrograms:
+    """Compile the programs of one scale, for shapes alone."""
+    start = time.perf_counter()
+    if way.tile:
+        return compile_tiles(scale, network, styles, settings, regions, way)
+    network = network.with_checkpoints() if way.checkpointed else network
+    content = _shape(scale.height, scale.width, 3)
+    sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
+    optimizer = optimizer_of(settings)
+
+    def scored(network: vgg.VGG19) -> Objective:
+        blanks = [blank(*size) for size in sizes]
+        photo = blank(scale.height, scale.width)
+        local = blank_target(*photo.shape[:2]) if settings.photorealistic else None
+        return objective_of(network, photo, blanks, settings, regions=regions, local_colors=local)
+
+    state, rates = state_shape(scale, optimizer, way), rates_of(settings)
+    with exactness(settings):
+        if way.split:
+            mesh = mesh_of_all()
+            split = space.spread(shapes(scored, network.direct()), mesh)
+            step = space.compile_split(split, rates, state, optimizer, mesh)
+            seconds = time.perf_counter() - start
+            return Programs((), step, split, content.shape, seconds, mesh)
+        targets = _targets(network.direct(), content, sizes, settings, regions)
+        scored_shapes = shapes(scored, network)
+        step = solve.compile_program(scored_shapes, rates, state, optimizer)
+    return Programs(targets, step, scored_shapes, content.shape, time.perf_counter() - start)
+
+
+def _targets(
+    network: vgg.VGG19,
+    content: Any,
+    styles: Sequence[Sides],
+    settings: Settings,
+    regions: Regions | None,
+) -> tuple[jax.stages.Compiled, ...]:
+    of_content = targets.content_targets.lower(
+        network, content, layers=tuple(settings.content_weights()), loss=settings.content_loss
+    )
+    guides = None
+    if regions:
+        sides, layers = content.shape[:2], list(settings.style_weights())
+        guides = list(guides_of(regions, network, sides, styles, layers, settings.guidance).styles)
+    of_styles = targets.style_targets.lower(
+        network,
+        [_shape(*size, 3) for size in styles],
+        _shape(len(regions.names) if regions else 1, len(styles)),
+        guides,
+        layers=tuple(settings.style_weights()),
+        loss=settings.style_loss,
+        sum_styles=settings.sum_styles,
+    )
+    return of_content.compile(), of_styles.compile()
+
+
+def _shape(*sides: int) -> jax.ShapeDtypeStruct:
+    """Of a picture, or of a table of numbers."""
+    return jax.ShapeDtypeStruct(sides, jnp.float32 if len(sides) == 3 else jnp.result_type(float))
+
+
+def run_peaks(
+    compiled: Sequence[Programs | TilePrograms], network: vgg.VGG19, settings: Settings
+) -> list[int]:
+    """Peak bytes by scale. While one runs, the targets of the next are made beside it."""
+    targets, steps = zip(*(each.peaks(network, settings) for each in compiled), strict=True)
+    peaks = [step + other for step, other in zip(steps, [*targets[1:], 0], strict=True)]
+    return [max(nbytes(network) + targets[0], peaks[0]), *peaks[1:]]
+
+
+def way_of(
+    scale: Scale,
+    network: vgg.VGG19,
+    styles: Sequence[Image],
+    settings: Settings,
+    regions: Regions | None = None,
+) -> Way:
+    """The way that the settings name, or the fastest of those that fit into what memory is free."""
+    sides = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
+    there, asked = device_bytes(), asked_for(scale, settings, sides)
+    if asked is not None or there is None:
+        return asked or WHOLE
+    largest = max([(scale.height, scale.width), *sides], key=math.prod)
+    if rough_bytes(*largest, settings) <= NEAR * there:
+        return WHOLE  # and nothing is compiled to find that out
+    way = WHOLE
+    for way in candidates(scale, settings):
+        height, width = (min(way.tile or side, side) for side in largest)
+        if rough_bytes(height, width, settings) > FAR * there:
+            continue  # not worth compiling
+        programs = compile_scale(scale, network, styles, settings, regions, way)
+        if max(run_peaks([programs], network, settings)) <= ROOM * there:
+            return way
+    return way
+
+
+def way_to_score(scale: Scale, styles: Sequence[Sides], settings: Settings) -> Way:
+    """The way to measure a picture's loss alone, by rule of thumb: in tiles of middling size, where
+    it is so large."""
+    there, asked = device_bytes(), asked_for(scale, settings, styles)
+    if asked is not None or there is None or untileable(settings):
+        return asked or WHOLE
+    if settings.padding == "circular" and (scale.height % PERIOD or scale.width % PERIOD):
+        return WHOLE  # each of its maps wraps around by itself
+    largest = max([(scale.height, scale.width), *styles], key=math.prod)
+    return WHOLE if rough_bytes(*largest, settings) <= NEAR * there else Way(SCORING_TILE)
+
+
+def rough_bytes(height: int, width: int, settings: Settings) -> int:
+    """Bytes of a step by rule of thumb, nothing compiled: each map of the network, the largest some
+    more times, and the optimizer's memory."""
+    sizes = [
+        fan_out * pixels
+        for layer, _, fan_out, pixels in maps(height, width, settings, vgg.CHANNELS_PER_BLOCK)
+        if layer.startswith("conv")
+    ]
+    memory = optimizer_bytes(height, width, settings)
+    return 4 * (sum(sizes) + TRANSIENTS * max(sizes, default=0)) + memory
+
+
+def fixed_bytes(network: vgg.VGG19, settings: Settings) -> int:
+    """Bytes that do not grow with the picture: the kernels, and as much to turn those in use."""
+    return nbytes(network) + network_bytes(network.direct(), settings)
+
+
+def network_bytes(network: vgg.VGG19, settings: Settings) -> int:
+    """Bytes of the kernels in use, as they are used."""
+    used = map(network.convolutions.__getitem__, vgg.convolutions_before(settings.layers()))
+    return nbytes([(c.bias, c.kernel if c.prepared is None else c.prepared) for c in used])

@@ -1,0 +1,100 @@
+"""The parts of a run as its settings want them: network, optimizer, rates, precision."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxstyle.errors import SettingError
+from jaxstyle.network import tuning, vgg, weights
+from jaxstyle.optim import optimizers, solve
+from jaxstyle.settings import Settings
+
+
+def tuned_network(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:
+    """The network with the algorithms that are the fastest here."""
+    chosen = tuning.algorithms(settings.precision)
+    used = vgg.convolutions_before(settings.layers())
+    return network_of(loaded, settings, {name: chosen[name] for name in used if name in chosen})
+
+
+def network_of(
+    loaded: weights.Loaded, settings: Settings, algorithms: Mapping[str, str] = MappingProxyType({})
+) -> vgg.VGG19:
+    """The network as the settings want it; bfloat16 where the hardware is made for it.
+
+    ``algorithms`` of its convolutions, by layer: see ``jaxstyle.network.tuning``.
+
+    Raises:
+      SettingError: float64, but JAX has not been told to use it.
+    """
+    precision = settings.precision
+    if precision == "auto":
+        precision = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    if precision == "float64" and not in_float64():
+        raise SettingError("precision", "float64 needs JAX_ENABLE_X64=1 in the environment")
+    return weights.network(
+        loaded.weights,
+        pooling=settings.pooling,
+        rounding=settings.rounding,
+        pooling_scale=settings.pooling_scale,
+        padding=settings.padding,
+        algorithms=algorithms,
+        white=settings.network_white,
+        mean=settings.network_mean,
+        dtype=jnp.dtype(precision),
+    )
+
+
+def in_float64() -> bool:
+    """Whether JAX has been told to compute in double precision."""
+    return jnp.result_type(float) == jnp.float64
+
+
+def optimizer_of(settings: Settings) -> optax.GradientTransformationExtraArgs:
+    """The optimizer with its options, in the units it was meant for."""
+    options: dict[str, dict[str, Any]] = {
+        "adam": {"betas": settings.betas, "epsilon": settings.epsilon},
+        "sgd": {"momentum": settings.momentum},
+    }
+    history = {} if settings.history is None else {"history": settings.history}
+    chosen = options.get(settings.optimizer, history)
+    return _optimizer(settings.optimizer, settings.white, tuple(chosen.items()))
+
+
+@cache
+def _optimizer(
+    name: str, white: float, options: tuple[tuple[str, Any], ...]
+) -> optax.GradientTransformationExtraArgs:
+    """The same one whenever it is asked for: programs are compiled for an optimizer."""
+    return optimizers.in_units(optimizers.OPTIMIZERS[name](**dict(options)), white)
+
+
+def rates_of(settings: Settings) -> solve.Rates:
+    """The traced numbers of a step."""
+    bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
+    return solve.Rates.of(
+        settings.rate,
+        average_decay=settings.average,
+        decay=settings.learning_rate_decay,
+        **bounds,
+    )
+
+
+def exactness(settings: Settings) -> AbstractContextManager:
+    """Under which a program is traced: accelerators would round float32 to ten bits or seven."""
+    exact = settings.precision in ("float32", "float64")
+    return jax.default_matmul_precision("highest") if exact else nullcontext()
+
+
+def report_every(settings: Settings) -> int:
+    """Steps between two reports: on accelerators each report is a wait for the device."""
+    if jax.default_backend() == "cpu":
+        return 1
+    return solve.PATIENCE if settings.tolerance else 50

@@ -1,0 +1,40 @@
+"""Programs of tiles, compiled ahead of their use: once for all tiles of all pictures."""
+
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+
+from jaxstyle.optim.program import shape_of
+
+
+def compiled(function: Any, *arguments: PyTree, **static: Hashable) -> jax.stages.Compiled:
+    """A function of ``jax.jit``'s, compiled for the shapes at hand: once in a process.
+
+    Arrays may be `jax.ShapeDtypeStruct`.
+    """
+    leaves, structure = jax.tree.flatten(arguments)
+    config: Any = jax.config
+    precision = config.jax_default_matmul_precision
+    shapes = tuple(map(shape_of, leaves))
+    return _compiled(function, structure, shapes, tuple(static.items()), precision)
+
+
+@lru_cache(maxsize=64)
+def _compiled(
+    function: Any,
+    structure: Any,
+    shapes: tuple[jax.ShapeDtypeStruct, ...],
+    static: tuple[tuple[str, Hashable], ...],
+    precision: str | None,
+) -> jax.stages.Compiled:
+    del precision  # known to the tracer
+    arguments = jax.tree.unflatten(structure, shapes)
+    return function.lower(*arguments, **dict(static)).compile()
+
+
+def call(function: Any, *arguments: PyTree, **static: Hashable) -> Any:
+    """The function, compiled by ``compiled``, of these arguments."""
+    return compiled(function, *arguments, **static)(*arguments)

@@ -1,0 +1,190 @@
+"""An objective whose picture is too large for it: the same losses, with targets cut into tiles."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxstyle.execution.tiles import passes
+from jaxstyle.execution.tiles.compiled import call, compiled
+from jaxstyle.execution.tiles.grid import LARGER, Grid, Place, added, framed, unframed, window
+from jaxstyle.execution.tiles.passes import Named, Pull, questions
+from jaxstyle.losses.objective import Objective, Term
+from jaxstyle.network.vgg import VGG19
+
+Losses = dict[str, Float[Array, ""]]
+
+TINY = 1e-8
+"""Added to the norm by which a gradient is divided, as in ``unit_gradient``."""
+
+
+class Seen(NamedTuple):
+    """What a program is shown of a tile."""
+
+    window: Float[Array, "s s 3"]
+    place: Place
+
+
+PLACE = Place(*[jax.ShapeDtypeStruct((), jnp.int32)] * 4)
+"""The shape of any."""
+
+
+@dataclass(frozen=True)
+class TiledObjective:
+    """What an ``Objective`` is for a picture that fits: its losses, and their gradient.
+
+    shared: network, weights, and the targets that are the same for every tile. targets, guides: by
+    term, what each tile has for itself, on the host; wide_guides: the same for the first pass.
+
+    pause is called after every tile: where a step takes minutes, Ctrl-C should not.
+
+    Images can be on another device than the network, such as the host beside an accelerator: tiles
+    go to the network's, and what comes of them goes back.
+    """
+
+    shared: Objective
+    targets: Mapping[str, Sequence[Any]]
+    guides: Mapping[str, Sequence[np.ndarray]]
+    wide_guides: Mapping[str, Sequence[np.ndarray]]
+    grid: Grid
+    pause: Callable[[], None] = lambda: None
+
+    @property
+    def terms(self) -> dict[str, Term]:
+        """By name; without what tiles have for themselves."""
+        return self.shared.terms
+
+    def __call__(self, image: Float[Array, "h w 3"]) -> tuple[Float[Array, ""], Losses]:
+        """The total loss of an image and its parts, each already multiplied by its weight."""
+        pull, values = self._pull(image)
+        frame = framed(image, self.grid)
+        for own, seen in self._tiles(frame):
+            parts = call(passes.tile_losses, own, pull, *seen, tile=self.grid.tile)
+            values = _plus(values, parts)
+        return self._total(values)
+
+    def gradient(
+        self, image: Float[Array, "h w 3"]
+    ) -> tuple[Float[Array, ""], Losses, Float[Array, "h w 3"]]:
+        """The same, and the gradient to the image."""
+        pull, values = self._pull(image)
+        frame = framed(image, self.grid)
+        forces = self._forces(frame, pull)
+        gradient = jnp.zeros_like(frame)
+        for own, seen in self._tiles(frame):
+            given = own, pull, forces, *seen
+            found = call(passes.tile_gradient, *given, tile=self.grid.tile)
+            piece, parts = jax.block_until_ready(found)  # or the maps of many would be in memory
+            gradient = added(gradient, jax.device_put(piece, frame.sharding), seen.place)
+            values = _plus(values, parts)
+        total, terms = self._total(values)
+        return total, terms, unframed(gradient, self.grid)
+
+    def _pull(self, image: Float[Array, "h w 3"]) -> tuple[Pull, Losses]:
+        """What the second pass needs of the first, and the losses of terms made of sums."""
+        asked = questions(self.terms)
+        if not asked:
+            return Pull({}, {}), {}
+        network = self.shared.network
+        sums = picture_sums(network, image, self.grid, self.wide_guides, asked, self.pause)
+        sides = jnp.asarray([self.grid.height, self.grid.width], image.dtype)
+        return passes.pulls({name: self.terms[name] for name, *_ in asked}, sums, *sides)
+
+    def _forces(self, frame: Float[Array, "h2 w2 3"], pull: Pull) -> Losses:
+        """Factors of the gradients of the terms that are normalized."""
+        if not any(term.normalize for term in self.terms.values()):
+            return {}
+        norms: Losses = {}
+        for own, seen in self._tiles(frame):
+            found = call(passes.tile_norms, own, pull, *seen, tile=self.grid.tile)
+            norms = _plus(norms, found)
+        weights = {name: self.terms[name].weight for name in norms}
+        unit = {name: jnp.where(weight > 0, weight, 1) for name, weight in weights.items()}
+        return {name: 1 / (norm / unit[name] + TINY) for name, norm in norms.items()}
+
+    def _tiles(self, frame: Float[Array, "h2 w2 3"]) -> Iterator[tuple[Objective, Seen]]:
+        """Each tile's own objective, and what is seen of it."""
+        for number in range(self.grid.count):
+            yield self.of_tile(number), see(frame, self.grid, number, self.shared.network)
+            self.pause()
+
+    def of_tile(self, number: int) -> Objective:
+        """The objective with the targets and guides of a tile."""
+        terms = dict(self.terms)
+        for name, each in self.targets.items():
+            terms[name] = replace(terms[name], targets=(each[number],))
+        for name, each in self.guides.items():
+            terms[name] = replace(terms[name], guide=each[number])
+        return replace(self.shared, terms=terms)
+
+    def compile(self) -> None:
+        """Compile what a gradient needs, ahead of its use."""
+        compiled_passes(self.of_tile(0), self.grid.tile, self.grid.window)
+
+    def _total(self, values: Losses) -> tuple[Float[Array, ""], Losses]:
+        ordered = {name: values[name] for name in self.terms}
+        return reduce(jnp.add, ordered.values()), ordered
+
+
+def picture_sums(
+    network: VGG19,
+    image: Float[Array, "h w 3"],
+    grid: Grid,
+    guides: Mapping[str, Sequence[np.ndarray]],
+    asked: tuple[passes.Question, ...],
+    pause: Callable[[], None] = lambda: None,
+) -> Named:
+    """First pass: the sums over all tiles of a picture, by term; guides for ``grid.first_pass``."""
+    grid = grid.first_pass
+    frame, sums = framed(image, grid), {}
+    for number in range(grid.count):
+        own = {name: pieces[number] for name, pieces in guides.items()}
+        seen = see(frame, grid, number, network)
+        found = call(passes.tile_sums, network, own, *seen, asked=asked, tile=grid.tile)
+        sums = passes.merged(sums, found, asked=asked) if sums else found
+        jax.block_until_ready(sums)
+        pause()
+    return sums
+
+
+def compiled_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Compiled]:
+    """The programs of both passes, for a tile's objective (or its shapes) and windows of a side."""
+    seen = jax.ShapeDtypeStruct((side, side, 3), jnp.float32), PLACE
+    asked, programs = questions(own.terms), []
+    pull: Any = Pull({}, {})
+    if asked:
+        guided = {n: own.terms[n].guide for n, *_ in asked if own.terms[n].guide is not None}
+        guides = {name: _wide(guide.shape, guide.dtype) for name, guide in guided.items()}
+        wide, window = LARGER * tile, side + (LARGER - 1) * tile
+        given = own.network, guides, jax.ShapeDtypeStruct((window, window, 3), seen[0].dtype), PLACE
+        programs.append(compiled(passes.tile_sums, *given, asked=asked, tile=wide))
+        sums = jax.eval_shape(partial(passes.tile_sums, asked=asked, tile=wide), *given)
+        sides = jnp.float32(0), jnp.float32(0)
+        pull, _ = jax.eval_shape(passes.pulls, {n: own.terms[n] for n, *_ in asked}, sums, *sides)
+    normalized = [name for name, term in own.terms.items() if term.normalize]
+    forces = {name: jax.ShapeDtypeStruct((), own.terms[name].weight.dtype) for name in normalized}
+    programs.append(compiled(passes.tile_gradient, own, pull, forces, *seen, tile=tile))
+    return programs
+
+
+def _wide(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    """What is of a tile, as the first pass has it."""
+    return jax.ShapeDtypeStruct(tuple(LARGER * side for side in shape), dtype)
+
+
+def see(frame: Float[Array, "h2 w2 3"], grid: Grid, number: int, network: VGG19) -> Seen:
+    """The window of a tile, on the network's device."""
+    place = grid.place(number)
+    piece = window(frame, place, grid.window)
+    return Seen(jax.device_put(piece, network.gain[...].sharding), place)
+
+
+def _plus(one: Losses, other: Losses) -> Losses:
+    return {name: one[name] + value if name in one else value for name, value in other.items()} | {
+        name: value for name, value in one.items() if name not in other
+    }

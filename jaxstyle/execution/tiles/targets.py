@@ -1,0 +1,103 @@
+"""Targets of pictures too large for the network, measured tile by tile."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxstyle.execution.tiles.compiled import call
+from jaxstyle.execution.tiles.grid import LEAST_HALO, Grid, Place, framed
+from jaxstyle.execution.tiles.network import pieces
+from jaxstyle.execution.tiles.objective import picture_sums, see
+from jaxstyle.losses import LOSSES, content, matting
+from jaxstyle.network.vgg import VGG19
+
+Image = Float[Array | np.ndarray, "h w 3"]
+
+
+@jax.jit(static_argnames=("layers", "tile"))
+def tile_features(
+    network: VGG19,
+    window: Float[Array, "s s 3"],
+    place: Place,
+    *,
+    layers: tuple[str, ...],
+    tile: int,
+) -> dict[str, tuple[Float[Array, "_ _ _"], Float[Array, ""]]]:
+    """A tile's own features by layer, zero where the map ends, and the sum of their squares."""
+    found = pieces(network, window, place, layers, tile)
+
+    def own(layer: str) -> tuple[Array, Array]:
+        x, cut = found[layer]
+        features = jnp.where(cut.inside[..., None], content.statistics(x), 0)
+        return features, jnp.sum(features**2)
+
+    return {layer: own(layer) for layer in layers}
+
+
+def content_targets(
+    network: VGG19,
+    picture: Image,
+    grid: Grid,
+    layers: tuple[str, ...],
+    pause: Callable[[], None] = lambda: None,
+) -> dict[str, list[content.Piece]]:
+    """By layer, of each tile."""
+    frame, found = framed(jax.device_put(picture), grid), []
+    for number in range(grid.count if layers else 0):
+        seen = see(frame, grid, number, network)
+        of_tile = call(tile_features, network, *seen, layers=layers, tile=grid.tile)
+        found.append(jax.device_get(of_tile))
+        pause()
+    return {
+        layer: _with_mean([of[layer] for of in found], picture, network, layer) for layer in layers
+    }
+
+
+def _with_mean(
+    found: Sequence[tuple[np.ndarray, np.ndarray]], picture: Image, network: VGG19, layer: str
+) -> list[content.Piece]:
+    height, width = network.sides(picture.shape[0], picture.shape[1], layer)
+    count = height * width * found[0][0].shape[-1]
+    mean = np.sum([squares for _, squares in found], dtype=np.float64) / count
+    return [content.Piece(features, mean.astype(features.dtype)) for features, _ in found]
+
+
+def style_statistics(
+    network: VGG19,
+    picture: Image,
+    grid: Grid,
+    guides: Mapping[str, np.ndarray] | None,
+    terms: Mapping[str, Sequence[str]],
+    loss: str,
+    pause: Callable[[], None] = lambda: None,
+) -> dict[str, list[Any]]:
+    """By layer, of each region.
+
+    Args:
+      guides: by layer, of each region; None if there is one, the whole picture.
+      terms: names of the objective's terms, by layer, of each region: with these the first pass
+        over a style picture is the same program as that over the image.
+    """
+    asked = tuple((name, layer, loss) for layer, names in terms.items() for name in names)
+    own = {}
+    if guides is not None:
+        for layer, names in terms.items():
+            each = zip(names, guides[layer], strict=True)
+            own |= {name: grid.first_pass.pieces(guide, layer) for name, guide in each}
+    sums = picture_sums(network, jax.device_put(picture), grid, own, asked, pause)
+    pooled = LOSSES[loss].pooled
+    assert pooled
+    return {layer: [pooled.whole(sums[name]) for name in names] for layer, names in terms.items()}
+
+
+def local_colors(photo: Image, grid: Grid) -> list[matting.LocalColors]:
+    """Of the pixels of each tile and two around it."""
+    around = np.pad(np.asarray(photo), [(LEAST_HALO, grid.tile + LEAST_HALO)] * 2 + [(0, 0)])
+    side = grid.tile + 2 * LEAST_HALO
+    places = [grid.place(number) for number in range(grid.count)]
+    cuts = [around[p.top : p.top + side, p.left : p.left + side] for p in places]
+    return [jax.device_get(matting.target(cut)) for cut in cuts]

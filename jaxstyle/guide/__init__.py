@@ -1,1 +1,0 @@
-"""Guided transfer: regions of the content, and what of the style pictures each of them takes."""

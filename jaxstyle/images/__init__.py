@@ -1,0 +1,38 @@
+"""Pictures: files, sizes, colors. An image is float32, (height, width, 3), sRGB values in [0, 1].
+
+This package reads and writes (`read`, `write`) and resizes (`resize`) pictures; its modules
+transfer colors (`color`, `histogram`), filter (`guided_filter`, `affine`, `full_size`) and
+put pictures together (`grid`, `timelapse`).
+"""
+
+from jaxstyle.errors import ImageError
+from jaxstyle.images._read import EXTENSIONS, Picture, listed, read, read_description, read_sides
+from jaxstyle.images._write import (
+    check_directory,
+    check_format,
+    check_target,
+    check_writable,
+    encoded,
+    write,
+    write_text,
+)
+from jaxstyle.images.resample import RESAMPLINGS, resize
+
+__all__ = [
+    "EXTENSIONS",
+    "RESAMPLINGS",
+    "ImageError",
+    "Picture",
+    "check_directory",
+    "check_format",
+    "check_target",
+    "check_writable",
+    "encoded",
+    "listed",
+    "read",
+    "read_description",
+    "read_sides",
+    "resize",
+    "write",
+    "write_text",
+]

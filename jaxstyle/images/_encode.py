@@ -1,0 +1,128 @@
+"""A picture as the bytes of a file: PNG, JPEG, WebP or TIFF, the same ones every time.
+
+PNG and TIFF are made strip by strip. JPEG, WebP and small PNGs are Pillow's, which holds all of a
+picture, in 8 bits.
+"""
+
+import io
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from jaxstyle.images._icc import srgb_profile
+from jaxstyle.images._png import Levels, write_png
+from jaxstyle.images._read import SOFTWARE, Picture
+from jaxstyle.images._strips import strips
+
+PILLOW_PIXELS = 2**24
+"""Of the largest PNG that Pillow compresses: better than we do, with all of it in memory."""
+
+CLASSIC_BYTES = 2**32 - 2**25
+"""Of the largest picture in an ordinary TIFF: positions in it end at 4 GB. More is a BigTIFF."""
+
+TIFF_STRIP_BYTES = 2**18
+"""A reader may want a part of the picture alone: strips of a file are shorter than ours."""
+
+
+def encode(
+    file: BinaryIO | io.BytesIO, picture: Picture, kind: str, bits: int, description: str
+) -> None:
+    """Write a picture to a file open for writing.
+
+    Args:
+      kind: "PNG", "JPEG", "WEBP" or "TIFF".
+      bits: 8, or 16 for PNG and TIFF.
+      description: ASCII text for the EXIF tag ImageDescription.
+
+    Raises:
+      OSError, ValueError, MemoryError: with an errno if it is the file that fails.
+    """
+    height, width, _ = picture.rgb.shape
+    shape = height, width, 3 if picture.alpha is None else 4
+    if kind == "TIFF":
+        _tiff(file, picture, shape, bits, description)
+    elif kind == "PNG" and (bits == 16 or height * width > PILLOW_PIXELS):
+        each = (levels(picture, rows, bits) for rows in strips(height, width))
+        exif = _exif(description).removeprefix(b"Exif\0\0")
+        write_png(file, each, shape, bits=bits, icc_profile=srgb_profile(), exif=exif)
+    else:
+        file.write(_by_pillow(picture, shape, kind, description))
+
+
+def levels(picture: Picture, rows: slice, bits: int) -> Levels:
+    """Some rows as whole numbers: values clipped to [0, 1], at the nearest level."""
+    values = picture.rgb[rows]
+    if picture.alpha is not None:
+        values = np.concatenate([values, picture.alpha[rows, :, None]], axis=-1)
+    values = np.clip(values, 0, 1)
+    values *= np.float32(2**bits - 1)
+    return np.rint(values, out=values).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def _by_pillow(picture: Picture, shape: tuple[int, int, int], kind: str, description: str) -> bytes:
+    over_white = kind == "JPEG"  # which has no alpha
+    whole = np.empty((*shape[:2], 3 if over_white else shape[2]), np.uint8)
+    for rows in strips(*shape[:2]):
+        part = _over_white(picture, rows) if over_white else picture
+        whole[rows] = levels(part, slice(None) if over_white else rows, 8)
+    options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
+    buffer, image = io.BytesIO(), Image.fromarray(whole)
+    del whole  # Pillow has its own now
+    image.save(buffer, kind, icc_profile=srgb_profile(), exif=_exif(description), **options)
+    return buffer.getvalue()
+
+
+def _over_white(picture: Picture, rows: slice) -> Picture:
+    rgb = picture.rgb[rows]
+    if picture.alpha is None:
+        return Picture(rgb)
+    alpha = picture.alpha[rows, :, None]
+    return Picture(rgb * alpha + (1 - alpha))
+
+
+def _exif(description: str) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = SOFTWARE
+    if description:
+        exif[ExifTags.Base.ImageDescription] = description
+    return exif.tobytes()
+
+
+def _tiff(
+    file: BinaryIO | io.BytesIO,
+    picture: Picture,
+    shape: tuple[int, int, int],
+    bits: int,
+    description: str,
+) -> None:
+    import tifffile  # slow to import, and needed here only
+
+    height, width, channels = shape
+    row_bytes = width * channels * bits // 8
+    rows = min(height, max(1, TIFF_STRIP_BYTES // row_bytes))
+
+    def compressed() -> Iterator[bytes]:
+        for top in range(0, height, rows):
+            values = levels(picture, slice(top, top + rows), bits)
+            values[:, 1:] -= values[:, :-1].copy()  # predictor 2; whole numbers wrap
+            yield zlib.compress(values.data, 6)
+
+    tifffile.imwrite(
+        file,
+        compressed(),
+        shape=shape,
+        dtype=np.uint8 if bits == 8 else np.uint16,
+        bigtiff=height * row_bytes > CLASSIC_BYTES,
+        rowsperstrip=rows,
+        photometric="rgb",
+        extrasamples=["unassalpha"] if channels == 4 else None,
+        compression="zlib",
+        predictor=True,
+        iccprofile=srgb_profile(),
+        description=description or None,
+        software=SOFTWARE,
+        metadata=None,  # no description of tifffile's own
+    )

@@ -1,0 +1,327 @@
+"""VGG-19 as a Flax module: the features that every loss of the project is measured on.
+
+Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+arXiv:1409.1556, configuration E, without its fully connected layers.
+
+The module is a pytree: it goes straight into ``jax.jit``, ``jax.grad`` and ``jax.vmap``. Kernels
+and the preprocessing are leaves; pooling and padding are static, and can be those of other systems.
+"""
+
+import copy
+import difflib
+import os
+import re
+from collections.abc import Container, Iterable, Mapping
+from functools import partial
+from itertools import groupby
+from types import MappingProxyType
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxstyle.errors import TooSmallError, UnknownLayerError
+from jaxstyle.network.convolution import convolve, prepare
+from jaxstyle.network.pooling import (
+    POOLING_SCALES,
+    POOLINGS,
+    ROUNDINGS,
+    Pooling,
+    Rounding,
+    pool,
+    rounds_up,
+)
+
+__all__ = [
+    "CONVOLUTIONS",
+    "LAYERS",
+    "PADDINGS",
+    "POOLINGS",
+    "ROUNDINGS",
+    "VGG19",
+    "Padding",
+    "Pooling",
+    "Rounding",
+    "TooSmallError",
+    "UnknownLayerError",
+    "blocks",
+    "canonical_layer",
+    "convolutions_before",
+    "pool",
+    "rounds_up",
+    "smallest_side",
+]
+
+Padding = Literal["zeros", "reflect", "replicate", "circular", "reflect-first", "replicate-first"]
+PADDINGS: tuple[str, ...] = get_args(Padding)
+
+CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
+CHANNELS_PER_BLOCK = (64, 128, 256, 512, 512)
+
+
+def _layer_names() -> Iterable[str]:
+    for block, convolutions in enumerate(CONVOLUTIONS_PER_BLOCK, start=1):
+        for index in range(1, convolutions + 1):
+            yield f"conv{block}_{index}"
+            yield f"relu{block}_{index}"
+        yield f"pool{block}"
+
+
+LAYERS: tuple[str, ...] = tuple(_layer_names())
+"""Every layer by name, in the order of the network: conv is before its ReLU, relu after it."""
+
+CONVOLUTIONS: tuple[str, ...] = tuple(name for name in LAYERS if name.startswith("conv"))
+
+
+def canonical_layer(name: str) -> str:
+    """The project's name of a layer.
+
+    Keras names are accepted: ``block4_conv2`` is ``relu4_2`` (Keras counts the activation as part
+    of the convolution) and ``block4_pool`` is ``pool4``.
+
+    Raises:
+      UnknownLayerError: with the nearest existing name, if VGG-19 has no such layer.
+    """
+    alias = re.sub(r"^block(\d)_conv(\d)$", r"relu\1_\2", name.strip().lower())
+    alias = re.sub(r"^block(\d)_pool$", r"pool\1", alias)
+    if alias in LAYERS:
+        return alias
+    raise UnknownLayerError(f"VGG-19 has no layer {name!r}: did you mean {_nearest(alias)}?")
+
+
+def _nearest(word: str) -> str:
+    def likeness(layer: str) -> tuple[int, float]:
+        common_prefix = len(os.path.commonprefix([word, layer]))
+        return common_prefix, difflib.SequenceMatcher(None, word, layer).ratio()
+
+    return max(LAYERS, key=likeness)
+
+
+def smallest_side(layers: Iterable[str]) -> int:
+    """The fewest pixels a side may have for every one of ``layers`` to exist.
+
+    That is when pooling rounds odd sizes down. When it rounds them up any side would do, but there
+    would be nothing left but border: as much is asked.
+    """
+    halvings = max((_pools_before(layer) for layer in layers), default=0)
+    return 2**halvings
+
+
+def convolutions_before(layers: Iterable[str]) -> tuple[str, ...]:
+    """The convolutions that the features of ``layers`` need."""
+    depth = max((LAYERS.index(layer) for layer in layers), default=-1)
+    return tuple(name for name in LAYERS[: depth + 1] if name in CONVOLUTIONS)
+
+
+def blocks(layers: Iterable[str]) -> list[tuple[str, ...]]:
+    """The layers that the features of ``layers`` need, block by block."""
+    depth = max((LAYERS.index(layer) + 1 for layer in layers), default=0)
+    each = groupby(LAYERS[:depth], key=lambda name: name.partition("_")[0][-1])
+    return [tuple(names) for _, names in each]
+
+
+def _pools_before(layer: str) -> int:
+    until = LAYERS.index(layer) + 1
+    return sum(name.startswith("pool") for name in LAYERS[:until])
+
+
+class Convolution(nnx.Module):
+    """A 3x3 convolution with bias.
+
+    Args:
+      kernel: height x width x in x out.
+      bias: one number per output channel.
+      algorithm: one of ``jaxstyle.network.convolution.ALGORITHMS``.
+    """
+
+    def __init__(
+        self,
+        kernel: Float[Array, "3 3 n m"],
+        bias: Float[Array, " m"],
+        algorithm: str = "direct",
+    ):
+        self.kernel = nnx.Param(kernel)
+        self.bias = nnx.Param(bias)
+        self.prepared = nnx.data(prepare(kernel, algorithm))
+
+    def __call__(self, x: Float[Array, "1 h w n"], mode: str) -> Float[Array, "1 h w m"]:
+        """The same size, what surrounds ``x`` being by the padding's ``mode``."""
+        return self.within(x, margin=1) if mode == "zeros" else self.within(_pad(x, mode))
+
+    def within(self, x: Float[Array, "1 h w n"], margin: int = 0) -> Float[Array, "1 h2 w2 m"]:
+        """Where the kernel is within ``x``, or within as many rows and columns of zeros around."""
+        return convolve(x, self.kernel[...], self.prepared, margin=margin) + self.bias[...]
+
+
+class VGG19(nnx.Module):
+    """VGG-19 to pool5.
+
+    Args:
+      convolutions: (kernel, bias) by layer name, all sixteen, kernels HWIO with RGB input.
+      gain, offset: the preprocessing of the weights' source, per RGB channel:
+        ``x = image * gain - offset`` for an image in [0, 1].
+      pooling: "max", or "average" as Gatys et al. 2016 recommend for synthesis (section 2), or
+        "l2", the root of the sum of squares.
+      rounding: whether pooling drops a last odd row or column ("floor") or pools what is there of
+        its windows ("ceil", as TensorFlow's SAME does). "ceil-max" is "ceil" for max pooling and
+        "floor" for the others, as in the networks that Torch reads from Caffe's files.
+      pooling_scale: multiply pooled maps by `POOLING_SCALES`.
+      padding: what surrounds each map before a convolution. "zeros" is how the network was
+        trained; "reflect" and "replicate" apply to all convolutions, "...-first" to conv1_1 alone.
+        "circular" wraps around, for textures that tile without a seam.
+      algorithms: of the convolutions, by layer name; "direct" where nothing is said.
+      dtype: in which the convolutions are computed; features come out in it.
+
+    With ``checkpointed`` each block is computed again for its gradient, and only what is between
+    blocks is kept (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).
+    """
+
+    checkpointed = False
+
+    def __init__(
+        self,
+        convolutions: Mapping[str, tuple[Array, Array]],
+        gain: Float[Array, "3"],
+        offset: Float[Array, "3"],
+        *,
+        pooling: Pooling = "max",
+        rounding: Rounding = "floor",
+        pooling_scale: bool = False,
+        padding: Padding = "zeros",
+        algorithms: Mapping[str, str] = MappingProxyType({}),
+        dtype: jnp.dtype | type = jnp.float32,
+    ):
+        self.convolutions = nnx.Dict(
+            {
+                name: Convolution(
+                    jnp.asarray(kernel, dtype),
+                    jnp.asarray(bias, dtype),
+                    algorithms.get(name, "direct"),
+                )
+                for name, (kernel, bias) in convolutions.items()
+            }
+        )
+        precise = jnp.promote_types(dtype, jnp.float32)
+        self.gain = nnx.Param(jnp.asarray(gain, precise))
+        self.offset = nnx.Param(jnp.asarray(offset, precise))
+        self.pooling: Pooling = pooling
+        self.rounding: Rounding = rounding
+        self.pooling_scale = pooling_scale
+        self.padding = padding
+        self.dtype = jnp.dtype(dtype)
+
+    def __call__(
+        self, image: Float[Array, "h w 3"], layers: Iterable[str]
+    ) -> dict[str, Float[Array, "_ _ _"]]:
+        """Features of one image by layer name, computing no further than the deepest one.
+
+        Args:
+          image: sRGB values in [0, 1].
+          layers: canonical layer names. "conv" is before the ReLU, "relu" after it.
+
+        Returns:
+          height x width x channels arrays, halved at each pooling (odd sizes by `rounding`).
+
+        Raises:
+          TooSmallError: a side is too short to be halved that often.
+        """
+        wanted = frozenset(layers)
+        if unknown := wanted.difference(LAYERS):
+            canonical_layer(min(unknown))  # raises, with a suggestion
+        _require_side(image.shape, wanted)
+        x = self.preprocessed(image)[None]
+        features = {}
+        for block in blocks(wanted):
+            run = partial(self._block, block, wanted)
+            x, found = (jax.checkpoint(run) if self.checkpointed else run)(x)
+            features |= found
+        return features
+
+    def preprocessed(self, image: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
+        """What the first convolution is shown."""
+        return (image * self.gain[...] - self.offset[...]).astype(self.dtype)
+
+    def _block(
+        self, block: Iterable[str], wanted: Container[str], x: Float[Array, "1 _ _ _"]
+    ) -> tuple[Float[Array, "1 _ _ _"], dict[str, Float[Array, "_ _ _"]]]:
+        """The last map of a block, and those that are wanted."""
+        features = {}
+        for name in block:
+            x = self._layer(name, x)
+            if name in wanted:
+                features[name] = x[0]
+        return x, features
+
+    def with_checkpoints(self) -> "VGG19":
+        """The same network (the same arrays), taking less memory and more time for gradients."""
+        other = copy.copy(self)
+        other.checkpointed = True
+        return other
+
+    def sides(self, height: int, width: int, layer: str) -> tuple[int, int]:
+        """Height and width of a layer's map, for an image of these."""
+        up = rounds_up(self.pooling, self.rounding)
+        for _ in range(_pools_before(layer)):
+            height, width = (height + up) // 2, (width + up) // 2
+        return height, width
+
+    def padded(self, padding: Padding) -> "VGG19":
+        """The same network (the same arrays) with another padding."""
+        other = copy.copy(self)
+        other.padding = padding
+        return other
+
+    def direct(self) -> "VGG19":
+        """The same network (the same arrays) with no algorithm but the compiler's own: what runs
+        once is not worth the time that the others take to compile."""
+        other = copy.copy(self)
+        other.convolutions = nnx.Dict(
+            {n: Convolution(c.kernel[...], c.bias[...]) for n, c in self.convolutions.items()}
+        )
+        return other
+
+    def computation(self) -> dict[str, str]:
+        """How it is computed: the number format, and the algorithm of every convolution."""
+        each = {
+            n: "direct" if c.prepared is None else "winograd" for n, c in self.convolutions.items()
+        }
+        return {"dtype": self.dtype.name, **each}
+
+    def _layer(self, name: str, x: Float[Array, "1 _ _ _"]) -> Float[Array, "1 _ _ _"]:
+        if name.startswith("relu"):
+            return jax.nn.relu(x)
+        if name.startswith("pool"):
+            return self.pooled(x)
+        return self.convolutions[name](x, self.padding_mode(name))
+
+    def pooled(self, x: Float[Array, "1 h w c"]) -> Float[Array, "1 h2 w2 c"]:
+        """A map halved."""
+        halved = pool(x, self.pooling, self.rounding)
+        return halved * POOLING_SCALES[self.pooling] if self.pooling_scale else halved
+
+    def padding_mode(self, name: str) -> str:
+        """What surrounds the map that a convolution is given."""
+        mode, _, only_first = self.padding.partition("-")
+        return "zeros" if only_first and name != CONVOLUTIONS[0] else mode
+
+
+def _require_side(shape: tuple[int, ...], layers: frozenset[str]) -> None:
+    height, width = shape[:2]
+    needed = smallest_side(layers)
+    if min(height, width) < needed:
+        deepest = max(layers, key=LAYERS.index)
+        raise TooSmallError(
+            f"an image of {width}x{height} pixels is too small for {deepest}: "
+            f"both sides need at least {needed}"
+        )
+
+
+def _pad(x: Float[Array, "1 h w c"], mode: str) -> Float[Array, "1 h2 w2 c"]:
+    margin = ((0, 0), (1, 1), (1, 1), (0, 0))
+    if mode == "circular":
+        return jnp.pad(x, margin, mode="wrap")
+    # A map of one pixel has nothing to reflect: repeating it is the nearest thing.
+    reflectable = mode == "reflect" and min(x.shape[1:3]) > 1
+    return jnp.pad(x, margin, mode="reflect" if reflectable else "edge")

@@ -1,1 +1,0 @@
-"""Photorealistic transfer: results that are a photo's own pixels under affine maps of color."""

@@ -1,0 +1,138 @@
+"""What is made of the pictures before a run and after it: its start, and their colors."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from jaxstyle import images
+from jaxstyle.execution.plan import Image, resize, seamless
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.guidance import recolor
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.images import Picture, affine, color, full_size
+from jaxstyle.images.guided_filter import refined
+from jaxstyle.network import vgg
+from jaxstyle.settings import INITS, Settings
+
+Alpha = Float[np.ndarray, "_ _"]
+Maps = Float[np.ndarray, "_ _ 3 4"]
+
+
+def first_image(
+    content: Image,
+    styles: Sequence[Image],
+    regions: Regions | None,
+    scale: Scale,
+    network: vgg.VGG19,
+    settings: Settings,
+) -> Image:
+    """Where the optimization starts: the content, as it is or in the colors of the style, or a
+    picture of the user's; with noise over it."""
+    if settings.init == "noise":
+        return noise(scale, network, settings)
+    picture = content if settings.init in INITS else images.read(settings.init).rgb
+    image, share = resize(picture, scale, settings), np.float32(settings.init_noise)
+    if settings.init == "colors":
+        image = recolor.recolored(image, styles, regions)
+    return (1 - share) * image + share * noise(scale, network, settings) if share else image
+
+
+def enlarged(
+    image: Image,
+    content: Image,
+    scale: Scale,
+    settings: Settings,
+    resized: Callable[..., Image] = images.resize,
+) -> Image:
+    """What one scale has reached, as the start of the next.
+
+    A photo that is to stay one is made anew from the content, by the maps of its colors found so
+    far: what was too fine to be seen at the last scale is there again.
+    """
+    if image.shape[:2] == (scale.height, scale.width):
+        return image
+    if settings.padding == "circular":
+        return seamless(image, scale, settings)
+    if not settings.photorealistic or settings.init not in KEEPING:
+        return resize(image, scale, settings)
+    height, width, _ = image.shape
+    small = resized(content, height, width, settings.resampling)
+    maps = affine.smoothed(affine.fit(small, image), small, CARRIED_RADIUS, settings.smooth_edge)
+    large = resized(content, scale.height, scale.width, settings.resampling)
+    return full_size.applied_at(maps, small, large)
+
+
+KEEPING = ("content", "colors")
+"""Starts that have the structure of the content."""
+
+CARRIED_RADIUS = 3
+"""Of the average of maps from one scale to the next: at the end it is the settings' own."""
+
+
+def noise(scale: Scale, network: vgg.VGG19, settings: Settings) -> Image:
+    """Uniform between black and white, or Gaussian around the color the network takes for zero."""
+    key, shape = jax.random.key(settings.seed), (scale.height, scale.width, 3)
+    if settings.noise == "uniform":
+        return np.asarray(jax.random.uniform(key, shape, jnp.float32))
+    mean = network.offset[...] / network.gain[...]
+    gaussian = mean + settings.noise_level * jax.random.normal(key, shape)
+    return np.asarray(gaussian, np.float32)
+
+
+def recolored(
+    content: Image, styles: Sequence[Image], settings: Settings
+) -> tuple[Image, list[Image]]:
+    """The pictures that the objective is made of: color is settled before the run.
+
+    Gatys et al. 2016 (arXiv:1606.05897): the style pictures are given the content's mean color and
+    covariance (section 3.1), or all are reduced to their luminance (section 3.2).
+    """
+    if settings.color_match == "none":
+        return content, list(styles)
+    if settings.color_match != "luminance":
+        return content, [color.match_colors(s, content, settings.color_match) for s in styles]
+    light = color.luminance(content, settings.luminance)
+    each = [color.luminance(style, settings.luminance) for style in styles]
+    matched = [color.match_luminance(style, light) for style in each]
+    return _gray(light), [_gray(np.clip(style, 0, 1)) for style in matched]
+
+
+def as_measured(image: Image, settings: Settings) -> Image:
+    """What the objective sees of a finished picture."""
+    if settings.color_match != "luminance":
+        return image
+    return _gray(color.luminance(image, settings.luminance))
+
+
+class Finished(NamedTuple):
+    """A picture as it is given to the user; maps: see ``jaxstyle.images.affine``."""
+
+    image: Image
+    alpha: Alpha | None
+    maps: Maps | None
+
+
+def finished(image: Image, content: Picture, scale: Scale, settings: Settings) -> Finished:
+    """The picture at its final size, with the content's colors, structure and alpha where that is
+    wanted."""
+    image = resize(image, scale, settings)
+    photo = resize(content.rgb, scale, settings)
+    alpha = None if content.alpha is None else resize(content.alpha, scale, settings)
+    maps = None
+    if settings.smooth_radius:  # Luan et al. 2017, the code: "smooth local affine"
+        rough = affine.fit(*jax.device_put((photo, image)))
+        smooth = affine.smoothed(rough, photo, settings.smooth_radius, settings.smooth_edge)
+        image, maps = np.asarray(affine.applied(smooth, photo)), np.asarray(smooth)
+    if settings.refine:
+        image = np.asarray(refined(*jax.device_put((image, photo))))
+    if settings.original_colors or settings.color_match == "luminance":
+        image = color.original_colors(image, photo, settings.luminance)
+    return Finished(np.clip(image, 0, 1), alpha, maps)
+
+
+def _gray(luminance: np.ndarray) -> Image:
+    return np.repeat(luminance[..., None], 3, axis=-1)

@@ -1,0 +1,140 @@
+"""The score of a picture: its losses under the objective of any system."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxstyle import images
+from jaxstyle.errors import SettingError
+from jaxstyle.execution import plan
+from jaxstyle.execution.footprint import way_to_score
+from jaxstyle.execution.formulation import objective_of
+from jaxstyle.execution.parts import in_float64, network_of
+from jaxstyle.execution.plan import PERIOD
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.images import sizes
+from jaxstyle.network import vgg, weights
+from jaxstyle.runs.pictures import as_measured, recolored
+from jaxstyle.runs.regions import regions_of
+from jaxstyle.runs.stylize import Source, read_styles
+from jaxstyle.settings import Settings, resolve
+
+Image = Float[np.ndarray, "_ _ 3"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """total, and terms by name ("content/relu4_2", "style/relu1_1", "tv"), already weighted; notes
+    about masks."""
+
+    preset: str
+    total: float
+    terms: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"preset": self.preset, "total": self.total, "terms": self.terms}
+
+
+def score(
+    image: Source,
+    content: Source | None,
+    style: Source | Sequence[Source],
+    *,
+    size: int | None = None,
+    weights_file: str | os.PathLike | weights.Loaded | None = None,
+    **settings: Any,
+) -> Score:
+    """Score a picture, made by whatever program, under the objective of a preset.
+
+    Args:
+      image, content, style: paths, PIL images or arrays (see ``jaxstyle.images.read``). The content
+        may be None where it weighs nothing.
+      size: longest side that all pictures are brought to first. If None, the image and the style
+        pictures are taken as they are, and the content is brought to the size of the image.
+      weights_file, settings: as in ``jaxstyle.stylize``.
+
+    Computed in float32, or in float64 where JAX is told to (``jax_enable_x64``): then eight and
+    sixteen-bit pictures that need no resizing are exact too.
+
+    Raises:
+      SettingError, ImageError, WeightsError, PictureSizeError: one line each.
+    """
+    given = settings if size is None else {**settings, "size": size}
+    chosen = resolve(**given)
+    if content is None and chosen.content_weights():
+        raise SettingError("content", f"preset {chosen.preset} has a content loss: give a picture")
+    if chosen.fine_style:
+        raise SettingError("fine_style", "is made by a run, and cannot be scored")
+    picture = images.read(image).rgb
+    photo = picture if content is None else images.read(content).rgb
+    styles = read_styles(style)
+    loaded = weights.loaded(weights_file)
+    return score_pictures(loaded, picture, photo, styles, chosen, resized=size is not None)
+
+
+def score_pictures(
+    loaded: weights.Loaded,
+    image: Image,
+    content: Image,
+    styles: Sequence[Image],
+    settings: Settings,
+    *,
+    resized: bool,
+) -> Score:
+    """The same for pictures already read. ``resized``: to the size of the settings."""
+    if settings.precision == "auto":
+        settings = replace(settings, precision="float64" if in_float64() else "float32")
+    plan.check_counts(styles, settings)
+    height, width = image.shape[:2]
+    if resized:
+        scale = Scale(
+            *sizes.fit(height, width, settings.size, plan.rule_of(settings)), settings.size, 0
+        )
+        style_sizes = [plan.style_size(s, i, scale, settings) for i, s in enumerate(styles)]
+    else:
+        scale = Scale(height, width, max(height, width), 0)
+        stretched = settings.style_fit == "stretch"
+        style_sizes = [(height, width) if stretched else style.shape[:2] for style in styles]
+    every = [("the image", scale[:2]), *(("a style picture", size) for size in style_sizes)]
+    for name, sides in every:
+        plan.require_side(name, sides, vgg.smallest_side(settings.layers()))
+    photo, paintings = recolored(content, styles, settings)
+    pictures = [_at(p, s, settings) for p, s in zip(paintings, style_sizes, strict=True)]
+    measured = _at(as_measured(image, settings), scale[:2], settings)
+    # The tensor cores of a GPU would otherwise round float32 to ten bits.
+    with jax.default_matmul_precision("highest"):
+        network = network_of(loaded, settings)
+        regions = regions_of(loaded, content, styles, settings)
+        content = _at(photo, scale[:2], settings)
+        way = way_to_score(scale, style_sizes, settings)
+        if way.tile and settings.padding == "circular" and (height % PERIOD or width % PERIOD):
+            raise SettingError("tile", f"needs sides that are multiples of {PERIOD} to wrap around")
+        scored = objective_of(network, content, pictures, settings, regions=regions, way=way)
+        _, terms = (scored if way.tile else partial(_terms, scored))(jax.device_put(measured))
+    values = {
+        name: float(terms[name]) for name in scored.terms if name != "tv" or settings.tv_weight
+    }
+    notes = regions.notes if regions else ()
+    return Score(settings.preset, sum(values.values()), values, notes)
+
+
+_terms = jax.jit(lambda scored, image: scored(image))
+
+
+def _at(picture: Image, size: tuple[int, int], settings: Settings) -> Image:
+    """A picture at a size; in float64, the exact value of every pixel that was not touched."""
+    resized = images.resize(picture, *size, settings.resampling)
+    if settings.precision != "float64":
+        return resized
+    exact = resized.astype(np.float64)
+    steps = np.rint(exact * 65535)  # 65535 is 257 times 255: this holds 8 and 16 bits alike
+    from_file = np.array_equal((steps / 65535).astype(np.float32), resized)
+    return steps / 65535 if from_file else exact

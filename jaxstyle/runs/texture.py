@@ -1,0 +1,94 @@
+"""Texture synthesis: a picture of any size whose Gram matrices are those of the style pictures.
+
+Gatys, Ecker, Bethge, "Texture Synthesis Using Convolutional Neural Networks", NIPS 2015: the style
+loss alone, minimized from noise. Where the network wraps around instead of padding, the picture has
+no border, and tiles the plane without a seam.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from jaxstyle.errors import SettingError
+from jaxstyle.execution import plan
+from jaxstyle.execution.plan import PERIOD, Image
+from jaxstyle.images import Picture, sizes
+from jaxstyle.network import weights
+from jaxstyle.runs.result import Progress, Result
+from jaxstyle.runs.stylize import Source, read_styles, run
+from jaxstyle.settings import Settings, resolve
+from jaxstyle.settings.checks import MAX_SIZE
+
+
+def texture(
+    style: Source | Sequence[Source],
+    *,
+    shape: tuple[int, int] | None = None,
+    periodic: bool = False,
+    weights_file: str | os.PathLike | weights.Loaded | None = None,
+    callback: Callable[[Progress], None] | None = None,
+    preset: str = "texture",
+    **settings: Any,
+) -> Result:
+    """Make a texture like one or several pictures.
+
+    Args:
+      style: paths, PIL images or arrays (see ``jaxstyle.images.read``).
+      shape: height and width; if None, the first style picture's, at the ``size`` of the settings.
+      periodic: make it tile without seams; its sides must be multiples of 16.
+      weights_file, callback, preset, settings: as in ``jaxstyle.stylize``. A style picture is
+        never enlarged: a larger texture has more of the same, not the same larger, unless
+        ``style_scale`` says so.
+
+    Raises:
+      SettingError, ImageError, WeightsError, PictureSizeError, DivergedError: one line each.
+    """
+    chosen = resolve(preset, **settings)
+    styles = read_styles(style)
+    canvas, chosen = on_canvas(styles, shape, periodic, chosen)
+    loaded = weights.loaded(weights_file)
+    return run(loaded, canvas, styles, chosen, callback or (lambda progress: None))
+
+
+def on_canvas(
+    styles: Sequence[Image], shape: tuple[int, int] | None, periodic: bool, settings: Settings
+) -> tuple[Picture, Settings]:
+    """An empty picture of the size of the texture, and settings under which it has no content.
+
+    Raises:
+      SettingError: the texture cannot tile the plane at this size.
+    """
+    plan.check_counts(styles, settings)
+    if shape and not all(isinstance(side, int) and 0 < side <= MAX_SIZE for side in shape):
+        raise SettingError("shape", f"must be two sides from 1 to {MAX_SIZE}, not {shape}")
+    height, width = shape or _like(styles[0], periodic, settings)
+    if periodic and (height % PERIOD or width % PERIOD):
+        raise SettingError(
+            "periodic", f"needs sides that are multiples of {PERIOD}, not {width}x{height}"
+        )
+    size = max(height, width)
+    factors = settings.style_scale * (len(styles) if len(settings.style_scale) == 1 else 1)
+    scales = [f * min(1, max(s.shape[:2]) / size) for f, s in zip(factors, styles, strict=True)]
+    return Picture(np.zeros((height, width, 3), np.float32)), replace(
+        settings,
+        size=size,
+        size_rule="longest",
+        content_weight=0.0,
+        init="noise" if settings.init == "content" else settings.init,
+        style_scale=tuple(scales),
+        style_fit="size",
+        padding="circular" if periodic else settings.padding,
+        color_match="none",
+        original_colors=False,
+    )
+
+
+def _like(style: Image, periodic: bool, settings: Settings) -> tuple[int, int]:
+    height, width = style.shape[:2]
+    if settings.size_rule == "own":
+        return height, width
+    sides = sizes.fit(height, width, settings.size, settings.size_rule)
+    return plan.whole_periods(sides) if periodic and settings.size % PERIOD == 0 else sides

@@ -1,0 +1,111 @@
+"""What is compiled is counted, kept between processes, and made ahead of its use."""
+
+import os
+import threading
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxstyle.execution import compilation
+from jaxstyle.execution.compilation import counted, one_ahead, persist
+
+
+def test_the_next_is_made_while_this_one_is_used():
+    started = {item: threading.Event() for item in "abc"}
+
+    def make(item):
+        started[item].set()
+        return item.upper()
+
+    seen = []
+    for item, made in one_ahead(make, "abc"):
+        following = chr(ord(item) + 1)
+        assert following not in started or started[following].wait(timeout=10)
+        seen.append((item, made))
+    assert seen == [("a", "A"), ("b", "B"), ("c", "C")]
+
+
+def test_it_is_made_elsewhere_and_no_further_ahead():
+    threads = []
+
+    def make(item):
+        threads.append(threading.get_ident())
+        return item
+
+    ahead = one_ahead(make, [1, 2, 3, 4])
+    next(ahead)
+    ahead.close()
+    assert len(threads) <= 2
+    assert threading.get_ident() not in threads
+
+
+def test_what_goes_wrong_is_raised_where_it_is_needed():
+    ahead = one_ahead(lambda item: 1 / item, [1, 0])
+    assert next(ahead) == (1, 1.0)
+    with pytest.raises(ZeroDivisionError):
+        next(ahead)
+
+
+def test_the_precision_of_this_thread_holds_for_the_other(float64):
+    with jax.default_matmul_precision("highest"):
+        (found,) = one_ahead(
+            lambda _: (jnp.zeros(1).dtype, jax.config.jax_default_matmul_precision), [0]
+        )
+    assert found[1] == (jnp.float64, "highest")
+
+
+def test_of_two_threads_only_this_one_is_counted():
+    def compile_one(shape):
+        def summed(x):
+            return jnp.sum(x * 2)
+
+        jax.jit(summed)(jnp.ones(shape)).block_until_ready()
+
+    other = threading.Thread(target=compile_one, args=[3])
+    with counted() as everything, counted(here=True) as mine:
+        other.start()
+        other.join()
+        compile_one(4)
+    assert everything.programs["summed"] == 2
+    assert mine.programs["summed"] == 1
+
+
+@pytest.fixture
+def settings(monkeypatch):
+    """What JAX is told, without a cache before and with no consequences."""
+    told = {}
+    config = SimpleNamespace(jax_compilation_cache_dir=None, update=told.__setitem__)
+    monkeypatch.setattr(jax, "config", config)
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    return told
+
+
+def test_programs_are_kept_in_the_cache_directory(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(compilation.machine, "cache_directory", lambda: tmp_path)
+    persist()
+    assert settings["jax_compilation_cache_dir"].startswith(str(tmp_path / "programs"))
+    persist(tmp_path / "mine")
+    assert settings["jax_compilation_cache_dir"] == str(tmp_path / "mine")
+
+
+def test_the_users_own_choice_stays(settings, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
+    persist()
+    assert settings == {}
+
+
+def test_the_oldest_programs_are_dropped(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(compilation, "KEPT_BYTES", 250)
+    for age, name in enumerate(["new-cache", "older-cache", "oldest-cache", "else"]):
+        (tmp_path / name).write_bytes(bytes(100))
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    persist(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["else", "new-cache", "older-cache"]
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(settings, tmp_path):
+    (tmp_path / "file").write_text("")
+    persist(tmp_path / "file" / "programs")
+    assert settings == {}

@@ -1,0 +1,218 @@
+"""What a run will take: arithmetic, memory, and settings that would make it fit."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from convert_weights.weights_file import Convolution
+from jaxstyle.execution import memory
+from jaxstyle.execution.estimate import Estimate, ScaleEstimate, estimate
+from jaxstyle.execution.footprint import compile_scale, fixed_bytes, rough_bytes, run_peaks
+from jaxstyle.execution.memory import (
+    device_bytes,
+    largest_size,
+    optimizer_bytes,
+    peak_bytes,
+    remedies,
+    total_bytes,
+)
+from jaxstyle.execution.parts import network_of
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.images import Picture
+from jaxstyle.optim import solve
+from jaxstyle.runs.stylize import run
+from jaxstyle.settings import resolve
+
+QUICK = {
+    "size": 64,
+    "smallest_size": 32,
+    "steps": (2, 1),
+    "style_layers": ["relu1_1"],
+    "content_layers": ["relu1_1"],
+}
+
+
+def shallow(**settings):
+    return resolve(**{**QUICK, **settings})
+
+
+def test_peak_bytes_are_arguments_outputs_and_what_is_kept():
+    x = jax.ShapeDtypeStruct((1024,), jnp.float32)
+    plain = jax.jit(lambda x: x + 1).lower(x).compile()
+    donated = jax.jit(lambda x: x + 1, donate_argnums=0).lower(x).compile()
+    assert peak_bytes(plain) == 2 * 4096
+    assert peak_bytes(donated) == 4096
+    assert peak_bytes(donated, x, {"a": np.zeros(3)}) == 2 * 4096 + 24
+
+
+def test_the_estimate_is_that_of_the_run(small_weights, monkeypatch):
+    programs, compile_program = [], solve.compile_program
+
+    def compiled(*arguments):
+        programs.append(compile_program(*arguments))
+        return programs[-1]
+
+    monkeypatch.setattr(solve, "compile_program", compiled)
+    found = estimate(small_weights, (48, 64), [(40, 30)], shallow())
+    coarse, fine = found.scales
+    assert (coarse.height, coarse.width, coarse.steps, coarse.styles) == (24, 32, 2, ((32, 24),))
+    assert (fine.height, fine.width, fine.steps, fine.styles) == (48, 64, 1, ((64, 48),))
+    assert found.fits and not found.remedies
+    assert found.peak_bytes == max(coarse.peak_bytes, fine.peak_bytes)
+    assert found.compile_seconds > 0
+    paces = [scale.run_seconds / (scale.steps * scale.step_flops) for scale in found.scales]
+    assert paces[0] == pytest.approx(paces[1])
+
+    ready = iter(programs)
+
+    def found_again(*arguments):
+        program = next(ready)
+        assert compile_program(*arguments[:3], program.optimizer) is program
+        return program
+
+    monkeypatch.setattr(solve, "compile_program", found_again)
+    rng = np.random.default_rng(0)
+    content, style = (rng.uniform(size=(*s, 3)).astype(np.float32) for s in ((48, 64), (40, 30)))
+    run(small_weights, Picture(content), [style], shallow(), lambda progress: None)
+    assert next(ready, None) is None
+
+
+def test_an_estimate_adds_up():
+    scales = [ScaleEstimate(4, 4, ((4, 4),), n, 5.0, 100 * n, 1.5, 10.0 * n) for n in (2, 3)]
+    record = json.loads(json.dumps(Estimate(tuple(scales), 250, ()).to_dict()))
+    assert {name: value for name, value in record.items() if name != "scales"} == {
+        "available_bytes": 250,
+        "compilations": 2,
+        "fits": False,
+        "flops": 25.0,
+        "peak_bytes": 300,
+        "remedies": [],
+        "seconds": 53.0,
+        "steps": 5,
+    }
+    assert record["scales"][0]["styles"] == [[4, 4]]
+
+
+def test_a_run_that_does_not_fit_is_not_tried(small_weights, monkeypatch):
+    monkeypatch.setattr(memory, "_accelerator_bytes", lambda: 1000)
+    found = estimate(small_weights, (48, 64), [(40, 30)], shallow(smallest_size=64))
+    assert not found.fits
+    assert found.seconds is None
+
+
+@pytest.fixture(scope="module")
+def wide_weights(small_weights):
+    """Weights with all the channels of VGG-19 in the first convolutions, which alone are used."""
+    rng, layers, fan_in = np.random.default_rng(0), dict(small_weights.weights.layers), 3
+    for name, channels in (("conv1_1", 64), ("conv1_2", 64), ("conv2_1", 128)):
+        kernel = rng.normal(0, 0.05, (3, 3, fan_in, channels)).astype(np.float32)
+        layers[name] = Convolution(kernel, np.zeros(channels, np.float32))
+        fan_in = channels
+    return replace(small_weights, weights=replace(small_weights.weights, layers=layers))
+
+
+@pytest.fixture
+def peak(small_weights):
+    """A function from the side of a square to the memory it needs, compiled."""
+
+    def compiled(side, **settings):
+        chosen = shallow(**settings)
+        network = network_of(small_weights, chosen)
+        scale, style = Scale(side, side, side, 1), np.zeros((32, 32, 3), np.float32)
+        programs = compile_scale(scale, network, [style], chosen)
+        (needed,) = run_peaks([programs], network, chosen)
+        return needed, fixed_bytes(network, chosen)
+
+    return compiled
+
+
+def test_large_style_pictures_count(peak):
+    assert peak(32, style_scale=(8.0,))[0] > 2 * peak(32)[0]
+
+
+def test_the_size_named_fits_when_it_is_compiled(peak):
+    needed, fixed = peak(256)
+    size = largest_size(256, needed, needed // 2, fixed)
+    assert 160 <= size < 256
+    assert peak(size)[0] <= needed // 2
+
+
+def test_the_rule_of_thumb_is_near_the_compiled_program(wide_weights):
+    settings = shallow(precision="float32", style_layers=["relu1_1", "relu1_2"])
+    network = network_of(wide_weights, settings)
+    style = np.zeros((128, 128, 3), np.float32)
+    compiled = compile_scale(Scale(128, 128, 128, 1), network, [style], settings)
+    exact = peak_bytes(compiled.step.compiled)
+    assert exact / 1.5 < rough_bytes(128, 128, settings) < 1.5 * exact
+
+
+@pytest.mark.parametrize(("size", "limit"), [(512, 300e6), (1000, 2e9), (333, 250e6)])
+def test_the_largest_size_fits_and_the_next_one_does_not(size, limit):
+    fixed = 100_000_000
+
+    def peak(side):
+        return fixed + 2600 * side**2
+
+    found = largest_size(size, peak(size), int(limit), fixed)
+    assert found % 16 == 0
+    assert peak(found) <= limit < peak(found + 16)
+    assert largest_size(size, peak(size), fixed // 2, fixed) == 0
+
+
+def test_remedies_are_settings_that_make_it_fit():
+    scale = Scale(512, 512, 512, 10)
+    adam, lbfgs = resolve(size=512), resolve(size=512, optimizer="lbfgs")
+    history = optimizer_bytes(512, 512, lbfgs)
+    assert history > 600e6
+    peak = 700_000_000 + history
+    assert list(remedies(scale, peak, peak, lbfgs, 0)) == []
+    assert list(remedies(scale, peak, None, lbfgs, 0)) == []
+    size, other = remedies(scale, peak, 800_000_000, lbfgs, 0)
+    assert size == {"size": largest_size(512, peak, 800_000_000)}
+    assert other == {"optimizer": "adam"}
+    assert len(list(remedies(scale, peak, 800_000_000, adam, 0))) == 1
+    assert len(list(remedies(scale, peak, 600_000_000, lbfgs, 0))) == 1
+    shortest = resolve(size=512, size_rule="shortest")
+    (found,) = remedies(scale, peak, 800_000_000, shortest, 0)
+    assert found["size_rule"] == "shortest"
+
+
+def test_half_precision_is_advised_on_accelerators(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    scale, settings = Scale(512, 512, 512, 10), resolve(size=512, precision="float32")
+    assert {"precision": "bfloat16"} in remedies(scale, 1_000_000_000, 700_000_000, settings, 0)
+    assert len(list(remedies(scale, 1_000_000_000, 400_000_000, settings, 0))) == 1
+
+
+def test_the_device_says_how_much_it_has(monkeypatch):
+    free, total = device_bytes(), total_bytes()
+    assert free and total and 0 < free <= total
+    monkeypatch.setattr(memory, "_accelerator_bytes", lambda: 7)
+    assert (device_bytes(), total_bytes()) == (7, 7)
+
+
+@pytest.mark.slow
+def test_prepared_kernels_count(wide_weights):
+    """A scale takes at least what its step does, and the network with it."""
+    settings = shallow(precision="float32", style_layers=["relu1_1", "relu2_1"])
+    algorithms = {"conv1_2": "winograd", "conv2_1": "winograd"}
+    network = network_of(wide_weights, settings, algorithms)
+    style = np.zeros((32, 32, 3), np.float32)
+    compiled = [
+        compile_scale(Scale(side, side, side, 1), network, [style], settings) for side in (32, 64)
+    ]
+    peaks = run_peaks(compiled, network, settings)
+    for peak, programs in zip(peaks, compiled, strict=True):
+        assert peak >= peak_bytes(programs.step.compiled)
+        assert peak >= memory.nbytes(network)
+    plain = network_of(wide_weights, settings)
+    without = run_peaks(
+        [compile_scale(Scale(64, 64, 64, 1), plain, [style], settings)], plain, settings
+    )
+    prepared = memory.nbytes(network) - memory.nbytes(plain)
+    assert prepared > 0
+    assert peaks[-1] - without[-1] > 0.5 * prepared

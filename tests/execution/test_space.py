@@ -1,0 +1,275 @@
+"""One picture over several devices, and over two hosts: real processes with four devices."""
+
+import json
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxstyle.execution.space import ROWS, mesh_of
+from tests.processes import process_environment
+
+STYLIZE = """
+import json, sys
+from pathlib import Path
+import jax
+import numpy as np
+if sys.argv[3:]:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(sys.argv[2], 2, int(sys.argv[3]))
+from jaxstyle import stylize
+from jaxstyle import images
+from jaxstyle.network import tuning
+from tests.networks import small_weights
+
+tuning.algorithms = lambda precision: {}  # nothing is to be measured
+rng = np.random.default_rng(0)
+loaded = small_weights()
+content, style = (
+    images.resize(rng.uniform(size=(9, 12, 3)).astype(np.float32), *sides)
+    for sides in ((75, 101), (60, 64))
+)
+shallow = {"content_layers": "relu2_1", "style_layers": ["relu1_1", "relu2_1"]}
+one_scale = {"size": 101, "smallest_size": 101, "steps": 3}
+directory, found = Path(sys.argv[1]), {}
+
+
+def made(name, **settings):
+    options = {"weights_file": loaded} | shallow | one_scale | settings
+    result = stylize(content, style, **options)
+    np.save(directory / f"{name}.npy", result.image)
+    scales = [[s.height, s.width, s.way, s.compilations] for s in result.scales]
+    found[name] = {"scales": scales, "losses": result.losses}
+
+
+ADAM = {"carry": True, "average": 0.5, "smallest_size": 50, "steps": (3, 2)}
+"""
+
+FOUR_DEVICES = f"""{STYLIZE}
+from dataclasses import replace
+import jax.numpy as jnp
+import optax
+from PIL import Image
+from jaxstyle import resolve
+from jaxstyle.batch import program
+from jaxstyle.batch.together import Cell, run_together
+from jaxstyle.execution.formulation import mesh_of_all, objective_at, objective_of
+from jaxstyle.images import Picture
+from jaxstyle.execution.parts import optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.space import filled
+from jaxstyle.runs.stylize import state_at
+from jaxstyle.execution.ways import WHOLE, Way
+
+masks = [str(directory / f"{{number}}.png") for number in range(4)]
+for number, path in enumerate(masks):
+    height, width = (75, 101) if number < 2 else (60, 64)
+    own = (np.arange(width) < 37) == (number % 2 == 0)
+    Image.fromarray(np.uint8(255 * np.broadcast_to(own, (height, width)))).save(path)
+MASKED = {{"content_mask": masks[:2], "style_mask": masks[2:], "photorealism_weight": 10.0}}
+LBFGS = {{"optimizer": "lbfgs", "history": 3, "keep_best": True, **MASKED}}
+
+
+def cut(tree):
+    return [
+        [leaf.shape, sorted({{shard.data.shape for shard in leaf.addressable_shards}})]
+        for leaf in jax.tree.leaves(tree)
+    ]
+
+
+if sys.argv[2:] == ["slow"]:
+    made("adam", **ADAM)
+    made("adam split", shard="space", **ADAM)
+    (directory / "found.json").write_text(json.dumps(found))
+    sys.exit()
+
+made("lbfgs", **LBFGS)
+made("lbfgs split", shard="space", **LBFGS)
+small, large = Scale(37, 50, 50, 1), Scale(75, 101, 101, 1)
+moments = {{"nu": images.resize(content, 37, 50), "mu": images.resize(content, 37, 50) - 0.5}}
+for name, way in (("", WHOLE), (" split", Way(split=True))):
+    for optimizer, settings in (("lbfgs", LBFGS), ("adam", ADAM)):
+        chosen = resolve(shard="space", **settings)
+        given = optimizer_of(chosen), chosen, way
+        start = state_at(large, content, content, None, *given)
+        found[f"{{optimizer}} leaves"] = cut(start)  # of the last way
+    before = state_at(small, content, content, None, *given)
+    known = {{
+        key: filled(value, mesh_of_all()).values if way.split else jnp.asarray(value)
+        for key, value in moments.items()
+    }}
+    before = replace(before, optimizer=optax.tree.set(before.optimizer, **known))
+    after = state_at(large, content, content, before, *given)
+    for key in moments:
+        np.save(directory / f"{{key}}{{name}}.npy", optax.tree.get(after.optimizer, key)[:75])
+network = tuned_network(loaded, resolve())
+photo = resolve(**shallow, shard="space", photorealism_weight=10.0)
+scored = objective_at(large, network, content, [style], photo, way=Way(split=True))
+found["targets"] = {{
+    name: cut(scored.terms[name].targets) for name in ("content/relu2_1", "photorealism")
+}}
+
+settings = [
+    resolve(size=32, steps=2, smallest_size=32, style_weight=1.0 + number, **shallow)
+    for number in range(4)
+]
+cells = [
+    Cell(Picture(content[number : number + 32, :32]), [style[:32, :32]], each)
+    for number, each in enumerate(settings)
+]
+mesh = program.mesh_of(jax.devices())
+for name, devices in (("batch", None), ("batch spread", mesh)):
+    results = run_together(loaded, cells, mesh=devices)
+    np.save(directory / f"{{name}}.npy", np.stack([each.image for each in results]))
+optimizer, network = optimizer_of(settings[0]), tuned_network(loaded, settings[0])
+each = [objective_of(network, cell.content.rgb, cell.styles, cell.settings) for cell in cells]
+scored = program.together(each, mesh)
+rates = program.spread(program.stacked([rates_of(each) for each in settings]), mesh)
+state = program.state_shape(4, 32, 32, optimizer, mesh)
+step = program.compile_batch(scored, rates, state, optimizer, mesh)
+import jaxstyle.__main__
+kernel = scored.network.convolutions["conv1_2"].kernel[...]
+found["batch"] = {{
+    "program": step.compiled.as_text(),
+    "everywhere": kernel.sharding.is_fully_replicated and len(kernel.sharding.device_set) == 4,
+    "imports orbax": "orbax.checkpoint" in sys.modules,
+}}
+(directory / "found.json").write_text(json.dumps(found))
+"""
+
+
+def of_four_devices(directory, *arguments):
+    """What a process with four devices made: pictures by name, and what is known of them."""
+    done = subprocess.run(
+        [sys.executable, "-c", FOUR_DEVICES, str(directory), *arguments],
+        capture_output=True,
+        text=True,
+        env=process_environment(devices=4),
+    )
+    assert done.returncode == 0, done.stderr
+    pictures = {path.stem: np.load(path) for path in directory.glob("*.npy")}
+    return pictures, json.loads((directory / "found.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory):
+    """Of the one process that all quick tests of several devices share: it takes seconds."""
+    return of_four_devices(tmp_path_factory.mktemp("four"))
+
+
+@pytest.fixture(scope="module")
+def slow_four(tmp_path_factory):
+    return of_four_devices(tmp_path_factory.mktemp("four"), "slow")
+
+
+WHOLE_RUNS = [
+    ("four", "lbfgs", [[75, 101]]),
+    pytest.param("slow_four", "adam", [[37, 50], [75, 101]], marks=pytest.mark.slow),
+]
+"""With masks, at one scale; and without, at two."""
+
+
+@pytest.mark.parametrize(("made", "name", "sides"), WHOLE_RUNS)
+def test_a_picture_over_four_devices_is_that_of_one(request, made, name, sides):
+    """Of uneven sides, that none of four devices has a quarter of."""
+    pictures, found = request.getfixturevalue(made)
+    one, split = pictures[name], pictures[f"{name} split"]
+    assert split.shape == one.shape == (75, 101, 3)
+    # Adam's first step is as long for the least gradient, of either sign, as for any other.
+    assert np.mean(np.abs(split - one)) < 1e-5
+    for record, same in zip(found[name]["losses"], found[f"{name} split"]["losses"], strict=True):
+        np.testing.assert_allclose(same["total"], record["total"], rtol=1e-4)
+        assert set(same["terms"]) == set(record["terms"])
+        for term, value in record["terms"].items():
+            apart = abs(same["terms"][term] - value)
+            assert apart < 1e-4 * record["total"], term
+    # Both say how they were made, and were compiled once a scale.
+    assert found[name]["scales"] == [[*each, "whole", 1] for each in sides]
+    split = "split over 4 devices"
+    assert found[f"{name} split"]["scales"] == [[*each, split, 1] for each in sides]
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_every_device_has_a_quarter_of_all_that_is_large(four, name):
+    large = [leaf for leaf in four[1][f"{name} leaves"] if len(leaf[0]) >= 3]
+    assert len(large) >= 5  # image, average, best, and two of the optimizer's own
+    for shape, of_devices in large:
+        assert shape[-3:] == [76, 101, 3]
+        assert of_devices == [[*shape[:-3], 19, 101, 3]]
+
+
+def test_moments_that_are_carried_to_a_scale_are_those_of_one_device(four):
+    """Of 37 rows, to 75: neither is a multiple of the devices."""
+    pictures, _ = four
+    for name in ("mu", "nu"):
+        assert np.ptp(pictures[name]) > 0.1
+        np.testing.assert_allclose(pictures[f"{name} split"], pictures[name], atol=1e-6)
+
+
+def test_targets_with_as_many_rows_as_the_picture_are_split_too(four):
+    _, found = four
+    ((shape, of_devices),) = found["targets"]["content/relu2_1"]
+    assert shape[:2] == [40, 50]  # of 37 rows
+    assert of_devices == [[10, *shape[1:]]]
+    assert len(found["targets"]["photorealism"]) == 2
+    for shape, of_devices in found["targets"]["photorealism"]:
+        assert shape[-2:] == [80, 103]  # of 77 rows
+        assert of_devices == [[*shape[:-2], 20, 103]]
+
+
+def test_a_batch_over_four_devices_is_that_of_one_and_they_ask_each_other_nothing(four):
+    pictures, found = four
+    np.testing.assert_allclose(pictures["batch spread"], pictures["batch"], atol=2e-4)
+    program = found["batch"]["program"]
+    for gathering in ("all-gather", "all-to-all", "all-reduce", "collective-permute"):
+        assert gathering not in program
+    assert "f32[1,32,32,3]" in program, "each device has one picture"
+    assert found["batch"]["everywhere"]
+
+
+def test_what_only_checkpoints_need_is_not_imported_for_a_run(four):
+    """Orbax takes seconds to import."""
+    assert not four[1]["batch"]["imports orbax"]
+
+
+def test_the_devices_are_one_below_the_other():
+    devices = [object() for _ in range(4)]
+    mesh = mesh_of(devices)
+    assert mesh.axis_names == (ROWS,)
+    assert list(mesh.devices) == devices
+
+
+TWO_HOSTS = f"""{STYLIZE}
+assert jax.process_count() == 2
+made(sys.argv[3], shard="space", **ADAM)
+assert found[sys.argv[3]]["scales"][-1][2] == "split over 2 devices"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs collectives between processes")
+def test_two_hosts_make_the_picture_of_one(slow_four, tmp_path):
+    """Each has a half while they work, and all of the picture in the end."""
+    with socket.socket() as listening:
+        listening.bind(("localhost", 0))
+        address = f"localhost:{listening.getsockname()[1]}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWO_HOSTS, str(tmp_path), address, str(index)],
+            env=process_environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    try:
+        said = [process.communicate(timeout=180)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], said
+    first, second = (np.load(tmp_path / f"{index}.npy") for index in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert np.mean(np.abs(first - slow_four[0]["adam"])) < 1e-5

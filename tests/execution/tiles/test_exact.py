@@ -1,0 +1,248 @@
+"""In tiles: the loss, every term of it and the gradient are those of the whole picture."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxstyle.execution.tiles.build import build
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.guidance.propagate import guides
+from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES, matting, objective
+from jaxstyle.network.vgg import PADDINGS, POOLINGS, ROUNDINGS
+from tests.networks import small_network
+
+LAYERS = {
+    "content_weights": {"relu1_2": 0.5},
+    "style_weights": {"relu1_1": 20.0, "relu2_1": 5.0},
+}
+"""With a pooling between them."""
+
+DEEPER = {
+    "content_weights": {"relu2_2": 0.5},
+    "style_weights": {"relu1_1": 20.0, "relu3_1": 3.0},
+}
+"""With two: every four pixels there is one position."""
+
+PLAIN = {
+    **LAYERS,
+    "tv_weight": 25.0,
+    "content_loss": "content",
+    "style_loss": "gram",
+    "tv_loss": "total-variation",
+    "white": 1.0,
+    "normalize_gradients": False,
+    "photorealism_weight": 1e-3,
+}
+
+OF_NETWORK = ("pooling", "rounding", "padding", "pooling_scale")
+
+value_and_gradient = jax.jit(lambda scored, image: jax.value_and_grad(scored, has_aux=True)(image))
+
+
+def corner_and_rest(*sides):
+    """Masks of pictures: the first region is so small that it lies in one tile alone."""
+    masks = []
+    for height, width in sides:
+        corner = np.zeros((height, width), np.float32)
+        corner[:11, :9] = 1
+        masks.append(np.stack([corner, 1 - corner]))
+    return Regions(("corner", "rest"), masks[0], tuple(masks[1:]))
+
+
+@pytest.fixture
+def compared(picture):
+    """A function from a case to both objectives and an image, compared as far as ``rtol``."""
+
+    def compare(
+        sides, tile, rtol, *, dtype=jnp.float64, styles=1, guided=False, photo=False, **options
+    ):
+        of_network = {name: options.pop(name) for name in OF_NETWORK if name in options}
+        network, given = small_network(dtype, **of_network), {**PLAIN, **options}
+        precise = jnp.promote_types(dtype, jnp.float32)
+        every = [sides, sides, *((60 - 9 * n, 40) for n in range(styles))]
+        content, image, *shown = jax.device_put(
+            [np.asarray(picture(seed, *each), precise) for seed, each in enumerate(every)]
+        )
+        if guided:
+            each = [(p.shape[0], p.shape[1]) for p in (content, *shown)]
+            regions, layers = corner_and_rest(*each), list(given["style_weights"])
+            given["guides"] = guides(regions, network, each[0], each[1:], layers, "augmented")
+        local = matting.target(content) if photo else None
+        whole = objective.build(network, content, shown, local_colors=local, **given)
+        tiled = build(network, content, shown, tile, photorealistic=photo, **given)
+        (total, terms), gradient = value_and_gradient(whole, image)
+        found = tiled.gradient(image)
+        assert set(found[1]) == set(terms)
+        assert all(terms.values())  # or there would be nothing to be compared
+        for name, value in terms.items():
+            np.testing.assert_allclose(found[1][name], value, rtol=rtol, err_msg=name)
+        np.testing.assert_allclose(found[0], total, rtol=rtol)
+        assert found[2].dtype == gradient.dtype
+        largest = float(jnp.max(jnp.abs(gradient)))
+        np.testing.assert_allclose(found[2], gradient, rtol=0, atol=rtol * largest)
+        return tiled, image, found
+
+    return compare
+
+
+CASES = [
+    {
+        "photo": True,
+    },
+    {
+        "style_loss": "gram-relative",
+        "content_loss": "content-relative",
+        "tv_loss": "total-variation-absolute",
+        "pooling": "average",
+        "rounding": "ceil",
+        "padding": "replicate-first",
+        "sides": (61, 83),
+        "tile": 16,
+        "styles": 2,
+        "style_blend": (0.3, 0.7),
+    },
+    {
+        **DEEPER,
+        "style_loss": "gram-size",
+        "content_loss": "content-sum",
+        "tv_loss": "total-variation-half",
+        "pooling": "l2",
+        "rounding": "ceil",
+        "padding": "reflect",
+        "white": 255.0,
+        "sides": (71, 4),  # one position at the deepest layer
+    },
+    {
+        "style_loss": "gram-sum",
+        "content_weights": {},
+        "tv_loss": "total-variation-power",
+        "rounding": "ceil",
+        "padding": "replicate",
+        "sides": (20, 90),
+        "styles": 2,
+        "style_blend": (1.0, 3.0),
+        "sum_styles": True,
+    },
+    {
+        "style_loss": "gram-keras",
+        "content_weights": {},
+        "tv_loss": "total-variation-nine",
+        "rounding": "ceil-max",
+        "padding": "reflect-first",
+        "sides": (49, 35),
+        "guided": True,
+    },
+    {
+        "style_loss": "gram-centered",
+        "content_loss": "content-sum",
+        "pooling": "average",
+        "rounding": "ceil",  # and no odd row for it, where the picture wraps around
+        "padding": "circular",
+        "sides": (64, 48),
+        "guided": True,
+    },
+    {
+        "style_loss": "mean-std",
+        "content_loss": "content-sum",
+        "tv_loss": "total-variation-nine",
+        "pooling": "l2",
+        "rounding": "ceil-max",
+        "sides": (18, 71),
+        "normalize_gradients": True,
+    },
+    {
+        "style_loss": "wasserstein",
+        "content_weights": {},
+        "tv_loss": "total-variation-half",
+        "pooling": "average",
+        "rounding": "ceil-max",
+        "padding": "replicate",
+        "pooling_scale": True,
+        "sides": (45, 49),
+        "tile": 20,
+    },
+]
+"""Every loss, pooling, rounding and padding, and most pairs of them that could be in one
+another's way."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.get("style_loss", "gram"))
+def test_a_picture_in_tiles_is_the_picture(float64, compared, case):
+    compared(**{"sides": (75, 49), "tile": 32, "rtol": 1e-10, **case})
+
+
+def test_the_cases_are_every_loss_and_every_network():
+    for name, choices in (
+        ("style_loss", STYLE_LOSSES),
+        ("content_loss", CONTENT_LOSSES),
+        ("tv_loss", TV_LOSSES),
+        ("pooling", POOLINGS),
+        ("rounding", ROUNDINGS),
+        ("padding", PADDINGS),
+    ):
+        first = {"pooling": "max", "rounding": "floor", "padding": "zeros", **PLAIN}[name]
+        assert {case.get(name, first) for case in CASES} == set(choices)
+
+
+def case_of(style_loss):
+    (case,) = [case for case in CASES if case.get("style_loss") == style_loss]
+    return case
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sides", [(33, 33), (21, 30)], ids=["a pixel more", "less"])
+def test_pictures_little_larger_than_a_tile_and_smaller(float64, compared, sides):
+    compared(**{**case_of("gram-size"), "sides": sides, "tile": 32, "rtol": 1e-10})
+
+
+@pytest.mark.parametrize("padding", ["zeros", "circular"])
+@pytest.mark.parametrize("tv_loss", TV_LOSSES)
+def test_every_prior_alone(float64, compared, tv_loss, padding):
+    """Without the network: pixels that count twice at a seam, or not at all beyond a border."""
+    nothing = {"content_weights": {}, "style_weights": {}}
+    around_itself = [(3, 16)] if (tv_loss, padding) == ("total-variation-nine", "circular") else []
+    for sides in ((33, 47), *around_itself):
+        compared(sides, 16, 1e-10, tv_loss=tv_loss, padding=padding, **nothing)
+
+
+@pytest.mark.slow
+def test_the_deepest_layers(float64, compared):
+    """A plain run has the cases of ``DEEPER`` for these, and how far they see, in ``test_grid``."""
+    weights = {"relu1_1": 20.0, "relu5_1": 1.0}
+    network = {"padding": "replicate-first", "pooling": "average", "rounding": "ceil"}
+    layers = {"content_weights": {"relu4_2": 1.0}, "style_weights": weights}
+    compared((97, 131), 64, 1e-10, **layers, **network)
+
+
+# The others are left out of a plain run: they differ in the losses, whose sums the cases in float64
+# hold to more digits, and in the size of tiles.
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(n, marks=[pytest.mark.slow] if n != 1 else []) for n in range(len(CASES))],
+)
+def test_in_single_precision(compared, number):
+    """In tiles of 64 to 512 by turns, so many that the first pass has sums to merge."""
+    case, tile = CASES[number], (64, 128, 256, 512)[number % 4]
+    # Roots of a matrix lose digits: here the whole picture's loss too is 7e-5 off.
+    rtol = 1e-4 if case.get("style_loss") == "wasserstein" else 1e-5
+    sides = (2 * tile + 32, 64) if case.get("padding") == "circular" else (2 * tile + 11, 75)
+    given = {**case, "tile": tile, "sides": sides, "rtol": rtol, "dtype": jnp.float32}
+    tiled, *_ = compared(**given)
+    assert tiled.grid.first_pass.count == 2
+
+
+@pytest.mark.slow
+def test_in_half_precision(compared):
+    """Each sum is rounded where a map is: not at the same places as in the whole picture."""
+    compared((49, 35), 32, 0.02, dtype=jnp.bfloat16, style_weights={"relu2_1": 5.0})
+
+
+def test_losses_can_be_had_without_a_gradient(float64, compared):
+    keras = {"tile": 32, "rtol": 1e-10, **case_of("gram-keras")}
+    tiled, image, (total, terms, _) = compared(**keras)
+    again = tiled(image)
+    np.testing.assert_allclose(again[0], total, rtol=1e-12)
+    assert list(again[1]) == list(terms)
+    for name, value in terms.items():
+        np.testing.assert_allclose(again[1][name], value, rtol=1e-12, err_msg=name)

@@ -1,0 +1,308 @@
+"""Masks of all kinds, and which regions they make."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from jaxstyle.errors import MaskError
+from jaxstyle.guidance.masks import read_regions
+
+SIDES = (8, 12)
+BLUE, RED, BLACK, WHITE = (0, 0, 255), (255, 0, 0), (0, 0, 0), (255, 255, 255)
+
+
+def left(columns=6, sides=SIDES):
+    """A mask of the columns at the left."""
+    mask = np.zeros(sides, np.float32)
+    mask[:, :columns] = 1
+    return mask
+
+
+def painted(*colors, sides=SIDES):
+    """A segmentation in stripes of equal width."""
+    columns = np.arange(sides[1]) * len(colors) // sides[1]
+    return np.broadcast_to(np.array(colors, np.uint8)[columns], (*sides, 3)).copy()
+
+
+def read(content, style, content_sides=SIDES, style_sides=(SIDES,)):
+    return read_regions(content, style, content_sides, style_sides)
+
+
+def saved(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return Image.open(file)
+
+
+# --- graded ---------------------------------------------------------------------------------------
+
+GRADED = {
+    "mode 1": lambda m: Image.fromarray(m > 0.5),
+    "L": lambda m: Image.fromarray(np.uint8(m * 255)),
+    "RGB": lambda m: Image.fromarray(np.uint8(m * 255)).convert("RGB"),
+    "I;16": lambda m: saved(Image.fromarray(np.uint16(m * 65535))),
+    "float array": lambda m: m,
+    "float64 array": lambda m: m.astype(np.float64),
+    "truth values": lambda m: m > 0.5,
+    "one channel": lambda m: (m * 255).astype(np.uint8)[..., None],
+    "alpha of white": lambda m: np.dstack([np.ones((*m.shape, 3)), m]),
+    "alpha of black": lambda m: np.dstack([np.zeros((*m.shape, 3)), m]),
+    "alpha of a color": lambda m: np.dstack([m, 0 * m, 0 * m, m]),
+    "LA": lambda m: Image.merge("LA", [Image.fromarray(np.uint8(m * 255))] * 2),
+    "palette of two": lambda m: saved(Image.fromarray(np.uint8(m * 255)).convert("P")),
+}
+
+
+@pytest.mark.parametrize("kind", GRADED)
+def test_graded_masks_of_every_kind(kind):
+    regions = read([GRADED[kind](left())], [])
+    assert regions.names == ("region 1",)
+    np.testing.assert_array_equal(regions.content, left()[None])
+    np.testing.assert_array_equal(regions.styles[0], np.ones((1, *SIDES), np.float32))
+    assert regions.content.dtype == regions.styles[0].dtype == np.float32
+    assert regions.notes == ()
+
+
+@pytest.mark.parametrize("kind", ["I;16", "float array", "alpha of white", "alpha of black"])
+def test_soft_masks_keep_their_values(kind):
+    soft = np.broadcast_to(np.linspace(0, 1, 12, dtype=np.float32), SIDES)
+    np.testing.assert_allclose(read([GRADED[kind](soft)], []).content[0], soft, atol=2 / 65535)
+
+
+def test_a_gray_mask_with_alpha_is_inside_where_it_is_both():
+    gray = np.broadcast_to(np.linspace(0, 1, 12)[:, None], (12, 3))
+    mask = np.broadcast_to(np.hstack([gray, np.full((12, 1), 0.5)]), (8, 12, 4))
+    np.testing.assert_allclose(read([mask], []).content[0, 0], np.linspace(0, 0.5, 12), atol=1e-6)
+
+
+def test_a_profile_does_not_change_the_values_and_orientation_is_obeyed(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    gray = Image.fromarray(np.uint8(left(3, (12, 8)) * 100 + 50)).convert("RGB")
+    gray.save(tmp_path / "mask.png", icc_profile=profile, exif=exif)
+    image = Image.open(tmp_path / "mask.png")
+    for source in (tmp_path / "mask.png", image):
+        content = read([source], []).content[0]
+        np.testing.assert_allclose(content[0], np.full(12, 150 / 255), atol=1e-6)
+        np.testing.assert_allclose(content[3], np.full(12, 50 / 255), atol=1e-6)
+    assert "icc_profile" in image.info  # the caller's picture is left as it is
+    image.close()
+
+
+def test_one_pair_makes_inside_and_outside():
+    regions = read([left(3)], [left(6)])
+    assert regions.names == ("inside", "outside")
+    np.testing.assert_array_equal(regions.content, np.stack([left(3), 1 - left(3)]))
+    np.testing.assert_array_equal(regions.styles[0], np.stack([left(6), 1 - left(6)]))
+
+
+def test_one_content_mask_and_one_for_each_style_makes_them_too():
+    regions = read([left(3)], [left(6), left(2)], style_sides=(SIDES, SIDES))
+    assert regions.names == ("inside", "outside")
+    np.testing.assert_array_equal(regions.styles[1][1], 1 - left(2))
+
+
+def test_several_masks_of_one_style():
+    regions = read([left(3), 1 - left(3)], [left(6), left(2)])
+    assert regions.names == ("region 1", "region 2")
+    np.testing.assert_array_equal(regions.styles[0], np.stack([left(6), left(2)]))
+
+
+def test_several_masks_without_any_of_the_style():
+    regions = read([left(3), 1 - left(3)], [])
+    assert regions.styles[0].shape == (2, *SIDES)
+    assert regions.styles[0].min() == 1
+
+
+def test_a_style_picture_for_each_region():
+    masks = [left(3), 1 - left(3)]
+    whole = read(masks, [], style_sides=(SIDES, (5, 7)))
+    assert [style.mean(axis=(1, 2)).tolist() for style in whole.styles] == [[1, 0], [0, 1]]
+    assert whole.styles[1].shape == (2, 5, 7)
+    parts = read(masks, [left(6), left(4)], style_sides=(SIDES, SIDES))
+    np.testing.assert_array_equal(parts.styles[0], np.stack([left(6), 0 * left()]))
+    np.testing.assert_array_equal(parts.styles[1], np.stack([0 * left(), left(4)]))
+
+
+def test_style_by_style():
+    each = [left(columns) for columns in (1, 2, 3, 4)]
+    regions = read([left(3), 1 - left(3)], each, style_sides=(SIDES, SIDES))
+    np.testing.assert_array_equal(regions.styles[0], np.stack(each[:2]))
+    np.testing.assert_array_equal(regions.styles[1], np.stack(each[2:]))
+
+
+def test_one_mask_and_whole_style_pictures():
+    regions = read([left(3)], [], style_sides=(SIDES, SIDES))
+    assert regions.names == ("region 1",)
+    assert [style.min() for style in regions.styles] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("contents", "styles", "pictures", "wanted"),
+    [
+        (2, 1, 1, "2 style masks or none, not with 1"),
+        (2, 3, 2, "4 style masks (style by style) or 2 (one for each style picture) or none"),
+        (2, 0, 3, "6 style masks (style by style), not with 0"),
+        (1, 2, 1, "1 style mask or none, not with 2"),
+        (0, 1, 1, "there is no mask of the content"),
+    ],
+)
+def test_other_numbers_of_masks_are_refused(contents, styles, pictures, wanted):
+    with pytest.raises(MaskError) as caught:
+        read([left()] * contents, [left()] * styles, style_sides=[SIDES] * pictures)
+    assert wanted in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- segmentations --------------------------------------------------------------------------------
+
+
+def test_classes_are_regions_the_largest_first():
+    regions = read([painted(BLUE, RED, RED)], [painted(RED, RED, BLUE, BLACK)])
+    assert regions.names == ("red", "blue")
+    assert regions.content.mean(axis=(1, 2)) == pytest.approx([2 / 3, 1 / 3])
+    assert regions.styles[0].mean(axis=(1, 2)) == pytest.approx([1 / 2, 1 / 4])
+    assert set(np.unique(regions.content)) == {0, 1}
+
+
+def test_one_colored_mask_makes_classes_of_black_and_white_too():
+    regions = read([painted(BLACK, WHITE)], [painted(BLACK, WHITE, RED)])
+    assert regions.names == ("black", "white")
+    regions = read([painted(RED, WHITE)], [left()])
+    assert regions.names == ("white", "red")
+    assert regions.styles[0][0].mean() == 0.5
+
+
+def test_any_other_colors():
+    regions = read([painted((10, 20, 30), (10, 90, 30))], [painted((10, 90, 30), (10, 20, 30))])
+    assert regions.names == ("#0a141e", "#0a5a1e")
+    np.testing.assert_array_equal(regions.styles[0], 1 - regions.content)
+
+
+def test_an_indexed_picture_of_three_grays_is_a_segmentation():
+    indexed = Image.fromarray(painted(BLACK, (128,) * 3, WHITE)).quantize(3)
+    regions = read([indexed], [indexed])
+    assert set(regions.names) == {"black", "grey", "white"}
+
+
+def test_one_pixel_is_a_region():
+    content = painted(BLUE)
+    content[2, 3] = RED
+    regions = read([content], [painted(BLUE, RED)])
+    assert regions.names == ("blue", "red")
+    assert regions.content[1].sum() == 1
+
+
+def test_transparent_pixels_of_a_segmentation_are_in_no_class():
+    opaque = np.full((*SIDES, 1), 255, np.uint8)
+    mask = np.dstack([painted(BLUE, RED, WHITE), opaque])
+    mask[:, 8:, 3] = 0
+    regions = read([mask], [painted(BLUE, RED)])
+    assert regions.names == ("blue", "red")
+    assert regions.content.sum() == 8 * 8
+    assert "33% of it" in regions.notes[0]
+
+
+def test_styles_of_a_segmentation_may_lack_a_class():
+    pictures = [painted(BLUE, RED), painted(BLUE)]
+    regions = read([painted(BLUE, RED)], pictures, style_sides=(SIDES, SIDES))
+    assert regions.styles[1][regions.names.index("red")].max() == 0
+    assert regions.notes == ()
+
+
+def test_a_region_without_a_style_takes_the_whole_of_each():
+    regions = read([painted(BLUE, BLUE, RED)], [painted(BLUE, BLACK)] * 2, style_sides=[SIDES] * 2)
+    assert [style[1].min() for style in regions.styles] == [1, 1]
+    assert [style[0].mean() for style in regions.styles] == [0.5, 0.5]
+    (note,) = regions.notes
+    assert note == 'no style has a region "red": it takes the style of the whole picture'
+
+
+@pytest.mark.parametrize(("contents", "styles"), [(2, 1), (1, 2), (1, 0)])
+def test_a_segmentation_for_each_picture_and_no_more(contents, styles):
+    masks = [painted(BLUE, RED)]
+    with pytest.raises(MaskError, match="content mask 1 is a segmentation.* 1 content mask and 1"):
+        read(masks * contents, masks * styles)
+
+
+def test_a_photo_is_no_segmentation():
+    noise = np.random.default_rng(0).integers(0, 255, (*SIDES, 3), np.uint8)
+    with pytest.raises(MaskError, match="content mask 1, style mask 1: no colors that fill"):
+        read([noise], [noise])
+
+
+# --- both -----------------------------------------------------------------------------------------
+
+
+def test_masks_of_another_size_stay_as_they_are_with_a_note(tmp_path):
+    path = tmp_path / "sky.png"
+    Image.fromarray(np.uint8(left(2, (4, 6)) * 255)).save(path)
+    regions = read([path], [left()])
+    assert regions.content.shape == (2, 4, 6)
+    assert regions.notes == (f"{path}: 6x4 mask for a 12x8 picture: resized",)
+
+
+@pytest.mark.parametrize(
+    ("mask", "picture", "fits"),
+    [
+        ((219, 350), (437, 700), True),  # 218.5
+        ((218, 350), (437, 700), True),
+        ((437, 700), (219, 350), True),
+        ((216, 350), (437, 700), False),
+        ((700, 437), (437, 700), False),
+    ],
+)
+def test_shapes_must_agree_but_for_rounding(mask, picture, fits):
+    if fits:
+        assert len(read([left(3, mask)], [], content_sides=picture).notes) == 1
+    else:
+        with pytest.raises(MaskError, match=f"content mask 1: {mask[1]}x{mask[0]} mask for a 7"):
+            read([left(3, mask)], [], content_sides=picture)
+
+
+def test_style_masks_are_held_to_their_own_picture():
+    with pytest.raises(MaskError, match="style mask 2: 12x8 mask for a 9x9 picture"):
+        read([left()] * 2, [left()] * 2, style_sides=(SIDES, (9, 9)))
+
+
+def test_masks_of_one_picture_get_the_size_of_the_largest():
+    regions = read([left(3, (4, 6)), left(6)], [])
+    np.testing.assert_allclose(regions.content[0].mean(), 0.5)
+    assert regions.content.shape == (2, *SIDES)
+
+
+def test_an_empty_region_of_the_content_is_left_out():
+    nearly_black = np.full(SIDES, 1, np.uint8)
+    regions = read([nearly_black, left()], [left(), left(2)])
+    assert regions.names == ("region 2",)
+    np.testing.assert_array_equal(regions.styles[0], left(2)[None])
+    assert regions.notes == ('the content has no region "region 1": it is left out',)
+
+
+def test_no_region_at_all_is_refused():
+    with pytest.raises(MaskError, match="the content masks are empty"):
+        read([np.zeros(SIDES, np.uint8)], [])
+
+
+@pytest.mark.parametrize(
+    ("mask", "name"),
+    [(painted(BLACK), "outside"), (painted(WHITE), "inside"), (painted(RED), "red")],
+)
+def test_a_mask_of_one_color_is_the_whole_picture(mask, name):
+    regions = read([mask], [mask])
+    assert regions.names == (name,)
+    assert regions.content.min() == 1
+    assert regions.notes[-1] == f'region "{name}" is the whole content'
+
+
+def test_a_mask_that_cannot_be_read_is_named(tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    for source in (broken, tmp_path / "missing.png"):
+        with pytest.raises(MaskError, match=source.name):
+            read([left()], [source])
+    with pytest.raises(MaskError, match=r"^style mask 1: an array of shape \(3,\)"):
+        read([left()], [np.zeros(3)])

@@ -1,0 +1,116 @@
+"""Masks on their way through the network."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.guidance.propagate import GUIDANCES, guides
+from tests.networks import features, small_network
+
+LAYERS = ["relu1_1", "relu2_1", "relu3_1"]
+SIDES = (24, 32)
+
+
+def halves(height, width):
+    """Two regions: the left half and the right half."""
+    left = np.zeros((height, width), np.float32)
+    left[:, : width // 2] = 1
+    return np.stack([left, 1 - left])
+
+
+def guided(guidance, masks=None, styles=None, **options):
+    masks = halves(*SIDES) if masks is None else masks
+    styles = [masks] if styles is None else styles
+    names = tuple("abcdefgh"[: len(masks)])
+    regions = Regions(names, masks, tuple(styles))
+    sides = [of.shape[1:] for of in styles]
+    return guides(regions, small_network(**options), SIDES, sides, LAYERS, guidance)
+
+
+def three_by_three(mask):
+    """The mean over 3x3 positions, zeros outside, written out."""
+    padded = np.pad(mask, 1)
+    height, width = mask.shape
+    return sum(padded[i : i + height, j : j + width] for i in range(3) for j in range(3)) / 9
+
+
+def halved(mask):
+    return (mask[::2, ::2] + mask[1::2, ::2] + mask[::2, 1::2] + mask[1::2, 1::2]) / 4
+
+
+def test_augmented_masks_are_averaged_with_every_convolution_and_pooling():
+    found = guided("augmented")
+    mask = three_by_three(halves(*SIDES)[0].astype(np.float64))
+    for layer, more in (("relu1_1", 0), ("relu2_1", 1)):
+        if more:
+            mask = three_by_three(halved(three_by_three(mask)))
+        np.testing.assert_allclose(
+            found.content[layer][0], mask / np.sqrt(mask.mean()), rtol=1e-5, atol=1e-6
+        )
+        np.testing.assert_allclose(found.weights[layer][0], mask.mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("guidance", GUIDANCES[1:])
+def test_guides_of_gatys_have_as_much_energy_as_the_whole_picture(guidance):
+    """Also where pooling makes an edge soft that is not at an even column."""
+    left = np.zeros(SIDES, np.float32)
+    left[:, :13] = 1
+    found = guided(guidance, np.stack([left, 1 - left]))
+    for layer in LAYERS:
+        for guide in found.content[layer]:
+            np.testing.assert_allclose((guide**2).mean(), 1, rtol=1e-5)
+        np.testing.assert_allclose(found.weights[layer], [1 / 2, 1 / 2])
+
+
+def test_inside_and_all_are_what_receptive_fields_see():
+    """relu2_1 sees 10 pixels: two convolutions reach 2, one of the next scale twice as far."""
+    place = {
+        name: guided(name).content["relu2_1"][0][0] > 0 for name in ("simple", "inside", "all")
+    }
+    assert place["simple"].sum() == 8
+    assert place["inside"].sum() == 6 and place["all"].sum() == 10
+
+
+def test_a_region_that_nothing_sees_alone_is_taken_there_as_it_is():
+    masks = np.zeros((2, *SIDES), np.float32)
+    masks[0, 4:8, 4:8] = 1
+    masks[1] = 1 - masks[0]
+    inside, simple = guided("inside", masks), guided("simple", masks)
+    np.testing.assert_array_equal(inside.content["relu3_1"][0], simple.content["relu3_1"][0])
+    assert inside.content["relu1_1"][0].astype(bool).sum() == 4
+
+
+@pytest.mark.parametrize("guidance", GUIDANCES[1:])
+def test_the_whole_picture_as_one_region_is_no_guide(guidance):
+    found = guided(guidance, np.ones((1, *SIDES), np.float32))
+    np.testing.assert_allclose(found.content["relu3_1"][0], 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "sides"),
+    [({"rounding": "floor"}, (4, 6)), ({"rounding": "ceil"}, (5, 7))],
+)
+def test_guides_have_the_sides_of_the_features(options, sides):
+    masks = np.ones((1, 19, 27), np.float32)
+    regions = Regions(("a",), masks, (masks,))
+    network = small_network(**options)
+    found = guides(regions, network, (19, 27), [(19, 27)], ["relu3_1"], "augmented")
+    maps = features(network, jnp.zeros((19, 27, 3)), ["relu3_1"])["relu3_1"]
+    assert found.content["relu3_1"].shape[1:] == maps.shape[:2] == sides
+
+
+def test_only_style_pictures_that_have_a_region_count_for_it():
+    both, right = halves(16, 16), halves(16, 16)
+    right[0] = 0
+    found = guided("simple", styles=[both, right])
+    np.testing.assert_array_equal(found.present, [[1, 0], [1, 1]])
+    assert not found.styles[1]["relu1_1"][0].any()
+
+
+def test_one_pixel_is_a_region():
+    masks = np.zeros((1, *SIDES), np.float32)
+    masks[0, 5, 7] = 1
+    for guidance in GUIDANCES:
+        for guide in guided(guidance, masks).content.values():
+            assert np.isfinite(guide).all() and guide.any()

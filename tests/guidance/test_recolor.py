@@ -1,0 +1,68 @@
+"""Colors of one photo for another, region by region."""
+
+import numpy as np
+import pytest
+
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.guidance.recolor import recolored
+from jaxstyle.images import color
+
+
+def photo(seed, height=40, width=60, low=0.2, high=0.8):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(low, high, (height, width, 3)).astype(np.float32)
+
+
+def halves(height, width):
+    left = np.zeros((height, width), np.float32)
+    left[:, : width // 2] = 1
+    return np.stack([left, 1 - left])
+
+
+@pytest.mark.parametrize("method", color.COLOR_MATCHES)
+def test_without_regions_it_is_the_map_of_all_colors(method):
+    one, other = photo(0), photo(1, low=0.3, high=0.6)
+    found = recolored(one, [other], None, method, ridge=1e-5)
+    np.testing.assert_allclose(found, color.match_colors(one, other, method), atol=1e-5)
+
+
+def test_each_region_gets_the_colors_of_its_own():
+    one, other = photo(0), photo(1)
+    other[:, :30] *= (1, 0.2, 0.2)
+    other[:, 30:] *= (0.2, 0.2, 1)
+    regions = Regions(("a", "b"), halves(40, 60), (halves(40, 60)[::-1].copy(),))
+    found = recolored(one, [other], regions)
+    for place, its in ((np.s_[:, :28], np.s_[:, 30:]), (np.s_[:, 32:], np.s_[:, :30])):
+        np.testing.assert_allclose(found[place].mean((0, 1)), other[its].mean((0, 1)), atol=0.03)
+
+
+def test_what_is_in_no_region_stays():
+    one, other = photo(0), photo(1) * np.float32(0.3)
+    regions = Regions(("a",), halves(40, 60)[:1], (np.ones((1, 40, 60), np.float32),))
+    found = recolored(one, [other], regions)
+    np.testing.assert_allclose(found[:, 36:], one[:, 36:], atol=0.01)
+    assert found[:, :25].mean() < 0.25
+
+
+def test_lines_between_regions_go_to_those_beside_them():
+    one, other = photo(0, 200, 300), photo(1, 200, 300) * np.float32(0.3)
+    masks = halves(200, 300)
+    masks[:, :, 149:151] = 0
+    regions = Regions(("a", "b"), masks, (halves(200, 300),))
+    found = recolored(one, [other], regions)
+    assert found[:, 149:151].mean() < 0.2
+
+
+def test_a_clear_sky_keeps_its_calm():
+    """A variance of next to nothing is not made that of the style."""
+    sky, style = photo(0, low=0.699, high=0.701), photo(1)
+    assert recolored(sky, [style]).std() < 0.02
+    flat = np.full((20, 20, 3), 0.5, np.float32)
+    assert np.isfinite(recolored(flat, [flat * 0.5])).all()
+
+
+def test_several_style_pictures_are_one():
+    one = photo(0)
+    dark, light = photo(1) * np.float32(0.2), photo(2) * np.float32(0.2) + np.float32(0.8)
+    found = recolored(one, [dark, light])
+    np.testing.assert_allclose(found.mean(), (dark.mean() + light.mean()) / 2, atol=0.05)

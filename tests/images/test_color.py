@@ -1,0 +1,277 @@
+"""jaxstyle.images.color: what is matched is matched, what is kept is kept."""
+
+import numpy as np
+import pytest
+
+from jaxstyle import images
+from jaxstyle.images import color
+from tests.cases import for_each
+
+GRAY = np.linspace(0.1, 0.9, 30, dtype=np.float32).reshape(5, 6, 1).repeat(3, axis=-1)
+ONE_COLOR = np.broadcast_to(np.array([0.8, 0.3, 0.1], np.float32), (4, 7, 3)).copy()
+ONE_PIXEL = np.array([[[0.2, 0.6, 0.7]]], np.float32)
+
+
+def correlated(seed: int, height: int = 24, width: int = 31, spread: float = 0.12) -> np.ndarray:
+    """A picture of correlated channels; with little spread every color is well within range."""
+    rng = np.random.default_rng(seed)
+    mixing = np.eye(3) + rng.uniform(-0.6, 0.6, (3, 3))
+    pixels = rng.uniform(-1, 1, (height, width, 3)) @ mixing
+    return np.clip(spread * pixels + rng.uniform(0.4, 0.6, 3), 0, 1).astype(np.float32)
+
+
+def statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    flat = pixels.reshape(-1, 3).astype(np.float64)
+    return flat.mean(axis=0), np.cov(flat.T, bias=True)
+
+
+def root(matrix: np.ndarray) -> np.ndarray:
+    """The symmetric square root by Denman and Beavers' iteration: no eigenvalues."""
+    value, inverse = matrix, np.eye(3)
+    for _ in range(60):
+        value, inverse = (
+            (value + np.linalg.inv(inverse)) / 2,
+            (inverse + np.linalg.inv(value)) / 2,
+        )
+    return value
+
+
+# --- color matching -------------------------------------------------------------------------------
+
+
+@for_each("method", color.COLOR_MATCHES)
+def test_mean_and_covariance_become_the_content_s(method):
+    for seed in range(3):
+        style, content = correlated(seed), correlated(seed + 10, 17, 9)
+        matrix, shift = color.color_map(style, content, method)
+        mean, covariance = statistics(style @ matrix.T + shift)
+        expected_mean, expected = statistics(content)
+        np.testing.assert_allclose(mean, expected_mean, atol=1e-12)
+        # What the ridge of 1e-5 leaves undone is known.
+        left = 1e-5 * (np.eye(3) - matrix @ matrix.T)
+        np.testing.assert_allclose(covariance, expected + left, atol=1e-12)
+        assert np.abs(left).max() < 0.05 * np.abs(expected).max()
+        assert np.abs(statistics(style)[1] - expected).max() > 0.2 * np.abs(expected).max()
+
+
+def test_the_square_roots_are_those_of_the_paper_and_its_code():
+    style, content = correlated(0), correlated(1, 8, 9)
+    s, c = (statistics(each)[1] + 1e-5 * np.eye(3) for each in (style, content))
+    maps = {name: color.color_map(style, content, name)[0] for name in color.COLOR_MATCHES}
+    assert not np.triu(maps["cholesky"], 1).any()
+    assert (np.diag(maps["cholesky"]) > 0).all()  # with A S A^T = C, this determines A
+    np.testing.assert_allclose(maps["pca"], root(c) @ np.linalg.inv(root(s)), atol=1e-8)
+    np.testing.assert_allclose(maps["symmetric"], maps["symmetric"].T, atol=1e-10)
+    assert (np.linalg.eigvalsh(maps["symmetric"]) > 0).all()  # with A S A^T = C, this too
+    for one, other in (("cholesky", "pca"), ("pca", "symmetric"), ("symmetric", "cholesky")):
+        assert np.abs(maps[one] - maps[other]).max() > 0.01
+
+
+def test_the_symmetric_map_moves_colors_the_least():
+    style, content = correlated(2), correlated(3)
+    moved = {}
+    for method in color.COLOR_MATCHES:
+        matrix, shift = color.color_map(style, content, method)
+        moved[method] = np.mean((style @ matrix.T + shift - style) ** 2)
+    assert moved["symmetric"] < min(moved["cholesky"], moved["pca"])
+
+
+@for_each("method", color.COLOR_MATCHES)
+def test_its_own_colors_change_nothing(method):
+    for picture in (correlated(4), GRAY, ONE_COLOR, ONE_PIXEL):
+        matched = color.match_colors(picture, picture, method)
+        np.testing.assert_allclose(matched, picture, atol=1e-6, err_msg=f"{picture.shape}")
+
+
+@for_each("method", color.COLOR_MATCHES)
+def test_matched_colors_are_the_map_clipped(method):
+    style, content = correlated(5), correlated(6, spread=0.5)
+    matrix, shift = color.color_map(style, content, method)
+    unclipped = style @ matrix.T + shift
+    matched = color.match_colors(style, content, method)
+    assert unclipped.min() < 0 or unclipped.max() > 1
+    assert matched.dtype == np.float32
+    np.testing.assert_allclose(matched, unclipped.clip(0, 1), atol=1e-7)
+
+
+@for_each("method", color.COLOR_MATCHES)
+def test_degenerate_pictures_give_pictures(method):
+    for style in (correlated(7), GRAY, ONE_COLOR, ONE_PIXEL):
+        for content in (correlated(8), GRAY, ONE_COLOR, ONE_PIXEL):
+            matched = color.match_colors(style, content, method)
+            assert matched.shape == style.shape
+            assert np.isfinite(matched).all(), (style.shape, content.shape)
+            assert 0 <= matched.min() <= matched.max() <= 1, (style.shape, content.shape)
+
+
+@for_each("method", color.COLOR_MATCHES)
+def test_one_color_and_gray_come_out_as_such(method):
+    content = correlated(9)
+    mean = content.mean(axis=(0, 1))
+    for flat in (ONE_COLOR, ONE_PIXEL):
+        np.testing.assert_allclose(
+            color.match_colors(flat, content, method), np.broadcast_to(mean, flat.shape), atol=1e-6
+        )
+        shown = color.match_colors(content, flat, method)  # the ridge leaves a trace of its own
+        np.testing.assert_allclose(shown, np.broadcast_to(flat[0, 0], shown.shape), atol=0.02)
+    gray = color.match_colors(GRAY**2, GRAY, method)
+    assert np.ptp(gray, axis=-1).max() < 1e-3
+    np.testing.assert_allclose(gray.std(), GRAY.std(), rtol=1e-3)
+
+
+# --- luminance ------------------------------------------------------------------------------------
+
+
+@for_each("space", color.LUMINANCES)
+def test_luminance_is_from_black_to_white(space):
+    ramp = np.linspace(0, 1, 256, dtype=np.float32)[None, :, None].repeat(3, axis=-1)
+    values = color.luminance(ramp, space)
+    np.testing.assert_allclose(values[0, [0, -1]], [0, 1], atol=1e-6)
+    assert (np.diff(values) > 0).all()
+    assert values.dtype == np.float32
+    if space != "lab":
+        np.testing.assert_allclose(values, ramp[..., 0], atol=1e-6)
+
+
+def test_luminance_of_the_primaries():
+    primaries = np.eye(3, dtype=np.float32)[None]
+    np.testing.assert_allclose(color.luminance(primaries, "rec601"), [[0.299, 0.587, 0.114]])
+    np.testing.assert_allclose(color.luminance(primaries, "rec709"), [[0.2126, 0.7152, 0.0722]])
+    lightness = [[0.5324, 0.8774, 0.3230]]  # the published L* of sRGB red, green and blue
+    np.testing.assert_allclose(color.luminance(primaries, "lab"), lightness, atol=1e-4)
+
+
+@for_each("space", color.LUMINANCES)
+def test_a_picture_with_its_own_luminance_is_itself(space):
+    cube = np.stack(np.meshgrid(*[np.linspace(0, 1, 12)] * 3), axis=-1)
+    colors = cube.reshape(12, -1, 3).astype(np.float32)
+    own = color.luminance(colors, space)
+    np.testing.assert_allclose(color.with_luminance(colors, own, space), colors, atol=1e-6)
+    np.testing.assert_allclose(color.original_colors(colors, colors, space), colors, atol=1e-6)
+
+
+@for_each("space", color.LUMINANCES)
+def test_luminance_given_is_luminance_had(space):
+    colors, other = correlated(0, spread=0.05), correlated(1, spread=0.1)
+    wanted = color.luminance(other, space)
+    recolored = color.with_luminance(colors, wanted, space)
+    assert 0 < recolored.min() < recolored.max() < 1  # nothing was clipped
+    np.testing.assert_allclose(color.luminance(recolored, space), wanted, atol=1e-6)
+    back = color.with_luminance(recolored, color.luminance(colors, space), space)
+    np.testing.assert_allclose(back, colors, atol=1e-6)
+
+
+@for_each("space", color.LUMINANCES)
+def test_gray_in_gives_gray_out(space):
+    stylized = correlated(2, 5, 6)
+    recolored = color.original_colors(stylized, GRAY, space)
+    assert np.ptp(recolored, axis=-1).max() < 1e-6
+    black = np.zeros_like(stylized)
+    wanted = color.luminance(stylized, space)
+    picture = color.with_luminance(black, wanted, space)
+    np.testing.assert_allclose(color.luminance(picture, space), wanted, atol=1e-6)
+    np.testing.assert_allclose(picture, recolored, atol=1e-6)
+
+
+@for_each("space", color.LUMINANCES)
+def test_any_luminance_gives_a_picture(space):
+    colors = np.random.default_rng(0).integers(0, 2, (16, 16, 3)).astype(np.float32)
+    wanted = np.linspace(-1, 2, 256, dtype=np.float32).reshape(16, 16)
+    recolored = color.with_luminance(colors, wanted, space)
+    assert recolored.dtype == np.float32
+    assert 0 <= recolored.min() <= recolored.max() <= 1
+    assert (recolored[wanted < -0.95] == 0).all()
+    for pixel in (ONE_PIXEL, ONE_PIXEL[..., ::-1]):
+        np.testing.assert_allclose(
+            color.original_colors(pixel, pixel.copy(), space), pixel, atol=1e-6
+        )
+
+
+@for_each("space", color.LUMINANCES)
+def test_content_of_another_size_is_resized(space):
+    stylized, content = correlated(3, 12, 16, 0.05), correlated(4, 30, 40, 0.05)
+    resized = images.resize(content, 12, 16)
+    np.testing.assert_array_equal(
+        color.original_colors(stylized, content, space),
+        color.original_colors(stylized, resized, space),
+    )
+
+
+# --- luminance matching ---------------------------------------------------------------------------
+
+
+def test_luminance_gets_the_content_s_mean_and_deviation():
+    rng = np.random.default_rng(0)
+    style = rng.random((20, 30), dtype=np.float32)
+    content = 0.4 + 0.1 * rng.random((9, 11), dtype=np.float32)
+    matched = color.match_luminance(style, content)
+    assert matched.dtype == np.float32
+    np.testing.assert_allclose(matched.mean(), content.mean(), atol=1e-6)
+    np.testing.assert_allclose(matched.std(), content.std(), rtol=1e-4)
+    assert np.corrcoef(matched.ravel(), style.ravel())[0, 1] > 0.999999
+    np.testing.assert_allclose(color.match_luminance(style, style), style, atol=1e-6)
+
+
+@for_each("shape", [(1, 1), (64, 48)])
+def test_a_flat_luminance_stays_flat(shape):
+    content = np.random.default_rng(1).random((9, 11), dtype=np.float32)
+    flat = np.full(shape, 0.7, np.float32)
+    np.testing.assert_allclose(color.match_luminance(flat, content), content.mean(), atol=1e-6)
+    np.testing.assert_allclose(color.match_luminance(content, flat), 0.7, atol=1e-6)
+    np.testing.assert_allclose(color.match_luminance(flat, flat), 0.7, atol=1e-6)
+
+
+# --- other people's color spaces ------------------------------------------------------------------
+
+
+@for_each(
+    ("space", "convert", "unit", "within"),
+    [
+        ("rec601", "rgb2yuv", 1, 1e-6),
+        ("rec601", "rgb2yiq", 1, 1e-6),
+        ("rec601", "rgb2ycbcr", 219, 1e-4),
+        ("rec709", "rgb2gray", 1, 2e-4),  # Y of other primaries by a little: .2125, .7154, .0721
+        ("lab", "rgb2lab", 100, 2e-4),  # and here .212671, .715160, .072169
+    ],
+)
+def test_luminance_is_scikit_image_s(space, convert, unit, within):
+    convert = getattr(pytest.importorskip("skimage.color"), convert)
+    colors = np.random.default_rng(2).random((20, 20, 3), dtype=np.float32)
+    converted = convert(colors)
+    lightness = converted[..., 0] if converted.ndim == 3 else converted
+    lightness = (lightness - convert(np.zeros((1, 1, 3))).flat[0]) / unit
+    np.testing.assert_allclose(color.luminance(colors, space), lightness, atol=within)
+
+
+@for_each(
+    ("space", "convert", "within"),
+    [
+        ("rec601", "rgb2yuv", 1e-6),
+        ("rec601", "rgb2yiq", 1e-6),
+        ("rec601", "rgb2ycbcr", 1e-3),
+        ("lab", "rgb2lab", 0.02),
+    ],
+)
+def test_original_colors_have_the_content_s_chroma_of_scikit_image(space, convert, within):
+    convert = getattr(pytest.importorskip("skimage.color"), convert)
+    stylized, content = correlated(5, spread=0.1), correlated(6, spread=0.05)
+    recolored = color.original_colors(stylized, content, space)
+    assert 0 < recolored.min() < recolored.max() < 1  # nothing was clipped
+    expected = np.dstack([convert(stylized)[..., 0], convert(content)[..., 1:]])
+    np.testing.assert_allclose(convert(recolored), expected, atol=within)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_unknown_names_are_told_the_known():
+    picture, values = correlated(0, 4, 4), np.zeros((4, 4), np.float32)
+    with pytest.raises(ValueError, match="'mean': choose from cholesky, pca, symmetric"):
+        color.match_colors(picture, picture, "mean")
+    for call in (
+        lambda: color.luminance(picture, "hsv"),
+        lambda: color.with_luminance(picture, values, "hsv"),
+        lambda: color.original_colors(picture, picture, "hsv"),
+    ):
+        with pytest.raises(ValueError, match="'hsv': choose from rec601, rec709, lab"):
+            call()

@@ -1,0 +1,183 @@
+"""jaxstyle.images's way with files: what cannot be written is known before, and nothing is lost."""
+
+import os
+import resource
+import shutil
+import tempfile
+
+import numpy as np
+import pytest
+
+from jaxstyle import images
+from jaxstyle.errors import ImageError
+from jaxstyle.images import Picture
+from tests.cases import for_each
+
+RGB = np.random.default_rng(0).random((21, 34, 3), dtype=np.float32)
+NAMES = ["a.png", "a.jpg", "a.jpeg", "a.webp", "a.tif", "a.tiff", "a.PNG"]
+
+
+# --- before a run ---------------------------------------------------------------------------------
+
+
+def test_writable_leaves_nothing_behind(tmp_path):
+    for name in NAMES:
+        images.check_writable(tmp_path / name)
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / name).write_bytes(b"old")
+        images.check_writable(tmp_path / name)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert (tmp_path / name).read_bytes() == b"old"
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("a.gif", {}, "unknown extension '.gif': use .png, .jpg, .jpeg, .webp, .tif or .tiff"),
+        ("a", {}, "unknown extension ''"),
+        ("none/a.png", {}, "there is no directory .*none: create it"),
+        ("file/a.png", {}, "there is no directory .*file"),
+        ("directory.png", {}, "is a directory"),
+        ("a.jpg", {"bits": 16}, "16 bits a channel: name a .png or .tif"),
+        ("a.webp", {"bits": 16}, "16 bits a channel"),
+        ("a.png", {"bits": 12}, "8 or 16"),
+        ("a.webp", {"longest": 16384}, "at most 16383 pixels a side, not 16384"),
+        ("a.jpg", {"longest": 65501}, "at most 65500"),
+    ],
+)
+def test_not_writable(tmp_path, name, options, message):
+    (tmp_path / "file").touch()
+    (tmp_path / "directory.png").mkdir()
+    with pytest.raises(ImageError, match=message) as caught:
+        images.check_writable(tmp_path / name, **options)
+    assert str(tmp_path / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    options.pop("longest", None)
+    if "16384" not in message and "65500" not in message:
+        with pytest.raises(ImageError, match=message):
+            images.write(tmp_path / name, Picture(RGB), **options)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["directory.png", "file"]
+
+
+@pytest.fixture
+def unprivileged():
+    """A directory of one's own, entered as a user whom permissions bind."""
+    directory = tempfile.mkdtemp()
+    superuser = os.geteuid() == 0
+    if superuser:
+        os.chown(directory, 65534, -1)
+        os.seteuid(65534)
+    try:
+        yield directory
+    finally:
+        if superuser:
+            os.seteuid(0)
+        os.chmod(directory, 0o700)
+        shutil.rmtree(directory)
+
+
+def test_read_only_directory_and_file(unprivileged):
+    path = os.path.join(unprivileged, "a.png")
+    images.write(path, Picture(RGB))
+    os.chmod(path, 0o444)
+    with pytest.raises(ImageError, match="cannot be written there: Permission denied"):
+        images.check_writable(path)
+    os.chmod(path, 0o644)
+    os.chmod(unprivileged, 0o555)
+    with pytest.raises(ImageError, match="cannot be written there: Permission denied"):
+        images.check_writable(path)
+    assert os.listdir(unprivileged) == ["a.png"]
+
+
+# --- when writing fails ---------------------------------------------------------------------------
+
+
+def failing_write(path, match: str, picture: Picture | None = None, **options):
+    """Write where an old file is; it must fail, and leave that file and nothing else."""
+    path.write_bytes(b"the old file")
+    with pytest.raises(ImageError, match=match) as caught:
+        images.write(path, picture or Picture(RGB), **options)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == b"the old file"
+    assert list(path.parent.iterdir()) == [path]
+    path.unlink()
+
+
+@for_each("name", NAMES)
+def test_disk_full_at_sync(tmp_path, name, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    failing_write(tmp_path / name, "cannot be written: No space left on device")
+
+
+@for_each("name", NAMES)
+def test_disk_full_while_writing(tmp_path, name):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
+    try:
+        failing_write(tmp_path / name, "cannot be written: File too large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_interrupted_while_writing(tmp_path, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    (tmp_path / "a.png").write_bytes(b"the old file")
+    with pytest.raises(KeyboardInterrupt):
+        images.write(tmp_path / "a.png", Picture(RGB))
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the old file"]
+
+
+def test_what_cannot_be_encoded(tmp_path):
+    not_a_number = Picture(np.where(RGB < 0.1, np.float32(np.nan), RGB))
+    failing_write(tmp_path / "a.png", "NaN", not_a_number)
+    failing_write(tmp_path / "a.png", "beyond ASCII", description="ü")
+    failing_write(tmp_path / "a.png", "9 bits", bits=9)
+    too_wide = Picture(np.zeros((1, 16384, 3), np.float32))
+    failing_write(tmp_path / "a.webp", "at most 16383", too_wide)
+    failing_write(tmp_path / "a.jpg", "cannot be encoded as JPEG", description="x" * 70_000)
+
+
+def test_mode_is_that_of_an_ordinary_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        images.write(tmp_path / "a.png", Picture(RGB))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o640
+    (tmp_path / "a.png").chmod(0o604)
+    images.write(tmp_path / "a.png", Picture(RGB))
+    assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o604
+
+
+def test_symbolic_link_is_followed(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "a.png").symlink_to(tmp_path / "there" / "b.png")
+    images.write(tmp_path / "a.png", Picture(RGB))
+    assert (tmp_path / "a.png").is_symlink()
+    assert images.read(tmp_path / "there" / "b.png").rgb.shape == RGB.shape
+
+
+def test_file_names_of_any_length_and_in_the_current_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "x" * 251 + ".png"
+    images.check_writable(name)
+    images.write(name, Picture(RGB))
+    assert os.listdir() == [name]
+
+
+def test_text(tmp_path):
+    images.check_directory(tmp_path / "report.json")
+    images.write_text(tmp_path / "report.json", '{"ü": 1}\n')
+    assert (tmp_path / "report.json").read_bytes() == '{"ü": 1}\n'.encode()
+    with pytest.raises(ImageError, match="there is no directory"):
+        images.check_directory(tmp_path / "none" / "report.json")
+    with pytest.raises(ImageError, match="No such file"):
+        images.write_text(tmp_path / "none" / "report.json", "{}")

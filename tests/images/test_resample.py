@@ -1,0 +1,227 @@
+"""Resampling rules: examples worked by hand, properties, and the same rules in PyTorch."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxstyle import images
+from tests.cases import for_each
+
+SIZES = [(5, 3), (3, 5), (7, 7), (40, 3), (2, 31), (1, 1), (9, 14), (23, 8)]
+
+
+def along(line, size: int, rule: str, axis: int) -> np.ndarray:
+    """A line resized along one axis of a picture that is the same along the other."""
+    plane = np.tile(np.asarray(line, np.float32), (4, 1))
+    if axis == 0:
+        return images.resize(plane.T.copy(), size, 4, rule)[:, 1]
+    return images.resize(plane, 4, size, rule)[1]
+
+
+# --- by hand --------------------------------------------------------------------------------------
+
+
+AREA = [
+    ([0, 1, 0.5, 0.7], 2, [0.5, 0.6]),
+    # 5 -> 3, windows of 5/3 pixels: [0, 5/3), [5/3, 10/3), [10/3, 5)
+    (
+        [0.0, 0.1, 0.3, 0.6, 1.0],
+        3,
+        [(2 / 3 * 0.1) * 0.6, (0.1 / 3 + 0.3 + 0.6 / 3) * 0.6, (0.6 * 2 / 3 + 1) * 0.6],
+    ),
+    ([0, 0.3, 0.9], 2, [0.1, 0.7]),  # the middle pixel counts half to both
+    ([0.2, 0.4, 0.9], 1, [0.5]),
+    # 3 -> 5, at 0, 1/2, 1, 3/2 and 2
+    ([0, 0.4, 1], 5, [0, 0.2, 0.4, 0.7, 1]),
+    # 3 -> 4, at 0, 2/3, 4/3 and 2
+    ([0, 0.3, 0.9], 4, [0, 0.2, 0.5, 0.9]),
+    ([0.3], 4, [0.3] * 4),
+]
+LINEAR = [
+    # 4 -> 2, at 1/2 and 5/2
+    ([0, 1, 0.5, 0.7], 2, [0.5, 0.6]),
+    # 5 -> 3, at 1/3, 2 and 11/3
+    ([0.0, 0.1, 0.3, 0.6, 1.0], 3, [0.1 / 3, 0.3, 0.6 + 0.4 * 2 / 3]),
+    # 6 -> 2, at 1 and 4: the others are not seen, for nothing is averaged
+    ([1, 0, 1, 1, 0, 1], 2, [0, 0]),
+    # 3 -> 5, at -1/5 (held to 0), 2/5, 1, 8/5 and 11/5 (held to 2)
+    ([0, 0.5, 1], 5, [0, 0.2, 0.5, 0.8, 1]),
+    ([0, 1], 4, [0, 0.25, 0.75, 1]),
+    ([0.3], 4, [0.3] * 4),
+]
+
+
+@for_each(("rule", "examples"), [("area", AREA), ("linear", LINEAR)])
+def test_lines(rule, examples):
+    for line, size, expected in examples:
+        for axis in (0, 1):
+            found = along(line, size, rule, axis)
+            told = f"{line} -> {size} along axis {axis}"
+            np.testing.assert_allclose(found, expected, atol=1e-7, err_msg=told)
+
+
+def test_each_axis_has_its_own_direction():
+    # 2 rows become 3 (at 0, 1/2 and 1), 3 columns become 2 (windows of 3/2).
+    plane = np.array([[0, 0.3, 0.9], [0.6, 0.6, 0]], np.float32)
+    expected = [[0.1, 0.7], [0.35, 0.45], [0.6, 0.2]]
+    np.testing.assert_allclose(images.resize(plane, 3, 2, "area"), expected, atol=1e-7)
+    np.testing.assert_allclose(
+        images.resize(plane.T.copy(), 2, 3, "area"), np.transpose(expected), atol=1e-7
+    )
+
+
+def test_area_is_the_overlap_of_pixels():
+    for before, after in ((13, 5), (100, 99), (97, 41), (64, 7), (1000, 3)):
+        line = np.random.default_rng(before).random(before, dtype=np.float32)
+        window = Fraction(before, after)
+        expected = []
+        for i in range(after):
+            start, stop = i * window, (i + 1) * window
+            inside = range(math.floor(start), math.ceil(stop))
+            total = sum(float(min(stop, j + 1) - max(start, j)) * float(line[j]) for j in inside)
+            expected.append(total / float(window))
+        np.testing.assert_allclose(along(line, after, "area", 0), expected, atol=1e-7)
+
+
+# --- properties -----------------------------------------------------------------------------------
+
+
+@for_each("rule", images.RESAMPLINGS)
+def test_size_type_and_range(rule):
+    for shape in ((9, 14, 3), (9, 14), (9, 14, 1), (1, 1)):
+        hard = np.random.default_rng(0).integers(0, 2, shape).astype(np.float32)  # rings the most
+        for size in SIZES:
+            resized = images.resize(hard, *size, resampling=rule)
+            assert resized.shape == (*size, *shape[2:])
+            assert resized.dtype == np.float32, (shape, size)
+            assert 0 <= resized.min() <= resized.max() <= 1, (shape, size)
+
+
+@for_each("rule", images.RESAMPLINGS)
+def test_the_same_size_changes_no_bit(rule):
+    values = np.random.default_rng(1).normal(size=(7, 5, 3)).astype(np.float32)
+    same = images.resize(values, 7, 5, rule)
+    np.testing.assert_array_equal(same, values)
+    assert not np.shares_memory(same, values)
+
+
+@for_each("rule", ["area", "linear"])
+def test_an_axis_that_stays_is_not_touched(rule):
+    values = np.random.default_rng(2).random((7, 5, 3), dtype=np.float32)
+    both = images.resize(values, 7, 3, rule)
+    each = [images.resize(row[None], 1, 3, rule) for row in values]
+    np.testing.assert_array_equal(both, np.concatenate(each))
+
+
+@for_each("rule", images.RESAMPLINGS)
+def test_flat_color_and_channels_stay_apart(rule):
+    flat = np.broadcast_to(np.array([0.2, 0.5, 0.9], np.float32), (12, 16, 3))
+    for size in SIZES:
+        expected = np.broadcast_to(flat[0, 0], (*size, 3))
+        resized = images.resize(flat, *size, resampling=rule)
+        np.testing.assert_allclose(resized, expected, atol=1e-6, err_msg=f"to {size}")
+
+
+@for_each("rule", images.RESAMPLINGS)
+def test_channels_are_resized_like_planes(rule):
+    values = np.random.default_rng(3).random((8, 11, 3), dtype=np.float32)
+    for size in ((5, 4), (17, 6)):
+        resized = images.resize(values, *size, resampling=rule)
+        for channel in range(3):
+            plane = images.resize(values[..., channel].copy(), *size, resampling=rule)
+            np.testing.assert_array_equal(resized[..., channel], plane)
+
+
+@for_each("rule", [rule for rule in images.RESAMPLINGS if rule != "nearest"])
+def test_every_rule_is_symmetric(rule):
+    values = np.random.default_rng(4).random((10, 8), dtype=np.float32)
+    for size in ((5, 3), (23, 17), (6, 13)):
+        turned = images.resize(values[::-1, ::-1], *size, resampling=rule)[::-1, ::-1]
+        np.testing.assert_allclose(turned, images.resize(values, *size, resampling=rule), atol=1e-6)
+
+
+def test_area_keeps_the_mean():
+    values = np.random.default_rng(5).random((12, 20, 3), dtype=np.float32)
+    for size in ((6, 5), (3, 20), (1, 1), (11, 13), (7, 20)):
+        means = images.resize(values, *size, resampling="area").mean(axis=(0, 1))
+        np.testing.assert_allclose(means, values.mean(axis=(0, 1)), atol=1e-6, err_msg=f"to {size}")
+
+
+def test_area_of_whole_pixels_is_their_mean():
+    values = np.random.default_rng(6).random((12, 20), dtype=np.float32)
+    expected = values.reshape(4, 3, 5, 4).mean(axis=(1, 3))
+    np.testing.assert_allclose(images.resize(values, 4, 5, "area"), expected, atol=1e-6)
+
+
+def test_long_axes_lose_no_precision():
+    line = (0.5 + 0.5 * np.cos(np.arange(8000) / 50)).astype(np.float32)
+    integral = np.append(0, line.cumsum(dtype=np.float64))
+    windows = np.diff(np.interp(np.linspace(0, 8000, 1999 + 1), np.arange(8001), integral))
+    expected = windows * 1999 / 8000
+    np.testing.assert_allclose(along(line, 1999, "area", 1), expected, atol=2e-7)
+
+
+# --- the same rules elsewhere ---------------------------------------------------------------------
+
+
+@for_each("rule", ["lanczos", "bicubic", "bilinear", "nearest"])
+def test_pillow(rule):
+    values = np.random.default_rng(7).uniform(0.3, 0.7, (9, 14)).astype(np.float32)
+    for size in SIZES:
+        kernel = rule
+        if rule == "lanczos" and size[0] * size[1] >= 9 * 14:
+            kernel = "bicubic"
+        expected = Image.fromarray(values).resize(size[::-1], Image.Resampling[kernel.upper()])
+        if size == values.shape:
+            expected = values
+        resized = images.resize(values, *size, resampling=rule)
+        np.testing.assert_array_equal(resized, np.asarray(expected).clip(0, 1), f"to {size}")
+
+
+def interpolated(torch, values: np.ndarray, size, **options) -> np.ndarray:
+    batch = torch.from_numpy(values.transpose(2, 0, 1).copy())[None]
+    resized = torch.nn.functional.interpolate(batch, size, mode="bilinear", **options)
+    return resized[0].numpy().transpose(1, 2, 0)
+
+
+def test_growing_area_is_torch_with_aligned_corners():
+    torch = pytest.importorskip("torch")
+    values = np.random.default_rng(8).random((9, 14, 3), dtype=np.float32)
+    for size in ((9, 15), (10, 14), (31, 40), (18, 28)):
+        expected = interpolated(torch, values, size, align_corners=True)
+        resized = images.resize(values, *size, resampling="area")
+        np.testing.assert_allclose(resized, expected, atol=2e-6, err_msg=f"to {size}")
+
+
+def test_linear_is_torch_without_antialiasing():
+    torch = pytest.importorskip("torch")
+    values = np.random.default_rng(9).random((9, 14, 3), dtype=np.float32)
+    for size in SIZES:
+        expected = interpolated(torch, values, size, align_corners=False, antialias=False)
+        resized = images.resize(values, *size, resampling="linear")
+        np.testing.assert_allclose(resized, expected, atol=2e-6, err_msg=f"to {size}")
+
+
+def test_area_is_adaptive_pooling_only_where_sizes_divide():
+    torch = pytest.importorskip("torch")
+    values = np.random.default_rng(10).random((12, 20), dtype=np.float32)
+
+    def pooled(*size: int) -> np.ndarray:
+        plane = torch.from_numpy(values)[None]
+        return torch.nn.functional.adaptive_avg_pool2d(plane, size)[0].numpy()
+
+    np.testing.assert_allclose(images.resize(values, 4, 5, "area"), pooled(4, 5), atol=1e-6)
+    assert np.abs(images.resize(values, 5, 7, "area") - pooled(5, 7)).max() > 0.01
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_unknown_names_are_told_the_known():
+    known = "lanczos, bicubic, bilinear, nearest, area, linear"
+    for size in ((2, 2), (4, 4)):
+        with pytest.raises(ValueError, match=f"'cubic': choose from {known}"):
+            images.resize(np.zeros((4, 4, 3), np.float32), *size, resampling="cubic")

@@ -1,0 +1,226 @@
+"""The matting energy against pymatting's matrix, and against least squares window by window."""
+
+import subprocess
+import sys
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxstyle.losses import matting
+from tests.processes import process_environment
+
+PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
+
+with_gradient = jax.jit(jax.value_and_grad(matting.energy))
+
+
+def noise(seed, height, width):
+    return np.random.default_rng(seed).random((height, width, 3)).astype(np.float32)
+
+
+def photo(name, height, width):
+    """The middle of one of the examples."""
+    with Image.open(PHOTOS / f"{name}.jpg") as file:
+        picture = np.asarray(file.convert("RGB"), np.float32) / 255
+    top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    return picture[top : top + height, left : left + width]
+
+
+def by_matrix(image, of):
+    """Sum over channels of v^T L v, and its gradient, with pymatting's L."""
+    from pymatting import cf_laplacian
+
+    laplacian = cf_laplacian(of.astype(np.float64))
+    flat = np.asarray(image, np.float64).reshape(-1, image.shape[-1])
+    product = laplacian @ flat
+    return np.sum(flat * product), 2 * product.reshape(image.shape)
+
+
+def by_windows(image, of):
+    """The same from the definition: (v - a . I - b) / (sqrt(epsilon) a) least squares, QR's way."""
+    image, of = np.asarray(image, np.float64), np.asarray(of, np.float64)
+    energy, gradient = 0.0, np.zeros_like(image)
+    for y, x in product(range(image.shape[0] - 2), range(image.shape[1] - 2)):
+        window = np.s_[y : y + 3, x : x + 3]
+        colors, values = of[window].reshape(9, 3), image[window].reshape(9, -1)
+        colors, values = colors - colors.mean(0), values - values.mean(0)
+        design = np.concatenate([colors, np.sqrt(1e-7) * np.eye(3)])
+        known = np.concatenate([values, np.zeros((3, values.shape[1]))])
+        left = known - design @ np.linalg.lstsq(design, known, rcond=None)[0]
+        energy += np.sum(left**2)
+        gradient[window] += 2 * left[:9].reshape(3, 3, -1)
+    return energy, gradient
+
+
+def assert_same(found, expected, tolerance=1e-4):
+    np.testing.assert_allclose(found[0], expected[0], rtol=tolerance)
+    apart = np.linalg.norm(found[1] - expected[1])
+    assert apart <= tolerance * np.linalg.norm(expected[1])
+
+
+PAIRS = {
+    "random": (noise(0, 20, 24), noise(1, 20, 24)),
+    "random, 5 x 13": (noise(0, 5, 13), noise(1, 5, 13)),
+    "photos": (photo("coffee", 20, 24), photo("astronaut", 20, 24)),
+    "recolored": (photo("coffee", 20, 24), photo("coffee", 20, 24)[..., ::-1] ** 2),
+    "far from the photo": (photo("chelsea", 20, 24), 1000 * noise(1, 20, 24) - 300),
+}
+LARGE = {
+    "random, 256 x 256": (noise(0, 256, 256), noise(1, 256, 256)),
+    "photos, 256 x 256": (photo("chelsea", 256, 256), photo("rocket", 256, 256)),
+    "recolored, 96 x 64": (photo("coffee", 96, 64), photo("coffee", 96, 64)[..., ::-1] ** 2),
+}
+ALL = [pytest.param(*pair, id=name) for name, pair in PAIRS.items()]
+ALL += [pytest.param(*pair, id=name, marks=pytest.mark.slow) for name, pair in LARGE.items()]
+
+
+@pytest.mark.parametrize("of, image", ALL)
+def test_the_energy_and_its_gradient_are_those_of_the_matrix(of, image):
+    assert_same(with_gradient(jnp.asarray(image), matting.target(of)), by_matrix(image, of))
+
+
+def test_in_float64_the_energy_is_that_of_the_matrix_but_for_rounding(float64):
+    of, image = (np.asarray(noise(seed, 20, 24), np.float64) for seed in range(2))
+    expected = by_matrix(image, of)
+    assert_same(with_gradient(jnp.asarray(image), matting.target(of)), expected, 1e-10)
+
+
+GRAY = np.repeat(photo("coffee", 20, 24)[..., :1], 3, axis=2)
+TWO_COLORS = np.where(photo("rocket", 20, 24)[..., :1] > 0.4, [0.9, 0.2, 0.1], [0.1, 0.3, 0.6])
+FLAT = np.full((20, 24, 3), [0.3, 0.6, 0.9], np.float32)
+NEARLY_GRAY = GRAY + np.float32(1e-5) * noise(3, 20, 24)
+SKY = np.concatenate([FLAT[:10], photo("coffee", 20, 24)[10:]])
+HARD = {"gray": GRAY, "nearly gray": NEARLY_GRAY, "two colors": TWO_COLORS.astype(np.float32)}
+HARD |= {"flat": FLAT, "flat above": SKY, "photo": photo("coffee", 20, 24)}
+
+
+@pytest.mark.parametrize("of", HARD.values(), ids=HARD)
+def test_in_float64_the_energy_is_its_definition_but_for_rounding(of, float64):
+    of, image = of.astype(np.float64), np.asarray(noise(2, *of.shape[:2]), np.float64)
+    found = with_gradient(jnp.asarray(image), matting.target(of))
+    assert_same(found, by_windows(image, of), 1e-11)
+
+
+@pytest.mark.parametrize("of", HARD.values(), ids=HARD)
+def test_photos_of_few_colors_have_the_energy_of_the_definition(of):
+    """pymatting inverts covariances, and has lost many digits here."""
+    local = matting.target(of)
+    image = noise(2, *of.shape[:2])
+    assert_same(with_gradient(jnp.asarray(image), local), by_windows(image, of), 1e-5)
+
+
+@pytest.mark.parametrize("of", HARD.values(), ids=HARD)
+def test_digits_are_kept_where_the_energy_is_almost_nothing(of):
+    """The photo itself, and an affine map of its colors: only epsilon |a|^2 is left."""
+    local = matting.target(of)
+    mapped = of @ np.float32([[0.5, 0.1, 0], [0.2, 0.9, -0.4], [0.1, 0, 0.7]]) + np.float32(0.1)
+    for image in (of, mapped):
+        expected, _ = by_windows(image, of)
+        found, _ = with_gradient(jnp.asarray(image), local)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        assert expected < 1e-3
+
+
+@pytest.mark.parametrize("of", HARD.values(), ids=HARD)
+def test_a_flat_image_has_no_energy_and_no_gradient(of):
+    value, gradient = with_gradient(jnp.full_like(of, 0.7), matting.target(of))
+    assert value == 0
+    np.testing.assert_array_equal(gradient, np.zeros_like(of))
+
+
+@pytest.mark.parametrize("shape", [(2, 9), (9, 2), (1, 1)], ids=str)
+def test_pictures_too_small_for_a_window_have_no_energy(shape):
+    image = jnp.asarray(noise(0, *shape))
+    value, gradient = with_gradient(image, matting.target(image))
+    assert value == 0
+    np.testing.assert_array_equal(gradient, np.zeros((*shape, 3)))
+
+
+def test_one_window_is_enough():
+    of, image = noise(0, 3, 3), noise(1, 3, 3)
+    assert_same(with_gradient(jnp.asarray(image), matting.target(of)), by_windows(image, of))
+
+
+def test_strips_leave_no_seam(monkeypatch):
+    of = photo("coffee", 23, 12)
+    whole = matting.target(of)
+    monkeypatch.setattr(matting, "STRIP", 4)
+    for found, expected in zip(matting.target(of), whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_energy_of_any_number_of_channels_is_the_sum_of_theirs():
+    local, image = matting.target(noise(0, 20, 24)), noise(1, 20, 24)
+    alone = [float(with_gradient(image[..., k : k + 1], local)[0]) for k in range(3)]
+    np.testing.assert_allclose(with_gradient(image, local)[0], sum(alone), rtol=1e-5)
+
+
+def test_the_second_derivative_is_twice_the_matrix():
+    of, image, along = noise(0, 9, 7), jnp.asarray(noise(1, 9, 7)), noise(2, 9, 7)
+    slope = jax.grad(partial(matting.energy, target=matting.target(of)))
+    _, change = jax.jit(partial(jax.jvp, slope))((image,), (jnp.asarray(along),))
+    _, expected = by_matrix(along, of)
+    np.testing.assert_allclose(change, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_many_pictures_at_once_are_as_each_by_itself():
+    photos = [noise(seed, 20, 24) for seed in range(3)]
+    images = np.stack([noise(seed, 20, 24) for seed in range(3, 6)])
+    locals_ = [matting.target(of) for of in photos]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *locals_)
+    values, gradients = jax.jit(jax.vmap(with_gradient))(images, stacked)
+    for *found, image, local in zip(values, gradients, images, locals_, strict=True):
+        assert_same(found, with_gradient(image, local), 1e-5)
+
+
+def test_the_target_of_a_device_array_is_that_of_the_host():
+    of = noise(0, 6, 7)
+    for device, host in zip(matting.target(jnp.asarray(of)), matting.target(of), strict=True):
+        assert device.dtype == jnp.float32
+        np.testing.assert_array_equal(device, host)
+
+
+MANY_DEVICES = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from jaxstyle.losses import matting
+
+photo, image = jax.random.uniform(jax.random.key(0), (2, 32, 20, 3))
+both = jax.value_and_grad(matting.energy)
+local = matting.target(photo)
+one = jax.jit(both)(image, local)
+mesh = Mesh(np.asarray(jax.devices()), ("all",))
+
+def same(found, expected):
+    assert len(found[1].sharding.device_set) == 4
+    for each, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(each, other, rtol=1e-5, atol=1e-5)
+
+rows = jax.device_put(image, NamedSharding(mesh, P("all")))
+same(jax.jit(both)(rows, local), one)
+
+images = jnp.stack([image * (n + 1) for n in range(4)])
+stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), local)
+alone = jax.jit(jax.vmap(both))(images, stacked)
+spread = jax.device_put((images, stacked), NamedSharding(mesh, P("all")))
+same(jax.jit(jax.vmap(both))(*spread), alone)
+print(len(jax.devices()))
+"""
+
+
+@pytest.mark.slow
+def test_several_devices_give_the_same():
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_DEVICES],
+        capture_output=True,
+        text=True,
+        env=process_environment(4),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "4"

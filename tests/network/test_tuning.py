@@ -1,0 +1,97 @@
+"""What is measured is remembered, and chosen from."""
+
+import json
+
+import jax
+import pytest
+
+from jaxstyle.execution.parts import tuned_network
+from jaxstyle.network import machine, tuning
+from jaxstyle.settings import resolve
+
+QUICK = {"direct": 1.0, "winograd": 0.5}
+
+
+@pytest.fixture
+def times(tmp_path, monkeypatch):
+    """Measuring, made quick and predictable; what it measured."""
+    asked = []
+
+    def measured(pair):
+        asked.append(pair)
+        return QUICK if pair[0] >= 128 else {**QUICK, "winograd": 0.95}
+
+    monkeypatch.setattr(tuning, "remembered_path", lambda: tmp_path / "cache" / "times.json")
+    monkeypatch.setattr(tuning, "measured", measured)
+    return asked
+
+
+def test_each_pair_of_channels_is_measured_once(times):
+    first = tuning.algorithms("float32")
+    pairs = [(64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
+    assert times == pairs
+    assert tuning.algorithms("float32") == first
+    assert len(times) == 7
+
+
+def test_the_fastest_is_taken_where_it_is_clearly_faster(times):
+    chosen = tuning.algorithms("auto")
+    assert chosen["conv2_2"] == chosen["conv5_1"] == "winograd"
+    assert "conv1_1" not in chosen  # too narrow to be measured
+    assert "conv2_1" not in chosen  # hardly faster
+    assert tuning.algorithms("float32") == chosen
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float64"])
+def test_other_precisions_and_machines_leave_it_to_the_compiler(times, monkeypatch, precision):
+    assert tuning.algorithms(precision) == {}
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert tuning.algorithms("auto") == {}
+    assert times == []
+
+
+WHOLE = {f"{a}-{b}": QUICK for a, b in set(tuning.channels().values())}
+DAMAGES = ["", "[]", '{"64-64": {"direct": 1}}', "{"]
+DAMAGES += [json.dumps({**WHOLE, "64-64": {**QUICK, "direct": bad}}) for bad in (None, "1", -1.0)]
+DAMAGES += [json.dumps({**WHOLE, "64-64": [1.0, 2.0]})]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_measured_again(times, damage):
+    tuning.algorithms("auto")
+    tuning.remembered_path().write_text(damage)
+    tuning.remembered.cache_clear()  # as in another process
+    assert tuning.to_be_measured("auto")
+    tuning.algorithms("auto")
+    assert not tuning.to_be_measured("auto")
+    assert len(times) == 14
+    assert len(json.loads(tuning.remembered_path().read_text())) == 7
+
+
+def test_where_nothing_can_be_written_it_goes_on_and_stays_the_same(times, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(tuning, "remembered_path", lambda: tmp_path / "file" / "times.json")
+    assert tuning.algorithms("auto")["conv5_1"] == "winograd"
+    tuning.algorithms("auto")
+    assert len(times) == 7
+
+
+def test_a_measurement_is_of_every_algorithm(monkeypatch):
+    monkeypatch.setattr(tuning, "ROUNDS", 1)
+    times = tuning.measured((64, 512))
+    assert times.keys() == QUICK.keys()
+    assert min(times.values()) > 0
+
+
+def test_only_what_the_losses_need_is_prepared(small_weights, times):
+    settings = resolve(style_layers="relu3_1", content_layers="relu2_2", precision="float32")
+    network = tuned_network(small_weights, settings)
+    used = [name for name, layer in network.convolutions.items() if layer.prepared is not None]
+    assert used == ["conv2_2", "conv3_1"]
+
+
+def test_the_fingerprint_is_that_of_the_processor(monkeypatch):
+    here = machine.fingerprint()
+    assert here == machine.fingerprint()
+    monkeypatch.setattr(machine, "processor", lambda: ("another",))
+    assert machine.fingerprint() != here

@@ -1,0 +1,150 @@
+"""Which weights file is used, and the network it becomes."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.tpu import shapes_only
+from convert_weights import fetch
+from convert_weights.weights_file import Convolution, WeightsError, write_weights
+from jaxstyle.network import machine, weights
+from tests.networks import features
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache directory, and no weights named in the environment."""
+    monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
+    monkeypatch.setattr(
+        machine.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "c")
+    )
+    return tmp_path / "c" / "vgg19-normalized.h5"
+
+
+def test_the_file_named_comes_first_then_the_environment_then_the_cache(
+    cache, tmp_path, monkeypatch
+):
+    named, environment = tmp_path / "named.h5", tmp_path / "environment.h5"
+    cache.parent.mkdir()
+    for path in (named, environment, cache):
+        path.touch()
+    assert weights.find() == cache
+    monkeypatch.setenv(weights.ENVIRONMENT, str(environment))
+    assert weights.find() == environment
+    assert weights.find(named) == named
+
+
+def test_a_file_that_is_not_there_is_named_with_where_the_name_came_from(cache, monkeypatch):
+    with pytest.raises(WeightsError, match="^no.h5: no such weights file$"):
+        weights.find("no.h5")
+    monkeypatch.setenv(weights.ENVIRONMENT, "gone.h5")
+    with pytest.raises(WeightsError, match="gone.h5: no such weights file .from .JAXSTYLE_WEIGHTS"):
+        weights.find()
+
+
+def test_the_default_is_fetched_once_and_the_user_is_told(cache, monkeypatch):
+    fetched, told = [], []
+
+    def fetch_default(path: Path) -> None:
+        fetched.append(path)
+        path.parent.mkdir()
+        path.write_bytes(b"weights")
+
+    monkeypatch.setattr(fetch, "fetch_default", fetch_default)
+    assert weights.find(tell=told.append) == cache
+    assert weights.find(tell=told.append) == cache
+    assert fetched == [cache]
+    assert len(told) == 1
+    assert str(cache) in told[0]
+
+
+def test_without_a_network_nothing_is_left_in_the_cache(cache, monkeypatch):
+    def offline(path: Path) -> None:
+        raise WeightsError("no index can be reached")
+
+    monkeypatch.setattr(fetch, "fetch_default", offline)
+    with pytest.raises(WeightsError, match="no index"):
+        weights.find(tell=lambda line: None)
+    assert not cache.exists()
+
+
+def test_a_damaged_cache_says_how_to_mend_it(cache):
+    cache.parent.mkdir()
+    cache.write_bytes(b"half a file")
+    with pytest.raises(WeightsError, match="delete it, and it is fetched again"):
+        weights.load(weights.find())
+
+
+def test_every_convention_becomes_the_same_network(small_weights, picture):
+    """BGR in 0..255 with a mean, against the same kernels rewritten for RGB in [0, 1]."""
+    source = small_weights.weights
+    kernel, bias = source.layers["conv1_1"].kernel, source.layers["conv1_1"].bias
+    rgb = Convolution(np.ascontiguousarray(kernel[:, :, ::-1]), bias)
+    rewritten = replace(
+        source,
+        layers={**source.layers, "conv1_1": rgb},
+        channel_order="RGB",
+        scale=1.0,
+        mean=tuple(m / 255 for m in reversed(source.mean)),
+        std=tuple(s / 255 for s in source.std),
+    )
+    image = picture(0, 32, 32)
+    ours, theirs = (
+        features(weights.network(w), image, ["conv1_1", "relu3_1"]) for w in (source, rewritten)
+    )
+    for layer, maps in ours.items():
+        np.testing.assert_allclose(maps, theirs[layer], rtol=1e-4, atol=1e-4)
+    x = (np.asarray(image)[..., ::-1] * 255 - source.mean) / source.std  # by the file's own words
+    centre = np.einsum("ijc,ijco->o", x[9:12, 19:22], kernel) + bias
+    np.testing.assert_allclose(ours["conv1_1"][10, 20], centre, rtol=1e-4, atol=1e-5)
+
+
+def test_loading_identifies_the_file(tmp_path):
+    path = tmp_path / "weights.h5"
+    write_weights(path, replace(shapes_only().weights, source="here"), dtype="float16")
+    loaded = weights.load(path)
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (loaded.path, loaded.weights.source) == (path, "here")
+
+
+def test_white_as_the_network_is_shown_it_scales_the_gain_alone(small_weights):
+    """The weights are BGR in 0..255, with a mean and a deviation; the network is RGB in [0, 1]."""
+    source = small_weights.weights
+    plain = weights.network(source)
+    np.testing.assert_allclose(plain.gain[...], [255 / 58] * 3, rtol=1e-6)
+    rgb = np.array(source.mean[::-1])
+    np.testing.assert_allclose(plain.offset[...], rgb / 58, rtol=1e-6)
+    torch = weights.network(source, white=256.0)
+    np.testing.assert_allclose(torch.gain[...], [256 / 58] * 3, rtol=1e-6)
+    np.testing.assert_array_equal(torch.offset[...], plain.offset[...])
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+def test_a_mean_color_replaces_the_files_own_in_rgb(small_weights, scale):
+    source = replace(
+        small_weights.weights,
+        scale=scale,
+        std=tuple(scale * s for s in (0.1, 0.2, 0.4)),  # in the file's order: blue first
+        mean=tuple(scale * m for m in (0.4, 0.5, 0.6)),
+    )
+    mean = (0.48501961, 0.45795686, 0.40760392)
+    network = weights.network(source, mean=mean)
+    np.testing.assert_allclose(network.gain[...], [2.5, 5, 10], rtol=1e-6)
+    np.testing.assert_allclose(network.offset[...], np.divide(mean, [0.4, 0.2, 0.1]), rtol=1e-6)
+    own = weights.network(source)
+    np.testing.assert_allclose(own.offset[...], [1.5, 2.5, 4.0], rtol=1e-6)
+    np.testing.assert_array_equal(own.gain[...], network.gain[...])
+
+
+def test_the_mean_color_is_zero_to_the_network(small_weights):
+    """What is left of it after conv1_1 is the bias."""
+    mean = (0.25, 0.5, 0.75)
+    image = np.broadcast_to(np.float32(mean), (8, 8, 3))
+    found = features(weights.network(small_weights.weights, mean=mean), image, ["conv1_1"])
+    bias = small_weights.weights.layers["conv1_1"].bias
+    np.testing.assert_allclose(
+        found["conv1_1"], np.broadcast_to(bias, (8, 8, *bias.shape)), atol=1e-4
+    )
