@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, PyTree
 
 from bench import timing
 from bench.work import Problem, rounding, stepping
-from jaxstyle.execution.parts import report_every
+from jaxstyle.execution.factories import report_every
 from jaxstyle.losses import objective as objectives
 from jaxstyle.losses.objective import Objective
 from jaxstyle.optim import solve

@@ -13,7 +13,7 @@ import jax
 from bench import breakdown, timing, work
 from bench.markdown import table as markdown
 from bench.worker import Row
-from jaxstyle.execution.parts import report_every
+from jaxstyle.execution.factories import report_every
 from jaxstyle.network.weights import Loaded
 from jaxstyle.optim import solve
 

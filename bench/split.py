@@ -17,14 +17,14 @@ import numpy as np
 from bench import work
 from bench.markdown import table as markdown
 from jaxstyle.errors import UsageError
-from jaxstyle.execution import space
+from jaxstyle.execution import sharding
+from jaxstyle.execution.factories import exactness, network_of, optimizer_of, rates_of
 from jaxstyle.execution.footprint import Programs, compile_scale
 from jaxstyle.execution.formulation import mesh_of_all, objective_of, program_of, state_shape
 from jaxstyle.execution.memory import peak_bytes
-from jaxstyle.execution.parts import exactness, network_of, optimizer_of, rates_of
 from jaxstyle.execution.plan import blank
 from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.ways import WHOLE, Way
+from jaxstyle.execution.strategy import WHOLE, Strategy
 from jaxstyle.optim import solve
 from jaxstyle.settings import resolve
 
@@ -63,7 +63,7 @@ def row(loaded: Any, size: int, show: Callable[[str], None]) -> Row:
     network, optimizer = network_of(loaded, settings), optimizer_of(settings)
     scale, styles = Scale(size, size, size, 1), [blank(size, size)]
     peaks = {}
-    for name, way in (("whole", WHOLE), ("split", Way(split=True))):
+    for name, way in (("whole", WHOLE), ("split", Strategy(split=True))):
         programs = compile_scale(scale, network, styles, settings, way=way)
         assert isinstance(programs, Programs)
         peaks[name] = peak_bytes(programs.step.compiled)
@@ -80,14 +80,14 @@ def compared(network: Any, optimizer: Any, settings: Any, size: int) -> Row:
     """How far a step's loss and image are from those of one device."""
     content, style = work.picture(0, size, size), work.picture(1, size, size)
     rates, after = rates_of(settings), {}
-    for name, way in (("whole", WHOLE), ("split", Way(split=True))):
+    for name, way in (("whole", WHOLE), ("split", Strategy(split=True))):
         with exactness(settings):
             scored = objective_of(network, content, [style], settings, way=way)
             shape = state_shape(Scale(size, size, size, 1), optimizer, way)
             step = program_of(scored, rates, shape, optimizer)
         mesh = mesh_of_all()
         state = (
-            space.init(content, optimizer, mesh)
+            sharding.init(content, optimizer, mesh)
             if way.split
             else solve.init(jnp.asarray(content), optimizer)
         )

@@ -19,13 +19,13 @@ import jax.numpy as jnp
 from bench import memory, work
 from bench.child import call
 from bench.markdown import table as markdown
+from jaxstyle.execution.factories import exactness, optimizer_of, rates_of, tuned_network
 from jaxstyle.execution.footprint import compile_scale, run_peaks
 from jaxstyle.execution.formulation import objective_of, program_of, state_shape
 from jaxstyle.execution.memory import give_back_if_scarce
-from jaxstyle.execution.parts import exactness, optimizer_of, rates_of, tuned_network
 from jaxstyle.execution.plan import blank
 from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.ways import WHOLE, Way
+from jaxstyle.execution.strategy import WHOLE, Strategy
 from jaxstyle.optim import solve
 from jaxstyle.settings import Settings, resolve
 
@@ -109,7 +109,7 @@ class Case:
 
     scored: Any
     program: Any
-    rates: solve.Rates
+    rates: solve.Hyperparameters
     state: solve.State
 
     def step(self) -> None:
@@ -118,9 +118,9 @@ class Case:
         jax.block_until_ready(self.program(self.scored, self.rates, fresh, 1))
 
 
-def way_named(name: str, tile: int) -> Way:
+def way_named(name: str, tile: int) -> Strategy:
     """The way of a row."""
-    return {"whole": WHOLE, "checkpointed": Way(checkpointed=True)}.get(name, Way(tile))
+    return {"whole": WHOLE, "checkpointed": Strategy(checkpointed=True)}.get(name, Strategy(tile))
 
 
 def settings_of(sides: tuple[int, int], precision: str) -> Settings:
@@ -128,7 +128,7 @@ def settings_of(sides: tuple[int, int], precision: str) -> Settings:
     return resolve(size=max(sides), precision=precision)
 
 
-def case_of(loaded: Any, sides: tuple[int, int], way: Way, precision: str) -> Case:
+def case_of(loaded: Any, sides: tuple[int, int], way: Strategy, precision: str) -> Case:
     """A seeded picture, its objective measured and its step compiled."""
     settings = settings_of(sides, precision)
     network, optimizer, rates = (
@@ -190,7 +190,7 @@ def time_row(
     """Seconds a step in tiles, in turns with a picture of a megapixel, and with the whole at once
     where that fits."""
     loaded = work.weights_of(Namespace(quick=quick, weights=weights), show)
-    ways = {"tiles": (sides, Way(tile)), "unit": (unit, Way(tile))}
+    ways = {"tiles": (sides, Strategy(tile)), "unit": (unit, Strategy(tile))}
     if max(sides) <= WHOLE_UNTIL:
         ways["whole"] = sides, WHOLE
     cases = {name: case_of(loaded, *each, precision) for name, each in ways.items()}

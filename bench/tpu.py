@@ -25,11 +25,11 @@ from bench.traffic import hbm_bytes
 from convert_weights.weights_file import Convolution
 from jaxstyle.batch import program
 from jaxstyle.errors import UsageError
-from jaxstyle.execution import space
+from jaxstyle.execution import sharding
 from jaxstyle.execution.arithmetic import step_flops
+from jaxstyle.execution.factories import optimizer_of, rates_of, tuned_network
 from jaxstyle.execution.formulation import objective_of
 from jaxstyle.execution.memory import peak_bytes
-from jaxstyle.execution.parts import optimizer_of, rates_of, tuned_network
 from jaxstyle.execution.plan import blank, plan
 from jaxstyle.network import vgg
 from jaxstyle.network.weights import Loaded
@@ -130,7 +130,7 @@ def compiled(*, topology: str, size: int, batch: int, split: bool, few: bool) ->
     loaded = work.few_channels() if few else shapes_only()
     start = time.perf_counter()
     if split:
-        lowered = lower_split(loaded, settings, space.mesh_of(devices))
+        lowered = lower_split(loaded, settings, sharding.mesh_of(devices))
     else:
         lowered = lower(loaded, settings, batch, program.mesh_of(devices))
     step = lowered.compile()
@@ -236,9 +236,9 @@ def lower_split(loaded: Loaded, settings: Settings, mesh: jax.sharding.Mesh) -> 
         return scored, rates_of(settings)
 
     objective, rates = jax.eval_shape(arguments)
-    state = space.state_shape(size, size, optimizer, mesh)
-    scored = space.spread(objective, mesh)
-    return space.traced(scored, space.everywhere(rates, mesh), state, optimizer, mesh).lower()
+    state = sharding.state_shape(size, size, optimizer, mesh)
+    scored = sharding.spread(objective, mesh)
+    return sharding.traced(scored, sharding.everywhere(rates, mesh), state, optimizer, mesh).lower()
 
 
 def each_its_own(tree: PyTree, batch: int, mesh: jax.sharding.Mesh) -> PyTree:

@@ -16,8 +16,8 @@ from convert_weights.weights_file import Convolution, Weights
 from jaxstyle import images
 from jaxstyle.batch import program
 from jaxstyle.execution.arithmetic import step_flops
+from jaxstyle.execution.factories import exactness, optimizer_of, rates_of, tuned_network
 from jaxstyle.execution.formulation import objective_of
-from jaxstyle.execution.parts import exactness, optimizer_of, rates_of, tuned_network
 from jaxstyle.losses.objective import Objective
 from jaxstyle.network import vgg, weights
 from jaxstyle.optim import solve
@@ -34,7 +34,7 @@ class Problem:
     """
 
     objective: Objective
-    rates: solve.Rates
+    rates: solve.Hyperparameters
     state: solve.State
     optimizer: optax.GradientTransformationExtraArgs
     settings: Settings

@@ -39,7 +39,7 @@ def stages(*, sizes: list[int], cache: str, steps: int, **options: Any) -> list[
 
     from bench import timing, work
     from jaxstyle.execution import compilation
-    from jaxstyle.execution.parts import report_every
+    from jaxstyle.execution.factories import report_every
     from jaxstyle.network import machine
     from jaxstyle.optim import program, solve
 

@@ -20,8 +20,8 @@ from PIL import Image
 
 from jaxstyle import Result, images, resolve
 from jaxstyle.cli.flags import add_settings, given_settings
+from jaxstyle.execution.factories import network_of
 from jaxstyle.execution.formulation import objective_at
-from jaxstyle.execution.parts import network_of
 from jaxstyle.execution.plan import plan, resize
 from jaxstyle.network import weights
 from jaxstyle.runs.stylize import run

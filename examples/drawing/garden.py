@@ -74,7 +74,7 @@ class Window:
         return len(self.angle) - 1
 
     def piece(self, outline: Array, colors: Array, tone: float, angle: float) -> None:
-        """Cut one piece along `outline` (points x 2)."""
+        """TileMask one piece along `outline` (points x 2)."""
         label = self.add(colors, tone, angle)
         points = [(float(x), float(y)) for x, y in outline * WIDTH]
         ImageDraw.Draw(self.image).polygon(points, fill=label)

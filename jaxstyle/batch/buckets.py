@@ -29,7 +29,7 @@ Sides = tuple[int, int]
 Styles = tuple[Sides, ...]
 """Those of several."""
 
-Way = tuple[Scale, ...]
+ScaleSchedule = tuple[Scale, ...]
 """The scales of a picture, coarse to fine."""
 
 Shape = tuple[tuple[int, int, int], ...]
@@ -56,7 +56,7 @@ class Work:
     jobs: tuple[Job, ...]
     sides: tuple[Sides, ...]
     bucket: Sides | None
-    ways: tuple[Way, ...]
+    ways: tuple[ScaleSchedule, ...]
     slots: int
     layers: Layers
 
@@ -70,7 +70,7 @@ class Sized(NamedTuple):
     """A job, and the scales that it would go through by itself."""
 
     job: Job
-    way: Way
+    way: ScaleSchedule
 
     @property
     def result(self) -> Sides:
@@ -108,7 +108,7 @@ def works(
     keys = {i: (static_key(each), can_continue(each)) for i, each in known.items()}
 
     @cache
-    def scales(which: int, content: Sides, styles: Styles) -> Way:
+    def scales(which: int, content: Sides, styles: Styles) -> ScaleSchedule:
         return tuple(plan(blank(*content), [blank(*style) for style in styles], known[which]))
 
     for job in jobs:
@@ -147,13 +147,13 @@ def work_of(part: Sequence[Sized], bucketed: bool, slots: int, layers: Layers) -
     return Work(jobs, sides, result_of(ways[0]), ways, slots, layers)
 
 
-def shape_of(way: Way) -> Shape:
+def shape_of(way: ScaleSchedule) -> Shape:
     """The same for pictures that can go together: sizes, which styles are fitted to, are not of
     it, and where each picture has its own, few would be alike."""
     return tuple((scale.height, scale.width, scale.steps) for scale in way)
 
 
-def result_of(way: Way) -> Sides:
+def result_of(way: ScaleSchedule) -> Sides:
     """Of the result."""
     return way[-1].height, way[-1].width
 
@@ -182,7 +182,7 @@ def can_continue(settings: Settings) -> bool:
     return free and settings.padding != "circular" and not alone(settings)
 
 
-def in_bucket(way: Way, settings: Settings) -> Way:
+def in_bucket(way: ScaleSchedule, settings: Settings) -> ScaleSchedule:
     """The scales of a picture that is continued to its bucket: as many, with the same steps and the
     same sizes of the style pictures, and every one continued by as much. Their sides are those of
     the bucket divided by powers of the factor, whatever the picture's own size is."""

@@ -12,7 +12,7 @@ from jaxstyle.execution.plan import Image, plan
 from jaxstyle.execution.pyramid import Scale
 from jaxstyle.images import Picture
 from jaxstyle.network import vgg, weights
-from jaxstyle.runs.pictures import recolored
+from jaxstyle.runs.preprocessing import recolored
 from jaxstyle.settings import Settings
 
 OWN = (

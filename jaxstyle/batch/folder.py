@@ -18,6 +18,7 @@ import jax
 
 from jaxstyle import images
 from jaxstyle.batch import program
+from jaxstyle.batch.batched import BatchProgress
 from jaxstyle.batch.buckets import Refused, Sides, Work, works
 from jaxstyle.batch.cells import Cell, alone, batch_that_fits
 from jaxstyle.batch.hosts import Host, share
@@ -25,7 +26,6 @@ from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, is_url, local_copy
 from jaxstyle.batch.task import Options, Read, Status, Task, forget_pictures
-from jaxstyle.batch.together import BatchProgress
 from jaxstyle.errors import ImageError, StorageError
 from jaxstyle.execution.compilation import counted, one_ahead
 from jaxstyle.execution.estimate import blank
@@ -182,7 +182,7 @@ def fingerprint(job: Job, root: str) -> str:
     """Of what a job's result depends on, the folder's guard aside: a job has the same one wherever
     its pictures and the output folder are, as long as they are there together."""
     paths = [_seen_from(root, path) for path in (job.content, *job.styles)]
-    told = [paths, job.settings.moved(partial(_seen_from, root)).to_dict()]
+    told = [paths, job.settings.map_paths(partial(_seen_from, root)).to_dict()]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

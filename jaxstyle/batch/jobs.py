@@ -239,4 +239,4 @@ def _settings(row: Mapping[str, Any], given: Mapping[str, Any], where: str, path
         settings = resolve(**{**given, **row})
     except SettingError as error:
         raise JobsError(f"{where}: {error}") from None
-    return settings.moved(lambda found: located(found, path), row)
+    return settings.map_paths(lambda found: located(found, path), row)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxstyle.batch.cells import Cell
-from jaxstyle.batch.record import Saved
+from jaxstyle.batch.record import RunCheckpoint
 from jaxstyle.errors import CheckpointError
 from jaxstyle.runs import checkpoint
 
@@ -31,7 +31,7 @@ class Keeper:
     tell: Callable[[str], None] = lambda line: None
     since: float = field(default_factory=time.monotonic)
 
-    def saved(self, name: str) -> Saved | None:
+    def saved(self, name: str) -> RunCheckpoint | None:
         """What was kept of a batch; nothing if it cannot be read: it is begun anew."""
         if self.folder is None:
             return None
@@ -41,7 +41,7 @@ class Keeper:
             self.tell(f"note: a batch is begun anew: {error}")
             return None
 
-    def keep(self, name: str, take: Callable[[], Saved]) -> None:
+    def keep(self, name: str, take: Callable[[], RunCheckpoint]) -> None:
         """Keep a batch, if it is time; before the process ends in any case."""
         try:
             self.check()
@@ -62,7 +62,7 @@ class Keeper:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _save(self, name: str, take: Callable[[], Saved]) -> None:
+    def _save(self, name: str, take: Callable[[], RunCheckpoint]) -> None:
         if self.folder is None:
             return
         try:

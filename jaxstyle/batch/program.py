@@ -19,8 +19,8 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.losses.objective import Objective
 from jaxstyle.optim import optimizers, solve
-from jaxstyle.optim.program import Kind, Program, apart, compiled_once, traced_as
-from jaxstyle.optim.step import Losses, Rates, State, step
+from jaxstyle.optim.program import Kind, Program, compiled_once, split_donated, traced_as
+from jaxstyle.optim.step import Hyperparameters, Losses, State, step
 
 PICTURES = "pictures"
 """The axis of the mesh of devices."""
@@ -106,7 +106,7 @@ def _kept_spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
 
 def batch_step(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     memory: PyTree,
     pictures: State,
     *,
@@ -115,7 +115,7 @@ def batch_step(
 ) -> tuple[State, Losses]:
     """``step`` of every picture; only the optimizer's memory is donated."""
 
-    def one(terms: PyTree, rates: Rates, state: State) -> tuple[State, Losses]:
+    def one(terms: PyTree, rates: Hyperparameters, state: State) -> tuple[State, Losses]:
         return step(replace(objective, terms=terms), rates, state, optimizer=optimizer)
 
     states = replace(pictures, optimizer=memory)
@@ -124,7 +124,7 @@ def batch_step(
 
 def batch_loop(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     memory: PyTree,
     pictures: State,
     count: Array,
@@ -136,7 +136,7 @@ def batch_loop(
     one = partial(batch_step, objective, rates, optimizer=optimizer, mesh=mesh)
 
     def again(_: Array, before: tuple[State, Losses]) -> tuple[State, Losses]:
-        return one(*apart(before[0]))
+        return one(*split_donated(before[0]))
 
     return jax.lax.fori_loop(1, count, again, one(memory, pictures))
 
@@ -147,7 +147,7 @@ PROGRAMS = ("batch_step", "batch_loop")
 
 def compile_batch(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     optimizer: optax.GradientTransformationExtraArgs,
     mesh: Mesh | None = None,
@@ -161,7 +161,7 @@ def compile_batch(
 
 def traced(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     optimizer: optax.GradientTransformationExtraArgs,
     mesh: Mesh | None = None,

@@ -18,7 +18,7 @@ from jaxstyle.optim.solve import Losses, State
 from jaxstyle.runs.result import ScaleReport
 from jaxstyle.settings import Settings
 
-Saved = dict[str, Any]
+RunCheckpoint = dict[str, Any]
 """All that a batch needs to go on from where it was: plain numbers, text and arrays by name."""
 
 
@@ -44,7 +44,7 @@ class Record:
     scales: list[ScaleReport]
 
 
-def saved_of(scale: int, reached: Reached, record: Record) -> Saved:
+def saved_of(scale: int, reached: Reached, record: Record) -> RunCheckpoint:
     """All of it on the host."""
     leaves = jax.device_get(jax.tree.leaves(reached.state))
     told = {"losses": record.losses, "scales": [asdict(report) for report in record.scales]}
@@ -58,13 +58,13 @@ def saved_of(scale: int, reached: Reached, record: Record) -> Saved:
     }
 
 
-def record_of(saved: Saved) -> Record:
+def record_of(saved: RunCheckpoint) -> Record:
     """What was told before."""
     told = json.loads(saved["record"])
     return Record(told["losses"], [ScaleReport(**report) for report in told["scales"]])
 
 
-def restored(saved: Saved, blank: State, mesh: Mesh | None) -> Reached:
+def restored(saved: RunCheckpoint, blank: State, mesh: Mesh | None) -> Reached:
     """Where a batch was, on the devices again; ``blank`` has the shapes."""
     leaves = [saved["state"][f"{index}"] for index in range(len(saved["state"]))]
     state = jax.tree.unflatten(jax.tree.structure(blank), map(jnp.array, leaves))

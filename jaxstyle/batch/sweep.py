@@ -1,6 +1,6 @@
 """A sweep: which runs its grid is made of, and which of them go together.
 
-All of it is pure; ``jaxstyle.batch.together`` runs the cells, ``jaxstyle.images.grid`` draws them.
+All of it is pure; ``jaxstyle.batch.batched`` runs the cells, ``jaxstyle.images.grid`` draws them.
 """
 
 import math

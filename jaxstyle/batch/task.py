@@ -8,13 +8,13 @@ import jax
 from jax.sharding import Mesh
 
 from jaxstyle import images
+from jaxstyle.batch.batched import BatchProgress, network_for, run_in_halves
 from jaxstyle.batch.buckets import Work, cell_of, cut
 from jaxstyle.batch.cells import Cell, alone, static_key
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.keeping import Keeper, name_of
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, local_copy
-from jaxstyle.batch.together import BatchProgress, network_for, run_in_halves
 from jaxstyle.errors import ImageError, MaskError, SettingError, StorageError
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture

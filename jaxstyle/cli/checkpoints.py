@@ -10,7 +10,7 @@ from jaxstyle.cli.flags import flag
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.errors import CheckpointError
 from jaxstyle.runs import checkpoint
-from jaxstyle.runs.saved import Saved, differences
+from jaxstyle.runs.run_checkpoint import RunCheckpoint, differences
 from jaxstyle.settings import Settings
 
 
@@ -32,7 +32,7 @@ class Keeper:
     kept: str = ""
     problem: str = ""
 
-    def __call__(self, saved: Saved) -> None:
+    def __call__(self, saved: RunCheckpoint) -> None:
         try:
             self.check()
         except KeyboardInterrupt:
@@ -43,7 +43,7 @@ class Keeper:
             self._save(saved)
             self.since = time.monotonic()
 
-    def begin(self, settings: Settings, resume: bool) -> Saved | None:
+    def begin(self, settings: Settings, resume: bool) -> RunCheckpoint | None:
         """What to go on from, if that is wanted and there is something.
 
         Raises:
@@ -67,12 +67,12 @@ class Keeper:
                 f"{self.directory}: is of a run that differs in {', '.join(named)}: give what was "
                 "given then, or run without --resume to start from the beginning"
             )
-        saved = Saved.from_tree(tree["run"], settings)
+        saved = RunCheckpoint.from_tree(tree["run"], settings)
         self.outputs.go_on(tree["outputs"])
         tell(f"{self.directory}: going on from {_place(saved)}")
         return saved
 
-    def _save(self, saved: Saved) -> bool:
+    def _save(self, saved: RunCheckpoint) -> bool:
         tree = {"made_by": self.made_by, "run": saved.to_tree(), "outputs": self.outputs.so_far()}
         try:
             checkpoint.save(self.directory, tree)
@@ -84,7 +84,7 @@ class Keeper:
         return True
 
 
-def _place(saved: Saved) -> str:
+def _place(saved: RunCheckpoint) -> str:
     step = saved.report.step if saved.report else 0
     of_what = " of a style picture" if saved.preparing else ""
     return f"step {step} of scale {saved.scale + 1}{of_what}"

@@ -11,7 +11,7 @@ import jax
 
 from jaxstyle.cli.flags import argument
 from jaxstyle.cli.outputs import Outputs, checkpoint_of
-from jaxstyle.execution.parts import report_every
+from jaxstyle.execution.factories import report_every
 from jaxstyle.network import tuning
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import Settings

@@ -11,8 +11,8 @@ import jax
 from jaxstyle.cli.notes import flags_of
 from jaxstyle.errors import OutOfMemoryError
 from jaxstyle.execution import footprint, memory
+from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.memory import out_of_memory
-from jaxstyle.execution.parts import tuned_network
 from jaxstyle.execution.plan import Image, plan, style_size
 from jaxstyle.execution.pyramid import Scale
 from jaxstyle.guidance.masks import Regions

@@ -13,7 +13,7 @@ from jaxstyle import images
 from jaxstyle.cli.profile import check_profile
 from jaxstyle.errors import CheckpointError, ImageError
 from jaxstyle.images import Picture, timelapse
-from jaxstyle.runs.pictures import finished
+from jaxstyle.runs.preprocessing import finished
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.settings import Settings
 

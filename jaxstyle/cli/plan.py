@@ -12,7 +12,7 @@ from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import explained, in_bytes, would_fit
 from jaxstyle.execution.estimate import Estimate, Sides, estimate
 from jaxstyle.execution.plan import Image
-from jaxstyle.execution.ways import WHOLE
+from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded

@@ -36,7 +36,7 @@ class Recipe:
         record = {
             "content": relative(self.content),
             "styles": [relative(style) for style in self.styles],
-            "settings": self.settings.moved(relative).to_dict(),
+            "settings": self.settings.map_paths(relative).to_dict(),
             "weights": self.weights and relative(self.weights),
             "bits": self.bits,
             "weights_sha256": self.weights_sha256,
@@ -81,7 +81,7 @@ def _parse(record: Mapping[str, Any], directory: Path) -> Recipe:
     return Recipe(
         content=absolute(record["content"]),
         styles=tuple(absolute(style) for style in record["styles"]),
-        settings=resolve(**record["settings"]).moved(absolute),
+        settings=resolve(**record["settings"]).map_paths(absolute),
         weights=record["weights"] and absolute(record["weights"]),
         bits={8: 8, 16: 16}[record["bits"]],
         weights_sha256=str(record["weights_sha256"]),

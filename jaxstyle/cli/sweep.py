@@ -14,9 +14,9 @@ from rich.console import Console
 
 from jaxstyle import images
 from jaxstyle.batch import program
+from jaxstyle.batch.batched import BatchProgress, run_in_halves
 from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.sweep import ROWS, batches_of, sweep_of
-from jaxstyle.batch.together import BatchProgress, run_in_halves
 from jaxstyle.cli.common import Tell, silence, tell_of_tuning, tell_user, teller, use_precision
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt

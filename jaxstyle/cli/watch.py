@@ -17,7 +17,7 @@ from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs import checkpoint
 from jaxstyle.runs.result import Progress, Result
-from jaxstyle.runs.saved import fingerprint
+from jaxstyle.runs.run_checkpoint import fingerprint
 from jaxstyle.runs.stylize import run
 from jaxstyle.settings import Settings
 

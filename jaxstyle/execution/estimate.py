@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jaxstyle.execution.arithmetic import step_flops
+from jaxstyle.execution.factories import rates_of, tuned_network
 from jaxstyle.execution.footprint import Sides, compile_scale, run_peaks, way_of
 from jaxstyle.execution.memory import device_bytes, remedies
-from jaxstyle.execution.parts import rates_of, tuned_network
 from jaxstyle.execution.plan import blank, plan, style_size
-from jaxstyle.execution.ways import WHOLE
+from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings

@@ -15,15 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxstyle.execution import space
+from jaxstyle.execution import sharding
 from jaxstyle.execution.arithmetic import maps
+from jaxstyle.execution.factories import exactness, optimizer_of, rates_of
 from jaxstyle.execution.formulation import mesh_of_all, objective_of, state_shape
 from jaxstyle.execution.memory import device_bytes, nbytes, optimizer_bytes, peak_bytes, shapes
-from jaxstyle.execution.parts import exactness, optimizer_of, rates_of
 from jaxstyle.execution.plan import PERIOD, Image, blank, style_size
 from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.strategy import WHOLE, Strategy, asked_for, candidates, untileable
 from jaxstyle.execution.tiles.footprint import TilePrograms, compile_tiles
-from jaxstyle.execution.ways import WHOLE, Way, asked_for, candidates, untileable
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.guidance.propagate import guides as guides_of
 from jaxstyle.losses import targets
@@ -80,7 +80,7 @@ class Programs(NamedTuple):
         """Bytes that do not grow with the picture."""
         return fixed_bytes(network, settings)
 
-    def step_seconds(self, network: vgg.VGG19, rates: solve.Rates) -> float:
+    def step_seconds(self, network: vgg.VGG19, rates: solve.Hyperparameters) -> float:
         """Seconds of one step, from a few of them. What the targets are makes no difference."""
         arbitrary = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), self.objective)
         scored, step = replace(arbitrary, network=network), self.step
@@ -89,8 +89,8 @@ class Programs(NamedTuple):
             state = solve.init(image, step.optimizer)
         else:
             plain = replace(arbitrary, network=network.direct())
-            scored = space.spread(plain, self.mesh)
-            state = space.init(np.asarray(image), step.optimizer, self.mesh)
+            scored = sharding.spread(plain, self.mesh)
+            state = sharding.init(np.asarray(image), step.optimizer, self.mesh)
         count = 20 if step.loop else 2
         state, _ = jax.block_until_ready(step(scored, rates, state, 1))
         start = time.perf_counter()
@@ -104,7 +104,7 @@ def compile_scale(
     styles: Sequence[Image],
     settings: Settings,
     regions: Regions | None = None,
-    way: Way = WHOLE,
+    way: Strategy = WHOLE,
 ) -> Programs | TilePrograms:
     """Compile the programs of one scale, for shapes alone."""
     start = time.perf_counter()
@@ -125,8 +125,8 @@ def compile_scale(
     with exactness(settings):
         if way.split:
             mesh = mesh_of_all()
-            split = space.spread(shapes(scored, network.direct()), mesh)
-            step = space.compile_split(split, rates, state, optimizer, mesh)
+            split = sharding.spread(shapes(scored, network.direct()), mesh)
+            step = sharding.compile_split(split, rates, state, optimizer, mesh)
             seconds = time.perf_counter() - start
             return Programs((), step, split, content.shape, seconds, mesh)
         targets = _targets(network.direct(), content, sizes, settings, regions)
@@ -181,7 +181,7 @@ def way_of(
     styles: Sequence[Image],
     settings: Settings,
     regions: Regions | None = None,
-) -> Way:
+) -> Strategy:
     """The way that the settings name, or the fastest of those that fit into what memory is free."""
     sides = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
     there, asked = device_bytes(), asked_for(scale, settings, sides)
@@ -201,7 +201,7 @@ def way_of(
     return way
 
 
-def way_to_score(scale: Scale, styles: Sequence[Sides], settings: Settings) -> Way:
+def way_to_score(scale: Scale, styles: Sequence[Sides], settings: Settings) -> Strategy:
     """The way to measure a picture's loss alone, by rule of thumb: in tiles of middling size, where
     it is so large."""
     there, asked = device_bytes(), asked_for(scale, settings, styles)
@@ -210,7 +210,7 @@ def way_to_score(scale: Scale, styles: Sequence[Sides], settings: Settings) -> W
     if settings.padding == "circular" and (scale.height % PERIOD or scale.width % PERIOD):
         return WHOLE  # each of its maps wraps around by itself
     largest = max([(scale.height, scale.width), *styles], key=math.prod)
-    return WHOLE if rough_bytes(*largest, settings) <= NEAR * there else Way(SCORING_TILE)
+    return WHOLE if rough_bytes(*largest, settings) <= NEAR * there else Strategy(SCORING_TILE)
 
 
 def rough_bytes(height: int, width: int, settings: Settings) -> int:

@@ -12,13 +12,13 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from jaxstyle import images
-from jaxstyle.execution import space
+from jaxstyle.execution import sharding
 from jaxstyle.execution.plan import style_size
 from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.strategy import WHOLE, Strategy, storage_device
 from jaxstyle.execution.tiles.build import build as build_tiled
 from jaxstyle.execution.tiles.objective import TiledObjective
 from jaxstyle.execution.tiles.program import TiledProgram, tiled_program
-from jaxstyle.execution.ways import WHOLE, Way, home_of
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.guidance.propagate import guides as guides_of
 from jaxstyle.losses import matting, objective
@@ -40,12 +40,12 @@ AnyObjective = Any
 
 
 def state_shape(
-    scale: Scale, optimizer: optax.GradientTransformationExtraArgs, way: Way = WHOLE
+    scale: Scale, optimizer: optax.GradientTransformationExtraArgs, way: Strategy = WHOLE
 ) -> solve.State:
     """The solver's state at a scale, without its values."""
     if way.split:
         sides = scale.height, scale.width
-        return space.state_shape(*sides, optimizer, mesh_of_all())
+        return sharding.state_shape(*sides, optimizer, mesh_of_all())
     image = jax.ShapeDtypeStruct((scale.height, scale.width, 3), jnp.float32)
     return jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
 
@@ -59,7 +59,7 @@ def objective_at(
     more_layers: Layers = NO_LAYERS,
     resized: Callable[..., Image] = images.resize,
     regions: Regions | None = None,
-    way: Way = WHOLE,
+    way: Strategy = WHOLE,
     pause: Callable[[], None] = lambda: None,
 ) -> AnyObjective:
     """The objective at one scale, content and styles resized to it: see ``objective_of``."""
@@ -86,7 +86,7 @@ def objective_of(
     regions: Regions | None = None,
     photorealism: float | None = None,
     local_colors: LocalColors | None = None,
-    way: Way = WHOLE,
+    way: Strategy = WHOLE,
     pause: Callable[[], None] = lambda: None,
 ) -> AnyObjective:
     """The objective for pictures of the right sizes.
@@ -119,17 +119,20 @@ def objective_of(
     }
     if way.tile:
         if way.on_host:
-            content, *styles = jax.device_put([content, *styles], home_of(way))
+            content, *styles = jax.device_put([content, *styles], storage_device(way))
         given |= {"photorealistic": settings.photorealistic, "pause": pause}
         return build_tiled(network, content, styles, way.tile, **given)
     if settings.photorealistic and local_colors is None:
         local_colors = matting.target(content)
     if way.split:
         mesh = mesh_of_all()
-        pictures = space.filled(content, mesh), [space.filled(style, mesh) for style in styles]
+        pictures = (
+            sharding.filled(content, mesh),
+            [sharding.filled(style, mesh) for style in styles],
+        )
         # The compiler can split its own convolutions, and no other algorithm's.
-        plain = space.everywhere(network.direct(), mesh)
-        return space.spread(
+        plain = sharding.everywhere(network.direct(), mesh)
+        return sharding.spread(
             objective.build(plain, *pictures, local_colors=local_colors, **given), mesh
         )
     return objective.build(
@@ -143,12 +146,12 @@ def objective_of(
 
 def mesh_of_all() -> Mesh:
     """All devices, for a picture to be split over."""
-    return space.mesh_of(jax.devices())
+    return sharding.mesh_of(jax.devices())
 
 
 def program_of(
     scored: AnyObjective,
-    rates: solve.Rates,
+    rates: solve.Hyperparameters,
     state: solve.State,
     optimizer: optax.GradientTransformationExtraArgs,
 ) -> Program | TiledProgram:
@@ -156,5 +159,5 @@ def program_of(
     if isinstance(scored, TiledObjective):
         return tiled_program(scored, optimizer)
     if state.sides:
-        return space.compile_split(scored, rates, state, optimizer, mesh_of_all())
+        return sharding.compile_split(scored, rates, state, optimizer, mesh_of_all())
     return solve.compile_program(scored, rates, state, optimizer)

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxstyle.execution.parts import optimizer_of
+from jaxstyle.execution.factories import optimizer_of
 from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.ways import untileable
+from jaxstyle.execution.strategy import untileable
 from jaxstyle.network import machine
 from jaxstyle.settings import Settings
 

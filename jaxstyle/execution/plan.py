@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from jaxstyle import images
 from jaxstyle.errors import PictureSizeError, SettingError
-from jaxstyle.execution import pyramid, ways
+from jaxstyle.execution import pyramid, strategy
 from jaxstyle.execution.pyramid import Scale
 from jaxstyle.images import sizes
 from jaxstyle.network import vgg
@@ -28,7 +28,7 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
       PictureSizeError, SettingError: found before any work is done.
     """
     check_counts(styles, settings)
-    ways.check(settings)
+    strategy.check(settings)
     if settings.photorealistic and settings.padding == "circular":
         raise SettingError("photorealism_weight", "is for pictures with borders: not circular ones")
     needed = vgg.smallest_side(settings.layers())

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxstyle.losses.cut import Cut
 from jaxstyle.losses.distance import TINY
+from jaxstyle.losses.tile_mask import TileMask
 
 
 def statistics(features: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
@@ -23,7 +23,7 @@ def statistics(features: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
     return features.astype(jnp.promote_types(features.dtype, jnp.float32))
 
 
-class Piece(NamedTuple):
+class TileTarget(NamedTuple):
     """A tile's part of the content picture's features, and the mean square of all of them."""
 
     features: PyTree
@@ -33,7 +33,7 @@ class Piece(NamedTuple):
 def of_tile(kind: str) -> Callable[..., Float[Array, ""]]:
     """A tile's part of one of the losses above."""
 
-    def share(x: Float[Array, "h w c"], target: Piece, cut: Cut) -> Float[Array, ""]:
+    def share(x: Float[Array, "h w c"], target: TileTarget, cut: TileMask) -> Float[Array, ""]:
         squares = (statistics(x) - target.features) ** 2
         total = jnp.sum(jnp.where(cut.inside[..., None], squares, 0))
         if kind == "content-sum":

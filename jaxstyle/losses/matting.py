@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxstyle.losses.cut import Cut, both
+from jaxstyle.losses.tile_mask import TileMask, both
 
 EPSILON = 1e-7
 """That of both papers, for colors in [0, 1]: what keeps the map of a flat window at zero."""
@@ -70,7 +70,7 @@ def target(photo: Float[Array | np.ndarray, "h w 3"]) -> LocalColors:
     return jax.device_put(LocalColors(axes, inside))
 
 
-def of_tile(image: Float[Array, "h w c"], target: LocalColors, cut: Cut) -> Float[Array, ""]:
+def of_tile(image: Float[Array, "h w c"], target: LocalColors, cut: TileMask) -> Float[Array, ""]:
     """A tile's part of the energy: of the windows in the middle of which is a pixel of its own.
 
     ``target`` has planes of the piece of the photo that ``image`` is a piece of.

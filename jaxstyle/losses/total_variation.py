@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxstyle.losses.cut import Cut, both, filled
+from jaxstyle.losses.tile_mask import TileMask, both, filled
 
 KERAS_POWER = 1.25
 
@@ -62,7 +62,7 @@ def differences(x: Float[Array, "h w c"]) -> Differences:
     )
 
 
-def differences_in(x: Float[Array, "h w c"], cut: Cut) -> Differences:
+def differences_in(x: Float[Array, "h w c"], cut: TileMask) -> Differences:
     """Those that start at a tile's own pixels, of an image with two pixels around them."""
     around = filled(x, cut, "replicate")
     rows, columns = cut.rows[:-1], cut.columns[:-1]  # of the pixels where differences start

@@ -11,12 +11,12 @@ import optax
 from jaxtyping import Array, ArrayLike, PyTree
 
 from jaxstyle.losses.objective import Objective
-from jaxstyle.optim.step import Losses, Rates, State, memory_for, step
+from jaxstyle.optim.step import Hyperparameters, Losses, State, memory_for, step
 
 
 def solver_step(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     memory: PyTree,
     pictures: State,
     *,
@@ -33,7 +33,7 @@ def solver_step(
 
 def solver_loop(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     memory: PyTree,
     pictures: State,
     count: Array,
@@ -49,7 +49,7 @@ def solver_loop(
     return jax.lax.fori_loop(1, count, again, first)
 
 
-def apart(state: State) -> tuple[PyTree, State]:
+def split_donated(state: State) -> tuple[PyTree, State]:
     """What is donated of a state, and what is kept."""
     return state.optimizer, replace(state, optimizer=None)
 
@@ -63,7 +63,7 @@ class Steps(Protocol):
     """What takes steps: a ``Program``, or one like it."""
 
     def __call__(
-        self, objective: Any, rates: Rates, state: State, count: int
+        self, objective: Any, rates: Hyperparameters, state: State, count: int
     ) -> tuple[State, Losses]:
         """The state after ``count`` steps, at least one, and the losses before the last of them."""
         ...
@@ -85,14 +85,14 @@ class Program:
     optimizer: optax.GradientTransformationExtraArgs
 
     def __call__(
-        self, objective: Objective, rates: Rates, state: State, count: int
+        self, objective: Objective, rates: Hyperparameters, state: State, count: int
     ) -> tuple[State, Losses]:
         """The state after ``count`` steps, at least one, and the losses before the last of them."""
         if self.loop:
-            return self.compiled(objective, rates, *apart(state), jnp.int32(count))
+            return self.compiled(objective, rates, *split_donated(state), jnp.int32(count))
         for _ in range(count - 1):
-            state, _ = self.compiled(objective, rates, *apart(state))
-        return self.compiled(objective, rates, *apart(state))
+            state, _ = self.compiled(objective, rates, *split_donated(state))
+        return self.compiled(objective, rates, *split_donated(state))
 
     def restarted(self, state: State) -> State:
         """The state with the optimizer's memory lost."""
@@ -101,7 +101,7 @@ class Program:
 
 def compile_program(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     optimizer: optax.GradientTransformationExtraArgs,
 ) -> Program:
@@ -123,7 +123,7 @@ class Kind(NamedTuple):
 def compiled_once(
     kind: Kind,
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     optimizer: optax.GradientTransformationExtraArgs,
     **static: Hashable,
@@ -165,7 +165,7 @@ forget_programs = _compiled.cache_clear
 
 def traced(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     optimizer: optax.GradientTransformationExtraArgs,
     *,
@@ -179,7 +179,7 @@ def traced(
 def traced_as(
     kind: Kind,
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     optimizer: optax.GradientTransformationExtraArgs,
     *,
@@ -187,7 +187,7 @@ def traced_as(
     **static: Any,
 ) -> jax.stages.Traced:
     """``traced`` for a kind of program."""
-    arguments = (objective, rates, *apart(state))
+    arguments = (objective, rates, *split_donated(state))
     if loop:
         count = jax.ShapeDtypeStruct((), jnp.int32)
         return kind.loop.trace(*arguments, count, optimizer=optimizer, **static)

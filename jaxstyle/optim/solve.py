@@ -24,7 +24,16 @@ from jaxstyle.optim.program import (
     forget_programs,
     traced,
 )
-from jaxstyle.optim.step import Losses, Rates, State, averaged, best_picture, init, picture, step
+from jaxstyle.optim.step import (
+    Hyperparameters,
+    Losses,
+    State,
+    averaged,
+    best_picture,
+    init,
+    picture,
+    step,
+)
 
 __all__ = [
     "PATIENCE",
@@ -34,7 +43,7 @@ __all__ = [
     "DivergedError",
     "Losses",
     "Program",
-    "Rates",
+    "Hyperparameters",
     "Report",
     "State",
     "Steps",
@@ -95,13 +104,13 @@ class Report:
     steps: int
     total: float
     terms: dict[str, float]
-    rates: Rates
+    rates: Hyperparameters
     state: State
     best: bool = False
 
     @classmethod
     def before(
-        cls, rates: Rates, state: State, course: Course = START, best: bool = False
+        cls, rates: Hyperparameters, state: State, course: Course = START, best: bool = False
     ) -> "Report":
         """The report from which to go on: of no step at all, or of those of an earlier process."""
         return cls(course, 0, np.nan, {}, rates, state, best)
@@ -128,7 +137,7 @@ class Report:
 def minimize(
     program: Steps,
     objective: Any,
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     steps: int,
     every: int,

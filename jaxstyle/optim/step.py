@@ -20,7 +20,7 @@ from jaxstyle.losses.targets import cropped
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Rates:
+class Hyperparameters:
     """Traced numbers of a step.
 
     learning_rate, and decay: its factor from one step to the next. average_decay: of the iterates'
@@ -34,8 +34,8 @@ class Rates:
     high: PyTree = 1.0
 
     @classmethod
-    def of(cls, learning_rate: float, **others: float) -> "Rates":
-        """Rates as arrays: new numbers never recompile."""
+    def of(cls, learning_rate: float, **others: float) -> "Hyperparameters":
+        """Hyperparameters as arrays: new numbers never recompile."""
         values = {"average_decay": 0.0, "decay": 1.0, "low": 0.0, "high": 1.0} | others
         return cls(jnp.float32(learning_rate), **{k: jnp.float32(v) for k, v in values.items()})
 
@@ -94,7 +94,7 @@ def memory_for(
 
 def step(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     *,
     optimizer: optax.GradientTransformationExtraArgs,
@@ -106,11 +106,11 @@ def step(
 
     (total, terms), gradient = jax.value_and_grad(scored, has_aux=True)(state.image)
     found = Evaluated(total, terms, gradient)
-    return moved(rates, state, found, optimizer, lambda image: scored(image)[0])
+    return apply_update(rates, state, found, optimizer, lambda image: scored(image)[0])
 
 
-def moved(
-    rates: Rates,
+def apply_update(
+    rates: Hyperparameters,
     state: State,
     found: Evaluated,
     optimizer: optax.GradientTransformationExtraArgs,

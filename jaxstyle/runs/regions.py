@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle.errors import SettingError
-from jaxstyle.execution.parts import network_of
+from jaxstyle.execution.factories import network_of
 from jaxstyle.execution.plan import check_counts
 from jaxstyle.guidance.cluster import auto_regions
 from jaxstyle.guidance.masks import Regions, read_regions

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from jaxstyle import images
 from jaxstyle.execution.compilation import Compilations
 from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.space import PROGRAMS as SPACE_PROGRAMS
+from jaxstyle.execution.sharding import PROGRAMS as SPACE_PROGRAMS
+from jaxstyle.execution.strategy import WHOLE, Strategy
 from jaxstyle.execution.tiles.program import TILE_PROGRAMS
-from jaxstyle.execution.ways import WHOLE, Way
 from jaxstyle.network.weights import Loaded
 from jaxstyle.optim import solve
 from jaxstyle.settings import Settings
@@ -48,7 +48,7 @@ class Progress:
 @dataclass(frozen=True)
 class ScaleReport:
     """What one scale took: wall-clock seconds, and how often its solver was compiled. way: how the
-    picture was worked on, see ``jaxstyle.execution.ways``."""
+    picture was worked on, see ``jaxstyle.execution.strategy``."""
 
     height: int
     width: int
@@ -60,7 +60,7 @@ class ScaleReport:
 
     @classmethod
     def of(
-        cls, scale: Scale, way: Way, compiled: Compilations, last: solve.Report
+        cls, scale: Scale, way: Strategy, compiled: Compilations, last: solve.Report
     ) -> "ScaleReport":
         """From the scale's plan, what was compiled for it, and its last report."""
         compilations = sum(compiled.programs[name] for name in PROGRAMS)

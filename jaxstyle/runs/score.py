@@ -13,14 +13,14 @@ from jaxtyping import Float
 from jaxstyle import images
 from jaxstyle.errors import SettingError
 from jaxstyle.execution import plan
+from jaxstyle.execution.factories import in_float64, network_of
 from jaxstyle.execution.footprint import way_to_score
 from jaxstyle.execution.formulation import objective_of
-from jaxstyle.execution.parts import in_float64, network_of
 from jaxstyle.execution.plan import PERIOD
 from jaxstyle.execution.pyramid import Scale
 from jaxstyle.images import sizes
 from jaxstyle.network import vgg, weights
-from jaxstyle.runs.pictures import as_measured, recolored
+from jaxstyle.runs.preprocessing import as_measured, recolored
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.stylize import Source, read_styles
 from jaxstyle.settings import Settings, resolve

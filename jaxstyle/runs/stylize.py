@@ -18,8 +18,15 @@ import optax
 
 from jaxstyle import images
 from jaxstyle.errors import PictureSizeError, SettingError
-from jaxstyle.execution import space
+from jaxstyle.execution import sharding
 from jaxstyle.execution.compilation import Compilations, counted, in_turn, one_ahead
+from jaxstyle.execution.factories import (
+    exactness,
+    optimizer_of,
+    rates_of,
+    report_every,
+    tuned_network,
+)
 from jaxstyle.execution.footprint import way_of
 from jaxstyle.execution.formulation import (
     AnyObjective,
@@ -28,19 +35,18 @@ from jaxstyle.execution.formulation import (
     program_of,
     state_shape,
 )
-from jaxstyle.execution.parts import exactness, optimizer_of, rates_of, report_every, tuned_network
 from jaxstyle.execution.plan import Image, plan, require_side, style_size
 from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.strategy import WHOLE, Strategy, storage_device
 from jaxstyle.execution.tiles.program import TiledProgram
-from jaxstyle.execution.ways import WHOLE, Way, home_of
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
 from jaxstyle.network import vgg, weights
 from jaxstyle.optim import optimizers, solve
-from jaxstyle.runs.pictures import enlarged, finished, first_image, recolored
+from jaxstyle.runs.preprocessing import enlarged, finished, first_image, recolored
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result, ScaleReport, loss_record
-from jaxstyle.runs.saved import Saved
+from jaxstyle.runs.run_checkpoint import RunCheckpoint
 from jaxstyle.settings import ONE_SCALE, Settings, resolve
 
 __all__ = ["PictureSizeError", "run", "stylize"]
@@ -90,7 +96,7 @@ def read_styles(style: Source | Sequence[Source]) -> list[Image]:
 class Prepared(NamedTuple):
     """What a scale needs: the way it is worked on, its losses and its step."""
 
-    way: Way
+    way: Strategy
     objective: AnyObjective
     program: solve.Program | TiledProgram
     compiled: Compilations
@@ -103,8 +109,8 @@ def run(
     settings: Settings,
     callback: Callable[[Progress], None],
     every: int | None = None,
-    saved: Saved | None = None,
-    keep: Callable[[Saved], None] = lambda saved: None,
+    saved: RunCheckpoint | None = None,
+    keep: Callable[[RunCheckpoint], None] = lambda saved: None,
     scales: Sequence[Scale] = (),
     regions: Regions | None = None,
     pause: Callable[[], None] = lambda: None,
@@ -116,7 +122,7 @@ def run(
     those of ``plan``, and ``regions`` those of ``regions_of``, unless others are given. ``pause``
     is called within long steps, and may raise.
     """
-    saved = saved or Saved()
+    saved = saved or RunCheckpoint()
     start = time.perf_counter() - saved.seconds
     scales = list(scales) or plan(content.rgb, styles, settings)
     network = tuned_network(loaded, settings)
@@ -125,7 +131,7 @@ def run(
     if settings.fine_style:
         mixtures = with_fine_texture(loaded, styles, scales[-1], settings, callback, saved, keep)
         styles = mixtures
-        saved = Saved() if saved.preparing else saved
+        saved = RunCheckpoint() if saved.preparing else saved
     photo, styles = recolored(content.rgb, styles, settings)
     optimizer, rates = optimizer_of(settings), rates_of(settings)
     image = first_image(photo, styles, regions, scales[0], network, settings)
@@ -156,14 +162,14 @@ def run(
             tolerance=settings.tolerance,
             best=settings.keep_best,
         )
-        saved, state = Saved(), None  # the optimizer's buffers are the solver's now
+        saved, state = RunCheckpoint(), None  # the optimizer's buffers are the solver's now
         for report in running:
             losses.append(loss_record(index, report))
             seconds = time.perf_counter() - start
             # A callback may keep it; the optimizer's memory is large, and the solver's own.
             shown = replace(report, state=replace(report.state, optimizer=None))
             callback(Progress(scales, index, shown, seconds))
-            keep(Saved(index, report, reports, losses, seconds, mixtures))
+            keep(RunCheckpoint(index, report, reports, losses, seconds, mixtures))
         image, state = report.image, report.state
         reports.append(ScaleReport.of(scale, way, compiled, report))
     done = finished(image, content, scales[-1], settings)
@@ -179,29 +185,29 @@ def state_at(
     before: solve.State | None,
     optimizer: optax.GradientTransformationExtraArgs,
     settings: Settings,
-    way: Way = WHOLE,
+    way: Strategy = WHOLE,
 ) -> solve.State:
     """The solver's state before the first step of a scale, and what is carried to it."""
     if way.split:
         return split_state_at(
             enlarged(image, content, scale, settings), before, optimizer, settings
         )
-    with jax.default_device(home_of(way)) if way.on_host else nullcontext():
+    with jax.default_device(storage_device(way)) if way.on_host else nullcontext():
         state = solve.init(jnp.asarray(enlarged(image, content, scale, settings)), optimizer)
         if before is not None and settings.carry:
             fresh, sides = state.optimizer, (scale.height, scale.width)
             state = replace(state, optimizer=optimizers.carry(before.optimizer, fresh, *sides))
-    return jax.device_put(state, home_of(way)) if way.on_host else state
+    return jax.device_put(state, storage_device(way)) if way.on_host else state
 
 
-def restored(report: solve.Report | None, scale: Scale, way: Way) -> solve.Report | None:
+def restored(report: solve.Report | None, scale: Scale, way: Strategy) -> solve.Report | None:
     """A report that was kept, its state where this way wants it."""
     if report is None or not (way.split or way.on_host):
         return report
     if way.on_host:
-        return replace(report, state=jax.device_put(report.state, home_of(way)))
+        return replace(report, state=jax.device_put(report.state, storage_device(way)))
     sides = scale.height, scale.width
-    return replace(report, state=space.placed(report.state, sides, mesh_of_all()))
+    return replace(report, state=sharding.placed(report.state, sides, mesh_of_all()))
 
 
 def split_state_at(
@@ -213,10 +219,10 @@ def split_state_at(
     """The same where each of several devices has a part of the picture."""
     height, width, _ = image.shape
     mesh = mesh_of_all()
-    state = space.init(image, optimizer, mesh)
+    state = sharding.init(image, optimizer, mesh)
     if before is None or not settings.carry:
         return state
-    return space.carry(before, state, mesh)
+    return sharding.carry(before, state, mesh)
 
 
 def with_fine_texture(
@@ -225,8 +231,8 @@ def with_fine_texture(
     scale: Scale,
     settings: Settings,
     callback: Callable[[Progress], None],
-    saved: Saved,
-    keep: Callable[[Saved], None],
+    saved: RunCheckpoint,
+    keep: Callable[[RunCheckpoint], None],
 ) -> list[Image]:
     """The style pictures, their fine texture replaced by that of ``settings.fine_style``.
 
@@ -247,7 +253,7 @@ def with_fine_texture(
     def preparing(progress: Progress) -> None:
         callback(replace(progress, preparing=True))
 
-    def keep_preparing(reached: Saved) -> None:
+    def keep_preparing(reached: RunCheckpoint) -> None:
         keep(replace(reached, mixtures=mixtures, preparing=True))
 
     mixtures = list(saved.mixtures)

@@ -212,7 +212,7 @@ class Settings:
         masks = {"content_mask": self.content_mask, "style_mask": self.style_mask}
         return found | {f"{n} {i}": p for n, paths in masks.items() for i, p in enumerate(paths, 1)}
 
-    def moved(self, move: Callable[[str], str], names: Container[str] = PATHS) -> "Settings":
+    def map_paths(self, move: Callable[[str], str], names: Container[str] = PATHS) -> "Settings":
         """The same settings, every path in them changed; or only those in the settings named."""
         changes: dict[str, Any] = {}
         for name in filter(names.__contains__, PATHS):

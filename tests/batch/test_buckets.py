@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jaxstyle.batch.batched import run_together
 from jaxstyle.batch.buckets import MOST_SHAPES, bucket_of, cell_of, cut, works
 from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.jobs import Job
-from jaxstyle.batch.together import run_together
 from jaxstyle.execution.plan import plan
 from jaxstyle.images import Picture
 from jaxstyle.settings import resolve

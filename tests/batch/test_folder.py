@@ -14,8 +14,8 @@ import pytest
 
 from jaxstyle import images
 from jaxstyle.__main__ import main
+from jaxstyle.batch import batched
 from jaxstyle.batch import task as tasks
-from jaxstyle.batch import together
 from jaxstyle.batch.folder import Options, run_jobs
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import product
@@ -136,7 +136,7 @@ def test_hosts_do_disjoint_shares_of_all(tmp_path, pictures, do):
 
 
 def test_memory_that_gives_out_halves_the_batch(tmp_path, pictures, do, monkeypatch):
-    run_together, sizes = together.run_together, []
+    run_together, sizes = batched.run_together, []
 
     def scarce(loaded, cells, *arguments, **options):
         sizes.append(len(cells))
@@ -144,7 +144,7 @@ def test_memory_that_gives_out_halves_the_batch(tmp_path, pictures, do, monkeypa
             raise MemoryError
         return run_together(loaded, cells, *arguments, **options)
 
-    monkeypatch.setattr(together, "run_together", scarce)
+    monkeypatch.setattr(batched, "run_together", scarce)
     assert do(pictures, Options(batch_size=4)).made == 6
     assert sizes[:3] == [4, 2, 1]
     sizes.clear()

@@ -11,7 +11,7 @@ import pytest
 from bench import split, tiles
 from bench.child import ROOT
 from jaxstyle.errors import UsageError
-from jaxstyle.execution.ways import WHOLE, Way
+from jaxstyle.execution.strategy import WHOLE, Strategy
 from tests.processes import process_environment
 
 
@@ -50,7 +50,11 @@ def test_tiles_are_measured_beside_the_whole(monkeypatch, real):
     rows = tiles.measure(given, lambda line: None)
     ways = ["whole", "checkpointed", "tiles"]
     assert asked == [("bench.tiles:memory_case", way) for way in ways]
-    assert real or timed == [((96, 128), Way(64)), ((96, 96), Way(64)), ((96, 128), WHOLE)]
+    assert real or timed == [
+        ((96, 128), Strategy(64)),
+        ((96, 96), Strategy(64)),
+        ((96, 128), WHOLE),
+    ]
     (row,) = rows[3:]
     assert (row["width"], row["height"]) == (128, 96)
     for name in ("seconds", "growth", "processor_growth", "cost", "processor_cost"):

@@ -15,7 +15,7 @@ import pytest
 
 from jaxstyle import images
 from jaxstyle.__main__ import main
-from jaxstyle.batch import hosts, together
+from jaxstyle.batch import batched, hosts
 from jaxstyle.cli.batch_files import LARGE
 from tests.cli.conftest import ONE_SCALE, save
 from tests.processes import SMALL_COMMAND, process_environment
@@ -192,7 +192,7 @@ def test_a_folder_with_files_of_others_is_left_alone(photos, capsys):
 @pytest.fixture
 def ended(monkeypatch):
     """A function that has the batch at work ended by a signal, at its report of that number."""
-    run_together = together.run_together
+    run_together = batched.run_together
 
     def end(at, number):
         def told(loaded, cells, callback, *others, **more):
@@ -206,7 +206,7 @@ def ended(monkeypatch):
 
             return run_together(loaded, cells, report, *others, **more)
 
-        monkeypatch.setattr(together, "run_together", told if at else run_together)
+        monkeypatch.setattr(batched, "run_together", told if at else run_together)
 
     return end
 

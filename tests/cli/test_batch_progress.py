@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from jaxstyle.batch.batched import BatchProgress
 from jaxstyle.batch.task import Status
-from jaxstyle.batch.together import BatchProgress
 from jaxstyle.cli import batch_progress
 from jaxstyle.cli.batch_progress import batch_table, rows
 from jaxstyle.execution.pyramid import Scale

@@ -8,7 +8,7 @@ import pytest
 
 from jaxstyle.cli.progress import done_share, progress_bar, seconds_left
 from jaxstyle.execution.pyramid import Scale
-from jaxstyle.optim.solve import Course, Rates, Report, State
+from jaxstyle.optim.solve import Course, Hyperparameters, Report, State
 from jaxstyle.runs.result import Progress
 
 SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]
@@ -18,7 +18,7 @@ def progress(scale, step, seconds):
     zero = jnp.zeros(())
     state = State(zero, (), zero, zero, zero, zero)
     course = Course(step, seconds)
-    report = Report(course, SCALES[scale].steps, 1.5, {}, Rates(zero), state)
+    report = Report(course, SCALES[scale].steps, 1.5, {}, Hyperparameters(zero), state)
     return Progress(SCALES, scale, report, seconds)
 
 

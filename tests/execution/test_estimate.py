@@ -11,6 +11,7 @@ import pytest
 from convert_weights.weights_file import Convolution
 from jaxstyle.execution import memory
 from jaxstyle.execution.estimate import Estimate, ScaleEstimate, estimate
+from jaxstyle.execution.factories import network_of
 from jaxstyle.execution.footprint import compile_scale, fixed_bytes, rough_bytes, run_peaks
 from jaxstyle.execution.memory import (
     device_bytes,
@@ -20,7 +21,6 @@ from jaxstyle.execution.memory import (
     remedies,
     total_bytes,
 )
-from jaxstyle.execution.parts import network_of
 from jaxstyle.execution.pyramid import Scale
 from jaxstyle.images import Picture
 from jaxstyle.optim import solve

@@ -127,7 +127,7 @@ def test_the_masks_of_a_photo_and_of_its_night_are_nearly_the_same():
     from pathlib import Path
 
     from jaxstyle import images, resolve
-    from jaxstyle.execution.parts import network_of
+    from jaxstyle.execution.factories import network_of
     from jaxstyle.network import weights
 
     network = network_of(weights.load(weights.find()), resolve())

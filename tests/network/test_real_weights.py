@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jaxstyle import images, resolve
+from jaxstyle.execution.factories import network_of
 from jaxstyle.execution.formulation import objective_at
-from jaxstyle.execution.parts import network_of
 from jaxstyle.execution.plan import plan, resize
 from jaxstyle.network import tuning, weights
 from jaxstyle.runs.stylize import run

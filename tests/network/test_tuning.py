@@ -5,7 +5,7 @@ import json
 import jax
 import pytest
 
-from jaxstyle.execution.parts import tuned_network
+from jaxstyle.execution.factories import tuned_network
 from jaxstyle.network import machine, tuning
 from jaxstyle.settings import resolve
 

@@ -35,7 +35,7 @@ def scored(network, picture, image):
 
 
 def rates(learning_rate=0.02, average=0.9):
-    return solve.Rates.of(learning_rate, average_decay=average)
+    return solve.Hyperparameters.of(learning_rate, average_decay=average)
 
 
 def program_for(scored, state, optimizer=SHARED["adam"]):
@@ -191,9 +191,9 @@ def test_a_real_overflow_is_noticed_and_named(scored, image):
 
 
 def test_rates_are_arrays_with_quiet_defaults():
-    plain = solve.Rates.of(0.5)
+    plain = solve.Hyperparameters.of(0.5)
     assert [float(x) for x in jax.tree.leaves(plain)] == [0.5, 0.0, 1.0, 0.0, 1.0]
-    told = solve.Rates.of(0.5, average_decay=0.25, decay=0.75, low=-np.inf, high=2.0)
+    told = solve.Hyperparameters.of(0.5, average_decay=0.25, decay=0.75, low=-np.inf, high=2.0)
     assert (told.average_decay, told.decay, told.low, told.high) == (0.25, 0.75, -np.inf, 2.0)
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves((plain, told)))
 
@@ -233,7 +233,7 @@ GRAY = jnp.full((4, 4, 3), 0.5)
 
 
 def test_the_rate_decays_from_step_to_step():
-    numbers = solve.Rates.of(0.01, decay=0.5, low=-np.inf, high=np.inf)
+    numbers = solve.Hyperparameters.of(0.01, decay=0.5, low=-np.inf, high=np.inf)
     for report in descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 5):
         moved = 0.01 * (1 - 0.5**report.step) / (1 - 0.5)
         np.testing.assert_allclose(report.state.image, 0.5 - moved, rtol=1e-5)
@@ -246,22 +246,24 @@ def test_of_pictures_with_the_same_loss_the_first_is_the_best():
     )
     state = solve.init(GRAY, moving)
     for _ in range(3):
-        state, _ = solve.step(flat, solve.Rates.of(0.1), state, optimizer=moving)
+        state, _ = solve.step(flat, solve.Hyperparameters.of(0.1), state, optimizer=moving)
     np.testing.assert_array_equal(state.best, GRAY)
 
 
 def test_pixels_are_kept_between_the_bounds():
     scored = Slope(jnp.float32(1.0), {})
-    last = descended(scored, solve.Rates.of(0.2), GRAY, 5)[-1]
+    last = descended(scored, solve.Hyperparameters.of(0.2), GRAY, 5)[-1]
     np.testing.assert_array_equal(last.state.image, 0)
-    last = descended(scored, solve.Rates.of(0.2, low=0.3), GRAY, 5)[-1]
+    last = descended(scored, solve.Hyperparameters.of(0.2, low=0.3), GRAY, 5)[-1]
     np.testing.assert_allclose(last.state.image, 0.3)
-    last = descended(replace(scored, network=-scored.network), solve.Rates.of(0.2), GRAY, 5)[-1]
+    last = descended(
+        replace(scored, network=-scored.network), solve.Hyperparameters.of(0.2), GRAY, 5
+    )[-1]
     np.testing.assert_array_equal(last.state.image, 1)
 
 
 def test_without_bounds_pixels_leave_the_gamut_but_pictures_do_not():
-    numbers = solve.Rates.of(0.2, low=-np.inf, high=np.inf)
+    numbers = solve.Hyperparameters.of(0.2, low=-np.inf, high=np.inf)
     last = descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 5)[-1]
     np.testing.assert_allclose(last.state.image, -0.5, rtol=1e-5)
     np.testing.assert_array_equal(solve.picture(last.state), 0)
@@ -275,7 +277,7 @@ QUICK_TO_FORGET = adam(betas=(0.9, 0.9))
 
 def best_of(scored, image, every):
     """The reports of a run at a rate so high that the loss goes up and down."""
-    state, numbers = solve.init(image, QUICK_TO_FORGET), solve.Rates.of(0.3)
+    state, numbers = solve.init(image, QUICK_TO_FORGET), solve.Hyperparameters.of(0.3)
     program = program_for(scored, state, QUICK_TO_FORGET)
     return list(solve.minimize(program, scored, numbers, state, 12, every, best=True))
 
@@ -302,14 +304,14 @@ def test_the_best_is_found_between_reports_too(scored, image):
 
 
 def test_the_best_picture_is_within_the_gamut():
-    numbers = solve.Rates.of(0.2, low=-np.inf, high=np.inf)
+    numbers = solve.Hyperparameters.of(0.2, low=-np.inf, high=np.inf)
     last = descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 6, best=True)[-1]
     np.testing.assert_allclose(last.state.best, -0.5, rtol=1e-5)  # before the last step
     np.testing.assert_array_equal(last.image, 0)
 
 
 def test_a_run_that_gets_nowhere_ends_early():
-    flat, numbers = Bowl(jnp.float32(1.0), {}), solve.Rates.of(0.0)
+    flat, numbers = Bowl(jnp.float32(1.0), {}), solve.Hyperparameters.of(0.0)
     assert descended(flat, numbers, GRAY, 100)[-1].step == 100
     steps = [report.step for report in descended(flat, numbers, GRAY, 100, tolerance=1e-4)]
     assert steps == list(range(1, solve.PATIENCE + 2))
@@ -319,12 +321,14 @@ def test_a_run_that_gets_nowhere_ends_early():
 
 def test_a_loss_of_zero_gets_nowhere_too():
     nothing = Slope(jnp.float32(0.0), {})
-    assert descended(nothing, solve.Rates.of(0.1), GRAY, 100, tolerance=1e-4)[-1].step == 21
+    assert (
+        descended(nothing, solve.Hyperparameters.of(0.1), GRAY, 100, tolerance=1e-4)[-1].step == 21
+    )
 
 
 def test_a_run_that_gets_somewhere_goes_on():
     """Twenty steps of 1 % leave (0.98^20)^2 = 0.446 of the loss."""
-    bowl, numbers = Bowl(jnp.float32(1.0), {}), solve.Rates.of(0.01)
+    bowl, numbers = Bowl(jnp.float32(1.0), {}), solve.Hyperparameters.of(0.01)
     assert descended(bowl, numbers, GRAY, 70, tolerance=0.54)[-1].step == 70
     assert descended(bowl, numbers, GRAY, 70, tolerance=0.57)[-1].step == 21
 
@@ -332,7 +336,10 @@ def test_a_run_that_gets_somewhere_goes_on():
 @pytest.mark.parametrize("every", [1, 7, 20, 30])
 def test_it_goes_on_from_any_report_as_if_nothing_had_happened(every):
     """Marks, and with them the early end, are where they would have been."""
-    bowl, numbers = Bowl(jnp.float32(1.0), {}), solve.Rates.of(0.01, decay=0.95, average_decay=0.5)
+    bowl, numbers = (
+        Bowl(jnp.float32(1.0), {}),
+        solve.Hyperparameters.of(0.01, decay=0.95, average_decay=0.5),
+    )
     optimizer = SHARED["sgd"]
     start = solve.Report.before(numbers, solve.init(GRAY, optimizer))
     program = solve.compile_program(bowl, numbers, start.state, optimizer)

@@ -12,9 +12,15 @@ from PIL import Image
 
 from jaxstyle import images
 from jaxstyle.errors import PictureSizeError, SettingError
+from jaxstyle.execution.factories import (
+    exactness,
+    network_of,
+    optimizer_of,
+    rates_of,
+    tuned_network,
+)
 from jaxstyle.execution.formulation import objective_of, state_shape
 from jaxstyle.execution.memory import shapes
-from jaxstyle.execution.parts import exactness, network_of, optimizer_of, rates_of, tuned_network
 from jaxstyle.execution.plan import blank, plan, style_size
 from jaxstyle.execution.pyramid import Scale
 from jaxstyle.images import Picture, color

@@ -10,18 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from jaxstyle.execution.factories import exactness, optimizer_of, rates_of
 from jaxstyle.execution.formulation import objective_of, state_shape
 from jaxstyle.execution.memory import nbytes, optimizer_bytes, peak_bytes, shapes
-from jaxstyle.execution.parts import exactness, optimizer_of, rates_of
 from jaxstyle.execution.plan import blank
 from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.strategy import Strategy
 from jaxstyle.execution.tiles.grid import LEAST_HALO, Grid, halo
 from jaxstyle.execution.tiles.objective import compiled_passes
 from jaxstyle.execution.tiles.program import compiled_update
-from jaxstyle.execution.ways import Way
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.losses import LOSSES
-from jaxstyle.losses.content import Piece
+from jaxstyle.losses.content import TileTarget
 from jaxstyle.losses.matting import blank_target
 from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.network import vgg
@@ -54,7 +54,7 @@ class TilePrograms(NamedTuple):
     passes: tuple[jax.stages.Compiled, ...]
     update: jax.stages.Compiled
     grid: Grid
-    way: Way
+    way: Strategy
     targets: int
     seconds: float
 
@@ -93,7 +93,7 @@ class TilePrograms(NamedTuple):
     def _image(self) -> int:
         return 12 * self.grid.height * self.grid.width
 
-    def step_seconds(self, network: vgg.VGG19, rates: solve.Rates) -> float:
+    def step_seconds(self, network: vgg.VGG19, rates: solve.Hyperparameters) -> float:
         """Seconds of one step, from one tile of nothing."""
         del network, rates
         zeros = [_zeros(each) for each in self.passes]
@@ -117,7 +117,7 @@ def compile_tiles(
     styles: Sequence[Image],
     settings: Settings,
     regions: Regions | None,
-    way: Way,
+    way: Strategy,
 ) -> TilePrograms:
     """Compile the programs of one scale, for shapes alone."""
     start, layers = time.perf_counter(), settings.layers()
@@ -164,4 +164,4 @@ def _cut(term: Term) -> Term:
     if LOSSES[term.loss].kind != "content":
         return term
     (features,) = term.targets
-    return replace(term, targets=(Piece(features, jnp.mean(features)),))
+    return replace(term, targets=(TileTarget(features, jnp.mean(features)),))

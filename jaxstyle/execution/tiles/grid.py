@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from jaxstyle.losses.cut import Cut
 from jaxstyle.losses.targets import IMAGE
+from jaxstyle.losses.tile_mask import TileMask
 from jaxstyle.network.vgg import LAYERS, smallest_side
 
 LARGER = 2
@@ -158,9 +158,11 @@ def added(
     return jax.lax.dynamic_update_slice(frame, before + piece, at)
 
 
-def cut_at(place: Place, stride: int, tile: int, margin: int, sides: tuple[Array, Array]) -> Cut:
+def cut_at(
+    place: Place, stride: int, tile: int, margin: int, sides: tuple[Array, Array]
+) -> TileMask:
     """The piece of a map that is a tile's own with a margin; ``sides`` are the map's."""
     count = tile // stride
     offsets = jnp.arange(-margin, count + margin)
     own = (offsets >= 0) & (offsets < count)
-    return Cut(place.top // stride + offsets, place.left // stride + offsets, own, own, *sides)
+    return TileMask(place.top // stride + offsets, place.left // stride + offsets, own, own, *sides)

@@ -13,16 +13,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.execution.tiles.grid import LEAST_HALO, Place, cut_at
-from jaxstyle.losses.cut import Cut, filled
 from jaxstyle.losses.targets import IMAGE
+from jaxstyle.losses.tile_mask import TileMask, filled
 from jaxstyle.network.vgg import VGG19, blocks, rounds_up
 
 
-class Piece(NamedTuple):
+class TileFeatures(NamedTuple):
     """A tile's part of a map, and where in the map it is."""
 
     x: Float[Array, "h w c"]
-    cut: Cut
+    cut: TileMask
 
 
 def pieces(
@@ -32,13 +32,13 @@ def pieces(
     layers: Collection[str],
     tile: int,
     white: Array | float = 1.0,
-) -> dict[str, Piece]:
+) -> dict[str, TileFeatures]:
     """The features of a tile by layer, nothing around them; of `IMAGE`, two pixels around them."""
     margin, stride, sides = (window.shape[0] - tile) // 2, 1, (place.height, place.width)
     found = {}
     if IMAGE in layers:
         own = slice(margin - LEAST_HALO, margin + tile + LEAST_HALO)
-        found[IMAGE] = Piece(white * window[own, own], _image_cut(network, place, tile))
+        found[IMAGE] = TileFeatures(white * window[own, own], _image_cut(network, place, tile))
     x = network.preprocessed(window)
     for name in (name for block in blocks(set(layers) - {IMAGE}) for name in block):
         at = cut_at(place, stride, tile, margin, sides)
@@ -54,7 +54,7 @@ def pieces(
             margin, stride = margin // 2, 2 * stride
         if name in layers:
             own = slice(margin, margin + tile // stride)
-            found[name] = Piece(x[own, own], cut_at(place, stride, tile, 0, sides))
+            found[name] = TileFeatures(x[own, own], cut_at(place, stride, tile, 0, sides))
     return found
 
 
@@ -62,7 +62,7 @@ def _rounds_up(network: VGG19) -> bool:
     return rounds_up(network.pooling, network.rounding)
 
 
-def _even(network: VGG19, x: Float[Array, "h w c"], at: Cut) -> Float[Array, "h w c"]:
+def _even(network: VGG19, x: Float[Array, "h w c"], at: TileMask) -> Float[Array, "h w c"]:
     """With what pooling that keeps a last odd row makes of the one that is missing. A picture
     without borders misses none."""
     if network.padding == "circular" or not _rounds_up(network):
@@ -70,7 +70,7 @@ def _even(network: VGG19, x: Float[Array, "h w c"], at: Cut) -> Float[Array, "h 
     return filled(x, at, "zeros" if network.pooling == "l2" else "replicate")
 
 
-def _image_cut(network: VGG19, place: Place, tile: int) -> Cut:
+def _image_cut(network: VGG19, place: Place, tile: int) -> TileMask:
     """The image is a tile's with two pixels around it, and beyond the picture's border too. One
     that wraps around has its first row and column once more after its last: see ``targets``."""
     first, more = jnp.arange(-LEAST_HALO, tile + LEAST_HALO), network.padding == "circular"
@@ -82,4 +82,4 @@ def _image_cut(network: VGG19, place: Place, tile: int) -> Cut:
     rows, columns = place.top + first, place.left + first
     of_rows = own(rows, place.top, place.height)
     of_columns = own(columns, place.left, place.width)
-    return Cut(rows, columns, of_rows, of_columns, place.height + more, place.width + more)
+    return TileMask(rows, columns, of_rows, of_columns, place.height + more, place.width + more)

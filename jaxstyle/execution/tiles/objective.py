@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jaxstyle.execution.tiles import passes
 from jaxstyle.execution.tiles.compiled import call, compiled
 from jaxstyle.execution.tiles.grid import LARGER, Grid, Place, added, framed, unframed, window
-from jaxstyle.execution.tiles.passes import Named, Pull, questions
+from jaxstyle.execution.tiles.passes import Cotangents, Named, questions
 from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.network.vgg import VGG19
 
@@ -61,10 +61,10 @@ class TiledObjective:
 
     def __call__(self, image: Float[Array, "h w 3"]) -> tuple[Float[Array, ""], Losses]:
         """The total loss of an image and its parts, each already multiplied by its weight."""
-        pull, values = self._pull(image)
+        cotangents, values = self._cotangents(image)
         frame = framed(image, self.grid)
         for own, seen in self._tiles(frame):
-            parts = call(passes.tile_losses, own, pull, *seen, tile=self.grid.tile)
+            parts = call(passes.tile_losses, own, cotangents, *seen, tile=self.grid.tile)
             values = _plus(values, parts)
         return self._total(values)
 
@@ -72,12 +72,12 @@ class TiledObjective:
         self, image: Float[Array, "h w 3"]
     ) -> tuple[Float[Array, ""], Losses, Float[Array, "h w 3"]]:
         """The same, and the gradient to the image."""
-        pull, values = self._pull(image)
+        cotangents, values = self._cotangents(image)
         frame = framed(image, self.grid)
-        forces = self._forces(frame, pull)
+        gradient_scales = self._gradient_scales(frame, cotangents)
         gradient = jnp.zeros_like(frame)
         for own, seen in self._tiles(frame):
-            given = own, pull, forces, *seen
+            given = own, cotangents, gradient_scales, *seen
             found = call(passes.tile_gradient, *given, tile=self.grid.tile)
             piece, parts = jax.block_until_ready(found)  # or the maps of many would be in memory
             gradient = added(gradient, jax.device_put(piece, frame.sharding), seen.place)
@@ -85,23 +85,23 @@ class TiledObjective:
         total, terms = self._total(values)
         return total, terms, unframed(gradient, self.grid)
 
-    def _pull(self, image: Float[Array, "h w 3"]) -> tuple[Pull, Losses]:
+    def _cotangents(self, image: Float[Array, "h w 3"]) -> tuple[Cotangents, Losses]:
         """What the second pass needs of the first, and the losses of terms made of sums."""
         asked = questions(self.terms)
         if not asked:
-            return Pull({}, {}), {}
+            return Cotangents({}, {}), {}
         network = self.shared.network
         sums = picture_sums(network, image, self.grid, self.wide_guides, asked, self.pause)
         sides = jnp.asarray([self.grid.height, self.grid.width], image.dtype)
-        return passes.pulls({name: self.terms[name] for name, *_ in asked}, sums, *sides)
+        return passes.cotangents_of({name: self.terms[name] for name, *_ in asked}, sums, *sides)
 
-    def _forces(self, frame: Float[Array, "h2 w2 3"], pull: Pull) -> Losses:
+    def _gradient_scales(self, frame: Float[Array, "h2 w2 3"], cotangents: Cotangents) -> Losses:
         """Factors of the gradients of the terms that are normalized."""
         if not any(term.normalize for term in self.terms.values()):
             return {}
         norms: Losses = {}
         for own, seen in self._tiles(frame):
-            found = call(passes.tile_norms, own, pull, *seen, tile=self.grid.tile)
+            found = call(passes.tile_norms, own, cotangents, *seen, tile=self.grid.tile)
             norms = _plus(norms, found)
         weights = {name: self.terms[name].weight for name in norms}
         unit = {name: jnp.where(weight > 0, weight, 1) for name, weight in weights.items()}
@@ -156,7 +156,7 @@ def compiled_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Com
     """The programs of both passes, for a tile's objective (or its shapes) and windows of a side."""
     seen = jax.ShapeDtypeStruct((side, side, 3), jnp.float32), PLACE
     asked, programs = questions(own.terms), []
-    pull: Any = Pull({}, {})
+    cotangents: Any = Cotangents({}, {})
     if asked:
         guided = {n: own.terms[n].guide for n, *_ in asked if own.terms[n].guide is not None}
         guides = {name: _wide(guide.shape, guide.dtype) for name, guide in guided.items()}
@@ -165,10 +165,16 @@ def compiled_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Com
         programs.append(compiled(passes.tile_sums, *given, asked=asked, tile=wide))
         sums = jax.eval_shape(partial(passes.tile_sums, asked=asked, tile=wide), *given)
         sides = jnp.float32(0), jnp.float32(0)
-        pull, _ = jax.eval_shape(passes.pulls, {n: own.terms[n] for n, *_ in asked}, sums, *sides)
+        cotangents, _ = jax.eval_shape(
+            passes.cotangents_of, {n: own.terms[n] for n, *_ in asked}, sums, *sides
+        )
     normalized = [name for name, term in own.terms.items() if term.normalize]
-    forces = {name: jax.ShapeDtypeStruct((), own.terms[name].weight.dtype) for name in normalized}
-    programs.append(compiled(passes.tile_gradient, own, pull, forces, *seen, tile=tile))
+    gradient_scales = {
+        name: jax.ShapeDtypeStruct((), own.terms[name].weight.dtype) for name in normalized
+    }
+    programs.append(
+        compiled(passes.tile_gradient, own, cotangents, gradient_scales, *seen, tile=tile)
+    )
     return programs
 
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.execution.tiles.grid import Place
-from jaxstyle.execution.tiles.network import Piece, pieces
+from jaxstyle.execution.tiles.network import TileFeatures, pieces
 from jaxstyle.losses import LOSSES
 from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.network.vgg import VGG19
@@ -65,7 +65,7 @@ def merged(one: Named, other: Named, *, asked: tuple[Question, ...]) -> Named:
     return {name: _pooled(loss).merged(one[name], other[name]) for name, _, loss in asked}
 
 
-class Pull(NamedTuple):
+class Cotangents(NamedTuple):
     """What the second pass needs of the first: P, and the origin of the sums, by term."""
 
     slopes: Named
@@ -73,9 +73,9 @@ class Pull(NamedTuple):
 
 
 @jax.jit
-def pulls(
+def cotangents_of(
     terms: dict[str, Term], sums: Named, height: Float[Array, ""], width: Float[Array, ""]
-) -> tuple[Pull, dict[str, Float[Array, ""]]]:
+) -> tuple[Cotangents, dict[str, Float[Array, ""]]]:
     """Between the passes: P, and the weighted loss of each term made of sums."""
     sums = {name: _pooled(terms[name].loss).centered(of) for name, of in sums.items()}
     origins = {name: _pooled(terms[name].loss).origin(of) for name, of in sums.items()}
@@ -88,14 +88,14 @@ def pulls(
         return _sum(values), values
 
     slopes, values = jax.grad(total, has_aux=True)(sums)
-    return Pull(slopes, origins), values
+    return Cotangents(slopes, origins), values
 
 
 @jax.jit(static_argnames="tile")
 def tile_gradient(
     objective: Objective,
-    pull: Pull,
-    forces: Named,
+    cotangents: Cotangents,
+    gradient_scales: Named,
     window: Float[Array, "s s 3"],
     place: Place,
     *,
@@ -103,15 +103,15 @@ def tile_gradient(
 ) -> tuple[Float[Array, "s s 3"], dict[str, Float[Array, ""]]]:
     """Second pass: the gradient to a tile's window, and its part of the losses not made of sums.
 
-    objective: with the tile's own targets and guides. forces: factors of the gradients of terms
-    that are normalized, see ``tile_norms``.
+    objective: with the tile's own targets and guides. gradient_scales: factors of the gradients of
+    terms that are normalized, see ``tile_norms``.
     """
 
     def part(window: Float[Array, "s s 3"]) -> tuple[Array, Named]:
         found = _of_terms(objective, window, place, tile)
-        parts = {n: _part(n, t, found[t.layer], pull) for n, t in objective.terms.items()}
-        pulled = {name: forces.get(name, 1.0) * value for name, value in parts.items()}
-        values = {name: value for name, value in parts.items() if name not in pull.slopes}
+        parts = {n: _part(n, t, found[t.layer], cotangents) for n, t in objective.terms.items()}
+        pulled = {name: gradient_scales.get(name, 1.0) * value for name, value in parts.items()}
+        values = {name: value for name, value in parts.items() if name not in cotangents.slopes}
         return _sum(pulled), values
 
     return jax.grad(part, has_aux=True)(window)
@@ -119,17 +119,27 @@ def tile_gradient(
 
 @jax.jit(static_argnames="tile")
 def tile_losses(
-    objective: Objective, pull: Pull, window: Float[Array, "s s 3"], place: Place, *, tile: int
+    objective: Objective,
+    cotangents: Cotangents,
+    window: Float[Array, "s s 3"],
+    place: Place,
+    *,
+    tile: int,
 ) -> dict[str, Float[Array, ""]]:
     """A tile's part of the losses not made of sums, and no gradient."""
     found = _of_terms(objective, window, place, tile)
-    terms = {n: t for n, t in objective.terms.items() if n not in pull.slopes}
-    return {name: _part(name, term, found[term.layer], pull) for name, term in terms.items()}
+    terms = {n: t for n, t in objective.terms.items() if n not in cotangents.slopes}
+    return {name: _part(name, term, found[term.layer], cotangents) for name, term in terms.items()}
 
 
 @jax.jit(static_argnames="tile")
 def tile_norms(
-    objective: Objective, pull: Pull, window: Float[Array, "s s 3"], place: Place, *, tile: int
+    objective: Objective,
+    cotangents: Cotangents,
+    window: Float[Array, "s s 3"],
+    place: Place,
+    *,
+    tile: int,
 ) -> Named:
     """A pass between the two, for ``normalize_gradients`` alone: the L1 norm of the gradient of
     every normalized term, to this tile's features."""
@@ -137,7 +147,7 @@ def tile_norms(
 
     def norm(name: str, term: Term) -> Float[Array, ""]:
         x, cut = found[term.layer]
-        gradient = jax.grad(lambda x: _part(name, term, Piece(x, cut), pull))(x)
+        gradient = jax.grad(lambda x: _part(name, term, TileFeatures(x, cut), cotangents))(x)
         return jnp.sum(jnp.abs(gradient.astype(term.weight.dtype)))
 
     return {name: norm(name, term) for name, term in objective.terms.items() if term.normalize}
@@ -145,17 +155,17 @@ def tile_norms(
 
 def _of_terms(
     objective: Objective, window: Float[Array, "s s 3"], place: Place, tile: int
-) -> dict[str, Piece]:
+) -> dict[str, TileFeatures]:
     layers = {term.layer for term in objective.terms.values()}
     return pieces(objective.network, window, place, layers, tile, objective.white)
 
 
-def _part(name: str, term: Term, piece: Piece, pull: Pull) -> Float[Array, ""]:
+def _part(name: str, term: Term, piece: TileFeatures, cotangents: Cotangents) -> Float[Array, ""]:
     """A tile's part of a term, or of what has the gradient of one that is made of sums."""
     loss, (x, cut) = LOSSES[term.loss], piece
-    if name in pull.slopes:
-        sums = _pooled(term.loss).sums(x, term.guide, cut.inside, pull.origins[name])
-        return _product(pull.slopes[name], sums)
+    if name in cotangents.slopes:
+        sums = _pooled(term.loss).sums(x, term.guide, cut.inside, cotangents.origins[name])
+        return _product(cotangents.slopes[name], sums)
     assert loss.share
     shares = zip(term.shares, term.targets, strict=True)
     return term.weight * sum(share * loss.share(x, target, cut) for share, target in shares)

@@ -10,8 +10,8 @@ from jaxtyping import PyTree
 
 from jaxstyle.execution.tiles.compiled import compiled
 from jaxstyle.execution.tiles.objective import TiledObjective
-from jaxstyle.optim.program import apart
-from jaxstyle.optim.step import Evaluated, Losses, Rates, State, memory_for, moved
+from jaxstyle.optim.program import split_donated
+from jaxstyle.optim.step import Evaluated, Hyperparameters, Losses, State, apply_update, memory_for
 
 TILE_PROGRAMS = ("tile_sums", "tile_gradient")
 """Names of the programs that are compiled for a step: see ``jaxstyle.execution.compilation``."""
@@ -19,7 +19,7 @@ TILE_PROGRAMS = ("tile_sums", "tile_gradient")
 
 @jax.jit(static_argnames="optimizer", donate_argnames="memory")
 def solver_update(
-    rates: Rates,
+    rates: Hyperparameters,
     memory: PyTree,
     pictures: State,
     found: Evaluated,
@@ -27,11 +27,11 @@ def solver_update(
     optimizer: optax.GradientTransformationExtraArgs,
 ) -> tuple[State, Losses]:
     """What is left of a step once loss and gradient are known: see ``jaxstyle.optim.program``."""
-    return moved(rates, replace(pictures, optimizer=memory), found, optimizer)
+    return apply_update(rates, replace(pictures, optimizer=memory), found, optimizer)
 
 
 def compiled_update(
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     terms: Sequence[str],
     optimizer: optax.GradientTransformationExtraArgs,
@@ -40,7 +40,7 @@ def compiled_update(
     sizes of tiles."""
     scalar = jax.ShapeDtypeStruct((), state.image.dtype)
     found = Evaluated(scalar, dict.fromkeys(terms, scalar), state.image)
-    return compiled(solver_update, rates, *apart(state), found, optimizer=optimizer)
+    return compiled(solver_update, rates, *split_donated(state), found, optimizer=optimizer)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TiledProgram:
     precision: str | None
 
     def __call__(
-        self, objective: TiledObjective, rates: Rates, state: State, count: int
+        self, objective: TiledObjective, rates: Hyperparameters, state: State, count: int
     ) -> tuple[State, Losses]:
         """The state after ``count`` steps, at least one, and the losses before the last of them."""
         with jax.default_matmul_precision(self.precision):
@@ -62,10 +62,12 @@ class TiledProgram:
                 state, _ = self._step(objective, rates, state)
             return self._step(objective, rates, state)
 
-    def _step(self, objective: TiledObjective, rates: Rates, state: State) -> tuple[State, Losses]:
+    def _step(
+        self, objective: TiledObjective, rates: Hyperparameters, state: State
+    ) -> tuple[State, Losses]:
         found = Evaluated(*objective.gradient(state.image))
         at_home = jax.device_put(found, state.image.sharding)
-        return solver_update(rates, *apart(state), at_home, optimizer=self.optimizer)
+        return solver_update(rates, *split_donated(state), at_home, optimizer=self.optimizer)
 
     def restarted(self, state: State) -> State:
         """The state with the optimizer's memory lost."""

@@ -44,7 +44,7 @@ def content_targets(
     grid: Grid,
     layers: tuple[str, ...],
     pause: Callable[[], None] = lambda: None,
-) -> dict[str, list[content.Piece]]:
+) -> dict[str, list[content.TileTarget]]:
     """By layer, of each tile."""
     frame, found = framed(jax.device_put(picture), grid), []
     for number in range(grid.count if layers else 0):
@@ -59,11 +59,11 @@ def content_targets(
 
 def _with_mean(
     found: Sequence[tuple[np.ndarray, np.ndarray]], picture: Image, network: VGG19, layer: str
-) -> list[content.Piece]:
+) -> list[content.TileTarget]:
     height, width = network.sides(picture.shape[0], picture.shape[1], layer)
     count = height * width * found[0][0].shape[-1]
     mean = np.sum([squares for _, squares in found], dtype=np.float64) / count
-    return [content.Piece(features, mean.astype(features.dtype)) for features, _ in found]
+    return [content.TileTarget(features, mean.astype(features.dtype)) for features, _ in found]
 
 
 def style_statistics(

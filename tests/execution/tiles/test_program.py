@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from jaxstyle.execution.compilation import counted
+from jaxstyle.execution.factories import optimizer_of, rates_of
 from jaxstyle.execution.formulation import objective_of, program_of
 from jaxstyle.execution.memory import largest_size
-from jaxstyle.execution.parts import optimizer_of, rates_of
 from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.strategy import WHOLE, Strategy
 from jaxstyle.execution.tiles.footprint import compile_tiles
 from jaxstyle.execution.tiles.program import TILE_PROGRAMS
-from jaxstyle.execution.ways import WHOLE, Way
 from jaxstyle.optim import solve
 from jaxstyle.settings import resolve
 from tests.processes import process_environment
 
 SHALLOW = {"content_layers": "relu1_1", "style_layers": "relu1_1"}
 POOLED = {"content_layers": "relu2_1", "style_layers": ["relu1_1", "relu2_1"]}
-TILES = Way(tile=32)
+TILES = Strategy(tile=32)
 ADAM = {"average": 0.5, "keep_best": True}
 LBFGS = {"optimizer": "lbfgs", "history": 3}
 
@@ -97,7 +97,7 @@ def test_one_compilation_for_pictures_of_any_size_and_any_weights(started):
         solved(*started(TILES, sides=(40, 131), seed=7, style_weight=9, tv_weight=0), steps=2)
     assert not any(compiled.programs[name] for name in TILE_PROGRAMS)
     with counted() as compiled:
-        started(Way(tile=48))
+        started(Strategy(tile=48))
     assert [compiled.programs[name] for name in TILE_PROGRAMS] == [1, 1]
 
 
@@ -145,7 +145,7 @@ def test_the_size_that_is_said_to_fit_fits(network, side, tile, optimizer):
 
     def compiled(side):
         scale = Scale(side, side, side, 1)
-        return compile_tiles(scale, network, styles, chosen, None, Way(tile))
+        return compile_tiles(scale, network, styles, chosen, None, Strategy(tile))
 
     found = compiled(side)
     (_, peak), fixed = found.peaks(network, chosen), found.fixed(network, chosen)
@@ -162,13 +162,13 @@ import jax
 import numpy as np
 from jaxstyle.optim import solve
 from jaxstyle.execution.formulation import objective_of, program_of
-from jaxstyle.execution.parts import optimizer_of, rates_of
+from jaxstyle.execution.factories import optimizer_of, rates_of
 from jaxstyle.execution.pyramid import Scale
 from jaxstyle.settings import resolve
 from jaxstyle.runs.stylize import state_at
 from jaxstyle.execution.tiles import objective as grid_objective
 from jaxstyle.execution.tiles import targets
-from jaxstyle.execution.ways import WHOLE, Way
+from jaxstyle.execution.strategy import WHOLE, Strategy
 from tests.networks import small_network
 
 host, accelerator = jax.local_devices(backend="cpu")
@@ -189,7 +189,7 @@ made = []
 with jax.default_device(accelerator):
     network = small_network()
     assert network.gain[...].devices() == {accelerator}
-    for way in (WHOLE, Way(32), Way(32, on_host=True)):
+    for way in (WHOLE, Strategy(32), Strategy(32, on_host=True)):
         large.clear()
         scored = objective_of(network, content, [style], settings, way=way)
         state = state_at(scale, start, content, None, optimizer, settings, way)

@@ -11,7 +11,7 @@ from jaxstyle import images, resolve
 from jaxstyle.images import Picture
 from jaxstyle.optim import solve
 from jaxstyle.runs import checkpoint
-from jaxstyle.runs.saved import Saved, differences, fingerprint
+from jaxstyle.runs.run_checkpoint import RunCheckpoint, differences, fingerprint
 from jaxstyle.runs.stylize import run
 
 SHALLOW = {"content_layers": ["relu1_2"], "style_layers": ["relu1_1"]}
@@ -82,7 +82,7 @@ def test_it_goes_on_to_the_same_bytes_from_any_report(made, tmp_path, name):
     reports = [(record["scale"], record["step"]) for record in untouched.losses]
     assert len(kept) == len(reports) == sum(settings.steps)
     for number, directory in kept.items():
-        saved = Saved.from_tree(checkpoint.load(directory), settings)
+        saved = RunCheckpoint.from_tree(checkpoint.load(directory), settings)
         assert (saved.scale, saved.report.step) == reports[number]
         assert_same(made(settings, saved=saved), untouched)
 
@@ -94,7 +94,7 @@ def test_it_ends_early_where_it_would_have(made, tmp_path):
     assert [scale.steps for scale in untouched.scales] == [41, 41]
     kept, _ = kept_at_reports(made, settings, tmp_path, wanted=(39, 40, 62))
     for number, directory in kept.items():
-        saved = Saved.from_tree(checkpoint.load(directory), settings)
+        saved = RunCheckpoint.from_tree(checkpoint.load(directory), settings)
         assert saved.report.course.over == (number == 40)
         assert_same(made(settings, saved=saved), untouched)
 
@@ -109,7 +109,7 @@ def test_scales_before_it_are_not_done_again(made, tmp_path, monkeypatch):
         return compile_program(scored, rates, state, optimizer)
 
     monkeypatch.setattr(solve, "compile_program", watched)
-    saved = Saved.from_tree(checkpoint.load(kept[3]), settings)
+    saved = RunCheckpoint.from_tree(checkpoint.load(kept[3]), settings)
     made(settings, seen.append, saved=saved)
     assert [(progress.scale, progress.solver.step) for progress in seen] == [(1, 2)]
     assert compiled == [(45, 64, 3)]
@@ -130,7 +130,7 @@ def stopped(made, settings, directory, at):
             raise Stopped
 
     tree = checkpoint.load(directory)
-    saved = Saved.from_tree(tree, settings) if tree else None
+    saved = RunCheckpoint.from_tree(tree, settings) if tree else None
     try:
         made(settings, saved=saved, keep=keep)
     except Stopped:
@@ -144,7 +144,7 @@ def test_it_may_be_stopped_again_and_again(made, tmp_path):
     while stopped(made, settings, tmp_path / "kept", at=1):
         stops += 1
     assert stops == 5
-    saved = Saved.from_tree(checkpoint.load(tmp_path / "kept"), settings)
+    saved = RunCheckpoint.from_tree(checkpoint.load(tmp_path / "kept"), settings)
     result = made(settings, saved=saved)
     assert_same(result, made(settings))
     assert result.seconds > saved.seconds > 0
@@ -168,7 +168,7 @@ def test_a_halved_learning_rate_stays_halved(made, tmp_path, monkeypatch):
     np.testing.assert_allclose(rates, [0.02, 0.01, 0.01, 0.02, 0.02])
     kept, _ = kept_at_reports(made, settings, tmp_path)
     for directory in kept.values():
-        saved = Saved.from_tree(checkpoint.load(directory), settings)
+        saved = RunCheckpoint.from_tree(checkpoint.load(directory), settings)
         assert_same(made(settings, saved=saved), untouched)
 
 
@@ -181,7 +181,7 @@ def test_the_fine_style_is_not_mixed_again(made, picture, tmp_path, monkeypatch)
     assert_same(result, untouched)
     for number, directory in kept.items():
         seen = []
-        saved = Saved.from_tree(checkpoint.load(directory), settings)
+        saved = RunCheckpoint.from_tree(checkpoint.load(directory), settings)
         assert saved.preparing == (number < 2)
         assert len(saved.mixtures) == (number >= 2)
         assert_same(made(settings, seen.append, saved=saved), untouched)
@@ -193,14 +193,16 @@ def test_the_fine_style_is_not_mixed_again(made, picture, tmp_path, monkeypatch)
 def test_reports_far_apart_are_those_that_would_have_followed(made, tmp_path):
     settings = resolve(**{**QUICK, "steps": (7, 3)})
     kept, untouched = kept_at_reports(made, settings, tmp_path, every=3)
-    saved = [Saved.from_tree(checkpoint.load(directory), settings) for directory in kept.values()]
+    saved = [
+        RunCheckpoint.from_tree(checkpoint.load(directory), settings) for directory in kept.values()
+    ]
     assert [(s.scale, s.report.step) for s in saved] == [(0, 3), (0, 6), (0, 7), (1, 3)]
     assert_same(made(settings, every=3, saved=saved[0]), untouched)
 
 
 def test_what_has_not_begun_cannot_be_kept():
     with pytest.raises(ValueError, match="has not begun"):
-        Saved().to_tree()
+        RunCheckpoint().to_tree()
 
 
 @pytest.mark.parametrize(

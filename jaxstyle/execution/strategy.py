@@ -3,7 +3,7 @@
     whole         every map of the network is kept for the gradient
     checkpointed  every block of the network is computed again for its gradient
     tile          the picture is worked on tile by tile: see ``jaxstyle.execution.tiles``
-    split         each of several devices has a part of it: see ``jaxstyle.execution.space``
+    split         each of several devices has a part of it: see ``jaxstyle.execution.sharding``
 
 All give the same picture, but for rounding.
 """
@@ -22,7 +22,7 @@ TILES = (2048, 1024, 512, 256, 128)
 """Sides of tiles to choose from. Smaller ones take less memory, and more time for their halos."""
 
 
-class Way(NamedTuple):
+class Strategy(NamedTuple):
     """tile: side in pixels, 0 if there are none. on_host: arrays of the picture's size are kept in
     the host's memory, and an accelerator is given tiles."""
 
@@ -50,10 +50,10 @@ class Way(NamedTuple):
         return f"tiles of {self.tile}" + ", on the host" * self.on_host
 
 
-WHOLE = Way()
+WHOLE = Strategy()
 
 
-def home_of(way: Way) -> Any:
+def storage_device(way: Strategy) -> Any:
     """Where arrays of the picture's size are; None for JAX's default device."""
     return jax.local_devices(backend="cpu")[0] if way.on_host else None
 
@@ -85,7 +85,7 @@ def untileable(settings: Settings) -> str:
 
 def asked_for(
     scale: Scale, settings: Settings, styles: Sequence[tuple[int, int]] = ()
-) -> Way | None:
+) -> Strategy | None:
     """The way that the settings name; None if it is to be chosen. Where no picture is larger than a
     tile, they are worked on whole.
 
@@ -93,12 +93,12 @@ def asked_for(
       styles: heights and widths of the style pictures.
     """
     if settings.shard == "space":
-        return Way(split=True)
+        return Strategy(split=True)
     if settings.tile == "auto":
         return None
     side = settings.tile_side
     longest = max(scale.height, scale.width, *(max(sides) for sides in styles))
-    return Way(side) if side and longest > side else WHOLE
+    return Strategy(side) if side and longest > side else WHOLE
 
 
 def host_apart() -> bool:
@@ -115,15 +115,15 @@ def checkpoints_help() -> bool:
     return jax.default_backend() != "cpu"
 
 
-def candidates(scale: Scale, settings: Settings) -> Iterator[Way]:
+def candidates(scale: Scale, settings: Settings) -> Iterator[Strategy]:
     """The ways there are, the fastest first."""
     yield WHOLE
     if checkpoints_help():
-        yield Way(checkpointed=True)
+        yield Strategy(checkpointed=True)
     if untileable(settings):
         return
     multiple, longest = alignment(settings.layers()), max(scale.height, scale.width)
     for on_host in (False, True) if host_apart() else (False,):
         for side in TILES:
             if side < longest and side % multiple == 0:
-                yield Way(side, on_host=on_host)
+                yield Strategy(side, on_host=on_host)

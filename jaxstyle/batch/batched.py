@@ -25,7 +25,7 @@ from jaxstyle.batch.cells import (
 from jaxstyle.batch.record import (
     Reached,
     Record,
-    Saved,
+    RunCheckpoint,
     note_losses,
     record_of,
     report_of,
@@ -42,18 +42,24 @@ from jaxstyle.errors import (
     TooSmallError,
 )
 from jaxstyle.execution.compilation import Compilations, counted, one_ahead
+from jaxstyle.execution.factories import (
+    exactness,
+    optimizer_of,
+    rates_of,
+    report_every,
+    tuned_network,
+)
 from jaxstyle.execution.footprint import rough_bytes
 from jaxstyle.execution.formulation import Layers, objective_at
 from jaxstyle.execution.memory import give_back_if_scarce, out_of_memory
-from jaxstyle.execution.parts import exactness, optimizer_of, rates_of, report_every, tuned_network
 from jaxstyle.execution.plan import Image
 from jaxstyle.execution.pyramid import Scale
 from jaxstyle.losses import objective
 from jaxstyle.network import weights
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim.program import Program
-from jaxstyle.optim.solve import Rates, State
-from jaxstyle.runs.pictures import enlarged, finished, first_image
+from jaxstyle.optim.solve import Hyperparameters, State
+from jaxstyle.runs.preprocessing import enlarged, finished, first_image
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.stylize import run
@@ -62,7 +68,7 @@ from jaxstyle.settings import Settings
 __all__ = [
     "BatchProgress",
     "Cell",
-    "Saved",
+    "RunCheckpoint",
     "batch_that_fits",
     "run_in_halves",
     "run_together",
@@ -89,8 +95,8 @@ def run_together(
     mesh: Mesh | None = None,
     layers: Layers | None = None,
     network: VGG19 | None = None,
-    saved: Saved | None = None,
-    keep: Callable[[Callable[[], Saved]], None] = lambda take: None,
+    saved: RunCheckpoint | None = None,
+    keep: Callable[[Callable[[], RunCheckpoint]], None] = lambda take: None,
 ) -> list[Result | Exception]:
     """What ``stylize.run`` would give for every cell, or the error it would raise.
 
@@ -223,7 +229,7 @@ def run_in_halves(
 def minimize(
     step: Program,
     scored: objective.Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     begin: Reached,
     steps: int,
     every: int,

@@ -76,10 +76,10 @@ def _optimizer(
     return optimizers.in_units(optimizers.OPTIMIZERS[name](**dict(options)), white)
 
 
-def rates_of(settings: Settings) -> solve.Rates:
+def rates_of(settings: Settings) -> solve.Hyperparameters:
     """The traced numbers of a step."""
     bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
-    return solve.Rates.of(
+    return solve.Hyperparameters.of(
         settings.rate,
         average_decay=settings.average,
         decay=settings.learning_rate_decay,

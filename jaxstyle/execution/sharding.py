@@ -26,7 +26,7 @@ from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.losses.targets import Filled, cropped
 from jaxstyle.optim import optimizers, solve
 from jaxstyle.optim.program import Kind, Program, compiled_once, solver_loop, solver_step, traced_as
-from jaxstyle.optim.step import Losses, Rates, State
+from jaxstyle.optim.step import Hyperparameters, Losses, State
 
 ROWS = "rows"
 """The axis of the mesh of devices."""
@@ -228,7 +228,7 @@ PROGRAMS = ("space_step", "space_loop")
 
 def compile_split(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     optimizer: optax.GradientTransformationExtraArgs,
     mesh: Mesh,
@@ -239,7 +239,7 @@ def compile_split(
 
 def traced(
     objective: Objective,
-    rates: Rates,
+    rates: Hyperparameters,
     state: State,
     optimizer: optax.GradientTransformationExtraArgs,
     mesh: Mesh,

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle.execution.parts import optimizer_of, rates_of
+from jaxstyle.execution.factories import optimizer_of, rates_of
 from jaxstyle.execution.plan import Image
 from jaxstyle.network import weights
 from jaxstyle.optim import solve
@@ -21,7 +21,7 @@ from jaxstyle.settings import Settings
 
 
 @dataclass(frozen=True)
-class Saved:
+class RunCheckpoint:
     """What a run has reached; by default one that is still to begin.
 
     scale: index of the current one. report: where in it the run stands. scales, losses, seconds: of
@@ -56,7 +56,7 @@ class Saved:
         }
 
     @classmethod
-    def from_tree(cls, tree: Mapping[str, Any], settings: Settings) -> "Saved":
+    def from_tree(cls, tree: Mapping[str, Any], settings: Settings) -> "RunCheckpoint":
         """The opposite of ``to_tree``, for a run with the same settings; to go on from once."""
         rates, state = jax.tree.unflatten(_structure(settings), map(jnp.array, tree["solver"]))
         course = solve.Course(**tree["course"])

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxstyle.execution.space import ROWS, mesh_of
+from jaxstyle.execution.sharding import ROWS, mesh_of
 from tests.processes import process_environment
 
 STYLIZE = """
@@ -54,14 +54,14 @@ import optax
 from PIL import Image
 from jaxstyle import resolve
 from jaxstyle.batch import program
-from jaxstyle.batch.together import Cell, run_together
+from jaxstyle.batch.batched import Cell, run_together
 from jaxstyle.execution.formulation import mesh_of_all, objective_at, objective_of
 from jaxstyle.images import Picture
-from jaxstyle.execution.parts import optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.factories import optimizer_of, rates_of, tuned_network
 from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.space import filled
+from jaxstyle.execution.sharding import filled
 from jaxstyle.runs.stylize import state_at
-from jaxstyle.execution.ways import WHOLE, Way
+from jaxstyle.execution.strategy import WHOLE, Strategy
 
 masks = [str(directory / f"{{number}}.png") for number in range(4)]
 for number, path in enumerate(masks):
@@ -89,7 +89,7 @@ made("lbfgs", **LBFGS)
 made("lbfgs split", shard="space", **LBFGS)
 small, large = Scale(37, 50, 50, 1), Scale(75, 101, 101, 1)
 moments = {{"nu": images.resize(content, 37, 50), "mu": images.resize(content, 37, 50) - 0.5}}
-for name, way in (("", WHOLE), (" split", Way(split=True))):
+for name, way in (("", WHOLE), (" split", Strategy(split=True))):
     for optimizer, settings in (("lbfgs", LBFGS), ("adam", ADAM)):
         chosen = resolve(shard="space", **settings)
         given = optimizer_of(chosen), chosen, way
@@ -106,7 +106,7 @@ for name, way in (("", WHOLE), (" split", Way(split=True))):
         np.save(directory / f"{{key}}{{name}}.npy", optax.tree.get(after.optimizer, key)[:75])
 network = tuned_network(loaded, resolve())
 photo = resolve(**shallow, shard="space", photorealism_weight=10.0)
-scored = objective_at(large, network, content, [style], photo, way=Way(split=True))
+scored = objective_at(large, network, content, [style], photo, way=Strategy(split=True))
 found["targets"] = {{
     name: cut(scored.terms[name].targets) for name in ("content/relu2_1", "photorealism")
 }}

@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, PyTree
 
 
-class Cut(NamedTuple):
+class TileMask(NamedTuple):
     """A tile of a feature map or of an image, with or without some of what is around it.
 
     rows, columns: their numbers in the whole map; they can be outside of it.
@@ -39,7 +39,7 @@ def _between(x: Int[Array, " n"], low: int, high: PyTree) -> Bool[Array, " n"]:
     return (x >= low) & (x < high)
 
 
-def filled(x: Array, cut: Cut, mode: str) -> Array:
+def filled(x: Array, cut: TileMask, mode: str) -> Array:
     """The piece with what a picture's border asks for in the first rows and columns outside of it.
 
     Args:

@@ -10,8 +10,8 @@ import pytest
 
 from bench.work import picture
 from jaxstyle.batch import program
+from jaxstyle.batch.batched import run_together
 from jaxstyle.batch.cells import Cell, batch_that_fits, layers_of, static_key
-from jaxstyle.batch.together import run_together
 from jaxstyle.errors import DivergedError
 from jaxstyle.execution.compilation import counted
 from jaxstyle.execution.pyramid import Scale
@@ -184,9 +184,9 @@ MANY_DEVICES = """
 import jax, numpy as np
 from tests.networks import small_weights
 from jaxstyle.batch import program
-from jaxstyle.batch.together import Cell, run_together
+from jaxstyle.batch.batched import Cell, run_together
 from jaxstyle.images import Picture
-from jaxstyle.execution.parts import optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.factories import optimizer_of, rates_of, tuned_network
 from jaxstyle.settings import resolve
 from jaxstyle.execution.formulation import objective_of
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.losses import LOSSES, STYLE_LOSSES, moments
-from jaxstyle.losses.cut import Cut, filled
+from jaxstyle.losses.tile_mask import TileMask, filled
 
 MEAN, DEVIATION = 1000.0, 0.03
 """Of features: squares are a million, and the variance is a thousandth, below their last digit."""
@@ -136,7 +136,7 @@ def test_a_piece_is_filled_with_what_padding_puts_around_its_map(mode, height, w
         nonsense[10 : 10 + height, 10 : 10 + width] = whole
         x = nonsense[top + 10 : top + 19, left + 10 : left + 22]
         own = np.ones(9, bool), np.ones(12, bool)
-        found = np.asarray(filled_of(x, Cut(rows, columns, *own, height, width), mode))
+        found = np.asarray(filled_of(x, TileMask(rows, columns, *own, height, width), mode))
         near_rows = (rows >= -1) & (rows <= height)
         near_columns = (columns >= -1) & (columns <= width)
         near = found[near_rows][:, near_columns]
@@ -146,7 +146,7 @@ def test_a_piece_is_filled_with_what_padding_puts_around_its_map(mode, height, w
 
 def test_inside_are_the_positions_of_the_map_that_are_the_tiles_own():
     own = np.arange(6) >= 2
-    cut = Cut(*map(jnp.asarray, (np.arange(-1, 5), np.arange(3, 9), own, ~own)), 3, 4)
+    cut = TileMask(*map(jnp.asarray, (np.arange(-1, 5), np.arange(3, 9), own, ~own)), 3, 4)
     expected = np.zeros((6, 6), bool)
     expected[2:4, :1] = True  # rows 1 and 2, column 3
     np.testing.assert_array_equal(jax.jit(lambda cut: cut.inside)(cut), expected)

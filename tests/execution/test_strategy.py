@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from jaxstyle.errors import SettingError
-from jaxstyle.execution import footprint, ways
+from jaxstyle.execution import footprint, strategy
 from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.ways import WHOLE, Way, asked_for, candidates
+from jaxstyle.execution.strategy import WHOLE, Strategy, asked_for, candidates
 from jaxstyle.runs.stylize import plan, stylize
 from jaxstyle.settings import resolve
 from tests.networks import small_network
 
 SHALLOW = {"content_layers": "relu2_1", "style_layers": ["relu1_1", "relu2_1"]}
-CHECKPOINTED = Way(checkpointed=True)
+CHECKPOINTED = Strategy(checkpointed=True)
 STYLES = [np.zeros((40, 40, 3), np.float32)]
 
 
@@ -39,17 +39,17 @@ def test_what_a_tile_cannot_be():
 def test_the_way_asked_for():
     assert asked_for(scale(75, 100), resolve()) is None
     assert asked_for(scale(75, 100), resolve(tile="off")) == WHOLE
-    assert asked_for(scale(75, 100), resolve(tile=64)) == Way(tile=64)
-    assert asked_for(scale(65, 20), resolve(tile=64)) == Way(tile=64)
+    assert asked_for(scale(75, 100), resolve(tile=64)) == Strategy(tile=64)
+    assert asked_for(scale(65, 20), resolve(tile=64)) == Strategy(tile=64)
     assert asked_for(scale(64, 64), resolve(tile=64)) == WHOLE
-    assert asked_for(scale(75, 100), resolve(shard="space")) == Way(split=True)
+    assert asked_for(scale(75, 100), resolve(shard="space")) == Strategy(split=True)
 
 
 def test_candidates_are_the_fastest_first(monkeypatch):
-    monkeypatch.setattr(ways, "checkpoints_help", lambda: True)
+    monkeypatch.setattr(strategy, "checkpoints_help", lambda: True)
     settings = resolve()
     found = list(candidates(scale(900, 1024), settings))
-    assert found == [WHOLE, CHECKPOINTED, Way(512), Way(256), Way(128)]
+    assert found == [WHOLE, CHECKPOINTED, Strategy(512), Strategy(256), Strategy(128)]
     works = [way.work(settings) for way in found]
     assert works == sorted(works)
     assert works[0] == 1 < works[1]
@@ -58,7 +58,7 @@ def test_candidates_are_the_fastest_first(monkeypatch):
 def test_an_accelerator_has_a_host_to_keep_pictures(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     found = list(candidates(scale(200, 300), resolve()))
-    assert found[2:] == [Way(n, on_host=host) for host in (False, True) for n in (256, 128)]
+    assert found[2:] == [Strategy(n, on_host=host) for host in (False, True) for n in (256, 128)]
 
 
 def test_a_line_search_has_no_tiles():
@@ -69,9 +69,9 @@ def test_ways_have_names():
     names = {
         WHOLE: "whole",
         CHECKPOINTED: "checkpointed",
-        Way(512): "tiles of 512",
-        Way(512, on_host=True): "tiles of 512, on the host",
-        Way(split=True): "split over 1 devices",
+        Strategy(512): "tiles of 512",
+        Strategy(512, on_host=True): "tiles of 512, on the host",
+        Strategy(split=True): "split over 1 devices",
     }
     assert {way: str(way) for way in names} == names
 
@@ -93,18 +93,18 @@ def test_a_plan_refuses_what_cannot_be(settings, problem):
 
 
 def test_shallow_layers_can_have_any_even_tile():
-    ways.check(resolve(tile=74, **SHALLOW))
+    strategy.check(resolve(tile=74, **SHALLOW))
     with pytest.raises(SettingError, match="multiple of 2 for"):
-        ways.check(resolve(tile=75, **SHALLOW))
+        strategy.check(resolve(tile=75, **SHALLOW))
 
 
-PEAKS = {WHOLE: 1000, CHECKPOINTED: 600, Way(256): 300, Way(128): 200}
+PEAKS = {WHOLE: 1000, CHECKPOINTED: 600, Strategy(256): 300, Strategy(128): 200}
 
 
 @pytest.fixture
 def chosen(network, monkeypatch):
     """A function from the bytes there are to the way chosen, and what was compiled for that."""
-    monkeypatch.setattr(ways, "checkpoints_help", lambda: True)
+    monkeypatch.setattr(strategy, "checkpoints_help", lambda: True)
     monkeypatch.setattr(footprint, "run_peaks", lambda compiled, *_: [PEAKS[compiled[0]]])
     monkeypatch.setattr(footprint, "rough_bytes", lambda height, width, _: height * width / 90)
 
@@ -128,9 +128,9 @@ def chosen(network, monkeypatch):
     [
         (1500, [WHOLE]),
         (900, [WHOLE, CHECKPOINTED]),
-        (450, [WHOLE, CHECKPOINTED, Way(256)]),
+        (450, [WHOLE, CHECKPOINTED, Strategy(256)]),
         # Rough numbers say that nothing but small tiles can help: the others are not compiled.
-        (240, [Way(128)]),
+        (240, [Strategy(128)]),
     ],
 )
 def test_the_fastest_way_that_fits_is_chosen(chosen, there, tried):
@@ -143,13 +143,13 @@ def test_where_there_is_plenty_nothing_is_compiled(chosen):
 
 
 def test_where_nothing_fits_it_is_what_takes_the_least(chosen):
-    assert chosen(10)[0] == Way(128)
+    assert chosen(10)[0] == Strategy(128)
     assert chosen(10, optimizer="lbfgs-zoom")[0] == CHECKPOINTED
 
 
 def test_what_is_asked_for_is_not_chosen_from(chosen):
     assert chosen(10, tile="off") == (WHOLE, [])
-    assert chosen(10**6, tile=64) == (Way(64), [])
+    assert chosen(10**6, tile=64) == (Strategy(64), [])
 
 
 def test_a_run_takes_tiles_where_memory_asks_for_them(small_weights, picture, monkeypatch):
