@@ -36,7 +36,7 @@ class Problem:
     objective: Objective
     rates: solve.Hyperparameters
     state: solve.State
-    optimizer: optax.GradientTransformationExtraArgs
+    optimizer: optax.GradientTransformation
     settings: Settings
     flops: float
     precision: str

@@ -1,1 +1,1 @@
-"""Many pictures: grids of settings, folders of pictures, devices and hosts."""
+"""Style transfer of many pictures: sweeps, folders of pictures, several devices and hosts."""

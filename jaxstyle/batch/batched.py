@@ -1,4 +1,4 @@
-"""``stylize.run`` for many pictures at once: coarse to fine, all of them in one program a scale."""
+"""Batched ``stylize.run``: pictures of one shape, coarse to fine, one compiled program a scale."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -78,7 +78,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """A report of the solver. totals: loss of each picture, before the last step."""
+    """A progress report of a batch.
+
+    Attributes:
+      scales: all scales of the batch, coarse to fine.
+      scale: index of the current scale.
+      step: steps taken at this scale.
+      steps: steps to take at this scale.
+      seconds: time since the batch began.
+      totals: total loss of each picture, before its last step.
+    """
 
     scales: list[Scale]
     scale: int
@@ -98,23 +107,31 @@ def run_together(
     saved: RunCheckpoint | None = None,
     keep: Callable[[Callable[[], RunCheckpoint]], None] = lambda take: None,
 ) -> list[Result | Exception]:
-    """What ``stylize.run`` would give for every cell, or the error it would raise.
+    """Run style transfer on all cells together, in one program per scale.
 
-    A picture whose loss is not finite is run again by itself, with what ``run`` does about that.
+    A picture whose loss is not finite is run again by itself with ``stylize.run``, which handles
+    divergence.
 
     Args:
-      cells: with scales of the same sides and steps, and settings of one ``static_key``.
-      mesh: devices that the pictures are spread over, as many pictures or a multiple.
-      layers: that are measured, where batches are to be one program: those of all batches.
-      network: ``network_for`` them, where it has been made already.
-      saved: what ``keep`` took of the same cells before: they go on from there.
-      keep: called with every report, before the callback; the function it is given takes what
-        ``saved`` needs. To be called at once or not at all: the next step writes over it.
+      loaded: weights of the network.
+      cells: pictures whose scales have the same sides and steps, and whose settings have the same
+        ``static_key``.
+      callback: called with every progress report.
+      mesh: devices to shard the pictures over; their number must divide the number of cells.
+      layers: layers to measure. To share one program between several batches, pass the layers of
+        all of them. By default those of ``cells``.
+      network: result of ``network_for`` with these layers, if there is one already.
+      saved: checkpoint of the same cells to resume from.
+      keep: called with every report, before ``callback``. Its argument is a function that returns a
+        checkpoint; call it at once or not at all, since the next step donates the buffers it reads.
+
+    Returns:
+      For each cell what ``stylize.run`` would return, or the exception it would raise.
     """
     settings = cells[0].settings
-    by_itself = _once(partial(_alone, loaded, callback))
+    run_alone = _memoized_by_cell(partial(_run_alone, loaded, callback))
     if alone(settings) or too_large(cells[0]):
-        return [by_itself(cell) for cell in cells]
+        return [run_alone(cell) for cell in cells]
     start = time.perf_counter()
     ways = [cell.scales() for cell in cells]
     scales = ways[0]
@@ -124,16 +141,16 @@ def run_together(
     recolors = [cell.recolored() for cell in cells]
     regions = [regions_of(loaded, c.content.rgb, c.styles, c.settings) for c in cells]
     rates = program.stacked([rates_of(cell.settings) for cell in cells])
-    learning_rates, rates = np.asarray(rates.learning_rate), program.spread(rates, mesh)
+    learning_rates, rates = np.asarray(rates.update_scale), program.spread(rates, mesh)
     pictures = [
-        first_image(_at(scales[0], c, photo), styles, of, scales[0], network, c.settings)
+        first_image(_content_at(scales[0], c, photo), styles, of, scales[0], network, c.settings)
         for c, (photo, styles), of in zip(cells, recolors, regions, strict=True)
     ]
 
     def prepare(index: int) -> tuple[objective.Objective, Program, State, Compilations]:
         scale = scales[index]
         with counted(here=True) as compiled, exactness(settings):
-            resized = _resizing(cells)
+            resized = _cached_resize(cells)
             each = [
                 objective_at(w[index], network, *both, c.settings, layers, resized, of)
                 for c, w, both, of in zip(cells, ways, recolors, regions, strict=True)
@@ -143,7 +160,8 @@ def run_together(
             step = program.compile_batch(scored, rates, blank, optimizer, mesh)
             return scored, step, blank, compiled
 
-    # As often as with one picture, by the clock: a report is when a signal is heard.
+    # A batch's step takes longer: report after fewer steps, to notice signals as quickly as a
+    # single run does.
     every = max(1, report_every(settings) * (mesh.size if mesh else 1) // len(cells))
     first, record = 0, Record([[] for _ in cells], [])
     state, finite = None, np.ones(len(cells), bool)
@@ -154,12 +172,12 @@ def run_together(
         if saved and index == first:
             begin = restored(saved, blank, mesh)
         else:
-            photos, resized = [photo for photo, _ in recolors], _resizing(cells)
+            photos, resized = [photo for photo, _ in recolors], _cached_resize(cells)
             each = zip(pictures, photos, strict=True)
             begun = [enlarged(image, p, scale, settings, resized) for image, p in each]
             state = state_at(scale, begun, state, step, settings, mesh)
             begin = Reached(0, 0.0, state, finite)
-        state = None  # its optimizer's buffers are the solver's now
+        state = None  # the first step donates its optimizer buffers
         reached = begin
         for reached in minimize(step, scored, rates, begin, scale.steps, every):
             note_losses(record, cells, index, reached, learning_rates)
@@ -177,16 +195,16 @@ def run_together(
         return Result(image, alpha, *parts, maps)
 
     each = zip(cells, pictures, record.losses, finite, strict=True)
-    return [result(c, p, losses) if sound else by_itself(c) for c, p, losses, sound in each]
+    return [result(c, p, losses) if sound else run_alone(c) for c, p, losses, sound in each]
 
 
 def network_for(loaded: weights.Loaded, settings: Settings, layers: Layers) -> VGG19:
-    """The network to the deepest of these layers."""
+    """Return the network, cut off after the deepest of these layers."""
     return tuned_network(loaded, looking_at(layers, settings))
 
 
 FAILURES = (ImageError, MaskError, SettingError, PictureSizeError, TooSmallError, DivergedError)
-"""What one picture can be the reason of."""
+"""Exceptions that one bad picture can cause; any other exception ends the batch."""
 
 
 def run_in_halves(
@@ -199,10 +217,22 @@ def run_in_halves(
     shrunk: Callable[[int], None] = lambda size: None,
     **resuming: Any,
 ) -> list[Result | Exception]:
-    """``run_together``; where memory gives out or one of the pictures is bad, one half after the
-    other, down to single pictures, whose error takes the place of a result.
+    """Call ``run_together``, halving the batch if memory runs out or a picture is bad.
 
-    ``shrunk`` is told the size that is tried next, where memory gave out.
+    Halving goes on down to single pictures; the exception of one takes the place of its result.
+
+    Args:
+      loaded: weights of the network.
+      cells: see ``run_together``.
+      callback: called with every progress report.
+      mesh: devices to shard the pictures over.
+      layers: layers to measure.
+      network: result of ``network_for`` with these layers, if there is one already.
+      shrunk: called with the next batch size when memory has run out.
+      **resuming: ``saved`` and ``keep`` of ``run_together``; used only for the whole batch.
+
+    Returns:
+      For each cell a result or an exception.
     """
     devices = 1 if mesh is None else mesh.size
     last = cells[0].scales()[-1]
@@ -221,7 +251,7 @@ def run_in_halves(
     if scarce:
         shrunk(half)
     shared = callback, mesh, layers, network, shrunk
-    rest = [*cells[half:], *cells][:half]  # filled up: one program for both
+    rest = [*cells[half:], *cells][:half]  # padded with cells: both halves share one program
     first = run_in_halves(loaded, cells[:half], *shared)
     return [*first, *run_in_halves(loaded, rest, *shared)][: len(cells)]
 
@@ -234,12 +264,21 @@ def minimize(
     steps: int,
     every: int,
 ) -> Iterator[Reached]:
-    """Take all pictures to so many steps, yielding after each ``every`` and after the last."""
+    """Yield the state of all pictures after each ``every`` steps and after the last.
+
+    Args:
+      step: the compiled step.
+      scored: the objective of all pictures.
+      rates: hyperparameters of all pictures.
+      begin: the state to start from; its optimizer buffers are donated.
+      steps: number of steps to reach, including those already taken by ``begin``.
+      every: number of steps from one yield to the next.
+    """
     done, seconds, state, finite = begin.step, begin.seconds, begin.state, begin.finite
     while done < steps:
         start, count = time.perf_counter(), min(every, steps - done)
         state, losses = step(scored, rates, state, count)
-        losses = jax.device_get(losses)  # waits for the devices
+        losses = jax.device_get(losses)  # blocks until the devices are done
         seconds += time.perf_counter() - start
         done, finite = done + count, finite & losses.finite
         yield Reached(done, seconds, state, finite, losses)
@@ -253,7 +292,17 @@ def state_at(
     settings: Settings,
     mesh: Mesh | None,
 ) -> State:
-    """The state of all pictures, enlarged to a scale, before its first step."""
+    """Return the initial state of all pictures at a scale.
+
+    Args:
+      scale: the scale that begins.
+      pictures: the images to start from, already of this scale's sides.
+      before: the last state of the previous scale, if any: ``settings.carry`` reuses its optimizer
+        state.
+      step: the compiled step, for its optimizer.
+      settings: settings that the pictures share.
+      mesh: devices to shard the pictures over.
+    """
     state = program.init(np.stack(pictures), step.optimizer, mesh)
     if before is None or not settings.carry:
         return state
@@ -262,19 +311,21 @@ def state_at(
 
 
 def pictures_of(state: State, cells: Sequence[Cell]) -> list[Image]:
-    """The picture that each cell has reached, on the host: the best one where that is wanted."""
+    """Return each cell's current image on the host: the best so far if ``keep_best`` is set."""
     average, best = np.clip(state.average, 0, 1), np.clip(state.best, 0, 1)
     return [best[i] if c.settings.keep_best else average[i] for i, c in enumerate(cells)]
 
 
-def _at(scale: Scale, cell: Cell, photo: Image) -> Image:
-    """The content of a cell at a scale, if it is there; else as it is."""
+def _content_at(scale: Scale, cell: Cell, photo: Image) -> Image:
+    """Return the cell's content already resized to a scale if there is one, else the photo."""
     return cell.sized.get((scale.height, scale.width), photo)
 
 
-def _resizing(cells: Sequence[Cell]) -> Callable[..., Image]:
-    """``image.resize`` that does the same only once, and not what the cells have done already: many
-    cells have one content, or one style."""
+def _cached_resize(cells: Sequence[Cell]) -> Callable[..., Image]:
+    """Return ``images.resize`` with a cache, filled with the cells' resized contents.
+
+    Many cells share a content picture or a style picture.
+    """
     known: dict[tuple, tuple[Image, Image]] = {
         (id(photo), *sides, cell.settings.resampling): (photo, image)
         for cell in cells
@@ -284,17 +335,17 @@ def _resizing(cells: Sequence[Cell]) -> Callable[..., Image]:
 
     def resized(image: Image, height: int, width: int, resampling: str) -> Image:
         key = id(image), height, width, resampling
-        if key not in known:  # the image is kept too, so that no other has its id
+        if key not in known:  # the image is kept too: its id must not be reused
             known[key] = image, images.resize(image, height, width, resampling)
         return known[key][1]
 
     return resized
 
 
-def _alone(
+def _run_alone(
     loaded: weights.Loaded, callback: Callable[[BatchProgress], None], cell: Cell
 ) -> Result | Exception:
-    """The run of one cell; what can go wrong with one picture is no reason to stop the others."""
+    """Run one cell with ``stylize.run``; return the exception if its picture is bad."""
 
     def watch(progress: Progress) -> None:
         at, total = progress.solver, np.asarray([progress.solver.total])
@@ -307,8 +358,8 @@ def _alone(
         return error
 
 
-def _once(function: Callable[[Cell], Any]) -> Callable[[Cell], Any]:
-    """The function, called once for each cell: what fills a batch up is one of its cells again."""
+def _memoized_by_cell(function: Callable[[Cell], Any]) -> Callable[[Cell], Any]:
+    """Return the function memoized by cell, since a batch is padded by repeating its cells."""
     known: dict[int, Any] = {}
 
     def called(cell: Cell) -> Any:

@@ -1,8 +1,8 @@
-"""Jobs of many sizes as batches of one size each: a handful of programs for a folder of photos.
+"""Grouping of jobs of many sizes into batches of one shape, so that few programs are compiled.
 
-A batch has one shape. Where a folder has more shapes than a few, pictures are continued beyond
-their right and lower borders, as in a mirror, up to the next of a few shapes, and cut off again
-afterwards: where the mirror stands the picture has no border, so none can be seen.
+If a folder has more than a few shapes, pictures are padded at the right and bottom, by mirroring,
+to the next of a few bucket shapes, and the results are cropped again. Inside the padded picture the
+original edge is no border, so the crop shows no border artifacts there.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
@@ -24,33 +24,38 @@ from jaxstyle.images import Picture
 from jaxstyle.settings import INITS, Settings
 
 Sides = tuple[int, int]
-"""Height and width of a picture."""
+"""Height and width of a picture, in pixels."""
 
 Styles = tuple[Sides, ...]
-"""Those of several."""
+"""Sides of several style pictures."""
 
 ScaleSchedule = tuple[Scale, ...]
 """The scales of a picture, coarse to fine."""
 
 Shape = tuple[tuple[int, int, int], ...]
-"""Height, width and steps of each scale: what a program is compiled and run for."""
+"""Height, width and number of steps of each scale. Jobs of one shape can share a batch."""
 
 MOST_SHAPES = 4
-"""So many shapes, of pictures with the same settings, are each worth programs of their own."""
+"""Up to this many shapes among pictures of the same settings, each shape gets its own programs."""
 
 PARTS = 8
-"""Beyond that, sides are rounded up to multiples of about this part of the longest one."""
+"""With more shapes, sides are rounded up to multiples of about 1 / ``PARTS`` of the longest one."""
 
 GRANULARITY = 16
-"""The parts are multiples of this: the network halves sides four times."""
+"""Bucket sides are multiples of this many pixels, since the network halves sides four times."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Jobs that run together. sides: of each one's result. bucket: what all of them are continued
-    to, or None where they have one shape already. ways: the scales of each; all have the same sides
-    and steps. slots: pictures in the program, at least as many. layers: that it measures, those of
-    all batches of its kind.
+    """Jobs that run together in one batch.
+
+    Attributes:
+      jobs: the jobs.
+      sides: sides of each job's result.
+      bucket: sides that all pictures are padded to; None if they have one shape already.
+      ways: scales of each job, coarse to fine; all have the same sides and steps.
+      slots: batch size of the program, at least the number of jobs.
+      layers: layers that the program measures, the same for all batches of this shape.
     """
 
     jobs: tuple[Job, ...]
@@ -62,25 +67,25 @@ class Work:
 
     @property
     def shape(self) -> Shape:
-        """What all of its pictures have in common."""
+        """The shape that all of its pictures share."""
         return shape_of(self.ways[0])
 
 
 class Sized(NamedTuple):
-    """A job, and the scales that it would go through by itself."""
+    """A job and the scales that it would go through if it ran alone."""
 
     job: Job
     way: ScaleSchedule
 
     @property
     def result(self) -> Sides:
-        """The sides of its result."""
+        """Sides of its result."""
         return result_of(self.way)
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A job that cannot be done, and why."""
+    """A job that cannot be run, and the reason."""
 
     job: Job
     reason: str
@@ -92,19 +97,24 @@ def works(
     batch_size: Callable[[Job, Sides, int], int],
     own: Set[str] | None = None,
 ) -> tuple[list[Work], list[Refused]]:
-    """Every job in one batch, or refused.
+    """Group jobs into batches.
 
-    What goes together depends on the list of jobs alone, and not on what of it is done already: so
-    a job that is done again has the same companions, and comes out the same.
+    The grouping depends on the list of jobs alone, not on which of them are already done. A job
+    that is run again is therefore batched with the same jobs and gives the same result.
 
     Args:
-      own: outputs that are for this host to make, if not all are.
-      sides: of the pictures that the jobs read, by path.
-      batch_size: how many go together, of so many jobs like this one with a result of these sides.
+      jobs: all jobs of all hosts.
+      sides: sides of the pictures that the jobs read, by path.
+      batch_size: function of a job, the sides of its result and the number of such jobs; returns
+        how many of them to run at once.
+      own: outputs that this host has to make; None for all.
+
+    Returns:
+      The batches, and the jobs that cannot be run, both of this host only.
     """
     refused: list[Refused] = []
     alike: dict[Hashable, list[Sized]] = {}
-    known = {id(job.settings): job.settings for job in jobs}  # most jobs have the same
+    known = {id(job.settings): job.settings for job in jobs}  # most jobs share one object
     keys = {i: (static_key(each), can_continue(each)) for i, each in known.items()}
 
     @cache
@@ -139,7 +149,7 @@ def works(
 
 
 def work_of(part: Sequence[Sized], bucketed: bool, slots: int, layers: Layers) -> Work:
-    """One batch."""
+    """Return one batch of these jobs."""
     jobs, sides = tuple(each.job for each in part), tuple(each.result for each in part)
     if not bucketed:
         return Work(jobs, sides, None, tuple(each.way for each in part), slots, layers)
@@ -148,23 +158,26 @@ def work_of(part: Sequence[Sized], bucketed: bool, slots: int, layers: Layers) -
 
 
 def shape_of(way: ScaleSchedule) -> Shape:
-    """The same for pictures that can go together: sizes, which styles are fitted to, are not of
-    it, and where each picture has its own, few would be alike."""
+    """Return the shape of a schedule: equal for pictures that can share a batch.
+
+    It leaves out each scale's ``size``, to which styles are resized: it may differ within a batch,
+    and often does.
+    """
     return tuple((scale.height, scale.width, scale.steps) for scale in way)
 
 
 def result_of(way: ScaleSchedule) -> Sides:
-    """Of the result."""
+    """Return the sides of the result."""
     return way[-1].height, way[-1].width
 
 
 def largest(members: Sequence[Sized]) -> Job:
-    """A job that takes no less memory than the others: with most layers."""
+    """Return the job that needs the most memory: the one with the most layers."""
     return max((each.job for each in members), key=lambda job: len(job.settings.layers()))
 
 
 def bucket_of(sides: Sides) -> Sides:
-    """The sides that a result is continued to.
+    """Return the sides that a result is padded to.
 
     >>> bucket_of((341, 512)), bucket_of((384, 512)), bucket_of((500, 333))
     ((384, 512), (384, 512), (512, 384))
@@ -175,17 +188,23 @@ def bucket_of(sides: Sides) -> Sides:
 
 
 def can_continue(settings: Settings) -> bool:
-    """Whether a picture can be continued beyond its borders: not where it has none, nor where
-    another picture, the start or the style, is to have just its shape, nor where it is alone."""
+    """Return whether pictures of these settings may be padded to a bucket.
+
+    Not with circular padding, which has no border; nor if another picture (the initial image or the
+    style) must have exactly the content's shape; nor if the picture is run alone anyway.
+    """
     free = settings.init in INITS and settings.style_fit in ("size", "no-enlarging")
     free &= not (settings.guided or settings.smooth_radius or settings.refine)
     return free and settings.padding != "circular" and not alone(settings)
 
 
 def in_bucket(way: ScaleSchedule, settings: Settings) -> ScaleSchedule:
-    """The scales of a picture that is continued to its bucket: as many, with the same steps and the
-    same sizes of the style pictures, and every one continued by as much. Their sides are those of
-    the bucket divided by powers of the factor, whatever the picture's own size is."""
+    """Return the scales of a picture that is padded to its bucket.
+
+    The number of scales, their steps and the sizes of the style pictures stay the same. The sides
+    are those of the bucket divided by powers of ``settings.scale_factor``, whatever the picture's
+    own sides are.
+    """
     whole = bucket_of(result_of(way))
     factors = [settings.scale_factor**finer for finer in range(len(way) - 1, -1, -1)]
     sides = [[max(1, round(side / factor)) for side in whole] for factor in factors]
@@ -196,19 +215,28 @@ def in_bucket(way: ScaleSchedule, settings: Settings) -> ScaleSchedule:
 
 
 def cell_of(work: Work, index: int, content: Picture, styles: Sequence[Image]) -> Cell:
-    """What is run for one of the jobs, its content picture continued to the bucket's sides."""
+    """Return the cell of one job, its content picture padded to the bucket.
+
+    Args:
+      work: the batch.
+      index: index of the job in ``work.jobs``.
+      content: content picture of the job, as read.
+      styles: style pictures of the job, as read.
+    """
     job = work.jobs[index]
     if work.bucket is None:
         return _prepared(Cell(content, styles, job.settings, work.ways[index]))
-    rgb, alpha = _continued(content.rgb, work, index), content.alpha
-    alpha = None if alpha is None else _continued(alpha, work, index)
+    rgb, alpha = _padded(content.rgb, work, index), content.alpha
+    alpha = None if alpha is None else _padded(alpha, work, index)
     return Cell(Picture(rgb, alpha), styles, job.settings, work.ways[index])
 
 
 def _prepared(cell: Cell) -> Cell:
-    """The same cell, its content at the sides it will be wanted at: a photo has many times their
-    pixels. Where colors are matched, the whole is kept: should it be run again by itself, the
-    statistics are those of the whole photo."""
+    """Resize the cell's content to all scales now, so that the full-size photo can be freed.
+
+    With color matching the photo is kept: if the cell is run again alone, the color statistics must
+    be those of the whole photo.
+    """
     settings, (*_, last) = cell.settings, cell.way
     if alone(settings):
         return cell
@@ -225,7 +253,7 @@ def _prepared(cell: Cell) -> Cell:
     return replace(cell, content=Picture(sized[last.height, last.width], alpha), sized=sized)
 
 
-def _continued(plane: np.ndarray, work: Work, index: int) -> np.ndarray:
+def _padded(plane: np.ndarray, work: Work, index: int) -> np.ndarray:
     assert work.bucket is not None
     (height, width), resampling = work.sides[index], work.jobs[index].settings.resampling
     resized = images.resize(plane, height, width, resampling)
@@ -234,5 +262,5 @@ def _continued(plane: np.ndarray, work: Work, index: int) -> np.ndarray:
 
 
 def cut(plane: np.ndarray, sides: Sides) -> np.ndarray:
-    """What a job asked for of what was run for it."""
+    """Crop the padding off a result."""
     return plane[: sides[0], : sides[1]]

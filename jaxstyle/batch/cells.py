@@ -1,4 +1,4 @@
-"""The pictures of a batch: which can go together, and how many."""
+"""The pictures of a batch: which ones can share a program, and how many fit into memory."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,24 +39,33 @@ OWN = (
     "luminance",
     "keep_best",
 )
-"""Settings that each picture of a batch has of its own: the program is the same whatever they are.
-Of the layers, a picture has some or all."""
+"""Settings that may differ within a batch, since the compiled program does not depend on them.
+
+The program measures the layers of all pictures; a picture may use only some of them.
+"""
 
 
 SHARE = 0.6
-"""Of the memory that a batch may take by the rule of thumb, which can be wrong by a third."""
+"""Fraction of the memory that a batch may take by ``rough_bytes``, which can be off by a third."""
 
 PREPARED = 9
-"""Times its kernels that the network takes on CPU at most: prepared, they are eight times more."""
+"""Upper bound of the network's memory on CPU, in multiples of its kernels.
+
+The kernels in the layout prepared for the CPU take eight times as much as the kernels themselves.
+"""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of a batch, as ``stylize.run`` would be given it.
+    """One picture of a batch: the arguments of ``stylize.run`` and what was computed from them.
 
-    way: its scales, where they are not those that ``stylize.run`` would plan. colors: what
-    ``pictures.recolored`` gives, where that has been seen to. sized: the content of that at the
-    sides of the scales, where that has; ``content`` itself may be small then.
+    Attributes:
+      content: content picture; may be small if ``sized`` is filled.
+      styles: style pictures.
+      settings: settings of this picture.
+      way: its scales, coarse to fine; empty for those that ``stylize.run`` would plan.
+      colors: result of ``preprocessing.recolored``, if already computed.
+      sized: the recolored content resized to the scales, by height and width, if already computed.
     """
 
     content: Picture
@@ -67,20 +76,21 @@ class Cell:
     sized: Mapping[tuple[int, int], Image] = field(default_factory=dict)
 
     def scales(self) -> list[Scale]:
-        """The scales that it goes through.
+        """Return its scales, coarse to fine.
 
         Raises:
-          PictureSizeError, SettingError: it cannot be run.
+          PictureSizeError: a picture or the result is too small for the layers in use.
+          SettingError: a setting does not fit the pictures.
         """
         return list(self.way or plan(self.content.rgb, self.styles, self.settings))
 
     def recolored(self) -> tuple[Image, list[Image]]:
-        """The pictures that the objective is made of."""
+        """Return the content and style pictures after color matching."""
         return self.colors or recolored(self.content.rgb, self.styles, self.settings)
 
 
 def static_key(settings: Settings) -> Hashable:
-    """Equal for settings that can go together, with pictures of one shape."""
+    """Return a key that is equal for settings whose pictures can share a batch."""
     shared = {name: value for name, value in settings.to_dict().items() if name not in OWN}
     if alone(settings):
         return object()
@@ -88,15 +98,18 @@ def static_key(settings: Settings) -> Hashable:
 
 
 def alone(settings: Settings) -> bool:
-    """Whether a picture of these settings is run by itself: one that may end early would have to
-    wait for the others, a fine style takes a run of its own, regions that are found may be fewer
-    than those of the next picture, and what is in tiles or split is large enough."""
+    """Return whether a picture of these settings must be run alone.
+
+    With a ``tolerance`` it may stop early, but would have to wait for the others. A fine style
+    needs a second run. Automatic masks may find a different number of regions in each picture.
+    A tiled or spatially sharded picture is large enough by itself.
+    """
     large = settings.tile_side or settings.shard == "space"
     return bool(settings.tolerance or settings.fine_style or settings.auto_masks or large)
 
 
 def too_large(cell: Cell) -> bool:
-    """Whether a picture is so large that the way it is worked on is to be chosen for it alone."""
+    """Return whether a picture is so large that ``--tile auto`` must decide how to run it."""
     there, last = memory.total_bytes(), cell.scales()[-1]
     if there is None or cell.settings.tile != "auto":
         return False
@@ -104,7 +117,7 @@ def too_large(cell: Cell) -> bool:
 
 
 def layers_of(each: Iterable[Settings]) -> Layers:
-    """Every layer that any of the settings measure, in the network's order."""
+    """Return the content and style layers that any of the settings uses, in network order."""
     known = {id(settings): settings for settings in each}.values()
     content = {layer for settings in known for layer in settings.content_weights()}
     style = {layer for settings in known for layer in settings.style_weights()}
@@ -112,7 +125,7 @@ def layers_of(each: Iterable[Settings]) -> Layers:
 
 
 def looking_at(layers: Layers, settings: Settings) -> Settings:
-    """Settings that need all of these layers."""
+    """Return settings that use all of these layers."""
     content, style = layers
     return replace(
         settings,
@@ -124,10 +137,19 @@ def looking_at(layers: Layers, settings: Settings) -> Settings:
 
 
 def batch_that_fits(loaded: weights.Loaded, cell: Cell, wanted: int, devices: int = 1) -> int:
-    """How many pictures like this one to run together, where ``wanted`` are to be run on so many
-    devices: in as many batches as the memory asks for, all of one size.
+    """Return a batch size that should fit into memory.
 
-    By rule of thumb, with nothing compiled: what runs out of memory all the same can be halved.
+    It is estimated by ``rough_bytes`` without compiling; ``run_in_halves`` halves a batch that runs
+    out of memory all the same.
+
+    Args:
+      loaded: weights of the network.
+      cell: a picture like those of the batch.
+      wanted: number of pictures to run altogether; they are split into batches of one size.
+      devices: number of devices that share a batch.
+
+    Returns:
+      Number of pictures at once, a multiple of ``devices``.
     """
     last = cell.scales()[-1]
     there, most = memory.total_bytes(), wanted
@@ -141,6 +163,6 @@ def batch_that_fits(loaded: weights.Loaded, cell: Cell, wanted: int, devices: in
 
 
 def network_bytes(loaded: weights.Loaded) -> int:
-    """What the network takes at most, its prepared kernels included."""
+    """Return an upper bound of the network's memory, including kernels prepared for the CPU."""
     kernels = sum(layer.kernel.nbytes for layer in loaded.weights.layers.values())
     return PREPARED * kernels if jax.default_backend() == "cpu" else kernels

@@ -1,8 +1,8 @@
-"""A folder of results: every job read, run and written, none twice, and none lost.
+"""Running the jobs of a batch: read the inputs, run, write the results to a folder.
 
-What goes together is settled for the whole list of jobs before any is run, so that a job comes out
-the same whatever was done before it, and whenever the process was killed. A thread reads the next
-batch and another one writes the last while the devices are at work on this one.
+A folder that was interrupted is completed without repeating finished jobs. Jobs are grouped for the
+whole list before any is run, so that each result is the same wherever an earlier run was killed.
+One thread reads the next batch and another writes the previous one while the devices compute.
 """
 
 import hashlib
@@ -37,23 +37,25 @@ from jaxstyle.runs.result import Result
 __all__ = ["Options", "Status", "fingerprint", "run_jobs", "settle", "sides_of"]
 
 AUTO = 32
-"""Pictures at once on each device, where nothing else is said and they fit."""
+"""Default batch size per device, if it fits into memory."""
 
 SOLVERS = (*program.PROGRAMS, *solve.PROGRAMS)
-"""Names of the programs that are counted: pictures that are run by themselves have their own."""
+"""Names of the compiled step programs, of batches and of pictures that run alone."""
 
 TARGETS = ("content_targets", "style_targets")
-"""Those that measure what the steps aim at: one for each shape of a picture."""
+"""Names of the programs that compute content and style targets, one for each picture shape."""
 
 AUTO_ON_CPU = 4
-"""There larger batches gain nothing more, and lose more when the process is killed."""
+"""``AUTO`` on CPU, where larger batches are no faster and more is lost if the process is killed."""
 
 READERS = 16
-"""Pictures whose sides are read at once: behind URLs most of that is waiting."""
+"""Number of threads that read the sides of pictures; with URLs they mostly wait."""
 
 HEAD, JPEG = 2**18, b"\xff\xd8"
-"""Bytes that tell the sides of almost any JPEG, and those it begins with. Of another picture, what
-turns it may come last."""
+"""Number of leading bytes that contain the sides of almost any JPEG, and the JPEG signature.
+
+Other formats are read whole, since the EXIF orientation may be at their end.
+"""
 
 
 def run_jobs(
@@ -65,10 +67,22 @@ def run_jobs(
     options: Options,
     watch: Callable[[Status], None],
 ) -> Status:
-    """Do the host's share of the jobs, those that are not done yet.
+    """Run this host's share of the jobs, as far as they are not done yet.
+
+    Args:
+      jobs: all jobs of all hosts.
+      loaded: weights of the network.
+      out: folder of the results.
+      host: this host.
+      ledger: the folder's ledger; finished and failed jobs are recorded in it.
+      options: batch size, output format and callbacks.
+      watch: called with every progress report; its exceptions are passed on.
+
+    Returns:
+      The final status.
 
     Raises:
-      StorageError: nothing can be written any more. What ``watch`` raises.
+      StorageError: a result or the log cannot be written.
     """
     start, devices = time.perf_counter(), jax.local_devices()
     found, refused = settle(jobs, loaded, options.batch_size, host, options.keeper.check)
@@ -110,7 +124,7 @@ def run_jobs(
 
 
 def _stepping(results: Sequence[Result | Exception]) -> float:
-    """Seconds of the steps of a batch: pictures that took them together have one list of scales."""
+    """Return the seconds spent on steps; pictures that ran together share one list of scales."""
     lists = {id(each.scales): each.scales for each in results if isinstance(each, Result)}
     return sum((scale.run_seconds for scales in lists.values() for scale in scales), 0.0)
 
@@ -122,10 +136,20 @@ def settle(
     host: Host,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[list[Work], list[Refused]]:
-    """What of the host's jobs goes together, and what cannot be done at all: the same however much
-    of it is done. Only the heads of the pictures are read; ``check`` is called meanwhile.
+    """Group this host's jobs into batches, whether or not they are already done.
 
-    Jobs are shared and not batches, since hosts may have other devices and other batches.
+    Only the sides of the pictures are read. Hosts share out jobs and not batches, since their
+    devices and therefore their batch sizes may differ.
+
+    Args:
+      jobs: all jobs of all hosts.
+      loaded: weights of the network.
+      batch_size: pictures at once; None to choose by memory.
+      host: this host.
+      check: called often while pictures are read; may raise.
+
+    Returns:
+      The batches, and the jobs that cannot be run.
     """
     sides, unreadable = sides_of((path for job in jobs for path in inputs_of(job)), check)
     own = {job.output for job in share(jobs, host)}
@@ -145,8 +169,15 @@ def settle(
 def sides_of(
     paths: Iterable[str], check: Callable[[], None] = lambda: None
 ) -> tuple[dict[str, Sides], dict[str, str]]:
-    """Sides of the pictures whose heads can be read, and why others' cannot, by path. ``check`` is
-    called often, and may raise."""
+    """Read the sides of pictures in parallel.
+
+    Args:
+      paths: paths or URLs; repetitions are read once.
+      check: called often; may raise.
+
+    Returns:
+      The sides of the readable pictures, and the reasons why the others cannot be read, by path.
+    """
     readers = ThreadPoolExecutor(READERS)
     try:
         reading = {path: readers.submit(_sides, path) for path in dict.fromkeys(paths)}
@@ -164,7 +195,7 @@ def sides_of(
 
 
 def _sides(path: str) -> Sides:
-    """Of one picture. A JPEG at a URL, as photos are, is not fetched as a whole."""
+    """Read the sides of one picture; a JPEG at a URL is fetched only as far as needed."""
     if is_url(path):
         with local_copy(path, HEAD) as local, suppress(ImageError):
             if local.read_bytes().startswith(JPEG):
@@ -174,13 +205,16 @@ def _sides(path: str) -> Sides:
 
 
 def inputs_of(job: Job) -> list[str]:
-    """Every picture that a job reads."""
+    """Return the paths of all pictures that a job reads."""
     return [job.content, *job.styles, *job.settings.paths().values()]
 
 
 def fingerprint(job: Job, root: str) -> str:
-    """Of what a job's result depends on, the folder's guard aside: a job has the same one wherever
-    its pictures and the output folder are, as long as they are there together."""
+    """Return a hash of all that a job's result depends on, except the folder's guard.
+
+    Paths are hashed relative to ``root``, the output folder, so that pictures and results can be
+    moved together.
+    """
     paths = [_seen_from(root, path) for path in (job.content, *job.styles)]
     told = [paths, job.settings.map_paths(partial(_seen_from, root)).to_dict()]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
@@ -198,7 +232,7 @@ def _seen_from(root: str, path: str) -> str:
 def _batch_size(
     loaded: weights.Loaded, wanted: int | None, devices: int, job: Job, sides: Sides, count: int
 ) -> int:
-    """Pictures at once, of ``count`` like this one: a multiple of the devices."""
+    """Return the batch size for ``count`` jobs like this one, a multiple of ``devices``."""
     if alone(job.settings):
         return 1
     if wanted is None:
@@ -211,7 +245,7 @@ def _batch_size(
 
 
 def _waiting(reading: Iterable[tuple[Work, Read]], status: Status) -> Iterator[Read]:
-    """What is read, the time spent waiting for it being noted."""
+    """Yield each batch that was read, adding the time spent waiting to ``status.waited``."""
     each = iter(reading)
     while True:
         with _waited(status):

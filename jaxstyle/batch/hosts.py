@@ -1,4 +1,4 @@
-"""The hosts that do a batch together: who they are, what is whose, and who is still there."""
+"""The hosts of a batch: how they find each other, share out jobs and notice when one is lost."""
 
 import json
 import os
@@ -25,7 +25,7 @@ __all__ = ["Host", "HostFlagsError", "HostsError", "Presence", "join", "share"]
 T = TypeVar("T")
 
 SILENCE = 60.0
-"""Seconds without a sign of a host after which it is taken to be lost."""
+"""Seconds without a heartbeat after which a host counts as lost."""
 
 _ALONE = "or --num-hosts 1 to work alone"
 _PRESENCE = re.compile(r"\.host-\d+-of-\d+\.json")
@@ -33,10 +33,13 @@ _PRESENCE = re.compile(r"\.host-\d+-of-\d+\.json")
 
 @dataclass(frozen=True)
 class Host:
-    """One of the processes that do a batch.
+    """One of the processes that work on a batch.
 
-    ``names`` has all of them by index. ``run`` is an id that the hosts of one run have, and those
-    of no other.
+    Attributes:
+      index: index of this host, from 0.
+      count: number of hosts.
+      names: names of all hosts, by index.
+      run: random id shared by the hosts of this run only.
     """
 
     index: int
@@ -46,25 +49,26 @@ class Host:
 
 
 def share(items: Sequence[T], host: Host) -> list[T]:
-    """What of a sequence, the same one on all hosts, is for this one to do."""
+    """Return this host's share of a sequence that is the same on all hosts."""
     return list(items[host.index :: host.count])
 
 
 def join(coordinator: str | None, count: int | None, index: int | None, timeout: float) -> Host:
-    """Meet the other hosts, if there are any.
+    """Connect to the other hosts, if there are any, and return this host.
 
-    Without arguments, they are those of the Slurm, Open MPI, Kubernetes or Cloud TPU job that JAX
-    finds itself in; outside of one, there are none. To its JAX every host stays a single process.
+    If coordinator, count and index are all None, the hosts are those of the Slurm, Open MPI,
+    Kubernetes or Cloud TPU job that JAX detects; outside of such a job there is one host. JAX
+    itself stays single-process on every host: they exchange no arrays.
 
     Args:
       coordinator: HOST:PORT at which host 0 waits for the others.
-      count: how many hosts there are; 1 says enough to be alone, wherever this is.
-      index: which of them this one is, from 0.
-      timeout: seconds to wait for all to come.
+      count: number of hosts; 1 alone suffices to work without others, also inside a cluster job.
+      index: index of this host, from 0.
+      timeout: seconds to wait for all hosts.
 
     Raises:
-      HostFlagsError: only some of the three are given, or they do not fit together.
-      HostsError: the hosts have not come together; says what to look at.
+      HostFlagsError: only some of the three are given, or they contradict each other.
+      HostsError: not all hosts connected; the message says what to check.
     """
     place = (
         _detected(timeout)
@@ -81,12 +85,19 @@ def join(coordinator: str | None, count: int | None, index: int | None, timeout:
     return Host(place.index, place.count, tuple(names), run)
 
 
-# --- where to meet --------------------------------------------------------------------------------
+# --- address, number and index of the hosts -------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Place:
-    """``devices``: those of this machine that JAX thinks to be for this process."""
+    """Where the hosts meet.
+
+    Attributes:
+      address: HOST:PORT of host 0.
+      count: number of hosts.
+      index: index of this host.
+      devices: indices of this machine's devices that JAX assigns to this process; None for all.
+    """
 
     address: str
     count: int
@@ -95,13 +106,13 @@ class _Place:
 
 
 def _given(coordinator: str | None, count: int | None, index: int | None) -> _Place | None:
-    """Where the flags say."""
+    """Return the place that the flags describe; None for a single host."""
     if count == 1 and not index:
         return None
     if coordinator is None or count is None or index is None:
         flags = {"--coordinator": coordinator, "--num-hosts": count, "--host-id": index}
         absent = [flag for flag, value in flags.items() if value is None]
-        raise HostFlagsError(f"several hosts need {' and '.join(absent)} too")
+        raise HostFlagsError(f"several hosts also need {' and '.join(absent)}")
     if count < 1:
         raise HostFlagsError(f"--num-hosts must be at least 1, not {count}")
     if not 0 <= index < count:
@@ -113,50 +124,50 @@ def _given(coordinator: str | None, count: int | None, index: int | None) -> _Pl
 
 
 def _detected(timeout: float) -> _Place | None:
-    """Where JAX would have the processes of a cluster's job meet; None outside of one."""
-    from jax._src.clusters import ClusterEnv  # nothing public tells without joining at once
+    """Return the place that JAX detects in a cluster job; None outside of one."""
+    from jax._src.clusters import ClusterEnv  # no public function detects without connecting
 
     kubernetes = "KUBERNETES_SERVICE_HOST" in os.environ
     one_of_several = "JOB_COMPLETION_INDEX" in os.environ
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # where a package for Kubernetes is not installed
+            warnings.simplefilter("ignore")  # about the kubernetes package, if not installed
             address, count, index, devices = ClusterEnv.auto_detect_unset_distributed_params(
                 None, None, None, None, None, max(1, int(timeout))
             )
-    except Exception as error:  # whatever clusters raise
+    except Exception as error:  # each kind of cluster raises its own
         if kubernetes and not one_of_several:
             return None
         reason = " ".join(str(error).split()) or type(error).__name__
         raise HostsError(
-            f"JAX finds a cluster here but not its hosts ({reason}): give --coordinator, "
+            f"JAX detects a cluster but cannot find its hosts ({reason}): give --coordinator, "
             f"--num-hosts and --host-id, {_ALONE}"
         ) from error
     if address is not None and count is not None and index is not None:
         return _Place(address, count, index, None if devices is None else tuple(devices))
     if kubernetes and one_of_several:
         raise HostsError(
-            "this is a pod of an indexed Kubernetes job, and JAX needs a package to find the "
-            f"others: pip install kubernetes, {_ALONE}"
+            "this pod belongs to an indexed Kubernetes job, and JAX needs a package to find the "
+            f"other pods: pip install kubernetes, {_ALONE}"
         )
     return None
 
 
 def _use(devices: tuple[int, ...]) -> None:
-    """Leave the other GPUs of this machine to its other processes."""
+    """Make JAX use only these GPUs and leave the others to other processes of this machine."""
     visible = ",".join(map(str, devices))
     jax.config.update("jax_cuda_visible_devices", visible)
     jax.config.update("jax_rocm_visible_devices", visible)
 
 
-# --- who is still there ---------------------------------------------------------------------------
+# --- heartbeats -----------------------------------------------------------------------------------
 
 
 class Presence:
-    """Lets the others see, by a file in the folder, that this host is at work. A context manager.
+    """A heartbeat file in the output folder, as a context manager.
 
-    The file is written again and again while the block runs; at its end it says "done", or
-    "failed" after an exception. A single host needs none and has none.
+    The file is rewritten every few seconds while the block runs. At the end its state becomes
+    "done", or "failed" after an exception. A single host writes no file.
     """
 
     def __init__(self, folder: Folder, host: Host, every: float = 5.0):
@@ -180,9 +191,9 @@ class Presence:
         if self._host.count == 1:
             return
         self._ended.set()
-        self._thread.join()  # or it might write after us
-        with suppress(StorageError):  # then it will be missed, but its work is done
-            if self._host.index == 0:  # whom nobody waits for
+        self._thread.join()  # so that it does not write "working" after us
+        with suppress(StorageError):  # this host will count as lost, but its work is done
+            if self._host.index == 0:  # no host waits for it
                 self._folder.delete(self._name(0))
             else:
                 self._write("failed" if kind else "done")
@@ -190,12 +201,12 @@ class Presence:
     def wait_for_others(
         self, timeout_silence: float = SILENCE, check: Callable[[], None] = lambda: None
     ) -> list[str]:
-        """Wait until all other hosts have ended, and clear their files away. For host 0.
+        """Wait until all other hosts have ended, then delete the heartbeat files. For host 0.
 
         Args:
-          timeout_silence: seconds without a sign after which a host is lost. Only what its file
-            says is compared, with what it said before: no clock but this host's own counts.
-          check: called often, and may raise.
+          timeout_silence: seconds without a change of its heartbeat file after which a host counts
+            as lost. They are measured with this host's clock alone.
+          check: called often; may raise.
 
         Returns:
           The names of the hosts that are lost or have failed.
@@ -222,7 +233,7 @@ class Presence:
 
     def _renew(self) -> None:
         while not self._ended.wait(self._every):
-            with suppress(StorageError):  # better luck next time
+            with suppress(StorageError):  # the next heartbeat may succeed
                 self._write("working")
 
     def _write(self, state: str) -> None:
@@ -238,7 +249,7 @@ class Presence:
         self._folder.write(self._name(self._host.index), json.dumps(about).encode())
 
     def _sign(self, index: int) -> dict[str, Any]:
-        """What another host's file says; nothing if it cannot be read, or is of an earlier run."""
+        """Read another host's heartbeat; empty if unreadable or from another run."""
         try:
             about = json.loads(self._folder.read(self._name(index)) or b"{}")
         except (ValueError, StorageError):

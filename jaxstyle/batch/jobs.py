@@ -1,9 +1,9 @@
-"""What a batch is to do: one job a picture, from contents and styles or from a manifest.
+"""The jobs of a batch, one for each result, from contents and styles or from a manifest.
 
-A manifest is a table with the columns content, style, output and those of ``Settings``, none of
-them needed. As .csv its cells are text, written as on the command line, with ``|`` between several
-styles and nothing where nothing is given; as .jsonl every line is an object of plain values, style
-being a path or a list of them.
+A manifest is a table with the columns content, style, output and the fields of ``Settings``, all
+optional. In a .csv file, values are written as on the command line, several styles are separated by
+``|``, and an empty cell means "not given". In a .jsonl file, every line is an object with plain
+JSON values; its style is a path or a list of paths.
 """
 
 import csv
@@ -34,10 +34,14 @@ _COLUMNS = ("content", "style", "output", *_READERS)
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to be made.
+    """A job of a batch: one content picture, its styles and settings.
 
-    content, styles: paths or URLs. output: file name in the output folder. row: of the manifest, 1
-    being the first after the header of a .csv and the first line of a .jsonl; None without one.
+    Attributes:
+      content: path or URL of the content picture.
+      styles: paths or URLs of the style pictures.
+      settings: settings of the run.
+      output: file name of the result in the output folder.
+      row: row of the manifest, from 1, not counting the header of a .csv; None without a manifest.
     """
 
     content: str
@@ -50,7 +54,7 @@ class Job:
 def product(
     contents: Sequence[str], styles: Sequence[str], settings: Settings, extension: str = "png"
 ) -> list[Job]:
-    """Every content in every style; what is given twice is made once."""
+    """Return a job for every content with every style, without repetitions."""
     pairs = [(c, s) for c in dict.fromkeys(contents) for s in dict.fromkeys(styles)]
     return _named([Job(content, (style,), settings, "") for content, style in pairs], extension)
 
@@ -58,15 +62,15 @@ def product(
 def zipped(
     contents: Sequence[str], styles: Sequence[str], settings: Settings, extension: str = "png"
 ) -> list[Job]:
-    """The first content in the first style, the second in the second.
+    """Return jobs of the first content with the first style, the second with the second, and so on.
 
     Raises:
-      JobsError: there are not as many of both.
+      JobsError: the numbers of contents and styles differ.
     """
     if len(contents) != len(styles):
         raise JobsError(
-            f"there are {len(contents)} contents and {len(styles)} styles: in pairs, there must be "
-            "as many of both"
+            f"there are {len(contents)} contents and {len(styles)} styles: pairing them needs "
+            "equal numbers"
         )
     pairs = zip(contents, styles, strict=True)
     return _named([Job(content, (style,), settings, "") for content, style in pairs], extension)
@@ -79,19 +83,21 @@ def from_manifest(
     styles: str | None,
     extension: str = "png",
 ) -> list[Job]:
-    """The jobs that the rows of a manifest tell of.
+    """Return the jobs of a manifest.
 
     Args:
-      path: a .csv or .jsonl file, local or at a URL; its paths are relative to its own folder.
-      given: settings beneath those of every row.
-      contents, styles: sources (see ``pictures``) for rows without; such a row takes every one.
-      extension: of the outputs that the manifest does not name.
+      path: .csv or .jsonl file, local or a URL. Paths in it are relative to its folder.
+      given: default settings; those of a row override them.
+      contents: source (see ``sources.pictures``) for rows without a content, which then stand for a
+        job with each of its pictures.
+      styles: the same for rows without a style.
+      extension: file extension of the outputs that the manifest does not name.
 
     Raises:
-      JobsError: one line that names the row, and the column where there is one to be named.
-      SettingError: one of ``given`` is wrong.
+      JobsError: the manifest is invalid; the message names the row and, if possible, the column.
+      SettingError: one of ``given`` is invalid.
     """
-    resolve(**given)  # so that it is not blamed on the first row
+    resolve(**given)  # raise here, so that the error does not name the manifest's first row
     every_content = pictures(contents) if contents else []
     every_style = [(style,) for style in (pictures(styles) if styles else [])]
     jobs = []
@@ -102,21 +108,24 @@ def from_manifest(
         paintings = [_styles(style, where, path)] if style else every_style
         for what, found in (("content", photos), ("style", paintings)):
             if not found:
-                raise JobsError(f"{where}: names no {what}, and no --{what}s are given for it")
+                raise JobsError(f"{where}: names no {what}, and no --{what}s are given")
         count = len(photos) * len(paintings)
         if output and count > 1:
-            raise JobsError(f"{where}: output: {output!r} is one name for {count} pictures")
+            raise JobsError(
+                f"{where}: output: {output!r} is one name for {count} pictures: leave it empty or "
+                "name one content and one style"
+            )
         name = _output(output, where) if output else ""
         settings = _settings(row, given, where, path)
         jobs += [Job(photo, each, settings, name, number) for photo in photos for each in paintings]
     if not jobs:
-        raise JobsError(f"{path}: there are no rows in this manifest")
+        raise JobsError(f"{path}: this manifest has no rows")
     _refuse_duplicates(path, jobs)
     return _named(jobs, extension)
 
 
 def _named(jobs: Sequence[Job], extension: str) -> list[Job]:
-    """The jobs, each with an output: ``<content>__<style>``, several styles joined by a plus."""
+    """Name the outputs that have no name yet: ``<content>__<style>[+<style>...].<extension>``."""
     content_labels = names.labels(job.content for job in jobs)
     style_labels = names.labels(style for job in jobs for style in job.styles)
     unnamed = [job for job in jobs if not job.output]
@@ -134,18 +143,20 @@ def _refuse_duplicates(path: str, jobs: Iterable[Job]) -> None:
     for job in jobs:
         first = rows.setdefault(names.same(job.output), job.row) if job.output else job.row
         if first != job.row:
-            raise JobsError(f"{path}: rows {first} and {job.row} have one output, {job.output}")
+            raise JobsError(
+                f"{path}: rows {first} and {job.row} have the same output, {job.output}"
+            )
 
 
 # --- rows of a manifest ---------------------------------------------------------------------------
 
 
 def _rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """What is given in every row that is not blank, by column, and the row's number."""
+    """Yield the number and the values, by column, of every row that is not blank."""
     kinds = {".csv": _csv_rows, ".jsonl": _json_rows}
     extension = os.path.splitext(path)[1].lower()
     if extension not in kinds:
-        raise JobsError(f"{path}: a manifest is a .csv or a .jsonl file")
+        raise JobsError(f"{path}: a manifest must be a .csv or .jsonl file")
     yield from kinds[extension](path, read_text(path))
 
 
@@ -160,17 +171,17 @@ def _csv_rows(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             if row:
                 yield number, row
     except csv.Error as error:
-        raise JobsError(f"{path}: after row {number}: damaged CSV: {error}") from None
+        raise JobsError(f"{path}: after row {number}: is not valid CSV: {error}") from None
 
 
 def _cells(header: Sequence[str], record: Sequence[str], where: str) -> dict[str, Any]:
-    """The cells that are not empty, as values."""
+    """Parse the cells of a row that are not empty."""
     row: dict[str, Any] = {}
     for name, cell in zip_longest(header, map(str.strip, record), fillvalue=""):
         if not cell:
             continue
         if not name:
-            raise JobsError(f"{where}: {cell!r} is in a column without a name")
+            raise JobsError(f"{where}: {cell!r} is in a column without a name in the header")
         try:
             row[name] = _READERS[name](cell) if name in _READERS else cell
         except ValueError as error:
@@ -188,9 +199,9 @@ def _json_rows(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise JobsError(f"{where}: not JSON: {error}") from None
+            raise JobsError(f"{where}: is not valid JSON: {error}") from None
         if not isinstance(row, dict):
-            raise JobsError(f'{where}: not an object such as {{"content": "photo.jpg"}}')
+            raise JobsError(f'{where}: must be an object such as {{"content": "photo.jpg"}}')
         _check_columns(list(row), where)
         yield number, row
 
@@ -202,7 +213,7 @@ def _check_columns(columns: Sequence[str], where: str) -> None:
             near = difflib.get_close_matches(name, missing, n=1) or difflib.get_close_matches(
                 name, _COLUMNS, n=1, cutoff=0
             )
-            raise JobsError(f"{where}: there is no column {name!r}: the nearest is {near[0]}")
+            raise JobsError(f"{where}: unknown column {name!r}: the nearest is {near[0]}")
         if name in columns[:index]:
             raise JobsError(f"{where}: there are two columns {name!r}")
 
@@ -222,15 +233,15 @@ def _styles(value: Any, where: str, path: str) -> tuple[str, ...]:
 
 
 def _output(value: Any, where: str) -> str:
-    """A file name, checked: it may come from anywhere."""
+    """Check an output name: the manifest is not trusted to write outside the output folder."""
     if not isinstance(value, str) or set(value) & set("/\\") or not value.isprintable():
-        raise JobsError(f"{where}: output: must be the name of a file, not {value!r}")
+        raise JobsError(f"{where}: output: must be a file name without folders, not {value!r}")
     if value.startswith("."):
-        raise JobsError(f"{where}: output: {value!r} begins with a dot")
+        raise JobsError(f"{where}: output: {value!r} must not begin with a dot")
     if len(value.encode()) >= 200:
-        raise JobsError(f"{where}: output: {value!r} has 200 bytes or more")
+        raise JobsError(f"{where}: output: {value!r} must be shorter than 200 bytes")
     if os.path.splitext(value)[1].lower() not in FORMATS:
-        raise JobsError(f"{where}: output: {value!r} does not end in {', '.join(FORMATS)}")
+        raise JobsError(f"{where}: output: {value!r} must end in one of {', '.join(FORMATS)}")
     return value
 
 

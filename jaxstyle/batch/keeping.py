@@ -1,4 +1,4 @@
-"""A batch that was interrupted goes on from where it was: its state is kept beside the outputs."""
+"""Checkpoints of batches, kept beside the outputs, so that an interrupted batch can be resumed."""
 
 import hashlib
 import shutil
@@ -14,15 +14,19 @@ from jaxstyle.errors import CheckpointError
 from jaxstyle.runs import checkpoint
 
 CHECKPOINTS = ".checkpoints"
-"""The folder of them, among the outputs."""
+"""Name of the folder of checkpoints inside the output folder."""
 
 
 @dataclass
 class Keeper:
-    """Keeps batches by the clock, and when ``check`` raises since the process is to end.
+    """Saves, loads and deletes the checkpoints of batches.
 
-    folder: None where nothing can be kept. every: seconds, or None for only at the end. tell: is
-    given a line where something could not be kept.
+    Attributes:
+      folder: folder of the checkpoints; None to keep none.
+      every: seconds between checkpoints; None to save only before the process ends.
+      check: called with every report; raises KeyboardInterrupt if the process has to end.
+      tell: called with a line of text if a checkpoint cannot be read or written.
+      since: time of the last checkpoint, by ``time.monotonic``.
     """
 
     folder: Path | None = None
@@ -32,17 +36,25 @@ class Keeper:
     since: float = field(default_factory=time.monotonic)
 
     def saved(self, name: str) -> RunCheckpoint | None:
-        """What was kept of a batch; nothing if it cannot be read: it is begun anew."""
+        """Load a batch's checkpoint; None if there is none or it cannot be read."""
         if self.folder is None:
             return None
         try:
             return checkpoint.load(self.folder / name)
         except CheckpointError as error:
-            self.tell(f"note: a batch is begun anew: {error}")
+            self.tell(f"note: a batch starts from the beginning: {error}")
             return None
 
     def keep(self, name: str, take: Callable[[], RunCheckpoint]) -> None:
-        """Keep a batch, if it is time; before the process ends in any case."""
+        """Save a checkpoint if one is due, or if the process has to end.
+
+        Args:
+          name: name of the batch, from ``name_of``.
+          take: function that returns the batch's current state; called only if it is saved.
+
+        Raises:
+          KeyboardInterrupt: passed on from ``check``, after saving.
+        """
         try:
             self.check()
         except KeyboardInterrupt:
@@ -53,12 +65,12 @@ class Keeper:
             self.since = time.monotonic()
 
     def done(self, name: str) -> None:
-        """The batch has been written: nothing of it need be kept."""
+        """Delete the checkpoint of a batch whose results are written."""
         if self.folder is not None and name:
             checkpoint.delete(self.folder / name)
 
     def end(self) -> None:
-        """All is done: what is left is of batches that will not be asked for again."""
+        """Delete all checkpoints, once all jobs are done."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -67,18 +79,19 @@ class Keeper:
             return
         try:
             checkpoint.save(self.folder / name, take())
-        except CheckpointError as error:  # which is not worth the batch
+        except CheckpointError as error:  # no reason to stop the batch
             self.tell(f"note: no checkpoint: {error}")
 
 
 def name_of(cells: Sequence[Cell], made_by: str) -> str:
-    """A name for a batch: another one where a pixel or a setting is another.
+    """Return the name of a batch's checkpoint: a hash of all its pixels and settings.
 
     Args:
-      made_by: what else the state depends on: version, weights.
+      cells: pictures of the batch, in order.
+      made_by: text on which the state depends too, such as versions and the hash of the weights.
     """
     digest = hashlib.sha256(made_by.encode())
-    known: dict[int, bytes] = {}  # many cells have one content, or one style
+    known: dict[int, bytes] = {}  # many cells share a content or a style
     for cell in cells:
         digest.update(repr((sorted(cell.settings.to_dict().items()), cell.way)).encode())
         for picture in (cell.content.rgb, *cell.styles):
@@ -87,6 +100,6 @@ def name_of(cells: Sequence[Cell], made_by: str) -> str:
                 known[id(picture)] = repr(picture.shape).encode() + pixels
             digest.update(known[id(picture)])
         for mask in (*cell.settings.content_mask, *cell.settings.style_mask):
-            with suppress(OSError):  # then the cell fails, and says why
+            with suppress(OSError):  # running the cell will report it
                 digest.update(Path(mask).read_bytes())
     return digest.hexdigest()[:32]

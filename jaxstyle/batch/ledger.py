@@ -1,4 +1,4 @@
-"""What is known of a batch's folder: what is done, and with which settings."""
+"""The ledger of an output folder: which jobs are done or failed, and with which settings."""
 
 import hashlib
 import json
@@ -22,16 +22,23 @@ GUARD = "batch.json"
 _LOGS = re.compile(r"log(-\d+-of-\d+)?\.jsonl")
 
 REWRITE_EVERY = 10.0
-"""Seconds at least from one rewriting of a log behind a URL to the next."""
+"""Minimum seconds between two writes of a log at a URL, where each write replaces the whole log."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the log: how it went with one picture.
+    """One line of the log: the outcome of one job.
 
-    ``status`` is "done" or "failed", the latter with a reason; ``seconds`` is None where nobody
-    measured them; ``fingerprint`` stands for everything that the picture depends on; ``time`` is
-    UTC in ISO 8601.
+    Attributes:
+      output: file name of the result.
+      content: path or URL of the content picture.
+      styles: paths or URLs of the style pictures.
+      status: "done" or "failed".
+      reason: why it failed; empty if it is done.
+      seconds: time that the job took; None if unknown.
+      host: name of the host that did it.
+      fingerprint: hash of everything that the result depends on.
+      time: when it was recorded, UTC in ISO 8601.
     """
 
     output: str
@@ -45,12 +52,12 @@ class Entry:
     time: str
 
     def line(self) -> str:
-        """As JSON, in ASCII."""
+        """Return the entry as a line of ASCII JSON."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def parse(line: bytes) -> "Entry | None":
-        """An entry from its line; None from a line that is torn or somebody else's."""
+        """Parse a line; return None if it is truncated or not an entry."""
         try:
             entry = Entry(**json.loads(line))
         except (ValueError, TypeError):
@@ -62,9 +69,10 @@ class Entry:
 
 
 class Ledger:
-    """What one host of a batch knows and notes down. `open` makes one.
+    """One host's view of the log of an output folder. Create it with ``Ledger.open``.
 
-    ``entries`` has the latest entry of every output, of earlier runs too.
+    Attributes:
+      entries: latest entry of every output, by output, including those of earlier runs.
     """
 
     def __init__(self, folder: Folder, host: Host, guard: Mapping[str, Any], force: bool):
@@ -81,17 +89,20 @@ class Ledger:
     def open(
         cls, folder: Folder, host: Host, guard: Mapping[str, Any], force: bool = False
     ) -> "Iterator[Ledger]":
-        """Be the only process at work in a folder, which is made if need be, for one block.
+        """Open the ledger of a folder, and lock the folder against other processes.
 
         Args:
-          folder: where the outputs and the log are.
-          host: which part of the work is this process's.
-          guard: what all outputs depend on, as JSON values by name; kept in batch.json.
-          force: do everything again, and take the folder over where ``guard`` has changed.
+          folder: folder of the outputs and the log; created if necessary.
+          host: this host.
+          guard: values that all outputs depend on, JSON values by name; stored in batch.json.
+          force: do everything again, even if the folder was made with another ``guard``.
+
+        Yields:
+          The ledger.
 
         Raises:
-          LedgerError: another process is at work there, or the folder has another guard.
-          StorageError: it cannot be written.
+          LedgerError: another process has locked the folder, or it was made with another guard.
+          StorageError: the folder cannot be written.
         """
         folder.create()
         with locked(folder, host):
@@ -100,15 +111,18 @@ class Ledger:
             try:
                 yield ledger
             finally:
-                with suppress(StorageError):  # what is not noted down is found by its output
+                with suppress(StorageError):  # the next run finds done jobs by their outputs
                     ledger.flush()
 
     def missing(self, jobs: Sequence[tuple[Job, str]]) -> list[Job]:
-        """The jobs that are still to be done, of jobs with the fingerprints of their settings.
+        """Return the jobs that still have to be done.
 
-        An output that is there is done, unless the log says that it has been made with another
-        fingerprint, or that making it anew has failed. If the log does not know it, the process
-        that made it was killed before it could say so, and that is made up for here.
+        A job counts as done if its output exists, unless the log says that the output was made with
+        another fingerprint or that a later attempt failed. An output that is not in the log was
+        written by a process that was killed before it could log it; it is logged now.
+
+        Args:
+          jobs: pairs of a job and its ``fingerprint``.
         """
         there, missing = self._folder.names(), []
         for job, fingerprint in jobs:
@@ -123,20 +137,23 @@ class Ledger:
         return missing
 
     def done(self, job: Job, seconds: float) -> None:
-        """Note down that a job's output is in the folder. The job is one given to `missing`."""
+        """Record that a job's output is written. The job must have been given to ``missing``."""
         self._record(job, "done", "", seconds)
 
     def failed(self, job: Job, reason: str, seconds: float) -> None:
-        """Note down that a job has failed, and why."""
+        """Record that a job has failed. The job must have been given to ``missing``."""
         self._record(job, "failed", " ".join(reason.split()), seconds)
 
     def flush(self) -> None:
-        """Write down what is noted."""
+        """Write all recorded entries to the log."""
         with self._recording:
             self._write_pending()
 
     def merge(self) -> None:
-        """Make one log of those of all hosts, with one line for every output. Host 0 does it."""
+        """Merge the logs of all hosts into one, with one line for every output.
+
+        On hosts other than host 0 it only flushes this host's log.
+        """
         self.flush()
         if self._host.index:
             return
@@ -163,8 +180,8 @@ class Ledger:
         with self._recording:
             self.entries[job.output] = entry
             self._pending.append(entry.line())
-            rare = is_url(self._folder.root)  # there the whole log is written every time
-            if not rare or time.monotonic() - self._written >= REWRITE_EVERY:
+            rewrites = is_url(self._folder.root)
+            if not rewrites or time.monotonic() - self._written >= REWRITE_EVERY:
                 self._write_pending()
 
     def _write_pending(self) -> None:
@@ -175,23 +192,27 @@ class Ledger:
 
 
 def check_fresh(folder: Folder, outputs: Iterable[str]) -> None:
-    """Raises LedgerError where a folder in which no batch has been at work has files by the names
-    of these, or of the log."""
+    """Raise LedgerError if a batch would overwrite files that no batch has made.
+
+    Args:
+      folder: output folder; it counts as a batch's own if it has a batch.json.
+      outputs: file names that the batch will write, besides the log.
+    """
     there = folder.names()
     if GUARD not in there and (taken := sorted(there.intersection([*outputs, LOG]))):
         raise LedgerError(
-            f"{folder.path(taken[0])}: is there, and no batch has made it: give another folder, or "
-            "--force to write over it"
+            f"{folder.path(taken[0])}: exists and was not made by a batch: give another folder, or "
+            "--force to overwrite it"
         )
 
 
 def read_logs(folder: Folder) -> dict[str, Entry]:
-    """The latest entry of every output, from all logs in a folder, by output."""
+    """Return the latest entry of every output, by output, from all logs in a folder."""
     latest: dict[str, Entry] = {}
     for name in _logs(folder):
         lines = (folder.read(name) or b"").splitlines()
         entries = filter(None, map(Entry.parse, lines))
-        own = {entry.output: entry for entry in entries}  # within a log the later line counts
+        own = {entry.output: entry for entry in entries}  # within a log, later lines win
         for output, entry in own.items():
             if output not in latest or entry.time >= latest[output].time:
                 latest[output] = entry
@@ -203,10 +224,10 @@ def _logs(folder: Folder) -> list[str]:
 
 
 def _sealed(guard: Mapping[str, Any], fingerprint: str) -> str:
-    """One for all that an output depends on.
+    """Return a fingerprint that includes the guard.
 
-    With the guard in it, a batch done again with --force and killed in the middle is known to be
-    half old: the folder's guard is the new one by then.
+    If a run with --force is killed halfway, batch.json already has the new guard, but the old
+    outputs must not count as done.
     """
     return hashlib.sha256(
         json.dumps([dict(guard), fingerprint], sort_keys=True).encode()
@@ -217,26 +238,26 @@ def _sealed(guard: Mapping[str, Any], fingerprint: str) -> str:
 
 
 def _check_guard(folder: Folder, guard: Mapping[str, Any], force: bool) -> None:
-    """Raises LedgerError in a folder made with another guard; in a new one, keeps this one."""
+    """Raise LedgerError if the folder was made with another guard; store the guard if it is new."""
     text = json.dumps(dict(guard), indent=1, sort_keys=True) + "\n"
     now, before = json.loads(text), _guard_of(folder)
     if before == now:
         return
     if before is not None and not force:
         differing = [
-            f"{name} ({_short(before.get(name))} there, {_short(now.get(name))} now)"
+            f"{name} ({_short(before.get(name))} before, {_short(now.get(name))} now)"
             for name in sorted(before.keys() | now.keys())
             if before.get(name) != now.get(name)
         ]
         raise LedgerError(
-            f"{folder.root}: was made with another {', '.join(differing)}: --force does all of it "
-            "again, or give another folder"
+            f"{folder.root}: was made with other values of {', '.join(differing)}: give another "
+            "folder, or --force to do everything again"
         )
     folder.write(GUARD, text.encode())
 
 
 def _guard_of(folder: Folder) -> dict[str, Any] | None:
-    """What batch.json holds, nothing if it is not ours; None where there is none."""
+    """Read batch.json; None if there is none, empty if it is not a guard."""
     data = folder.read(GUARD)
     if data is None:
         return None

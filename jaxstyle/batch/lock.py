@@ -1,4 +1,4 @@
-"""Who is at work in a batch's folder: one process, or the hosts of one batch."""
+"""Locking of an output folder: for one process, or for the hosts of one batch."""
 
 import os
 import re
@@ -18,10 +18,14 @@ except ImportError:  # Windows
 
 @contextmanager
 def locked(folder: Folder, host: Host) -> Iterator[None]:
-    """Keep other processes out of a folder; the system lets them in when this one is gone.
+    """Lock a folder against other processes while the block runs.
 
-    Hosts of one batch share it, each with a place of its own. Where there are no locks (URLs, some
-    network file systems) nobody is kept out: outputs are whole all the same.
+    The system releases the lock when the process ends, however it ends. Hosts of one batch share
+    the folder's lock, and each locks its own index. URLs and some network file systems have no
+    locks; there nothing is locked, but since files are replaced atomically, none can be corrupted.
+
+    Raises:
+      LedgerError: another process has locked the folder; the message names it.
     """
     if fcntl is None or is_url(folder.root):
         yield
@@ -38,7 +42,7 @@ def locked(folder: Folder, host: Host) -> Iterator[None]:
 
 @contextmanager
 def _lock(folder: Folder, name: str, kind: int) -> Iterator[None]:
-    """Hold one lock file. Raises LedgerError, with who has it."""
+    """Hold a lock file; raise LedgerError if another process holds it."""
     assert fcntl is not None
     descriptor = os.open(folder.path(name), os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -47,19 +51,19 @@ def _lock(folder: Folder, name: str, kind: int) -> Iterator[None]:
         except BlockingIOError:
             who = _holder(os.pread(descriptor, 200, 0))
             raise LedgerError(
-                f"another process{who} is at work in {folder.root}: wait for it, or give another "
-                "folder"
+                f"another process{who} is working in {folder.root}: wait for it to end, or give "
+                "another folder"
             ) from None
-        except OSError:  # this file system has no locks
+        except OSError:  # no locks on this file system
             pass
         else:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
         yield
     finally:
-        os.close(descriptor)  # which gives the lock back
+        os.close(descriptor)  # releases the lock
 
 
 def _holder(text: bytes) -> str:
-    """Who wrote a lock file, where that can be read."""
+    """Return who holds the lock, as text for a message; empty if unreadable."""
     return f" ({text.decode()})" if re.fullmatch(rb"pid \d+ on [\w.-]+", text) else ""

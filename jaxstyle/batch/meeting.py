@@ -1,12 +1,14 @@
-"""How the hosts of a batch meet: in a process of its own, run from this file by path.
+"""Rendezvous of the hosts of a batch, through jax.distributed in a short-lived subprocess.
+
+The subprocess runs this file by path:
 
     python -P meeting.py ADDRESS COUNT INDEX SECONDS NAME
 
-prints {"names": [...], "run": ...} as soon as all are there, and ends when all have read that.
+It prints {"names": [...], "run": ...} once all hosts are connected, and ends when all have read it.
 
-jax.distributed ends a process whose coordinator, or any of whose companions, is gone. That suits
-hosts which exchange arrays. Those of a batch do not: so another process does the meeting, and to
-its own JAX every host is a single process, which nobody else's death concerns.
+jax.distributed kills a process if its coordinator or any other host is gone. That suits hosts which
+exchange arrays, but the hosts of a batch do not. So only the subprocess uses jax.distributed, and
+the host itself stays a single-process JAX program that survives the loss of the others.
 """
 
 import json
@@ -20,30 +22,34 @@ import threading
 import time
 
 import jax
-from jax._src.distributed import global_state  # its store of keys has no public name
+from jax._src.distributed import global_state  # its key-value store has no public API
 
 from jaxstyle.errors import HostsError
 
 GRACE = 5
-"""Seconds that XLA waits for all to come beyond what it is told."""
+"""Seconds that XLA waits for all hosts beyond its ``initialization_timeout``."""
 
 TALKING = 10
-"""Seconds that hosts which have come wait for one another to tell their names, and to read them."""
+"""Seconds that connected hosts wait for each other to write and to read their names."""
 
 STARTING = 60
-"""Seconds that a meeting may take longer than it was told, for a process to start and to end."""
+"""Seconds allowed in addition for the subprocess to start and to end."""
 
 
 def met(address: str, count: int, index: int, timeout: float) -> tuple[list[str], str]:
-    """Meet: the names of all hosts by index, and an id that this meeting alone has.
+    """Wait until all hosts have connected.
 
     Args:
       address: HOST:PORT of host 0.
-      count, index: how many hosts there are, and which of them this is.
-      timeout: seconds to wait for all to come.
+      count: number of hosts.
+      index: index of this host.
+      timeout: seconds to wait for all hosts.
+
+    Returns:
+      The names of all hosts by index, and a random id of this run.
 
     Raises:
-      HostsError: they have not; says what to look at.
+      HostsError: not all hosts connected in time; the message says what to check.
     """
     deadline = time.monotonic() + timeout
     if index == 0:
@@ -64,7 +70,7 @@ def met(address: str, count: int, index: int, timeout: float) -> tuple[list[str]
         told, errors = meeting.stdout, meeting.stderr
     except subprocess.TimeoutExpired:
         told = errors = ""
-    try:  # what was told counts, not how the process ended: a companion may be gone by then
+    try:  # the output decides, not the exit status: another host may have gone since
         result = json.loads(told)
     except ValueError:
         raise HostsError(_explained(address, count, index, timeout, errors)) from None
@@ -72,33 +78,33 @@ def met(address: str, count: int, index: int, timeout: float) -> tuple[list[str]
 
 
 def address_parts(address: str) -> tuple[str, str]:
-    """Host and port of HOST:PORT or [IPV6]:PORT."""
+    """Split HOST:PORT or [IPV6]:PORT into host and port."""
     name, _, port = address.rpartition(":")
     return name.removeprefix("[").removesuffix("]"), port
 
 
 def _environment() -> dict[str, str]:
-    """JAX is found from there too; and no proxy is between the hosts of a cluster."""
+    """Return the subprocess's environment: the same import path, and no proxies between hosts."""
     kept = {name: value for name, value in os.environ.items() if "_proxy" not in name.lower()}
     return {**kept, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def _require_free(address: str) -> None:
-    """JAX's server shares its port with another one, if there is one, and would mix up both."""
+    """Raise HostsError if the port is in use: JAX's server would silently share it."""
     port = int(address_parts(address)[1])
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # but not with one that ended
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections
         try:
             probe.bind(("", port))
         except OSError as error:
             raise HostsError(
                 f"port {port} cannot be used on this host ({error.strerror}): give a --coordinator "
-                "with another"
+                "with another port"
             ) from error
 
 
 def _reach(address: str, deadline: float, timeout: float) -> None:
-    """Wait until host 0 listens."""
+    """Wait until host 0 listens; raise HostsError after the deadline."""
     name, port = address_parts(address)
     while True:
         try:
@@ -108,36 +114,50 @@ def _reach(address: str, deadline: float, timeout: float) -> None:
             reason = error.strerror or str(error)
         if time.monotonic() > deadline:
             raise HostsError(
-                f"host 0 was not to be reached at {address} within {timeout:g} seconds ({reason}): "
+                f"host 0 could not be reached at {address} within {timeout:g} seconds ({reason}): "
                 "is it running, with the same --coordinator, and is the port open?"
             )
         time.sleep(0.3)
 
 
 def _explained(address: str, count: int, index: int, timeout: float, errors: str) -> str:
-    """What went wrong, from XLA's last words."""
+    """Return a one-line error message from the subprocess's stderr."""
     status = re.search(r"(?:absl::Status|Error): ([A-Z_]+): (.*)", errors)
     code, reason = status.groups() if status else ("", "")
     if code == "ALREADY_EXISTS":
-        return f"another host has --host-id {index} too: give each its own, 0 to {count - 1}"
+        return f"another host also has --host-id {index}: give each its own, 0 to {count - 1}"
     if code == "INVALID_ARGUMENT":
-        return f"host 0 at {address} was not told of {count} hosts: give all the same --num-hosts"
+        return (
+            f"host 0 at {address} does not expect {count} hosts: give all hosts the same "
+            "--num-hosts"
+        )
     if code in ("DEADLINE_EXCEEDED", "UNAVAILABLE") or not errors.strip():
         return (
-            f"not all {count} hosts came to {address} within {timeout:g} seconds: is each running, "
-            f"with this --coordinator, --num-hosts {count} and a --host-id of its own, 0 to "
-            f"{count - 1}? (this is {index})"
+            f"not all {count} hosts connected to {address} within {timeout:g} seconds: is each "
+            f"running, with this --coordinator, --num-hosts {count} and a --host-id of its own, 0 "
+            f"to {count - 1}? (this is {index})"
         )
     lines = [reason, *reversed(errors.split("\n"))]
     last = next(line for line in lines if line.strip())
-    return f"the hosts could not meet at {address}: {' '.join(last.split())}"
+    return f"the hosts could not connect at {address}: {' '.join(last.split())}"
 
 
-# --- the process in which they meet ---------------------------------------------------------------
+# --- the subprocess -------------------------------------------------------------------------------
 
 
 def meet(address: str, count: int, index: int, seconds: int, name: str) -> dict[str, object]:
-    """What `met` gives, in a process that may be ended by XLA at any time."""
+    """Connect all hosts in this process, which XLA may kill at any time.
+
+    Args:
+      address: HOST:PORT of host 0.
+      count: number of hosts.
+      index: index of this host.
+      seconds: how long to wait for all hosts.
+      name: name of this host.
+
+    Returns:
+      ``names`` of all hosts by index, and the random id ``run``.
+    """
     jax.distributed.initialize(
         address,
         count,
@@ -156,7 +176,7 @@ def meet(address: str, count: int, index: int, seconds: int, name: str) -> dict[
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it is gone, in whatever way."""
+    """End this process as soon as its parent has ended, however that ended."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -168,7 +188,7 @@ def end_with_parent() -> None:
 
 
 def main() -> None:
-    """Meet as the command line says."""
+    """Connect the hosts as the command line says and print the result as JSON."""
     end_with_parent()
     address, count, index, seconds, name = sys.argv[1:]
     print(json.dumps(meet(address, int(count), int(index), int(seconds), name)), flush=True)

@@ -1,4 +1,4 @@
-"""File names made of the names of pictures: unique, and fit for any file system and any URL."""
+"""Output file names derived from picture names: unique, and valid in file systems and URLs."""
 
 import hashlib
 import os
@@ -9,26 +9,27 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from jaxstyle.batch.sources import parts
 
 _LONGEST = 180
-"""Bytes of a name: with a number and an extension it stays below 200."""
+"""Maximum bytes of a name, so that it stays below 200 with a number and an extension."""
 
 
 def labels(paths: Iterable[str]) -> dict[str, str]:
-    """A short name for every path or URL: its stem, where needed after some of its folders.
+    """Return a short unique label for every path or URL: its stem, prefixed by folders if needed.
 
-    ``a/cat.jpg`` and ``b/cat.jpg`` become ``a-cat`` and ``b-cat``, whatever is above these folders;
-    pictures that no folder tells apart (``cat.jpg`` and ``cat.png``) are numbered, by path.
+    ``a/cat.jpg`` and ``b/cat.jpg`` become ``a-cat`` and ``b-cat``, whatever their parent folders.
+    Pictures in the same folder (``cat.jpg`` and ``cat.png``) are numbered in the order of their
+    paths.
     """
     alike = defaultdict(dict)
     for path in sorted(set(paths)):
         *folders, name = parts(path) or ("",)
         stem = safe(os.path.splitext(name)[0]) or "picture"
         alike[same(stem)][path] = (*map(safe, folders), stem)
-    wanted = {path: label for group in alike.values() for path, label in _told_apart(group).items()}
+    wanted = {path: label for group in alike.values() for path, label in _prefixed(group).items()}
     return dict(zip(wanted, numbered(list(wanted.values())), strict=True))
 
 
 def safe(text: str) -> str:
-    """Letters, digits, accents, dots, dashes and underscores of a text, a dash for all between.
+    """Replace every run of characters other than letters, digits, ``.``, ``-`` and ``_`` by a dash.
 
     >>> safe(" .What's #1? (copy)")
     'What-s-1-copy'
@@ -38,12 +39,12 @@ def safe(text: str) -> str:
 
 
 def same(name: str) -> str:
-    """What is equal for names that some file system takes for the same one."""
+    """Return a key that is equal for names that some file system treats as the same name."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def shortened(name: str) -> str:
-    """The name, or its beginning and its end around a hash of it where it is too long."""
+    """Shorten a name that is too long: keep its beginning and end, with a hash between them."""
     data = name.encode()
     if len(data) <= _LONGEST:
         return name
@@ -53,9 +54,11 @@ def shortened(name: str) -> str:
 
 
 def numbered(names: Sequence[str], taken: Collection[str] = ()) -> list[str]:
-    """The names, those that came before, or are ``taken``, with a number: ``a``, ``a-2``, ``a-3``.
+    """Return unique names, numbering repetitions: ``a``, ``a-2``, ``a-3``.
 
-    A number is never such that it makes another one of the names.
+    Args:
+      names: the names; a number never turns one of them into another of them.
+      taken: names that must not be used.
     """
     used = {same(name) for name in taken}
     kept = used | {same(name) for name in names}
@@ -75,8 +78,12 @@ def _keeps(character: str) -> bool:
     return marks or character.isalnum() or character in "._"
 
 
-def _told_apart(alike: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Paths of one stem with as many of their last folders as tell each from the others."""
+def _prefixed(alike: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Prefix paths of one stem by as few of their last folders as distinguish them.
+
+    Args:
+      alike: folders and stem of each path, by path.
+    """
     common = len(os.path.commonprefix([names[:-1] for names in alike.values()]))
     depth = max(map(len, alike.values())) - common
     padded = {path: ("",) * depth + names[common:] for path, names in alike.items()}

@@ -1,8 +1,8 @@
-"""Many pictures in one program: the step, mapped over all but the network.
+"""The optimizer step of a batch: ``step`` mapped over the pictures, with one shared network.
 
-Each picture has its own weights, targets, rates and state: ``jax.vmap`` makes one program of them,
-and ``jax.sharding`` spreads the pictures over the devices, each of which has the whole network and
-takes its pictures' steps without asking another.
+Each picture has its own loss weights, targets, hyperparameters and state. ``jax.vmap`` maps the
+step over them, and ``jax.sharding`` shards the pictures over the devices. The network is replicated
+on every device, so that the devices need no communication.
 """
 
 from collections.abc import Sequence
@@ -23,21 +23,21 @@ from jaxstyle.optim.program import Kind, Program, compiled_once, split_donated, 
 from jaxstyle.optim.step import Hyperparameters, Losses, State, step
 
 PICTURES = "pictures"
-"""The axis of the mesh of devices."""
+"""Name of the only axis of the device mesh."""
 
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:
-    """The devices in a row, for the pictures to be spread over."""
+    """Return a one-dimensional mesh of the devices, to shard pictures over."""
     return Mesh(np.array(devices), (PICTURES,))
 
 
 def spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """Arrays with a leading axis of pictures on the devices of a mesh, each having its share."""
+    """Shard arrays over a mesh along their leading axis, the pictures."""
     return _placed(tree, mesh, PartitionSpec(PICTURES))
 
 
 def everywhere(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """Arrays on all devices of a mesh, each having the whole."""
+    """Replicate arrays on all devices of a mesh."""
     return _placed(tree, mesh, PartitionSpec())
 
 
@@ -47,33 +47,39 @@ def _placed(tree: PyTree, mesh: Mesh | None, axes: PartitionSpec) -> PyTree:
 
 @jax.jit
 def stacked(trees: Sequence[PyTree]) -> PyTree:
-    """Trees of one structure as one, each leaf with a new first axis."""
+    """Stack trees of one structure along a new leading axis of each leaf."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def together(objectives: Sequence[Objective], mesh: Mesh | None = None) -> Objective:
-    """Objectives of one network as one: the terms have a leading axis, the network has none."""
+    """Stack objectives that share a network.
+
+    Args:
+      objectives: one objective for each picture.
+      mesh: devices to shard over; the terms are sharded and the network is replicated.
+
+    Returns:
+      An objective whose terms have a leading axis of pictures, and whose network has none.
+    """
     terms = [each.terms for each in objectives]
     if mesh is None:
         return replace(objectives[0], terms=stacked(terms))
-    # By way of the host: no device need hold the targets of all.
+    # Through the host, so that no device has to hold the targets of all pictures.
     on_host = jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *terms)
     return replace(everywhere(replace(objectives[0], terms={}), mesh), terms=spread(on_host, mesh))
 
 
 def init(
     images: Float[Array, "n h w 3"] | Float[np.ndarray, "n h w 3"],
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     mesh: Mesh | None = None,
 ) -> State:
-    """``solve.init`` of every image, each leaf in a buffer of its own."""
+    """Return the initial state of every image, stacked; each leaf has its own buffer."""
     return _init(spread(images, mesh), optimizer=optimizer, mesh=mesh)
 
 
 @partial(jax.jit, static_argnames=("optimizer", "mesh"))
-def _init(
-    images: Array, optimizer: optax.GradientTransformationExtraArgs, mesh: Mesh | None
-) -> State:
+def _init(images: Array, optimizer: optax.GradientTransformation, mesh: Mesh | None) -> State:
     return _kept_spread(jax.vmap(partial(solve.init, optimizer=optimizer))(images), mesh)
 
 
@@ -81,10 +87,18 @@ def state_shape(
     count: int,
     height: int,
     width: int,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     mesh: Mesh | None = None,
 ) -> State:
-    """What ``init`` gives for so many images, without its values."""
+    """Return the shapes, dtypes and shardings of ``init``'s result, without computing it.
+
+    Args:
+      count: number of images.
+      height: height of each image in pixels.
+      width: width of each image in pixels.
+      optimizer: the optimizer.
+      mesh: devices that the images are sharded over.
+    """
     images = jax.ShapeDtypeStruct((count, height, width, 3), jnp.float32)
     shapes = jax.eval_shape(partial(_init, optimizer=optimizer, mesh=None), images)
     sharding = None if mesh is None else NamedSharding(mesh, PartitionSpec(PICTURES))
@@ -92,13 +106,21 @@ def state_shape(
 
 
 def carry(before: PyTree, fresh: PyTree, height: int, width: int, mesh: Mesh | None) -> PyTree:
-    """``optimizers.carry`` of every image."""
+    """Carry the optimizer state of every image over to a new scale, with ``optimizers.carry``.
+
+    Args:
+      before: stacked optimizer states at the previous scale.
+      fresh: stacked initial optimizer states at the new scale.
+      height: height of the new scale in pixels.
+      width: width of the new scale in pixels.
+      mesh: devices that the images are sharded over.
+    """
     each = jax.vmap(partial(optimizers.carry, height=height, width=width))
     return spread(each(before, fresh), mesh)
 
 
 def _kept_spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """Within a program: what a picture has of its own stays where the picture is."""
+    """Constrain arrays, inside ``jit``, to stay sharded by picture."""
     if mesh is None:
         return tree
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(PICTURES)))
@@ -110,10 +132,19 @@ def batch_step(
     memory: PyTree,
     pictures: State,
     *,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     mesh: Mesh | None = None,
 ) -> tuple[State, Losses]:
-    """``step`` of every picture; only the optimizer's memory is donated."""
+    """Take one step of every picture.
+
+    Args:
+      objective: stacked objective, see ``together``.
+      rates: stacked hyperparameters.
+      memory: stacked optimizer states; the only argument that ``compile_batch`` donates.
+      pictures: stacked states without their optimizer states.
+      optimizer: the optimizer.
+      mesh: devices that the pictures are sharded over.
+    """
 
     def one(terms: PyTree, rates: Hyperparameters, state: State) -> tuple[State, Losses]:
         return step(replace(objective, terms=terms), rates, state, optimizer=optimizer)
@@ -129,10 +160,14 @@ def batch_loop(
     pictures: State,
     count: Array,
     *,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     mesh: Mesh | None = None,
 ) -> tuple[State, Losses]:
-    """As many steps as told, at least one; their number is traced."""
+    """Take ``count`` steps of every picture, at least one; ``count`` is traced.
+
+    Returns:
+      The states, and the losses before the last step.
+    """
     one = partial(batch_step, objective, rates, optimizer=optimizer, mesh=mesh)
 
     def again(_: Array, before: tuple[State, Losses]) -> tuple[State, Losses]:
@@ -142,19 +177,27 @@ def batch_loop(
 
 
 PROGRAMS = ("batch_step", "batch_loop")
-"""Names that a compiled program can have: see ``jaxstyle.execution.compilation``."""
+"""Names of the compiled programs, to count them with ``jaxstyle.execution.compilation``."""
 
 
 def compile_batch(
     objective: Objective,
     rates: Hyperparameters,
     state: State,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     mesh: Mesh | None = None,
 ) -> Program:
-    """The step of a batch compiled for the shapes at hand, once in a process.
+    """Compile the step of a batch for the shapes of its arguments, once in a process.
 
-    Arrays may be `jax.ShapeDtypeStruct`. The program donates ``state.optimizer``.
+    Args:
+      objective: stacked objective, see ``together``.
+      rates: stacked hyperparameters.
+      state: stacked states; arrays may be ``jax.ShapeDtypeStruct``.
+      optimizer: the optimizer.
+      mesh: devices that the pictures are sharded over.
+
+    Returns:
+      The compiled step; it donates ``state.optimizer``.
     """
     return compiled_once(_MANY, objective, rates, state, optimizer, mesh=mesh)
 
@@ -163,12 +206,21 @@ def traced(
     objective: Objective,
     rates: Hyperparameters,
     state: State,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     mesh: Mesh | None = None,
     *,
     loop: bool,
 ) -> jax.stages.Traced:
-    """The program before it is lowered and compiled."""
+    """Trace the step of a batch, without lowering or compiling it.
+
+    Args:
+      objective: stacked objective, see ``together``.
+      rates: stacked hyperparameters.
+      state: stacked states.
+      optimizer: the optimizer.
+      mesh: devices that the pictures are sharded over.
+      loop: trace ``batch_loop`` instead of ``batch_step``.
+    """
     return traced_as(_MANY, objective, rates, state, optimizer, loop=loop, mesh=mesh)
 
 

@@ -1,4 +1,4 @@
-"""A batch at one of its reports: what is told of it afterwards, and what it needs to go on."""
+"""The state of a batch while it runs, its loss records, and conversion to and from a checkpoint."""
 
 import json
 from collections.abc import Sequence
@@ -19,14 +19,19 @@ from jaxstyle.runs.result import ScaleReport
 from jaxstyle.settings import Settings
 
 RunCheckpoint = dict[str, Any]
-"""All that a batch needs to go on from where it was: plain numbers, text and arrays by name."""
+"""All that a batch needs to be resumed: plain numbers, text and arrays by name."""
 
 
 @dataclass(frozen=True)
 class Reached:
-    """What was reached after some steps of a scale. seconds: running, without compiling.
+    """The state of a batch after some steps of a scale.
 
-    finite: whether each picture's losses were, all along. losses: of the last step, on the host.
+    Attributes:
+      step: steps taken at this scale.
+      seconds: time spent on them, without compilation.
+      state: stacked states of the pictures.
+      finite: for each picture, whether all its losses so far were finite.
+      losses: losses before the last step, on the host; None before the first step.
     """
 
     step: int
@@ -38,14 +43,25 @@ class Reached:
 
 @dataclass
 class Record:
-    """What is told of a batch afterwards: the losses of each cell, and what each scale took."""
+    """Loss records and timings of a batch, as its results report them.
+
+    Attributes:
+      losses: loss records of each cell, in order.
+      scales: reports of the finished scales.
+    """
 
     losses: list[list[dict[str, Any]]]
     scales: list[ScaleReport]
 
 
 def saved_of(scale: int, reached: Reached, record: Record) -> RunCheckpoint:
-    """All of it on the host."""
+    """Return a checkpoint of a batch, copied to the host.
+
+    Args:
+      scale: index of the current scale.
+      reached: the current state.
+      record: what was recorded so far.
+    """
     leaves = jax.device_get(jax.tree.leaves(reached.state))
     told = {"losses": record.losses, "scales": [asdict(report) for report in record.scales]}
     return {
@@ -59,13 +75,19 @@ def saved_of(scale: int, reached: Reached, record: Record) -> RunCheckpoint:
 
 
 def record_of(saved: RunCheckpoint) -> Record:
-    """What was told before."""
+    """Return the record stored in a checkpoint."""
     told = json.loads(saved["record"])
     return Record(told["losses"], [ScaleReport(**report) for report in told["scales"]])
 
 
 def restored(saved: RunCheckpoint, blank: State, mesh: Mesh | None) -> Reached:
-    """Where a batch was, on the devices again; ``blank`` has the shapes."""
+    """Return the state stored in a checkpoint, on the devices.
+
+    Args:
+      saved: the checkpoint.
+      blank: a state of the same tree structure; its leaves may be ``jax.ShapeDtypeStruct``.
+      mesh: devices to shard the pictures over.
+    """
     leaves = [saved["state"][f"{index}"] for index in range(len(saved["state"]))]
     state = jax.tree.unflatten(jax.tree.structure(blank), map(jnp.array, leaves))
     state = program.spread(state, mesh)
@@ -73,7 +95,7 @@ def restored(saved: RunCheckpoint, blank: State, mesh: Mesh | None) -> Reached:
 
 
 def totals_of(reached: Reached) -> np.ndarray:
-    """The loss of each picture, before the last step."""
+    """Return the total loss of each picture before the last step."""
     assert reached.losses is not None
     return np.asarray(reached.losses.total)
 
@@ -81,7 +103,17 @@ def totals_of(reached: Reached) -> np.ndarray:
 def note_losses(
     record: Record, cells: Sequence[Cell], scale: int, reached: Reached, learning_rates: np.ndarray
 ) -> None:
-    """One more line of each picture's loss trace: as ``result.loss_record``, of its own layers."""
+    """Append a loss record for each picture, with the terms of its own layers only.
+
+    The format is that of ``result.loss_record``.
+
+    Args:
+      record: the record to append to.
+      cells: the pictures.
+      scale: index of the current scale.
+      reached: the current state.
+      learning_rates: learning rate of each picture.
+    """
     assert reached.losses is not None
     for index, (cell, records) in enumerate(zip(cells, record.losses, strict=True)):
         own = terms_of(cell.settings)
@@ -97,7 +129,7 @@ def note_losses(
 
 
 def terms_of(settings: Settings) -> set[str]:
-    """The names of the terms of an objective."""
+    """Return the names of the loss terms that these settings use."""
     content, style = settings.content_weights(), settings.style_weights()
     return {
         "tv",
@@ -107,7 +139,7 @@ def terms_of(settings: Settings) -> set[str]:
 
 
 def report_of(scale: Scale, compiled: Compilations, last: Reached) -> ScaleReport:
-    """What one scale took, all pictures together."""
+    """Return the report of a finished scale, for all pictures together."""
     compilations = sum(compiled.programs[name] for name in program.PROGRAMS)
     sides = scale.height, scale.width
     return ScaleReport(*sides, scale.steps, compiled.seconds, last.seconds, compilations)

@@ -57,8 +57,12 @@ def in_float64() -> bool:
     return jnp.result_type(float) == jnp.float64
 
 
-def optimizer_of(settings: Settings) -> optax.GradientTransformationExtraArgs:
-    """The optimizer with its options, in the units it was meant for."""
+def optimizer_of(settings: Settings) -> optax.GradientTransformation:
+    """Return the optimizer: an Optax transformation of the user's as it is, or a named one with
+    its options, in the units of pixels it was meant for.
+    """
+    if not isinstance(settings.optimizer, str):
+        return settings.optimizer
     options: dict[str, dict[str, Any]] = {
         "adam": {"betas": settings.betas, "epsilon": settings.epsilon},
         "sgd": {"momentum": settings.momentum},
@@ -71,13 +75,13 @@ def optimizer_of(settings: Settings) -> optax.GradientTransformationExtraArgs:
 @cache
 def _optimizer(
     name: str, white: float, options: tuple[tuple[str, Any], ...]
-) -> optax.GradientTransformationExtraArgs:
-    """The same one whenever it is asked for: programs are compiled for an optimizer."""
+) -> optax.GradientTransformation:
+    """Return one object for the same arguments, since programs are cached by their optimizer."""
     return optimizers.in_units(optimizers.OPTIMIZERS[name](**dict(options)), white)
 
 
 def rates_of(settings: Settings) -> solve.Hyperparameters:
-    """The traced numbers of a step."""
+    """Return the traced numbers of a step."""
     bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
     return solve.Hyperparameters.of(
         settings.rate,

@@ -40,7 +40,7 @@ AnyObjective = Any
 
 
 def state_shape(
-    scale: Scale, optimizer: optax.GradientTransformationExtraArgs, way: Strategy = WHOLE
+    scale: Scale, optimizer: optax.GradientTransformation, way: Strategy = WHOLE
 ) -> solve.State:
     """The solver's state at a scale, without its values."""
     if way.split:
@@ -153,7 +153,7 @@ def program_of(
     scored: AnyObjective,
     rates: solve.Hyperparameters,
     state: solve.State,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
 ) -> Program | TiledProgram:
     """The compiled step of an objective."""
     if isinstance(scored, TiledObjective):

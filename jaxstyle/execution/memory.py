@@ -147,7 +147,7 @@ def remedies(
         measured = settings.size_rule in ("longest", "longest-floor", "own")
         yield {"size": size} if measured else {"size": size, "size_rule": settings.size_rule}
     remembered = optimizer_bytes(scale.height, scale.width, settings)
-    if settings.optimizer.startswith("lbfgs") and peak - remembered <= limit:
+    if str(settings.optimizer).startswith("lbfgs") and peak - remembered <= limit:
         yield {"optimizer": "adam"}
     maps = peak - remembered - fixed
     in_full = settings.precision in ("float32", "float64") and jax.default_backend() != "cpu"

@@ -127,7 +127,7 @@ def _placement(x: Any, mesh: Mesh, axis: int) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*names))
 
 
-def init(image: Image, optimizer: optax.GradientTransformationExtraArgs, mesh: Mesh) -> State:
+def init(image: Image, optimizer: optax.GradientTransformation, mesh: Mesh) -> State:
     """The state before the first step, split over the devices."""
     start = filled(image, mesh)
     begin = partial(solve.init, optimizer=optimizer)
@@ -177,7 +177,7 @@ def _enlarged(x: Array, shape: tuple[int, ...]) -> Array:
 
 
 def state_shape(
-    height: int, width: int, optimizer: optax.GradientTransformationExtraArgs, mesh: Mesh
+    height: int, width: int, optimizer: optax.GradientTransformation, mesh: Mesh
 ) -> State:
     """What ``init`` gives, without its values."""
     image = jax.ShapeDtypeStruct((height + -height % mesh.size, width, 3), jnp.float32)
@@ -230,7 +230,7 @@ def compile_split(
     objective: Objective,
     rates: Hyperparameters,
     state: State,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     mesh: Mesh,
 ) -> Program:
     """The step of a split picture, compiled once in a process. Arrays may be `ShapeDtypeStruct`."""
@@ -241,7 +241,7 @@ def traced(
     objective: Objective,
     rates: Hyperparameters,
     state: State,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     mesh: Mesh,
 ) -> jax.stages.Traced:
     """One step before it is lowered and compiled."""

@@ -1,7 +1,7 @@
-"""Optax transformations by name.
+"""The optimizers that a run can name: Optax transformations with a learning rate of 1.
 
-Every optimizer here returns a *direction* that already points downhill; the solver multiplies it by
-the learning rate, a traced number, so that changing the rate never recompiles.
+A run multiplies their updates by its own learning rate (``step.Hyperparameters``), a traced number,
+so that a new rate does not recompile the step. Any other Optax transformation can take their place.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ def adam(
     The second moment forgets faster than usual (0.99, not 0.999): an image is optimized for
     hundreds of steps, not a hundred thousand.
     """
-    return _downhill(optax.scale_by_adam(b1=betas[0], b2=betas[1], eps=epsilon))
+    return optax.with_extra_args_support(optax.adam(1.0, betas[0], betas[1], epsilon))
 
 
 def sgd(*, momentum: float = 0.9) -> optax.GradientTransformationExtraArgs:
     """Gradient descent with Nesterov momentum."""
-    return _downhill(optax.trace(decay=momentum, nesterov=True))
+    return optax.with_extra_args_support(optax.sgd(1.0, momentum, nesterov=True))
 
 
 def lbfgs(*, history: int = 100) -> optax.GradientTransformationExtraArgs:
@@ -55,10 +55,6 @@ LEARNING_RATES: dict[str, Callable[[float], float]] = {
 }
 """The rate used where none is given, from the value of white (see ``in_units``): whatever that is,
 the picture moves as much."""
-
-
-def _downhill(uphill: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    return optax.with_extra_args_support(optax.chain(uphill, optax.scale(-1.0)))
 
 
 def in_units(

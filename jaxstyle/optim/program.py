@@ -20,7 +20,7 @@ def solver_step(
     memory: PyTree,
     pictures: State,
     *,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
 ) -> tuple[State, Losses]:
     """``step``, the optimizer's part of the state apart: it alone is donated.
 
@@ -38,7 +38,7 @@ def solver_loop(
     pictures: State,
     count: Array,
     *,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
 ) -> tuple[State, Losses]:
     """As many steps as told, at least one; their number is traced."""
 
@@ -82,7 +82,7 @@ class Program:
 
     compiled: jax.stages.Compiled
     loop: bool
-    optimizer: optax.GradientTransformationExtraArgs
+    optimizer: optax.GradientTransformation
 
     def __call__(
         self, objective: Objective, rates: Hyperparameters, state: State, count: int
@@ -103,7 +103,7 @@ def compile_program(
     objective: Objective,
     rates: Hyperparameters,
     state: State,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
 ) -> Program:
     """The step compiled for the shapes at hand: once in a process, however often it is asked for.
 
@@ -125,7 +125,7 @@ def compiled_once(
     objective: Objective,
     rates: Hyperparameters,
     state: State,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     **static: Hashable,
 ) -> Program:
     """``compile_program`` for a kind of program, which may have more static arguments."""
@@ -148,7 +148,7 @@ def _compiled(
     kind: Kind,
     structure: Any,
     shapes: tuple[jax.ShapeDtypeStruct, ...],
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     loop: bool,
     precision: str | None,
     static: tuple[tuple[str, Hashable], ...],
@@ -167,7 +167,7 @@ def traced(
     objective: Objective,
     rates: Hyperparameters,
     state: State,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     *,
     loop: bool | None = None,
 ) -> jax.stages.Traced:
@@ -181,7 +181,7 @@ def traced_as(
     objective: Objective,
     rates: Hyperparameters,
     state: State,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     *,
     loop: bool,
     **static: Any,

@@ -167,7 +167,7 @@ def minimize(
             failures += 1
             if failures > RETRIES:
                 raise DivergedError(_diverged(losses, course.step + count))
-            rates = replace(rates, learning_rate=rates.learning_rate / 2)
+            rates = replace(rates, update_scale=rates.update_scale / 2)
             state = program.restarted(state)
             continue
         terms = {name: float(value) for name, value in losses.terms.items()}

@@ -1,8 +1,9 @@
-"""One step of the solver: the image down the gradient of the objective.
+"""One optimization step of the image, as pure functions of a state.
 
-    x <- clip(x + rate * direction(grad L(x)), low, high)
+    x <- clip(x + scale * update(grad L(x)), low, high)
 
-Pure functions of a state; ``jaxstyle.optim.solve`` takes many of them.
+where ``update`` is that of any Optax transformation, which with a scale of 1 has its ordinary
+meaning. ``jaxstyle.optim.solve`` takes many steps.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from jaxstyle.errors import SettingError
 from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.targets import cropped
 
@@ -21,32 +23,41 @@ from jaxstyle.losses.targets import cropped
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Traced numbers of a step.
+    """Numbers of a step that are traced, so that a new value does not recompile it.
 
-    learning_rate, and decay: its factor from one step to the next. average_decay: of the iterates'
-    average; 0 keeps the last one alone. low, high: what the pixels are kept between.
+    Attributes:
+      update_scale: factor of the optimizer's updates. 1 leaves an Optax transformation as it is;
+        the optimizers of this package have a learning rate of 1, and are given theirs here.
+      average_decay: decay of the moving average of the iterates; 0 keeps only the last one.
+      decay: factor of ``update_scale`` from one step to the next.
+      low, high: bounds that pixels are clipped to after each step.
     """
 
-    learning_rate: PyTree
+    update_scale: PyTree = 1.0
     average_decay: PyTree = 0.0
     decay: PyTree = 1.0
     low: PyTree = 0.0
     high: PyTree = 1.0
 
     @classmethod
-    def of(cls, learning_rate: float, **others: float) -> "Hyperparameters":
-        """Hyperparameters as arrays: new numbers never recompile."""
-        values = {"average_decay": 0.0, "decay": 1.0, "low": 0.0, "high": 1.0} | others
-        return cls(jnp.float32(learning_rate), **{k: jnp.float32(v) for k, v in values.items()})
+    def of(cls, update_scale: float = 1.0, **others: float) -> "Hyperparameters":
+        """Return hyperparameters as float32 arrays."""
+        plain = cls(update_scale, **others)
+        return jax.tree.map(jnp.float32, plain)
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class State:
-    """image: height x width x 3. average: of the iterates. step: how many were taken.
+    """The state of an optimization between two steps.
 
-    best, best_total: of the images whose loss is known, the one where it was least. sides: height
-    and width of the picture, where the arrays are filled up with more.
+    Attributes:
+      image: height x width x 3.
+      optimizer: state of the Optax transformation.
+      average: moving average of the iterates, of the image's shape.
+      step: number of steps taken.
+      best, best_total: the image of least loss so far, and that loss.
+      sides: height and width of the picture, where arrays are padded beyond it; else None.
     """
 
     image: PyTree
@@ -61,7 +72,13 @@ class State:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Losses:
-    """total and its weighted terms, of the image before the step; finite: loss and new image."""
+    """Losses of the image before a step.
+
+    Attributes:
+      total: sum of the terms.
+      terms: weighted losses by name.
+      finite: whether the total and the new image are finite.
+    """
 
     total: PyTree
     terms: PyTree
@@ -76,19 +93,19 @@ class Evaluated(NamedTuple):
     gradient: PyTree
 
 
-def init(image: Float[Array, "h w 3"], optimizer: optax.GradientTransformationExtraArgs) -> State:
-    """The state before the first step."""
+def init(image: Float[Array, "h w 3"], optimizer: optax.GradientTransformation) -> State:
+    """Return the state before the first step."""
     image = jnp.asarray(image, jnp.promote_types(image.dtype, jnp.float32))
     least = jnp.full((), jnp.inf, image.dtype)
     return State(image, memory_for(image, optimizer), image, jnp.int32(0), image, least)
 
 
 @jax.jit(static_argnames="optimizer")
-def memory_for(
-    image: Float[Array, "h w 3"], optimizer: optax.GradientTransformationExtraArgs
-) -> PyTree:
-    """An optimizer's state before its first step, each array in a buffer of its own: they are
-    donated, and Optax' own L-BFGS has the same array in several places."""
+def memory_for(image: Float[Array, "h w 3"], optimizer: optax.GradientTransformation) -> PyTree:
+    """Return an optimizer's initial state, each array in a buffer of its own.
+
+    Steps donate these buffers, and the state of Optax's L-BFGS has the same array several times.
+    """
     return optimizer.init(jnp.copy(image))
 
 
@@ -97,9 +114,19 @@ def step(
     rates: Hyperparameters,
     state: State,
     *,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
 ) -> tuple[State, Losses]:
-    """One step of the image down the gradient of the objective, kept between low and high."""
+    """Take one step: evaluate the objective, update the image, clip it to the bounds.
+
+    Args:
+      objective: image -> (total loss, weighted terms).
+      rates: hyperparameters; ``Hyperparameters.of()`` for the optimizer's ordinary meaning.
+      state: the state before.
+      optimizer: any Optax transformation; ones with a line search are given ``value_fn``.
+
+    Returns:
+      The state after the step, and the losses of the image before it.
+    """
 
     def scored(image: Array) -> tuple[Array, dict[str, Array]]:
         return objective(cropped(image, state.sides))
@@ -113,19 +140,25 @@ def apply_update(
     rates: Hyperparameters,
     state: State,
     found: Evaluated,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     value_of: Callable[[Array], Array] | None = None,
 ) -> tuple[State, Losses]:
-    """The rest of a step, once loss and gradient are known.
+    """Return the state and losses after a step whose loss and gradient are known.
 
-    ``value_of`` gives the loss of another image, which optimizers with a line search ask for.
+    Args:
+      value_of: image -> total loss, which optimizers with a line search ask for.
     """
     total, terms, gradient = found
-    direction, optimizer_state = optimizer.update(
-        gradient, state.optimizer, state.image, value=total, grad=gradient, value_fn=value_of
+    updates, optimizer_state = optax.with_extra_args_support(optimizer).update(
+        gradient,
+        state.optimizer,
+        state.image,
+        value=total,
+        grad=gradient,
+        value_fn=value_of or _no_value_of_other_images,
     )
-    rate = rates.learning_rate * rates.decay**state.step
-    image = jnp.clip(state.image + rate * direction, rates.low, rates.high)
+    scale = rates.update_scale * rates.decay**state.step
+    image = jnp.clip(state.image + scale * updates, rates.low, rates.high)
     image = image.astype(state.image.dtype)
     better = total < state.best_total
     after = State(
@@ -141,8 +174,12 @@ def apply_update(
     return after, Losses(total, terms, finite)
 
 
+def _no_value_of_other_images(image: Array) -> Array:
+    raise SettingError("optimizer", "has a line search, which does not go with tiles: --tile off")
+
+
 def averaged(state: State, image: Float[Array, "h w 3"], decay: Array) -> Float[Array, "h w 3"]:
-    """The exponential moving average with one more image, corrected for its start as Adam's are.
+    """Return the exponential moving average with one more image, corrected for its start as Adam's.
 
     With V_n = d V_n-1 + (1 - d) x_n and V_-1 = 0, this is A_n = V_n / (1 - d^(n+1)), written as a
     step from A_n-1 to x_n; the first image, x_0, is part of it.
@@ -152,10 +189,10 @@ def averaged(state: State, image: Float[Array, "h w 3"], decay: Array) -> Float[
 
 
 def picture(state: State) -> Float[Array, "h w 3"]:
-    """The average of the iterates, within [0, 1]."""
+    """Return the average of the iterates, clipped to [0, 1]."""
     return jnp.clip(cropped(state.average, state.sides), 0.0, 1.0)
 
 
 def best_picture(state: State) -> Float[Array, "h w 3"]:
-    """The image of least loss, within [0, 1]."""
+    """Return the image of least loss, clipped to [0, 1]."""
     return jnp.clip(cropped(state.best, state.sides), 0.0, 1.0)

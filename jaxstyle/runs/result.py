@@ -123,7 +123,7 @@ def loss_record(scale: int, report: solve.Report) -> dict[str, Any]:
         "step": report.step,
         "total": report.total,
         "terms": report.terms,
-        "learning_rate": float(report.rates.learning_rate),
+        "learning_rate": float(report.rates.update_scale),
     }
 
 

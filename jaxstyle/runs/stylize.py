@@ -71,10 +71,11 @@ def stylize(
       weights_file: a file of convert_weights, or ``jaxstyle.network.weights.load`` of one; if
         None, the default weights, fetched on first use.
       callback: called after every report of the solver.
-      settings: fields of ``jaxstyle.Settings``.
+      settings: fields of ``jaxstyle.Settings``. ``optimizer`` may be any Optax transformation,
+        such as ``optax.adam(0.02)``: its updates are added to the image as they are.
 
     Raises:
-      SettingError, ImageError, WeightsError, PictureSizeError, DivergedError: one line each.
+      JaxstyleError: SettingError, ImageError, WeightsError, PictureSizeError or DivergedError.
     """
     chosen = resolve(**settings)
     pictures = images.read(content), read_styles(style)
@@ -183,7 +184,7 @@ def state_at(
     image: Image,
     content: Image,
     before: solve.State | None,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     settings: Settings,
     way: Strategy = WHOLE,
 ) -> solve.State:
@@ -213,7 +214,7 @@ def restored(report: solve.Report | None, scale: Scale, way: Strategy) -> solve.
 def split_state_at(
     image: Image,
     before: solve.State | None,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
     settings: Settings,
 ) -> solve.State:
     """The same where each of several devices has a part of the picture."""

@@ -1,7 +1,7 @@
-"""Everything that a run can be told: the one source of flags, keywords, reports and presets.
+"""The settings of a run, from which flags, keywords, reports and presets are derived.
 
-`Settings` has a field for each, `checks` says which values can be used, `text` reads them from
-flags and manifests.
+`Settings` has a field for each setting, `checks` converts and validates values, `text` parses them
+from flags and manifests.
 """
 
 from jaxstyle.settings._settings import INITS, ONE_SCALE, Settings, resolve

@@ -1,9 +1,11 @@
-"""Everything a run can be told: the one source of flags, API keywords, reports and presets."""
+"""The settings of a run, as a dataclass: the one source of flags, keywords, reports and presets."""
 
 import difflib
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
+
+import optax
 
 from jaxstyle import presets
 from jaxstyle.errors import SettingError
@@ -18,6 +20,15 @@ from jaxstyle.presets.preset import ONE_SCALE
 from jaxstyle.settings.checks import CLEANERS, TILE_CHOICES, shown
 
 __all__ = ["ONE_SCALE", "SettingError", "Settings", "resolve"]
+
+CUSTOM = "custom"
+"""What files say in place of an Optax transformation that was given as ``optimizer``."""
+
+OF_OPTIMIZERS = ("learning_rate", "learning_rate_decay", "history")
+"""Settings of a preset that are for its own optimizer."""
+
+OF_NAMED_OPTIMIZERS = (*OF_OPTIMIZERS, "betas", "epsilon", "momentum")
+"""Settings that an Optax transformation of the user's has inside."""
 
 INITS = ("content", "noise", "colors")
 PATHS = ("init", "fine_style", "content_mask", "style_mask")
@@ -40,180 +51,262 @@ STYLE_LAYERS = {"relu1_1": 20.0, "relu2_1": 5.0, "relu3_1": 3.0, "relu4_1": 1.0,
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines the picture. Flags are the same names with dashes.
+    """The settings of a run: whatever determines its result.
 
-    ``resolve`` makes one from looser values, and checks them.
+    Each field is a keyword of the API and, with dashes, a flag of the commands; its metadata holds
+    the flag's help text and choices. Use ``resolve`` to make one: it checks every value.
     """
 
-    preset: str = _setting("default", "published or house settings to start from")
+    preset: str = _setting(
+        "default",
+        "named settings to start from ('jaxstyle presets' lists them); other flags override them",
+    )
 
-    # The picture's size, and the way to it
-    size: int = _setting(512, "size of the result in pixels: its longest side")
+    # Size and scales
+    size: int = _setting(
+        512, "size of the result in pixels: its longest side, unless --size-rule says otherwise"
+    )
     size_rule: SizeRule | Literal["own"] = _setting(
-        "longest", "what size measures; --size alone is the longest side", (*SIZE_RULES, "own")
+        "longest",
+        "what --size measures; area: the square root of width x height; own: ignore --size and "
+        "keep the photo's; --size without --size-rule is the longest side",
+        (*SIZE_RULES, "own"),
     )
     steps: tuple[int, ...] = _setting(
-        (100, 60, 30), "steps per scale, coarsest first; the last number repeats"
+        (100, 60, 30), "optimizer steps at each scale, coarsest first; the last number repeats"
     )
-    smallest_size: int = _setting(128, "size of the coarsest scale")
-    scale_factor: float = _setting(2.0, "ratio of one scale's size to the next coarser one's")
-    resampling: str = _setting("lanczos", "how pictures are resized", RESAMPLINGS)
+    smallest_size: int = _setting(
+        128, "smallest size that the coarsest scale may have; equal to --size: one scale only"
+    )
+    scale_factor: float = _setting(2.0, "ratio of a scale's size to that of the next coarser scale")
+    resampling: str = _setting("lanczos", "interpolation used to resize pictures", RESAMPLINGS)
 
-    # The objective
+    # The losses
     content_weight: float = _setting(1.0, "weight of the content loss")
     style_weight: float = _setting(5.0, "weight of the style loss")
     tv_weight: float = _setting(25.0, "weight of the total variation loss")
     content_layers: dict[str, float] = _setting(
-        {"relu4_2": 1.0}, "content layers, each with its share if not 1: relu4_2,relu5_2=0.5"
+        {"relu4_2": 1.0},
+        "VGG-19 layers of the content loss, each with its factor if not 1: relu4_2,relu5_2=0.5",
     )
     style_layers: dict[str, float] = _setting(
-        STYLE_LAYERS, "style layers, each with its share if not 1: relu1_1=2,relu2_1"
+        STYLE_LAYERS,
+        "VGG-19 layers of the style loss, each with its factor if not 1: relu1_1=2,relu2_1",
     )
     content_loss: str = _setting(
-        "content-relative", "content loss, as it is or relative to the photo", CONTENT_LOSSES
+        "content-relative",
+        "form of the content loss; relative: divided by the mean square of the photo's features",
+        CONTENT_LOSSES,
     )
     style_loss: str = _setting(
-        "gram-relative", "style loss, as it is or relative to the painting", STYLE_LOSSES
+        "gram-relative",
+        "form of the style loss; relative: divided by the mean square of the style's Gram matrix",
+        STYLE_LOSSES,
     )
-    tv_loss: str = _setting("total-variation", "total variation loss", TV_LOSSES)
+    tv_loss: str = _setting("total-variation", "form of the total variation loss", TV_LOSSES)
     normalize_gradients: bool = _setting(
-        False, "every layer's loss pulls with the L1 norm of its weight"
+        False, "divide each layer's gradient by its L1 norm, so that layers pull by weight alone"
     )
 
     # The style pictures
     style_scale: tuple[float, ...] = _setting(
-        (1.0,), "size of the style pictures relative to the result's, or of each one"
+        (1.0,), "size of the style pictures relative to the result: one number, or one for each"
     )
     style_fit: str = _setting(
-        "size", "style pictures have the result's size, its width, or are stretched", STYLE_FITS
+        "size",
+        "size: resize style pictures by the same rule as the result; no-enlarging: the same, "
+        "but only to shrink them; width: to the result's width; stretch: to its width and "
+        "height",
+        STYLE_FITS,
     )
     style_blend: tuple[float, ...] = _setting(
-        (), "share of each style picture, in their order; equal if not given"
+        (), "relative weight of each style picture, in their order; equal if omitted"
     )
     sum_styles: bool = _setting(
-        False, "one loss for each style picture, not one for their blended statistics"
+        False,
+        "add one loss for each style picture, instead of comparing with their averaged statistics",
     )
-    fine_style: str = _setting("", "a picture whose fine texture the style pictures are given")
+    fine_style: str = _setting(
+        "", "picture whose fine texture replaces that of the style pictures before the run"
+    )
 
     # Regions
     content_mask: tuple[str, ...] = _setting(
-        (), "masks of the photo's regions: a segmentation in colors, or a gray one for each"
+        (),
+        "mask of the photo's regions: one segmentation by color, or one gray mask for each region "
+        "(repeat the flag)",
     )
     style_mask: tuple[str, ...] = _setting(
-        (), "the same of the style pictures: region k is given the style of their region k"
+        (),
+        "masks of the style pictures, of the same kind; regions are matched by color, or by "
+        "order where masks are gray",
     )
-    auto_masks: int = _setting(0, "find so many regions that both pictures have, without masks")
+    auto_masks: int = _setting(
+        0, "instead of masks, find up to this many regions that photo and style share; 0: off"
+    )
     guidance: str = _setting(
-        "augmented", "how masks go through the network: see docs/photo.md", GUIDANCES
+        "augmented", "how masks are carried through the network: see docs/photo.md", GUIDANCES
     )
 
     # Photorealism
     photorealism_weight: tuple[float, ...] = _setting(
-        (0.0,), "weight of the matting-Laplacian energy; of several, the final size has a run each"
+        (0.0,),
+        "weight of the matting-Laplacian energy, which keeps a photo photorealistic; with "
+        "several, the final size is run once with each",
     )
     smooth_radius: int = _setting(
-        0, "make the result of the photo, by affine maps of its colors averaged so far; 0: do not"
+        0,
+        "rebuild the result from the photo's pixels, recolored by affine maps that are "
+        "averaged within this radius in pixels; 0: off",
     )
-    smooth_edge: float = _setting(0.01, "difference of colors across which they are not averaged")
-    refine: bool = _setting(False, "give the result the photo's finest detail, against banding")
+    smooth_edge: float = _setting(
+        0.01, "color difference (white is 1) across which --smooth-radius stops averaging"
+    )
+    refine: bool = _setting(False, "add the photo's finest detail to the result, against banding")
 
     # Color
     color_match: str = _setting(
-        "none", "give the style pictures the photo's colors, before the run", COLOR_CHOICES
+        "none",
+        "before the run, give the style pictures the photo's mean color and covariance, by "
+        "this kind of linear map; luminance: transfer luminance only and keep the photo's "
+        "colors",
+        COLOR_CHOICES,
     )
-    original_colors: bool = _setting(False, "give the result the photo's colors, after the run")
+    original_colors: bool = _setting(
+        False, "after the run, give the result the photo's colors, keeping its luminance"
+    )
     luminance: str = _setting(
-        "rec601", "what is not color; rec601 is that of YUV, YIQ and YCbCr", LUMINANCES
+        "rec601",
+        "definition of luminance where colors are kept; rec601: the Y of YUV, YIQ and YCbCr",
+        LUMINANCES,
     )
 
     # The network
-    pooling: Pooling = _setting("max", "how the network halves its maps", POOLINGS)
-    rounding: Rounding = _setting("floor", "what halving does to a last odd row", ROUNDINGS)
-    pooling_scale: bool = _setting(False, "make up for what average or l2 pooling weakens")
-    padding: Padding = _setting(
-        "replicate-first", "what the network sees beyond the border", PADDINGS
+    pooling: Pooling = _setting("max", "kind of 2x2 pooling in the network", POOLINGS)
+    rounding: Rounding = _setting(
+        "floor",
+        "odd sides in pooling; floor: drop the last row or column; ceil: pool it; ceil-max: "
+        "pool it in max pooling only",
+        ROUNDINGS,
     )
-    network_white: float = _setting(255.0, "white as the network is shown it: 255, or 256 in Torch")
+    pooling_scale: bool = _setting(
+        False, "multiply pooled features by a constant that makes up for average or l2 pooling"
+    )
+    padding: Padding = _setting(
+        "replicate-first",
+        "padding of the network's convolutions; -first: of the first one, the others pad "
+        "with zeros",
+        PADDINGS,
+    )
+    network_white: float = _setting(
+        255.0, "value of a white pixel in the network's input: 255, or 256 as in Lua Torch"
+    )
     network_mean: tuple[float, ...] = _setting(
-        (), "the color the network takes for zero, three numbers; the weights' own if not given"
+        (),
+        "mean color that the network subtracts: red, green, blue from 0 to 1; that of the "
+        "weights file if omitted",
     )
 
-    # The start
+    # The starting image
     init: str = _setting(
-        "content", "start from: content, noise, colors (the content in the style's), or a picture"
+        "content",
+        "starting image: content, noise, colors (the content in the style's colors), or a "
+        "picture's path",
     )
-    init_noise: float = _setting(0.0, "share of noise in the start")
-    noise: str = _setting("uniform", "uniform, or Gaussian around the mean color", NOISES)
-    noise_level: float = _setting(0.25, "standard deviation of Gaussian noise; white is 1")
+    init_noise: float = _setting(0.0, "share of noise in the starting image, from 0 to 1")
+    noise: str = _setting(
+        "uniform",
+        "distribution of the noise; uniform: from black to white; gaussian: around the mean color",
+        NOISES,
+    )
+    noise_level: float = _setting(0.25, "standard deviation of Gaussian noise, where white is 1")
     seed: int = _setting(0, "seed of the noise")
 
     # The optimizer
-    optimizer: str = _setting("adam", "optimizer", OPTIMIZERS)
-    learning_rate: float | None = _setting(None, "step size; the optimizer's own if not given")
-    learning_rate_decay: float = _setting(1.0, "factor of the step size from step to step")
-    betas: tuple[float, ...] = _setting((0.9, 0.99), "Adam's two decays")
+    optimizer: str | optax.GradientTransformation = _setting("adam", "optimizer", OPTIMIZERS)
+    learning_rate: float | None = _setting(None, "learning rate; the optimizer's own if omitted")
+    learning_rate_decay: float = _setting(
+        1.0, "factor of the learning rate from one step to the next"
+    )
+    betas: tuple[float, ...] = _setting((0.9, 0.99), "Adam's decay rates beta1,beta2")
     epsilon: float = _setting(1e-8, "Adam's epsilon")
-    momentum: float = _setting(0.9, "of sgd (Nesterov's)")
-    history: int | None = _setting(None, "pairs L-BFGS remembers: 100, or 10 for lbfgs-zoom")
-    white: float = _setting(1.0, "white in the units of step size and total variation: 1 or 255")
-    clamp: bool = _setting(True, "keep the pixels between black and white at every step")
-    carry: bool = _setting(False, "Adam's moments go on to the next scale")
-    average: float = _setting(0.0, "decay of the average of the iterates; 0 keeps the last one")
-    keep_best: bool = _setting(False, "the picture with the least loss, not the last one")
+    momentum: float = _setting(0.9, "Nesterov momentum of sgd")
+    history: int | None = _setting(
+        None, "number of past steps that L-BFGS keeps; if omitted 100, or 10 for lbfgs-zoom"
+    )
+    white: float = _setting(
+        1.0,
+        "value of a white pixel that learning rates, Adam's epsilon and total variation are "
+        "meant for: 1, or 255 as in most published programs",
+    )
+    clamp: bool = _setting(True, "clip pixels to the range from black to white after every step")
+    carry: bool = _setting(False, "keep Adam's moments from one scale to the next")
+    average: float = _setting(
+        0.0, "decay of the moving average of iterates that is the result; 0: the last iterate"
+    )
+    keep_best: bool = _setting(False, "take the iterate with the lowest loss as the result")
     tolerance: float = _setting(
-        0.0, "end a scale once 20 steps lessen the loss by a smaller share; 0: never"
+        0.0, "end a scale when 20 steps lower the loss by less than this share; 0: never"
     )
-    precision: str = _setting("auto", "number format of the network", PRECISIONS)
+    precision: str = _setting(
+        "auto", "number format of the network; auto: float32 on CPU, bfloat16 elsewhere", PRECISIONS
+    )
 
-    # How it is computed, where a picture is large
+    # Memory and devices
     tile: str = _setting(
-        "auto", "side of tiles to work in: auto (if memory asks for it), off, or a number of pixels"
+        "auto",
+        "compute in tiles of this many pixels a side, to save memory; auto: if the picture "
+        "does not fit; off: never",
     )
-    shard: str = _setting("none", "space: split the picture over all devices", SHARDS)
+    shard: str = _setting(
+        "none", "space: split each picture over all devices; none: keep it on one", SHARDS
+    )
 
     @property
     def rate(self) -> float:
-        """The learning rate in force."""
+        """Return the learning rate, or the optimizer's default if none is set."""
         if self.learning_rate is not None:
             return self.learning_rate
+        if not isinstance(self.optimizer, str):  # it has its own
+            return 1.0
         return LEARNING_RATES[self.optimizer](self.white)
 
     @property
     def tile_side(self) -> int:
-        """In pixels; 0 where tiles are not asked for."""
+        """Return the side of tiles in pixels, or 0 if ``tile`` is "auto" or "off"."""
         return 0 if self.tile in TILE_CHOICES else int(self.tile)
 
     def content_weights(self) -> dict[str, float]:
-        """Weight by content layer; none where the content weighs nothing."""
-        return _times(self.content_weight, self.content_layers)
+        """Return the weight of each content layer, without layers of weight 0."""
+        return _layer_weights(self.content_weight, self.content_layers)
 
     def style_weights(self) -> dict[str, float]:
-        """Weight by style layer; none where the style weighs nothing."""
-        return _times(self.style_weight, self.style_layers)
+        """Return the weight of each style layer, without layers of weight 0."""
+        return _layer_weights(self.style_weight, self.style_layers)
 
     def layers(self) -> list[str]:
-        """Every layer the losses look at."""
+        """Return the layers that the losses use: those of the content, then of the style."""
         return [*self.content_weights(), *self.style_weights()]
 
     @property
     def guided(self) -> bool:
-        """Whether there are regions, each with a style of its own."""
+        """Return whether masks, given or found, restrict styles to regions."""
         return bool(self.content_mask or self.style_mask or self.auto_masks)
 
     @property
     def photorealistic(self) -> bool:
-        """Whether the objective holds the image to the photo's colors."""
+        """Return whether the objective has a matting-Laplacian energy."""
         return any(self.photorealism_weight)
 
     def paths(self) -> dict[str, str]:
-        """The pictures that the settings name; of masks each by its number."""
+        """Return the paths of pictures in the settings, by setting; masks as "content_mask 1"."""
         named = {"init": self.init, "fine_style": self.fine_style}
         found = {name: path for name, path in named.items() if path and path not in INITS}
         masks = {"content_mask": self.content_mask, "style_mask": self.style_mask}
         return found | {f"{n} {i}": p for n, paths in masks.items() for i, p in enumerate(paths, 1)}
 
     def map_paths(self, move: Callable[[str], str], names: Container[str] = PATHS) -> "Settings":
-        """The same settings, every path in them changed; or only those in the settings named."""
+        """Return the settings with ``move`` applied to the paths in the settings ``names``."""
         changes: dict[str, Any] = {}
         for name in filter(names.__contains__, PATHS):
             value = getattr(self, name)
@@ -224,22 +317,26 @@ class Settings:
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; ``resolve(**settings.to_dict())`` gives the same settings."""
-        return asdict(self)
+        """Return plain values for JSON, which `resolve` turns back into the same settings."""
+        custom = {} if isinstance(self.optimizer, str) else {"optimizer": CUSTOM}
+        return asdict(self) | custom
 
 
-def _times(weight: float, shares: Mapping[str, float]) -> dict[str, float]:
+def _layer_weights(weight: float, shares: Mapping[str, float]) -> dict[str, float]:
     return {layer: weight * share for layer, share in shares.items() if weight * share > 0}
 
 
 def resolve(preset: str = "default", **given: Any) -> Settings:
-    """Settings from a preset, with whatever is given put over it, checked and in one form.
+    """Return checked settings: those of a preset, overridden by those given.
 
-    Lists will do for tuples, one number of steps for all scales, layer names without shares.
+    Args:
+      preset: a name in ``PRESETS`` or ``ALIASES``.
+      **given: values by field of `Settings`, in loose form: lists for tuples, one number where
+        several are allowed, layer names without weight factors.
 
     Raises:
-      SettingError: an unknown preset or setting (with the nearest name), or a value that cannot be
-        meant, named together with its field and what would do.
+      SettingError: the preset or a setting is unknown (the message suggests the nearest name), or a
+        value cannot be used (the message says which values can).
     """
     known = {setting.name for setting in fields(Settings)}
     for name in given:
@@ -250,22 +347,37 @@ def resolve(preset: str = "default", **given: Any) -> Settings:
         raise SettingError(
             "preset", f"{preset!r} is not known{_did_you_mean(preset, presets.PRESETS)}"
         )
-    chosen = {**_beneath(presets.PRESETS[preset].settings, given), **given, "preset": preset}
+    if not isinstance(given.get("optimizer", ""), str):
+        _check_custom(given)
+    chosen = {**_still_valid(presets.PRESETS[preset].settings, given), **given, "preset": preset}
     return Settings(**{name: _clean(name, value) for name, value in chosen.items()})
 
 
-def _beneath(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is left of a preset's settings once others are given.
+def _check_custom(given: Mapping[str, Any]) -> None:
+    """Raise SettingError unless ``optimizer`` is an Optax transformation, given with no options."""
+    if not isinstance(given["optimizer"], optax.GradientTransformation):
+        raise SettingError(
+            "optimizer",
+            f"must be one of {', '.join(OPTIMIZERS)}, or an Optax transformation, "
+            f"not {shown(given['optimizer'])}",
+        )
+    for name in OF_NAMED_OPTIMIZERS:
+        if given.get(name) is not None:
+            raise SettingError(name, "is for the optimizers with a name: set it in your own")
 
-    A size by itself is the longest side, whatever the preset measures, and what was meant for one
-    optimizer is not for another.
+
+def _still_valid(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a preset's settings without those that no longer apply beside ``given``.
+
+    A size without a size rule is the longest side, whatever the preset measures. The learning rate
+    and history of the preset's optimizer do not suit another one.
     """
     left = dict(settings)
     if "size" in given and not left.get("size_rule", "longest").startswith("longest"):
         del left["size_rule"]
     optimizer = left.get("optimizer", Settings.optimizer)
     if str(given.get("optimizer", optimizer)) != optimizer:
-        for name in ("learning_rate", "learning_rate_decay", "history"):
+        for name in OF_OPTIMIZERS:
             left.pop(name, None)
     return left
 
@@ -273,9 +385,21 @@ def _beneath(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
 def _clean(name: str, value: Any) -> Any:
     if name in CLEANERS:
         return CLEANERS[name](name, value)
+    if name == "optimizer":
+        return _optimizer(value)
     choices = next(f.metadata["choices"] for f in fields(Settings) if f.name == name)
     if choices and not (isinstance(value, str) and value in choices):
         raise SettingError(name, f"{shown(value)} is not one of {', '.join(choices)}")
+    return value
+
+
+def _optimizer(value: Any) -> str | optax.GradientTransformation:
+    if value == CUSTOM:
+        raise SettingError(
+            "optimizer", "was an Optax transformation, which no file can hold: give it again"
+        )
+    if isinstance(value, str) and value not in OPTIMIZERS:
+        raise SettingError("optimizer", f"{shown(value)} is not one of {', '.join(OPTIMIZERS)}")
     return value
 
 

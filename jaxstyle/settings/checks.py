@@ -1,4 +1,4 @@
-"""What a setting may be: one cleaner per field, from looser values to one form, or a refusal."""
+"""Validation of settings: one function per field that converts a value or raises SettingError."""
 
 import math
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ MOST_REGIONS = 16
 TILE_CHOICES = ("auto", "off")
 LEAST_TILE = 64
 MAX_WEIGHT = 1e15
-"""Raw Gram matrices of large pictures make losses, and published weights, of any size."""
+"""Far above any published weight: losses of raw Gram matrices, and their weights, vary widely."""
 
 
 def shown(value: Any) -> str:
-    """A value as it is quoted in a refusal: one line, not too long."""
+    """Return a value as an error quotes it: on one line, cut to 60 characters."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -89,7 +89,10 @@ def _mean(name: str, value: Any) -> tuple[float, ...]:
 def _layers(name: str, value: Any) -> dict[str, float]:
     each = [value] if isinstance(value, str) else value
     if not isinstance(each, Mapping | list | tuple) or not all(isinstance(k, str) for k in each):
-        raise SettingError(name, f"must be layers, or layers with shares, not {shown(value)}")
+        raise SettingError(
+            name,
+            f"must be a layer name, a list of them, or factors by layer name, not {shown(value)}",
+        )
     shares = each if isinstance(each, Mapping) else dict.fromkeys(each, 1.0)
     if not shares:
         raise SettingError(name, "needs at least one layer (a weight of 0 switches a loss off)")
@@ -100,7 +103,7 @@ def _layers(name: str, value: Any) -> dict[str, float]:
         except UnknownLayerError as error:
             raise SettingError(name, str(error)) from None
         if canonical in found:
-            raise SettingError(name, f"has {canonical} twice")
+            raise SettingError(name, f"names {canonical} twice")
         found[canonical] = _number(name, share, 0, MAX_WEIGHT)
     return found
 
@@ -138,7 +141,7 @@ def _tile(name: str, value: Any) -> str:
         return str(_whole(name, value, LEAST_TILE, MAX_SIZE))
     except SettingError:
         small = str(value).lstrip("-").isdigit() and int(value) < LEAST_TILE
-        why = ": what the network sees around it would be nearly all of the work" if small else ""
+        why = ": the halo around smaller tiles would be nearly all of the work" if small else ""
         expected = f"auto, off, or from {LEAST_TILE} to {MAX_SIZE} pixels"
         raise SettingError(name, f"must be {expected}, not {shown(value)}{why}") from None
 
@@ -195,4 +198,4 @@ CLEANERS = {
     "tile": _tile,
     "tolerance": lambda name, value: _number(name, value, 0, 1),
 }
-"""By field of ``jaxstyle.settings.Settings``; fields with choices have none."""
+"""Cleaners by field of `jaxstyle.settings.Settings`; fields with choices have none."""

@@ -1,7 +1,7 @@
-"""Text to values, as flags and the cells of a manifest hold them.
+"""Parsing of flags and manifest cells: text to values by type hint.
 
-Whatever cannot be read is a ValueError of one line. Whether a value makes sense is for the settings
-to say.
+Text that cannot be parsed raises a ValueError of one line. Ranges and choices are checked later, in
+`jaxstyle.settings.checks`.
 """
 
 import types
@@ -13,7 +13,7 @@ _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0
 
 
 def reader(hint: Any) -> Callable[[str], Any]:
-    """What makes a value of text, by the type hint of a settings dataclass.
+    """Return the function that parses text into a value of this type hint.
 
     >>> reader(tuple[int, ...])("300, 1e2")
     (300, 100)
@@ -33,7 +33,7 @@ def reader(hint: Any) -> Callable[[str], Any]:
 
 
 def whole_number(text: str) -> int:
-    """An integer, written with or without an exponent."""
+    """Parse an integer, written with or without an exponent."""
     try:
         value = float(text)
         if value == int(value):
@@ -44,7 +44,7 @@ def whole_number(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """A number; NaN and infinities are left for the settings to refuse."""
+    """Parse a number; NaN and infinities pass, since the settings refuse them."""
     try:
         return float(text)
     except ValueError:
@@ -52,7 +52,7 @@ def number(text: str) -> float:
 
 
 def truth(text: str) -> bool:
-    """True or false, as people and spreadsheets write them."""
+    """Parse true or false, yes or no, 1 or 0, in any case of letters."""
     try:
         return _TRUTHS[text.lower()]
     except KeyError:
@@ -64,6 +64,6 @@ def _comma_separated(read: Callable[[str], Any]) -> Callable[[str], tuple]:
 
 
 def _shares(text: str) -> dict[str, float]:
-    """``relu1_1=2,relu2_1`` to a share by name."""
+    """Parse ``relu1_1=2,relu2_1`` into factors by layer name."""
     parts = (part.partition("=") for part in text.split(",") if part.strip())
     return {name.strip(): number(share) if equals else 1.0 for name, equals, share in parts}

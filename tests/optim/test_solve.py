@@ -140,7 +140,7 @@ class Sabotaged(solve.Program):
     def __call__(self, scored, numbers, state, count):
         self.__dict__["calls"] += 1
         state, losses = super().__call__(scored, numbers, state, count)
-        if self.calls > 2 and numbers.learning_rate > self.limit:
+        if self.calls > 2 and numbers.update_scale > self.limit:
             bad = jnp.full_like(state.image, jnp.nan)
             losses = replace(losses, finite=jnp.array(False))
             state = replace(state, image=bad)
@@ -156,7 +156,7 @@ def sabotaged(scored, image, limit, steps=6):
 def test_a_bad_step_is_taken_back_and_the_rate_halved(scored, image):
     reports = list(sabotaged(scored, image, limit=0.006))
     assert [report.step for report in reports] == [1, 2, 3, 4, 5, 6]
-    found = [float(report.rates.learning_rate) for report in reports]
+    found = [float(report.rates.update_scale) for report in reports]
     np.testing.assert_allclose(found, [0.02] * 2 + [0.005] * 4)
     assert all(np.isfinite(report.image).all() for report in reports)
     untouched = solved(scored, image, 2)[-1]
@@ -180,7 +180,7 @@ def test_the_rate_is_halved_so_many_times_and_no_more(scored, image, halvings):
             list(steps)
     else:
         last = list(steps)[-1]
-        np.testing.assert_allclose(last.rates.learning_rate, 0.02 / 2**halvings, rtol=1e-6)
+        np.testing.assert_allclose(last.rates.update_scale, 0.02 / 2**halvings, rtol=1e-6)
 
 
 def test_a_real_overflow_is_noticed_and_named(scored, image):
@@ -230,6 +230,19 @@ def descended(scored, numbers, image, steps, **options):
 
 
 GRAY = jnp.full((4, 4, 3), 0.5)
+
+
+def test_updates_of_any_optax_transformation_are_added_to_the_image():
+    optimizer = optax.chain(optax.clip(0.5), optax.sgd(optax.linear_schedule(0.2, 0.0, 4), 0.9))
+    state, image = solve.init(GRAY, optimizer), GRAY
+    memory = optimizer.init(image)
+    for _ in range(4):
+        state, _ = solve.step(
+            Bowl(jnp.float32(1.0), {}), solve.Hyperparameters.of(), state, optimizer=optimizer
+        )
+        updates, memory = optimizer.update(2 * image, memory, image)
+        image = optax.apply_updates(image, updates)
+        np.testing.assert_allclose(state.image, image, rtol=1e-6)
 
 
 def test_the_rate_decays_from_step_to_step():

@@ -1,5 +1,6 @@
 """Every option on its way through a run, with a network of few channels."""
 
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -480,3 +481,41 @@ def test_every_preset_runs_in_small(made, name):
     assert_sides(result.image.shape[:2], result.settings)
     assert np.isfinite(result.image).all()
     assert all(np.isfinite(record["total"]) for record in result.losses)
+
+
+def test_an_optax_transformation_is_used_as_it_is(made):
+    own = made(optimizer=optax.adam(0.03, b1=0.9, b2=0.99), steps=3)
+    np.testing.assert_array_equal(own.image, made(learning_rate=0.03, steps=3).image)
+    assert own.report()["settings"]["optimizer"] == "custom"
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optax.chain(
+            optax.clip_by_global_norm(1.0), optax.sgd(optax.cosine_decay_schedule(0.1, 10), 0.9)
+        ),
+        optax.lbfgs(memory_size=3),
+        optax.inject_hyperparams(optax.adamw)(learning_rate=0.02),
+    ],
+    ids=["chain", "line search", "injected"],
+)
+def test_any_optax_transformation_lowers_the_loss(made, optimizer):
+    losses = [each["total"] for each in made(optimizer=optimizer, steps=6).losses]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_an_optax_transformation_comes_without_options_of_named_optimizers():
+    for given, said in (
+        ({"optimizer": 3}, "optimizer: must be one of adam, sgd, lbfgs, lbfgs-zoom, or an Optax"),
+        ({"optimizer": optax.adam(1.0), "learning_rate": 1}, "learning_rate: is for the optimizer"),
+        ({"optimizer": optax.adam(1.0), "betas": (0.5, 0.5)}, "betas: is for the optimizers with"),
+        (resolve(optimizer=optax.adam(1.0)).to_dict(), "optimizer: was an Optax transformation"),
+    ):
+        with pytest.raises(SettingError, match=re.escape(said)):
+            resolve(**given)
+
+
+def test_a_line_search_does_not_go_with_tiles(made):
+    with pytest.raises(SettingError, match="line search.*--tile off"):
+        made(optimizer=optax.lbfgs(), tile=64, size=80, smallest_size=80)

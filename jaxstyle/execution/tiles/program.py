@@ -24,7 +24,7 @@ def solver_update(
     pictures: State,
     found: Evaluated,
     *,
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
 ) -> tuple[State, Losses]:
     """What is left of a step once loss and gradient are known: see ``jaxstyle.optim.program``."""
     return apply_update(rates, replace(pictures, optimizer=memory), found, optimizer)
@@ -34,7 +34,7 @@ def compiled_update(
     rates: Hyperparameters,
     state: State,
     terms: Sequence[str],
-    optimizer: optax.GradientTransformationExtraArgs,
+    optimizer: optax.GradientTransformation,
 ) -> jax.stages.Compiled:
     """The same, compiled for the shapes of a state, and for losses of these names: once for all
     sizes of tiles."""
@@ -50,7 +50,7 @@ class TiledProgram:
     precision: of matrix products, as JAX names them.
     """
 
-    optimizer: optax.GradientTransformationExtraArgs
+    optimizer: optax.GradientTransformation
     precision: str | None
 
     def __call__(
@@ -75,7 +75,7 @@ class TiledProgram:
 
 
 def tiled_program(
-    objective: TiledObjective, optimizer: optax.GradientTransformationExtraArgs
+    objective: TiledObjective, optimizer: optax.GradientTransformation
 ) -> TiledProgram:
     """The step, what takes long to compile compiled."""
     config: Any = jax.config

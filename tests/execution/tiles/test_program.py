@@ -72,7 +72,7 @@ class Sabotaged:
     def __call__(self, scored, rates, state, count):
         self.calls += 1
         state, losses = self.program(scored, rates, state, count)
-        if self.calls > 2 and rates.learning_rate > self.limit:
+        if self.calls > 2 and rates.update_scale > self.limit:
             return replace(state, image=state.image * jnp.nan), replace(
                 losses, finite=jnp.array(False)
             )
@@ -83,7 +83,7 @@ def test_a_bad_step_is_taken_back_and_adam_starts_afresh(started):
     scored, program, rates, state = started(TILES)
     reports = solved(scored, Sabotaged(program, limit=0.006), rates, state, steps=5)
     assert [report.step for report in reports] == [1, 2, 3, 4, 5]
-    found = [float(report.rates.learning_rate) for report in reports]
+    found = [float(report.rates.update_scale) for report in reports]
     np.testing.assert_allclose(found, [0.02] * 2 + [0.005] * 3)
     assert all(np.isfinite(report.image).all() for report in reports)
     afresh = program.restarted(reports[1].state)
