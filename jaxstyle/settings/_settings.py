@@ -347,23 +347,13 @@ def resolve(preset: str = "default", **given: Any) -> Settings:
         raise SettingError(
             "preset", f"{preset!r} is not known{_did_you_mean(preset, presets.PRESETS)}"
         )
-    if not isinstance(given.get("optimizer", ""), str):
-        _check_custom(given)
     chosen = {**_still_valid(presets.PRESETS[preset].settings, given), **given, "preset": preset}
-    return Settings(**{name: _clean(name, value) for name, value in chosen.items()})
-
-
-def _check_custom(given: Mapping[str, Any]) -> None:
-    """Raise SettingError unless ``optimizer`` is an Optax transformation, given with no options."""
-    if not isinstance(given["optimizer"], optax.GradientTransformation):
-        raise SettingError(
-            "optimizer",
-            f"must be one of {', '.join(OPTIMIZERS)}, or an Optax transformation, "
-            f"not {shown(given['optimizer'])}",
-        )
-    for name in OF_NAMED_OPTIMIZERS:
-        if given.get(name) is not None:
-            raise SettingError(name, "is for the optimizers with a name: set it in your own")
+    settings = Settings(**{name: _clean(name, value) for name, value in chosen.items()})
+    if not isinstance(settings.optimizer, str):
+        for name in OF_NAMED_OPTIMIZERS:
+            if given.get(name) is not None:
+                raise SettingError(name, "is for optimizers with a name: set it in your own")
+    return settings
 
 
 def _still_valid(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -394,12 +384,17 @@ def _clean(name: str, value: Any) -> Any:
 
 
 def _optimizer(value: Any) -> str | optax.GradientTransformation:
+    if isinstance(value, optax.GradientTransformation):
+        return value
     if value == CUSTOM:
         raise SettingError(
             "optimizer", "was an Optax transformation, which no file can hold: give it again"
         )
-    if isinstance(value, str) and value not in OPTIMIZERS:
-        raise SettingError("optimizer", f"{shown(value)} is not one of {', '.join(OPTIMIZERS)}")
+    if not isinstance(value, str) or value not in OPTIMIZERS:
+        names = ", ".join(OPTIMIZERS)
+        raise SettingError(
+            "optimizer", f"{shown(value)} is not one of {names}, nor an Optax transformation"
+        )
     return value
 
 

@@ -507,9 +507,12 @@ def test_any_optax_transformation_lowers_the_loss(made, optimizer):
 
 def test_an_optax_transformation_comes_without_options_of_named_optimizers():
     for given, said in (
-        ({"optimizer": 3}, "optimizer: must be one of adam, sgd, lbfgs, lbfgs-zoom, or an Optax"),
-        ({"optimizer": optax.adam(1.0), "learning_rate": 1}, "learning_rate: is for the optimizer"),
-        ({"optimizer": optax.adam(1.0), "betas": (0.5, 0.5)}, "betas: is for the optimizers with"),
+        ({"optimizer": 3}, "optimizer: 3 is not one of adam, sgd, lbfgs, lbfgs-zoom, nor an Optax"),
+        ({"optimizer": optax.adam(1.0), "learning_rate": 1}, "learning_rate: is for optimizers"),
+        (
+            {"optimizer": optax.adam(1.0), "betas": (0.5, 0.5)},
+            "betas: is for optimizers with a name",
+        ),
         (resolve(optimizer=optax.adam(1.0)).to_dict(), "optimizer: was an Optax transformation"),
     ):
         with pytest.raises(SettingError, match=re.escape(said)):
