@@ -384,18 +384,17 @@ def _clean(name: str, value: Any) -> Any:
 
 
 def _optimizer(value: Any) -> str | optax.GradientTransformation:
-    if isinstance(value, optax.GradientTransformation):
+    name = value if isinstance(value, str) else ""
+    if name in OPTIMIZERS or isinstance(value, optax.GradientTransformation):
         return value
-    if value == CUSTOM:
+    if name == CUSTOM:
         raise SettingError(
             "optimizer", "was an Optax transformation, which no file can hold: give it again"
         )
-    if not isinstance(value, str) or value not in OPTIMIZERS:
-        names = ", ".join(OPTIMIZERS)
-        raise SettingError(
-            "optimizer", f"{shown(value)} is not one of {names}, nor an Optax transformation"
-        )
-    return value
+    names = ", ".join(OPTIMIZERS)
+    raise SettingError(
+        "optimizer", f"{shown(value)} is not one of {names}, nor an Optax transformation"
+    )
 
 
 def _did_you_mean(word: str, words: Iterable[str]) -> str:
