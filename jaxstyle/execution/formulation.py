@@ -23,6 +23,7 @@ from jaxstyle.guidance.masks import Regions
 from jaxstyle.guidance.propagate import guides as guides_of
 from jaxstyle.losses import matting, objective
 from jaxstyle.losses.matting import LocalColors
+from jaxstyle.losses.objective import LossSpec
 from jaxstyle.network import vgg
 from jaxstyle.optim import solve
 from jaxstyle.optim.program import Program
@@ -103,45 +104,37 @@ def objective_of(
         guides = guides_of(regions, network, *sides, list(style_weights), settings.guidance)
     if photorealism is None:
         photorealism = settings.photorealism_weight[-1]
-    given: dict[str, Any] = {
-        "content_weights": dict.fromkeys(content_layers, 0.0) | settings.content_weights(),
-        "style_weights": style_weights,
-        "tv_weight": settings.tv_weight,
-        "style_blend": settings.style_blend,
-        "sum_styles": settings.sum_styles,
-        "content_loss": settings.content_loss,
-        "style_loss": settings.style_loss,
-        "tv_loss": settings.tv_loss,
-        "white": settings.white,
-        "normalize_gradients": settings.normalize_gradients,
-        "guides": guides,
-        "photorealism_weight": photorealism,
-    }
+    spec = LossSpec(
+        content_weights=dict.fromkeys(content_layers, 0.0) | settings.content_weights(),
+        style_weights=style_weights,
+        tv_weight=settings.tv_weight,
+        style_blend=settings.style_blend,
+        sum_styles=settings.sum_styles,
+        content_loss=settings.content_loss,
+        style_loss=settings.style_loss,
+        tv_loss=settings.tv_loss,
+        white=settings.white,
+        normalize_gradients=settings.normalize_gradients,
+        photorealism_weight=photorealism,
+    )
     if way.tile:
         if way.on_host:
             content, *styles = jax.device_put([content, *styles], storage_device(way))
-        given |= {"photorealistic": settings.photorealistic, "pause": pause}
-        return build_tiled(network, content, styles, way.tile, **given)
+        photo = settings.photorealistic
+        return build_tiled(network, content, styles, way.tile, spec, guides, photo, pause)
     if settings.photorealistic and local_colors is None:
         local_colors = matting.target(content)
+    more: dict[str, Any] = {"guides": guides, "local_colors": local_colors}
     if way.split:
         mesh = mesh_of_all()
-        pictures = (
-            sharding.filled(content, mesh),
-            [sharding.filled(style, mesh) for style in styles],
-        )
+        photo = sharding.filled(content, mesh)
+        paintings = [sharding.filled(style, mesh) for style in styles]
         # The compiler can split its own convolutions, and no other algorithm's.
         plain = sharding.everywhere(network.direct(), mesh)
-        return sharding.spread(
-            objective.build(plain, *pictures, local_colors=local_colors, **given), mesh
-        )
-    return objective.build(
-        network.with_checkpoints() if way.checkpointed else network,
-        jax.device_put(content),
-        jax.device_put(list(styles)),
-        local_colors=local_colors,
-        **given,
-    )
+        return sharding.spread(objective.build(plain, photo, paintings, spec, **more), mesh)
+    network = network.with_checkpoints() if way.checkpointed else network
+    first, *others = jax.device_put([content, *styles])
+    return objective.build(network, first, others, spec, **more)
 
 
 def mesh_of_all() -> Mesh:

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from jaxstyle.losses import LOSSES
+from jaxstyle.errors import SettingError
 from jaxstyle.losses.matting import LocalColors
+from jaxstyle.losses.registry import CONTENT_LOSSES, LOSSES, STYLE_LOSSES, TV_LOSSES
 from jaxstyle.losses.targets import (
     IMAGE,
     Filled,
@@ -27,7 +28,9 @@ from jaxstyle.losses.targets import (
     statistics,
     style_targets,
 )
-from jaxstyle.network.vgg import VGG19
+from jaxstyle.network.vgg import VGG19, require_image
+
+Weight = float | Float[Array, ""]
 
 PHOTOREALISM = "matting-laplacian"
 """The loss that holds the image to local affine maps of the photo's colors."""
@@ -36,11 +39,16 @@ PHOTOREALISM = "matting-laplacian"
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Term:
-    """One weighted loss on one layer.
+    """A weighted loss on one layer.
 
-    weight: scalar. targets: what ``loss`` compares with, one for each picture whose loss is counted
-    (None for a prior). shares: one for each target. guide: of the region it looks at, height x
-    width of the layer, or None for all of it. normalize: see ``unit_gradient``.
+    Attributes:
+      weight: scalar.
+      targets: what the loss compares with: one for each picture (None for a prior).
+      shares: weight of each target.
+      loss: name in ``jaxstyle.losses.LOSSES``.
+      layer: layer name, or ``IMAGE``.
+      normalize: whether the gradient is normalized: see ``unit_gradient``.
+      guide: guide of the region, height x width of the layer; None for the whole picture.
     """
 
     weight: PyTree
@@ -54,14 +62,14 @@ class Term:
     def __call__(
         self, features: Mapping[str, Array], image_size: tuple[int, int]
     ) -> Float[Array, ""]:
-        """The weighted loss of an image, from its features by layer name."""
+        """Return the weighted loss of an image from its features by layer name."""
         x = features[self.layer]
         if self.normalize:
             x = unit_gradient(x, self.weight)
         return self.weighed(statistics(self.loss, x, self.guide), *image_size)
 
     def weighed(self, kept: PyTree, height: Any, width: Any) -> Float[Array, ""]:
-        """The weighted loss of an image of these sides, from the statistics of its features."""
+        """Return the weighted loss from statistics of features; the sides are the image's."""
         loss = LOSSES[self.loss]
         distances = [
             share * loss.distance(kept, target)
@@ -73,10 +81,16 @@ class Term:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A VGG19, and terms by name ("content/relu4_2", "style/relu1_1", "tv", "photorealism"; of a
-    region "style/relu1_1/sky").
+    """The weighted sum of all losses, a function of the image and a pytree.
 
-    white: the value of a white pixel in the units that priors count in.
+    To compile it, pass it as an argument: ``jax.jit(lambda loss, image: loss(image))``. A function
+    that closes over it makes constants of the network's weights, which XLA takes long to fold.
+
+    Attributes:
+      network: a VGG19.
+      terms: by name: "content/relu4_2", "style/relu1_1", "tv", "photorealism"; of a region
+        "style/relu1_1/sky".
+      white: value of a white pixel in the units of the priors.
     """
 
     network: PyTree
@@ -86,7 +100,12 @@ class Objective:
     def __call__(
         self, image: Float[Array, "h w 3"]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """The total loss of an image and its parts, each already multiplied by its weight."""
+        """Return the total loss of an image, and its parts already multiplied by their weights.
+
+        Raises:
+          ImageError: not an array of floats of shape height x width x 3.
+        """
+        require_image("the image", image)
         layers = [term.layer for term in self.terms.values()]
         features = features_and_image(self.network, image, layers, self.white)
         size = image.shape[0], image.shape[1]
@@ -96,11 +115,11 @@ class Objective:
 
 @jax.custom_vjp
 def unit_gradient(x: Float[Array, "..."], weight: Float[Array, ""]) -> Float[Array, "..."]:
-    """``x``; but the gradient of a loss that is ``weight`` times another one, coming back through
-    here, leaves as ``weight`` times the other's gradient divided by its L1 norm.
+    """Return ``x``, with a gradient scaled to an L1 norm of ``weight`` on its way back.
 
-    The option ``normalize_gradients`` of jcjohnson/neural-style: it makes layers with large and
-    small gradients pull with the force of their weights. Not the gradient of any function.
+    For a loss ``weight * f`` the gradient becomes ``weight * f' / |f'|_1``, so that layers with
+    large and with small gradients count by their weights alone: the option ``normalize_gradients``
+    of jcjohnson/neural-style. It is not the gradient of any function.
     """
     del weight
     return x
@@ -119,79 +138,95 @@ def _unit_gradient_backward(weight: Array, gradient: Array) -> tuple[Array, Arra
 unit_gradient.defvjp(_unit_gradient_forward, _unit_gradient_backward)
 
 
+@dataclass(frozen=True)
+class LossSpec:
+    """The losses of an objective and their weights.
+
+    Attributes:
+      content_weights, style_weights: weight by layer name.
+      tv_weight: weight of the total variation of the image.
+      style_blend: share of each style picture, normalized to sum to one; equal if empty.
+      sum_styles: add up a loss for each style picture, instead of one for their blended statistics.
+      content_loss, style_loss, tv_loss: names in ``jaxstyle.losses.LOSSES``.
+      white: value of a white pixel in the units of the total variation.
+      normalize_gradients: normalize the gradients of content and style losses: ``unit_gradient``.
+      photorealism_weight: weight of the matting-Laplacian energy.
+
+    Raises:
+      SettingError: there is no loss of that name.
+    """
+
+    content_weights: Mapping[str, Weight]
+    style_weights: Mapping[str, Weight]
+    tv_weight: Weight = 0.0
+    style_blend: Sequence[float] = ()
+    sum_styles: bool = False
+    content_loss: str = "content"
+    style_loss: str = "gram"
+    tv_loss: str = "total-variation"
+    white: float = 1.0
+    normalize_gradients: bool = False
+    photorealism_weight: Weight = 0.0
+
+    def __post_init__(self):
+        for kind, names in (
+            ("content_loss", CONTENT_LOSSES),
+            ("style_loss", STYLE_LOSSES),
+            ("tv_loss", TV_LOSSES),
+        ):
+            name = getattr(self, kind)
+            if name not in names:
+                raise SettingError(kind, f"{name!r} is not one of {', '.join(names)}")
+
+
 def build(
     network: VGG19,
     content: Float[Array, "h w 3"] | Filled,
     styles: Sequence[Float[Array, "_ _ 3"] | Filled],
+    spec: LossSpec,
     *,
-    content_weights: Mapping[str, float],
-    style_weights: Mapping[str, float],
-    tv_weight: float = 0.0,
-    style_blend: Sequence[float] = (),
-    sum_styles: bool = False,
-    content_loss: str = "content",
-    style_loss: str = "gram",
-    tv_loss: str = "total-variation",
-    white: float = 1.0,
-    normalize_gradients: bool = False,
     guides: Guides | None = None,
-    photorealism_weight: float = 0.0,
     local_colors: LocalColors | None = None,
 ) -> Objective:
-    """The objective of Gatys et al. 2016, equation 7, plus total variation.
+    """Build the objective of Gatys et al. 2016, equation 7, plus total variation.
 
     With guides the style loss is one for each region (Gatys et al. 2017, equation 4; Luan et al.
-    2017, equation 3); with local colors there is their matting-Laplacian energy besides.
+    2017, equation 3); with local colors their matting-Laplacian energy is added.
 
     Args:
       network: its pooling and padding are used for the targets too.
-      content: the content picture at the size of the result.
-      styles: style pictures, each at any size of its own.
-      content_weights, style_weights: weight by layer name.
-      style_blend: share of each style picture, normalized to sum to one; equal if empty.
-      sum_styles: add up a loss for each style picture, not one for their blended statistics.
-      content_loss, style_loss, tv_loss: names in ``jaxstyle.losses.LOSSES``.
-      white: the value of a white pixel as total variation counts it.
-      normalize_gradients: of content and style losses, see ``unit_gradient``.
-      guides: of the content and of each style picture.
-      local_colors: of the photo that the image is held to, with ``photorealism_weight``.
+      content: the content picture at the size of the result, values in [0, 1].
+      styles: style pictures, each of any size.
+      spec: the losses and their weights, which may be tracers (``jax.vmap`` over weights).
+      guides: what regions the content and the style pictures have.
+      local_colors: of the photo that the image is held to.
+
+    Raises:
+      ImageError: a picture is not an array of floats of shape height x width x 3.
     """
-    shares = shares_of(style_blend or [1.0] * len(styles), guides)
+    for name, each in (("the content picture", [content]), ("a style picture", styles)):
+        for picture in each:
+            require_image(name, picture.values if isinstance(picture, Filled) else picture)
+    shares = shares_of(spec.style_blend or [1.0] * len(styles), guides)
     # Where gradients are normalized, rounding must not make one where there is none.
-    measuring = network if normalize_gradients else network.direct()
+    measuring = network if spec.normalize_gradients else network.direct()
     of_content = content_targets(
-        measuring, content, layers=tuple(content_weights), loss=content_loss
+        measuring, content, layers=tuple(spec.content_weights), loss=spec.content_loss
     )
     of_styles = style_targets(
         measuring,
         list(styles),
         shares,
         [dict(of) for of in guides.styles] if guides else None,
-        layers=tuple(style_weights),
-        loss=style_loss,
-        sum_styles=sum_styles,
+        layers=tuple(spec.style_weights),
+        loss=spec.style_loss,
+        sum_styles=spec.sum_styles,
     )
-    return assembled(
-        network,
-        of_content,
-        of_styles,
-        shares,
-        content_weights=content_weights,
-        style_weights=style_weights,
-        tv_weight=tv_weight,
-        content_loss=content_loss,
-        style_loss=style_loss,
-        tv_loss=tv_loss,
-        white=white,
-        normalize_gradients=normalize_gradients,
-        guides=guides,
-        photorealism_weight=photorealism_weight,
-        local_colors=local_colors,
-    )
+    return assembled(network, of_content, of_styles, shares, spec, guides, local_colors)
 
 
 def style_terms(layer: str, guides: Guides | None) -> list[str]:
-    """The names of the terms of a style layer, one for each region."""
+    """Return the names of the terms of a style layer, one for each region."""
     name = f"style/{layer}"
     return [name] if guides is None else [f"{name}/{region}" for region in guides.names]
 
@@ -201,43 +236,36 @@ def assembled(
     of_content: Mapping[str, PyTree],
     of_styles: Sequence[Mapping[str, list[PyTree]]],
     shares: Float[np.ndarray, "k n"],
-    *,
-    content_weights: Mapping[str, float],
-    style_weights: Mapping[str, float],
-    tv_weight: float,
-    content_loss: str,
-    style_loss: str,
-    tv_loss: str,
-    white: float,
-    normalize_gradients: bool,
+    spec: LossSpec,
     guides: Guides | None,
-    photorealism_weight: float,
     local_colors: Any,
 ) -> Objective:
-    """The objective of targets that have been measured; the rest is as in ``build``."""
+    """Return the objective of targets that have been measured: see ``build``."""
 
     def term(
-        weight: float, targets: list, loss: str, layer: str, region: int = 0, guide: Any = None
+        weight: Weight, targets: list, loss: str, layer: str, region: int = 0, guide: Any = None
     ) -> Term:
         of_each = tuple(shares[region]) if len(targets) > 1 else (shares.dtype.type(1),)
-        normalize = normalize_gradients and layer != IMAGE
-        scalar, of_each = jax.device_put((shares.dtype.type(weight), of_each))
+        normalize = spec.normalize_gradients and layer != IMAGE
+        scalar = weight if isinstance(weight, jax.Array) else shares.dtype.type(weight)
+        scalar, of_each = jax.device_put((scalar, of_each))
         return Term(scalar, tuple(targets), of_each, loss, layer, normalize, guide)
 
     terms = {
-        f"content/{layer}": term(weight, [of_content[layer]], content_loss, layer)
-        for layer, weight in content_weights.items()
+        f"content/{layer}": term(weight, [of_content[layer]], spec.content_loss, layer)
+        for layer, weight in spec.content_weights.items()
     }
-    for layer, weight in style_weights.items():
+    for layer, weight in spec.style_weights.items():
         each = [[of[layer][region] for of in of_styles] for region in range(len(shares))]
         for region, name in enumerate(style_terms(layer, guides)):
             guide, share = None, 1.0
             if guides is not None:
                 guide = jax.device_put(guides.content[layer][region])
                 share = float(guides.weights[layer][region])
-            terms[name] = term(weight * share, each[region], style_loss, layer, region, guide)
-    terms["tv"] = term(tv_weight, [None], tv_loss, IMAGE)
+            terms[name] = term(weight * share, each[region], spec.style_loss, layer, region, guide)
+    terms["tv"] = term(spec.tv_weight, [None], spec.tv_loss, IMAGE)
     if local_colors is not None:
-        weight = photorealism_weight / white**2  # the energy is that of the papers: white is one
+        # The energy is that of the papers, where white is one.
+        weight = spec.photorealism_weight / spec.white**2
         terms["photorealism"] = term(weight, [local_colors], PHOTOREALISM, IMAGE)
-    return Objective(network, terms, jnp.asarray(float(white)))
+    return Objective(network, terms, jnp.asarray(float(spec.white)))

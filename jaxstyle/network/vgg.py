@@ -7,7 +7,6 @@ The module is a pytree: it goes straight into ``jax.jit``, ``jax.grad`` and ``ja
 and the preprocessing are leaves; pooling and padding are static, and can be those of other systems.
 """
 
-import copy
 import difflib
 import os
 import re
@@ -15,14 +14,14 @@ from collections.abc import Container, Iterable, Mapping
 from functools import partial
 from itertools import groupby
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxstyle.errors import TooSmallError, UnknownLayerError
+from jaxstyle.errors import ImageError, TooSmallError, UnknownLayerError
 from jaxstyle.network.convolution import convolve, prepare
 from jaxstyle.network.pooling import (
     POOLING_SCALES,
@@ -225,9 +224,11 @@ class VGG19(nnx.Module):
           height x width x channels arrays, halved at each pooling (odd sizes by `rounding`).
 
         Raises:
+          ImageError: not an array of floats of shape height x width x 3.
           TooSmallError: a side is too short to be halved that often.
         """
         wanted = frozenset(layers)
+        require_image("the image", image)
         if unknown := wanted.difference(LAYERS):
             canonical_layer(min(unknown))  # raises, with a suggestion
         _require_side(image.shape, wanted)
@@ -256,9 +257,7 @@ class VGG19(nnx.Module):
 
     def with_checkpoints(self) -> "VGG19":
         """The same network (the same arrays), taking less memory and more time for gradients."""
-        other = copy.copy(self)
-        other.checkpointed = True
-        return other
+        return self._with(checkpointed=True)
 
     def sides(self, height: int, width: int, layer: str) -> tuple[int, int]:
         """Height and width of a layer's map, for an image of these."""
@@ -269,17 +268,26 @@ class VGG19(nnx.Module):
 
     def padded(self, padding: Padding) -> "VGG19":
         """The same network (the same arrays) with another padding."""
-        other = copy.copy(self)
-        other.padding = padding
-        return other
+        return self._with(padding=padding)
 
     def direct(self) -> "VGG19":
         """The same network (the same arrays) with no algorithm but the compiler's own: what runs
         once is not worth the time that the others take to compile."""
-        other = copy.copy(self)
-        other.convolutions = nnx.Dict(
-            {n: Convolution(c.kernel[...], c.bias[...]) for n, c in self.convolutions.items()}
+        return self._with(
+            convolutions=nnx.Dict(
+                {n: Convolution(c.kernel[...], c.bias[...]) for n, c in self.convolutions.items()}
+            )
         )
+
+    def _with(self, **changes: Any) -> "VGG19":
+        """Return a network with other attributes that has the same arrays.
+
+        Rebuilt as a pytree, so that it can be done under a transformation too: Flax forbids to
+        change a module of an outer trace.
+        """
+        other = jax.tree.map(lambda leaf: leaf, self)
+        for name, value in changes.items():
+            setattr(other, name, value)
         return other
 
     def computation(self) -> dict[str, str]:
@@ -305,6 +313,17 @@ class VGG19(nnx.Module):
         """What surrounds the map that a convolution is given."""
         mode, _, only_first = self.padding.partition("-")
         return "zeros" if only_first and name != CONVOLUTIONS[0] else mode
+
+
+def require_image(name: str, image: Any) -> None:
+    """Raise ImageError unless an array has the form of an image: floats, height x width x 3."""
+    shape, dtype = jnp.shape(image), jnp.result_type(image)
+    if len(shape) != 3 or shape[-1] != 3:
+        raise ImageError(f"{name} has shape {shape}: expected height x width x 3")
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ImageError(
+            f"{name} is an array of {dtype}: expected floats in [0, 1] (8 bits divided by 255)"
+        )
 
 
 def _require_side(shape: tuple[int, ...], layers: frozenset[str]) -> None:

@@ -1,5 +1,6 @@
 """The objective as a pytree: values, gradients, no recompilation, vmap over weights."""
 
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -8,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxstyle.errors import ImageError, SettingError
 from jaxstyle.execution.compilation import counted
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.guidance.propagate import guides
 from jaxstyle.losses import STYLE_LOSSES, TV_LOSSES, matting, objective
-from jaxstyle.losses.objective import Objective, Term
+from jaxstyle.losses.objective import LossSpec, Objective, Term
 from tests.networks import features, small_network
 
 CONTENT = {"relu2_2": 1.5, "conv2_1": 0.5}
@@ -31,7 +33,8 @@ def image(picture):
 
 def build(network, pictures, **options):
     weights = {"content_weights": CONTENT, "style_weights": STYLE, "tv_weight": 0.7}
-    return objective.build(network, *pictures, **{**weights, **options})
+    more = {name: options.pop(name) for name in ("guides", "local_colors") if name in options}
+    return objective.build(network, *pictures, LossSpec(**{**weights, **options}), **more)
 
 
 @jax.jit
@@ -280,7 +283,7 @@ def test_a_style_picture_has_borders_where_the_result_has_none(wrapping, picture
 def prior_alone(network, tv_loss):
     image = np.zeros((48, 64, 3), np.float32)
     options = {"content_weights": {}, "style_weights": {}, "tv_weight": 1.0, "tv_loss": tv_loss}
-    return objective.build(network, jnp.asarray(image), [jnp.asarray(image)], **options)
+    return objective.build(network, jnp.asarray(image), [jnp.asarray(image)], LossSpec(**options))
 
 
 @pytest.mark.parametrize("tv_loss", TV_LOSSES)
@@ -314,7 +317,7 @@ def test_a_picture_that_wraps_can_be_rolled(wrapping, picture):
     image = np.asarray(picture(3, 48, 64))
     style, layers = picture(1, 33, 28), {"relu1_1": 1.0, "relu3_1": 1.0}
     weights = {"content_weights": {}, "style_weights": layers}
-    scored = objective.build(wrapping, jnp.asarray(image), [style], **weights)
+    scored = objective.build(wrapping, jnp.asarray(image), [style], LossSpec(**weights))
     here = score(scored, image)[1]
     for shift in SHIFTS:
         there = score(scored, np.roll(image, shift, (0, 1)))[1]
@@ -327,7 +330,7 @@ def test_double_precision_leaves_statistics_of_a_float32_network_alone(float64, 
     network = small_network(jnp.float32)
     image = jnp.asarray(picture(0, 32, 24), jnp.float32)
     options = {"content_weights": {}, "style_weights": {"relu2_1": 1.0}}
-    built = objective.build(network, image, [image], style_loss="wasserstein", **options)
+    built = objective.build(network, image, [image], LossSpec(style_loss="wasserstein", **options))
     target = built.terms["style/relu2_1"].targets[0]
     assert {leaf.dtype for leaf in jax.tree.leaves(target)} == {jnp.dtype("float32")}
 
@@ -342,9 +345,11 @@ def test_where_nothing_is_to_be_gained_nothing_is_normalized():
         fast,
         image,
         [image],
-        content_weights={"relu1_2": 1.0},
-        style_weights={},
-        normalize_gradients=True,
+        LossSpec(
+            content_weights={"relu1_2": 1.0},
+            style_weights={},
+            normalize_gradients=True,
+        ),
     )
     assert np.abs(graded(scored, image)[1]).sum() < 1e-3
 
@@ -436,3 +441,34 @@ def test_a_photorealism_term_is_the_energy_whatever_the_units(network, pictures,
     for white in (1.0, 255.0):
         scored = build(network, pictures, photorealism_weight=3.0, white=white, **options)
         np.testing.assert_allclose(score(scored, image)[1]["photorealism"], expected, rtol=1e-5)
+
+
+def test_a_grid_of_weights_is_built_under_vmap(network, pictures, image):
+    def loss(style_weight, tv_weight):
+        spec = LossSpec({"relu2_1": 1.0}, {"relu1_1": style_weight}, tv_weight)
+        return objective.build(network, *pictures, spec)(image)[0]
+
+    weights, priors = jnp.array([0.0, 1.0, 50.0]), jnp.array([1.0, 0.5, 0.0])
+    found = jax.jit(jax.vmap(loss))(weights, priors)
+    for value, *each in zip(found, weights, priors, strict=True):
+        np.testing.assert_allclose(value, loss(*map(float, each)), rtol=1e-5)
+
+
+def test_what_is_no_image_is_refused(network, pictures):
+    content, styles = pictures
+    spec, bytes_ = LossSpec({"relu1_1": 1.0}, {}), (255 * content).astype(jnp.uint8)
+    scored = objective.build(network, content, styles, spec)
+    for call, said in (
+        (lambda: objective.build(network, bytes_, styles, spec), "the content picture is an array"),
+        (lambda: objective.build(network, content, [bytes_], spec), "a style picture is an array"),
+        (lambda: jax.jit(lambda s, x: s(x))(scored, bytes_), "the image is an array of uint8"),
+        (lambda: network(bytes_, ["relu1_1"]), "expected floats in [0, 1] (8 bits divided by 255)"),
+        (lambda: scored(content[..., 0]), "the image has shape (32, 24): expected height x width"),
+    ):
+        with pytest.raises(ImageError, match=re.escape(said)):
+            call()
+
+
+def test_a_loss_that_is_not_there_is_refused():
+    with pytest.raises(SettingError, match="style_loss: 'gramm' is not one of gram, "):
+        LossSpec({}, {"relu1_1": 1.0}, style_loss="gramm")

@@ -29,8 +29,10 @@ def scored(network, picture, image):
         network,
         image,
         [picture(1, 32, 32)],
-        content_weights={"relu2_1": 1.0},
-        style_weights={"relu1_1": 10.0, "relu2_1": 10.0},
+        objective.LossSpec(
+            content_weights={"relu2_1": 1.0},
+            style_weights={"relu1_1": 10.0, "relu2_1": 10.0},
+        ),
     )
 
 

@@ -66,11 +66,13 @@ def first_terms(loaded, start, content, styles, settings):
         network_of(loaded, settings),
         jnp.asarray(content),
         [jnp.asarray(style) for style in styles],
-        content_weights=settings.content_weights(),
-        style_weights=settings.style_weights(),
-        tv_weight=settings.tv_weight,
-        content_loss=settings.content_loss,
-        style_loss=settings.style_loss,
+        objective.LossSpec(
+            content_weights=settings.content_weights(),
+            style_weights=settings.style_weights(),
+            tv_weight=settings.tv_weight,
+            content_loss=settings.content_loss,
+            style_loss=settings.style_loss,
+        ),
     )
     return jax.jit(scored)(jnp.asarray(start))[1]
 

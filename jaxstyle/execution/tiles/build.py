@@ -1,6 +1,6 @@
 """The objective of a picture that is worked on tile by tile."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxstyle.execution.tiles.grid import Grid, halo
 from jaxstyle.execution.tiles.objective import TiledObjective
 from jaxstyle.execution.tiles.targets import content_targets, local_colors, style_statistics
-from jaxstyle.losses.objective import assembled, style_terms
+from jaxstyle.losses.objective import LossSpec, assembled, style_terms
 from jaxstyle.losses.targets import Guides, shares_of, targets_of
 from jaxstyle.network.vgg import VGG19
 
@@ -22,30 +22,28 @@ def build(
     content: Image,
     styles: Sequence[Image],
     tile: int,
-    *,
-    content_weights: Mapping[str, float],
-    style_weights: Mapping[str, float],
-    content_loss: str,
-    style_loss: str,
-    style_blend: Sequence[float] = (),
-    sum_styles: bool = False,
+    spec: LossSpec,
     guides: Guides | None = None,
     photorealistic: bool = False,
     pause: Callable[[], None] = lambda: None,
-    **others: Any,
 ) -> TiledObjective:
-    """Build the objective of ``jaxstyle.losses.objective.build`` in tiles of ``tile`` pixels.
+    """Build the objective of ``jaxstyle.losses.objective.build`` in tiles.
 
-    ``others`` are arguments of that function. ``tile`` must be a multiple of ``alignment`` of the
-    layers. No map of a whole picture is made.
+    No feature map of a whole picture is made.
+
+    Args:
+      network, content, styles, spec, guides: as there.
+      tile: side of a tile in pixels, a multiple of ``alignment`` of the layers.
+      photorealistic: whether the image is held to the content's local colors.
+      pause: called after each tile; may raise to end the run.
     """
-    around = halo([*content_weights, *style_weights])
+    around = halo([*spec.content_weights, *spec.style_weights])
     wraps = network.padding == "circular"
     grid = grid_of(content, tile, around, wraps)
     # A style picture has borders, even where the result has none: they must not become its style.
     bordered = network.padded("reflect") if wraps else network
-    shares = shares_of(style_blend or [1.0] * len(styles), guides)
-    terms = {layer: style_terms(layer, guides) for layer in style_weights}
+    shares = shares_of(spec.style_blend or [1.0] * len(styles), guides)
+    terms = {layer: style_terms(layer, guides) for layer in spec.style_weights}
     statistics = [
         style_statistics(
             bordered,
@@ -53,29 +51,19 @@ def build(
             grid_of(style, tile, around),
             of,
             terms,
-            style_loss,
+            spec.style_loss,
             pause,
         )
         for style, of in zip(styles, guides.styles if guides else [None] * len(styles), strict=True)
     ]
-    of_styles = targets_of(statistics, shares, style_loss, sum_styles)
-    targets = content_targets(network, content, grid, tuple(content_weights), pause)
+    of_styles = targets_of(statistics, shares, spec.style_loss, spec.sum_styles)
+    targets = content_targets(network, content, grid, tuple(spec.content_weights), pause)
     own: dict[str, Sequence[Any]] = {f"content/{layer}": of for layer, of in targets.items()}
     if photorealistic:
         own["photorealism"] = local_colors(content, grid)
-    shared = assembled(
-        network,
-        dict.fromkeys(content_weights),
-        of_styles,
-        shares,
-        content_weights=content_weights,
-        style_weights=style_weights,
-        content_loss=content_loss,
-        style_loss=style_loss,
-        guides=guides,
-        local_colors=() if photorealistic else None,
-        **others,
-    )
+    blank = dict.fromkeys(spec.content_weights)
+    local = () if photorealistic else None
+    shared = assembled(network, blank, of_styles, shares, spec, guides, local)
     masks = {name: term for name, term in shared.terms.items() if term.guide is not None}
     cut, wide = (
         {name: of.pieces(term.guide, term.layer) for name, term in masks.items()}

@@ -69,8 +69,9 @@ def compared(picture):
             regions, layers = corner_and_rest(*each), list(given["style_weights"])
             given["guides"] = guides(regions, network, each[0], each[1:], layers, "augmented")
         local = matting.target(content) if photo else None
-        whole = objective.build(network, content, shown, local_colors=local, **given)
-        tiled = build(network, content, shown, tile, photorealistic=photo, **given)
+        regions, spec = given.pop("guides", None), objective.LossSpec(**given)
+        whole = objective.build(network, content, shown, spec, guides=regions, local_colors=local)
+        tiled = build(network, content, shown, tile, spec, regions, photo)
         (total, terms), gradient = value_and_gradient(whole, image)
         found = tiled.gradient(image)
         assert set(found[1]) == set(terms)
