@@ -1,4 +1,4 @@
-"""python -m bench COMMAND: each measures on this machine, and leaves its rows as JSON."""
+"""Command line of the benchmarks: python -m bench COMMAND measures and saves the rows as JSON."""
 
 import argparse
 import importlib
@@ -22,18 +22,20 @@ COMMANDS = {
     "tpu": "bench.tpu",
     "report": "bench.report",
 }
-"""Modules by name, imported when called: they need what others do not (torch, matplotlib)."""
+"""Modules by command, imported only when called: some need optional packages (torch, ...)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is that of ``jaxstyle.__main__.main``."""
+    """Run one command; return the same exit statuses as ``jaxstyle.__main__.main``."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = Parser(prog="bench", description="Measure jaxstyle.", epilog="COMMAND --help: more")
+    parser = Parser(prog="bench", description="Measure jaxstyle.", epilog="COMMAND --help: options")
     parser.add_argument("command", choices=COMMANDS)
     name = parser.parse_args(arguments[:1]).command
     module = importlib.import_module(COMMANDS[name])
     parser = Parser(prog=f"bench {name}", description=module.HELP)
-    parser.add_argument("--debug", action="store_true", help="show a traceback if it fails")
+    parser.add_argument(
+        "--debug", action="store_true", help="show the traceback if an error occurs"
+    )
     module.add_arguments(parser)
     if name == "report":
         return exit_status(module.main, parser.parse_args(arguments[1:]))
@@ -46,22 +48,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """What every command that measures takes."""
+    """Add the arguments of all commands that measure."""
     add = parser.add_argument
-    add("--json", metavar="FILE", type=Path, help="default: bench/results/COMMAND-PLATFORM.json")
-    add("--quick", action="store_true", help="tiny, and a network of few channels: a trial")
-    add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
+    add(
+        "--json",
+        metavar="FILE",
+        type=Path,
+        help="file to write (default: bench/results/COMMAND-PLATFORM.json)",
+    )
+    add("--quick", action="store_true", help="trial run: tiny pictures and few channels")
+    add("--weights", metavar="VGG19.h5", help="weights file written by convert_weights")
 
 
 def run(name: str, arguments: argparse.Namespace) -> None:
-    """Measure, save the record, print the table."""
+    """Run a benchmark, print its table and save its record."""
     from bench import record
 
     module = importlib.import_module(COMMANDS[name])
     rows = module.measure(arguments, show)
     result = record.record(name, vars(arguments), rows)
     print(module.table(rows))
-    if arguments.quick and not arguments.json:  # a trial must not stand where a result was
+    if arguments.quick and not arguments.json:  # a trial must not overwrite a result
         return
     path = arguments.json or record.default_path(result)
     record.save(result, path)
@@ -69,7 +76,7 @@ def run(name: str, arguments: argparse.Namespace) -> None:
 
 
 def show(line: str) -> None:
-    """A line of progress, on standard error: standard output is for results."""
+    """Print a line of progress to standard error, because standard output is for results."""
     print(line, file=sys.stderr, flush=True)
 
 

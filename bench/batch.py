@@ -1,7 +1,7 @@
-"""Many pictures by one command, against as many runs of one picture each: seconds a picture.
+"""Compare `batch` and `sweep` with one `run` per picture, in seconds per picture.
 
-Every command is a process of its own, as users start them, and finds its programs compiled already
-in JAX's persistent cache: what is compared is the best of both.
+Every command runs in its own process, as users start them, with all programs already in JAX's
+persistent compilation cache.
 """
 
 import argparse
@@ -21,23 +21,29 @@ from bench.worker import Row
 from jaxstyle import images
 from jaxstyle.images import Picture
 
-HELP = "Seconds a picture: batch and sweep against as many single runs."
+HELP = "Seconds per picture: batch and sweep against one run per picture."
 
 Show = Callable[[str], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What this command takes beside what all do."""
+    """Add this command's arguments."""
     add = parser.add_argument
-    add("--size", type=int, default=128, help="default: 128")
-    add("--count", type=int, default=16, help="pictures (default: 16)")
-    add("--rounds", type=int, default=2, help="times that each is measured (default: 2)")
-    add("--batch-sizes", type=int, nargs="+", default=[1, 4, 16], help="default: 1 4 16")
-    add("--settings", default="", help="more flags of both, as one text")
+    add("--size", type=int, default=128, help="size of the pictures (default: 128)")
+    add("--count", type=int, default=16, help="number of pictures (default: 16)")
+    add("--rounds", type=int, default=2, help="measurements of each command (default: 2)")
+    add(
+        "--batch-sizes",
+        type=int,
+        nargs="+",
+        default=[1, 4, 16],
+        help="batch sizes to measure (default: 1 4 16)",
+    )
+    add("--settings", default="", help="flags added to every command, as one quoted string")
 
 
 def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
-    """A row for each way to make the same pictures."""
+    """Measure every way to make the same pictures; return one row for each."""
     quick = arguments.quick
     size, count, rounds = (
         (32, 2, 1) if quick else (arguments.size, arguments.count, arguments.rounds)
@@ -67,8 +73,8 @@ def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
                 flags,
             ),
         }
-        for name, way in ways.items():  # fills the cache
-            show(f"{name}, to begin with")
+        for name, way in ways.items():  # fills the compilation cache
+            show(f"{name}, warm-up")
             way()
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for index in range(rounds):
@@ -79,7 +85,11 @@ def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
 
 
 def rows_of(seconds: dict[str, list[float]], size: int, count: int) -> list[Row]:
-    """Medians a picture, and how many times quicker than single runs."""
+    """Return rows with the median seconds per picture and the speedup over the first way.
+
+    Args:
+      seconds: seconds per picture of every round, by way; single runs come first.
+    """
     first = median(next(iter(seconds.values())))
     return [
         {
@@ -97,7 +107,7 @@ def rows_of(seconds: dict[str, list[float]], size: int, count: int) -> list[Row]
 
 
 def pictures(folder: Path, size: int, count: int) -> None:
-    """Contents 0.png ... and style.png, drawn from a seed."""
+    """Write seeded pictures: ``count`` content pictures (contents/0.png, ...) and style.png."""
     (folder / "contents").mkdir()
     for index in range(count):
         images.write(folder / "contents" / f"{index}.png", Picture(work.picture(index, size, size)))
@@ -105,16 +115,16 @@ def pictures(folder: Path, size: int, count: int) -> None:
 
 
 def single_runs(folder: Path, flags: Sequence[str], weights: Sequence[str]) -> float:
-    """Seconds of one run for each content picture."""
+    """Run every content picture by a command of its own; return the total seconds."""
     commands = [f"run contents/{index}.png style.png -o out.png" for index in range(len(weights))]
     return sum(one_command(folder, command, flags) for command in commands)
 
 
 def one_command(folder: Path, command: str, flags: Sequence[str]) -> float:
-    """Seconds of a command, from its start to its end.
+    """Run a jaxstyle command in a new process; return its wall time in seconds.
 
     Raises:
-      RuntimeError: it failed; the last line it said.
+      RuntimeError: the command failed; the message is its last line on standard error.
     """
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     ours = {name: value for name, value in os.environ.items() if name != USERS_CACHE}
@@ -136,13 +146,13 @@ COLUMNS = {
     "way": "way",
     "size": "size",
     "pictures": "pictures",
-    "seconds": "seconds a picture",
+    "seconds": "seconds per picture",
     "low": "low",
     "high": "high",
-    "ratio": "times as fast",
+    "ratio": "speedup",
 }
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown of the rows."""
+    """Return the rows as a Markdown table."""
     return markdown(rows, COLUMNS)

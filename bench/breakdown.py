@@ -1,9 +1,11 @@
-"""Where the time of a step goes: programs that each hold the one before, timed in turns.
+"""Break down the time of a step by timing nested programs, each of which adds one part.
 
-- network: the features of the image, and from them back to its gradient;
-- losses: and what is made of the features and their gradients;
-- optimizer: and the rest of a step;
-- host: and a run's reports.
+- network: forward and backward pass of the network;
+- losses: plus the losses and their gradients with respect to the features;
+- optimizer: plus the rest of a step;
+- host: plus the reports of a run.
+
+The time of a part is the difference between two programs, timed in alternation.
 """
 
 from collections.abc import Callable
@@ -30,7 +32,7 @@ COLUMNS = ("size", "precision", *PARTS, "step")
 
 
 def measure(problem: Problem, rounds: int) -> dict[str, float]:
-    """Milliseconds of each part, and of a whole step of a run."""
+    """Return the milliseconds of each part, and of a whole step of a run ("step")."""
     scored, image = problem.objective, problem.state.image
     count = report_every(problem.settings)
     shapes = jax.eval_shape(features, scored, image)
@@ -44,7 +46,7 @@ def measure(problem: Problem, rounds: int) -> dict[str, float]:
         "optimizer": stepping(compiled, fresh, count),
         "host": in_a_run(compiled, problem, count),
     }
-    with rounding(problem.precision):  # some are traced when first called
+    with rounding(problem.precision):  # two of the programs are traced at their first call
         seconds = timing.interleaved(calls, rounds)
     ms = [1000 * timing.spread(seconds[part])["median"] / count for part in PARTS]
     spans = [ms[0], *(after - before for before, after in pairwise(ms))]
@@ -52,20 +54,20 @@ def measure(problem: Problem, rounds: int) -> dict[str, float]:
 
 
 def features(scored: Objective, image: Float[Array, "h w 3"]) -> dict[str, Array]:
-    """All that the losses look at."""
+    """Compute the features of all layers that the losses use."""
     layers = [term.layer for term in scored.terms.values() if term.layer != objectives.IMAGE]
     return scored.network(image, layers)
 
 
 def through_network(
-    scored: Objective, above: PyTree, image: Float[Array, "h w 3"]
+    scored: Objective, cotangents: PyTree, image: Float[Array, "h w 3"]
 ) -> Float[Array, "h w 3"]:
-    """What comes down to the image where ``above`` is the gradient to its features."""
-    return jax.vjp(partial(features, scored), image)[1](above)[0]
+    """Backpropagate cotangents of the features to the image."""
+    return jax.vjp(partial(features, scored), image)[1](cotangents)[0]
 
 
 def through_losses(scored: Objective, image: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
-    """The gradient of the objective."""
+    """Compute the gradient of the objective with respect to the image."""
     return jax.grad(scored, has_aux=True)(image)[0]
 
 
@@ -75,8 +77,11 @@ def repeated(
     image: Float[Array, "h w 3"],
     count: int,
 ) -> Callable[[], object]:
-    """A call that computes the gradient ``count`` times, as a run takes its steps: in one dispatch,
-    or on CPU from Python. Each needs the one before, so that none is left out."""
+    """Return a function that computes the gradient ``count`` times, the way a run takes its steps.
+
+    That is in one dispatch on accelerators, and in a Python loop on CPU. Every gradient depends on
+    the one before, so that the compiler cannot eliminate any.
+    """
 
     @jax.jit
     def moved(arguments: PyTree, rate: Array, image: Array) -> Array:
@@ -100,7 +105,7 @@ def repeated(
 
 
 def in_a_run(compiled: solve.Program, problem: Problem, count: int) -> Callable[[], object]:
-    """A call that takes ``count`` steps with a report after them, as a run does."""
+    """Return a function that takes ``count`` steps and reports once, as a run does."""
     scored, rates, state = problem.objective, problem.rates, problem.state
     running = solve.minimize(compiled, scored, rates, state, ENDLESS, count)
     return lambda: next(running)

@@ -1,4 +1,4 @@
-"""A function called in a Python process of its own: python -m bench.child MODULE:FUNCTION JSON."""
+"""Call a function in a new Python process: python -m bench.child MODULE:FUNCTION JSON."""
 
 import importlib
 import json
@@ -13,16 +13,21 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 USERS_CACHE = "JAX_COMPILATION_CACHE_DIR"
-"""Where it is set, the user's own choice of a cache stands above ours; not in measurements."""
+"""The user's compilation cache. jaxstyle prefers it, so it is removed from the environment."""
 
 
 def call(
     function: str, environment: Mapping[str, str] = MappingProxyType({}), **options: Any
 ) -> Any:
-    """What ``MODULE:FUNCTION`` of plain values answers in a new process with more environment.
+    """Call ``MODULE:FUNCTION`` in a new process and return its result.
+
+    Args:
+      function: "MODULE:FUNCTION"; its result must be serializable as JSON.
+      environment: environment variables to add.
+      **options: its keyword arguments, serializable as JSON.
 
     Raises:
-      RuntimeError: it failed; the last line it said.
+      RuntimeError: the process failed; the message is its last line on standard error.
     """
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     ours = {name: value for name, value in os.environ.items() if name != USERS_CACHE}
@@ -33,8 +38,8 @@ def call(
         env={**ours, "PYTHONPATH": path, **environment},
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise RuntimeError(said[-1])
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise RuntimeError(lines[-1])
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -1,4 +1,4 @@
-"""Compile time against run time: what a run pays before its steps, for how many, and how often."""
+"""Measure compile time against run time, and count the compilations of a run."""
 
 import argparse
 import math
@@ -15,17 +15,25 @@ from bench.worker import SPANS, Row
 from jaxstyle.execution.pyramid import sizes
 from jaxstyle.settings import Settings
 
-HELP = "Seconds to compile against seconds to run, compilations counted, a process's first step."
+HELP = "Compile time against run time, number of compilations, and time to a process's first step."
 
 WARM = "_warm"
-"""What the names of seconds end with where the cache was filled by a process before."""
+"""Suffix of keys measured with a compilation cache that an earlier process has filled."""
 
 Show = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: sizes coarse to fine, how often, and what every process is told."""
+    """The measurements to make.
+
+    Attributes:
+      sizes: sizes of the scales, coarse to fine.
+      repeats: processes per measurement, of which the median is taken.
+      rounds: timings of a step per process.
+      deadline: value of ``time.perf_counter`` after which nothing new is begun.
+      common: options passed to every process.
+    """
 
     sizes: list[int]
     repeats: int
@@ -34,22 +42,36 @@ class Plan:
     common: dict[str, Any]
 
     def late(self) -> bool:
-        """Whether the time given is over."""
+        """Return whether the deadline has passed."""
         return time.perf_counter() > self.deadline
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What this command takes beside what all do."""
+    """Add this command's arguments."""
     add = parser.add_argument
-    add("--size", type=int, default=512, help="of the finest scale (default: 512)")
-    add("--repeats", type=int, default=3, help="processes a number is the median of (default: 3)")
-    add("--seconds", type=float, default=math.inf, help="begin nothing new after so long")
-    add("--optimizer", default="adam", help="default: adam")
-    add("--precision", default="auto", help="default: auto")
+    add("--size", type=int, default=512, help="size of the finest scale (default: 512)")
+    add(
+        "--repeats",
+        type=int,
+        default=3,
+        help="processes per measurement; the median is reported (default: 3)",
+    )
+    add(
+        "--seconds",
+        type=float,
+        default=math.inf,
+        help="start no new measurement after this many seconds (default: no limit)",
+    )
+    add("--optimizer", default="adam", help="optimizer to measure (default: adam)")
+    add("--precision", default="auto", help="precision setting (default: auto)")
 
 
 def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
-    """Rows of five parts, in the order of ``PARTS``; one that fails says why."""
+    """Measure the five parts in the order of ``PARTS``; a part that fails has a row that says why.
+
+    Returns:
+      The rows; the key "part" tells them apart.
+    """
     plan = plan_of(arguments)
     rows: list[Row] = []
     for part, measured in PARTS.items():
@@ -64,7 +86,7 @@ def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
 
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
-    """The scales of a run with the default settings; of a trial, two tiny ones."""
+    """Return the plan: the scales of a run with default settings, or two tiny ones for a trial."""
     quick = arguments.quick
     chosen = {"optimizer": arguments.optimizer, "precision": arguments.precision}
     return Plan(
@@ -77,12 +99,12 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
 
 
 def ask(task: str, **options: Any) -> Any:
-    """What a function of ``bench.worker`` answers in a process of its own."""
+    """Call a function of ``bench.worker`` in a new process and return its result."""
     return child.call(f"bench.worker:{task}", **options)
 
 
 def scale_rows(plan: Plan, before: Sequence[Row], show: Show) -> list[Row]:
-    """Seconds of every stage of every scale, and their sum over the scales of a run."""
+    """Measure the seconds of every stage at every scale; the last row is their sum over scales."""
     cold, warm = [], []
     for index in range(plan.repeats):
         if index and plan.late():
@@ -100,7 +122,7 @@ def scale_rows(plan: Plan, before: Sequence[Row], show: Show) -> list[Row]:
 
 
 def scale_row(cold: Sequence[Row], warm: Sequence[Row], steps: int) -> Row:
-    """One scale, the median of its processes."""
+    """Return the row of one scale: medians over the processes."""
     row: Row = {"scale": str(cold[0]["size"]), "steps": steps}
     for runs, ending in ((cold, ""), (warm, WARM)):
         row |= {name + ending: median(run[name] for run in runs) for name in SPANS}
@@ -110,7 +132,7 @@ def scale_row(cold: Sequence[Row], warm: Sequence[Row], steps: int) -> Row:
 
 
 def sum_row(rows: Sequence[Row]) -> Row:
-    """A whole run: its scales together."""
+    """Return the row of a whole run: the sum over its scales."""
     spans = [name + ending for ending in ("", WARM) for name in (*SPANS, "first")]
     return {"scale": "sum"} | {
         name: sum(row[name] for row in rows) for name in (*spans, "steps", "run")
@@ -118,18 +140,18 @@ def sum_row(rows: Sequence[Row]) -> Row:
 
 
 def eager_rows(plan: Plan, before: Sequence[Row], show: Show) -> list[Row]:
-    """The same steps operation by operation, and when compiling has paid."""
+    """Measure steps that are not compiled as a whole, and when compiling pays off."""
     rows = []
     for scale in before:
         if scale["part"] != "scale" or scale.get("scale", "sum") == "sum":
             continue
-        show(f"operation by operation at {scale['scale']}")
+        show(f"steps that are not compiled, at {scale['scale']}")
         if plan.late():
             rows.append({"scale": scale["scale"], "error": "no time left"})
             continue
         rounds = min(3, plan.rounds)
         eager = ask("eager", size=int(scale["scale"]), rounds=rounds, **plan.common)
-        ready = {**eager, "first_step": eager["step"]}
+        ready = {**eager, "first_step": eager["step"]}  # as if every operation were compiled
         row = {"scale": scale["scale"], "first_step": eager["first_step"], "step": eager["step"]}
         row |= {"compiled_step": scale["step"], "break_even": break_even(scale, eager)}
         rows.append(row | {"break_even_ready": break_even(scale, ready)})
@@ -137,9 +159,9 @@ def eager_rows(plan: Plan, before: Sequence[Row], show: Show) -> list[Row]:
 
 
 def break_even(compiled: Row, eager: Row) -> int | None:
-    """Steps after which compiling has taken no more time than not compiling; None: it never does.
+    """Return the number of steps from which on compiling takes less time in total; None if never.
 
-    Without, the first step is dear too: it compiles every operation by itself.
+    The first step that is not compiled as a whole is slow too: it compiles every operation.
     """
     first = sum(compiled[stage] for stage in ("trace", "lower", "compile", "first_step"))
     late, gain = first - eager["first_step"], eager["step"] - compiled["step"]
@@ -149,18 +171,18 @@ def break_even(compiled: Row, eager: Row) -> int | None:
 
 
 def count_rows(plan: Plan, before: Sequence[Row], show: Show) -> list[Row]:
-    """Compilations of a run's solver: one a scale, and none where only values are new."""
+    """Count compilations of the solver: one per scale, and none if only values change."""
     show("counting compilations")
     options = {"size": plan.sizes[-1], "smallest_size": plan.sizes[0]}
     rows = ask("counts", **options, **plan.common)
     return [
-        row if row["solver"] == row["expected"] else row | {"error": "not as many as expected"}
+        row if row["solver"] == row["expected"] else row | {"error": "unexpected count"}
         for row in rows
     ]
 
 
 def start_rows(plan: Plan, before: Sequence[Row], show: Show) -> list[Row]:
-    """A process reaching its first step at the finest size, the cache being empty and then not."""
+    """Measure a process's time to its first step at the finest size, with cold and warm cache."""
     cold, warm = [], []
     size = plan.sizes[-1]
     for index in range(plan.repeats):
@@ -177,7 +199,7 @@ def start_rows(plan: Plan, before: Sequence[Row], show: Show) -> list[Row]:
 
 
 def import_rows(plan: Plan, before: Sequence[Row], show: Show) -> list[Row]:
-    """Seconds to import jax, and jaxstyle after it."""
+    """Measure the seconds to import jax, and then jaxstyle."""
     show("imports")
     runs = [ask("imports") for _ in range(2 * plan.repeats)]
     return [{name: median(run[name] for run in runs) for name in runs[0]}]
@@ -190,30 +212,30 @@ PARTS: dict[str, Callable[[Plan, Sequence[Row], Show], list[Row]]] = {
     "import": import_rows,
     "eager": eager_rows,
 }
-"""Each is given the rows before its own; the dearest is the last, in case time is short."""
+"""Every part is passed the rows before it. The most expensive is last, in case time runs out."""
 
 TABLES: dict[str, tuple[str, dict[str, str]]] = {
     "scale": (
-        "Seconds, scale by scale; warm: with what a process before left in the compilation cache",
+        "Seconds per scale; warm: with a compilation cache that an earlier process has filled",
         {"scale": "scale"}
         | {name: name.replace("_", " ") for name in SPANS}
-        | {"first": "together", "compile_warm": "compile, warm", "first_warm": "together, warm"}
-        | {"steps": "steps", "step": "a step", "run": "later steps"},
+        | {"first": "total", "compile_warm": "compile, warm", "first_warm": "total, warm"}
+        | {"steps": "steps", "step": "per step", "run": "later steps"},
     ),
     "eager": (
-        "Seconds of a step not compiled, and the number of steps after which compiling has paid",
+        "Seconds per step without compiling it as a whole, and when compiling pays off",
         {
             "scale": "scale",
             "first_step": "first step, op by op",
-            "step": "a step, op by op",
-            "compiled_step": "a step, compiled",
-            "break_even": "pays after",
-            "break_even_ready": "pays after, if each op is compiled already",
+            "step": "later step, op by op",
+            "compiled_step": "step, compiled",
+            "break_even": "steps to break even",
+            "break_even_ready": "steps to break even, ops already compiled",
         },
     ),
     "count": (
         "Compilations in one process",
-        {"run": "run", "solver": "of the solver", "expected": "expected", "other": "of the rest"},
+        {"run": "run", "solver": "solver", "expected": "expected", "other": "other programs"},
     ),
     "start": (
         "Seconds until the first step of a process",
@@ -221,16 +243,16 @@ TABLES: dict[str, tuple[str, dict[str, str]]] = {
             "size": "size",
             "cache": "cache",
             "weights": "weights read",
-            "first_step": "first step, after import",
-            "from_process_start": "first step, after process start",
+            "first_step": "first step, since import",
+            "from_process_start": "first step, since process start",
         },
     ),
-    "import": ("Seconds to import", {"jax": "jax", "jaxstyle": "jaxstyle after it"}),
+    "import": ("Seconds to import", {"jax": "jax", "jaxstyle": "then jaxstyle"}),
 }
 
 
 def table(rows: Sequence[Row]) -> str:
-    """A table for each part, and what failed."""
+    """Return a Markdown table for each part, with errors."""
     sections = []
     for part, (title, columns) in TABLES.items():
         of_part = [row for row in rows if row["part"] == part]

@@ -1,14 +1,15 @@
-"""Tables as GitHub shows them."""
+"""Format tables in GitHub's Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str] | Sequence[str]) -> str:
-    """Markdown of rows, numbers to the right.
+    """Format rows as a Markdown table with numeric columns aligned right.
 
     Args:
-      columns: keys of the rows, or a mapping from them to headings; what a row lacks stays empty.
+      rows: mappings; a missing key gives an empty cell.
+      columns: keys of the rows, or a mapping from keys to headings.
 
     >>> print(table([{"size": 256, "ms": 1.2345}, {"size": 512}], {"size": "pixels", "ms": "ms"}))
     | pixels | ms |
@@ -26,7 +27,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str] | Sequen
 
 
 def text(value: Any) -> str:
-    """A cell: numbers with three significant digits, thousands apart, nothing for None.
+    """Format a cell: floats with three significant digits or thousands separators, None as empty.
 
     >>> text(1234.5), text(0.01234), text(12.3), text(True), text(None)
     ('1,234', '0.0123', '12.3', 'yes', '')

@@ -1,4 +1,4 @@
-"""The matting energy and its gradient, beside pymatting's sparse matrix and a product with it."""
+"""Compare the matting energy and its gradient with pymatting's sparse matrix."""
 
 import argparse
 import importlib
@@ -19,32 +19,33 @@ from jaxstyle.errors import UsageError
 from jaxstyle.losses import matting
 
 HELP = (
-    "The photorealism loss against the sparse matrix of pymatting: prepared once, used each step."
+    "The photorealism loss, computed per window, against pymatting's sparse matrix: time to prepare"
+    " it once per photo, time per step, and memory."
 )
 
 SIZES = ((256, 256), (512, 512), (525, 700))
-"""Height and width; the last is the largest of Deep Photo's pictures."""
+"""Height and width; the last is the size of the largest picture of Deep Photo."""
 
 Row = dict[str, Any]
 Picture = Float[np.ndarray, "h w 3"]
 Gradient = Callable[[], tuple[float, Any]]
-"""Works out the energy and its gradient, and waits for them."""
+"""Computes the energy and its gradient, and blocks until they are ready."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What this command takes beside what all do."""
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each (default: 15)")
+    """Add this command's arguments."""
+    parser.add_argument("--rounds", type=int, default=15, help="timings of each (default: 15)")
 
 
 def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
-    """A row for each size."""
+    """Measure every size; return one row for each."""
     pymatting()
     sizes, rounds = (((24, 32),), 2) if arguments.quick else (SIZES, arguments.rounds)
     return [row(height, width, rounds, show) for height, width in sizes]
 
 
 def row(height: int, width: int, rounds: int, show: Callable[[str], None]) -> Row:
-    """Both ways at one size, taking turns; and the memory of each, in a process of its own."""
+    """Time both ways at one size in alternation, and measure the memory of each in a process."""
     show(f"{width} x {height}")
     photo, image = (work.picture(seed, height, width) for seed in range(2))
     start = time.perf_counter()
@@ -69,19 +70,19 @@ def row(height: int, width: int, rounds: int, show: Callable[[str], None]) -> Ro
 
 
 def gradient(image: jax.Array, local: matting.LocalColors) -> tuple[jax.Array, jax.Array]:
-    """The energy and its gradient, as a step has them."""
+    """Compute the energy and its gradient, as a step does."""
     return jax.value_and_grad(matting.energy)(image, local)
 
 
 def by_windows(photo: Picture, image: Picture) -> Gradient:
-    """jaxstyle's way, compiled at its first call."""
+    """Prepare jaxstyle's computation; the returned function compiles at its first call."""
     local, on_device, compiled = matting.target(photo), jnp.asarray(image), jax.jit(gradient)
     jax.block_until_ready(local)
     return lambda: jax.block_until_ready(compiled(on_device, local))
 
 
 def by_matrix(photo: Picture, image: Picture) -> Gradient:
-    """pymatting's, in float64 as it has it."""
+    """Prepare pymatting's sparse matrix; it is in float64."""
     laplacian = pymatting().cf_laplacian(photo.astype(np.float64))
     flat = image.reshape(-1, 3).astype(np.float64)
 
@@ -99,7 +100,7 @@ WAYS: dict[str, Callable[[Picture, Picture], Gradient]] = {
 
 
 def pymatting() -> Any:
-    """The package.
+    """Import pymatting and return the module.
 
     Raises:
       UsageError: it is not installed.
@@ -113,8 +114,10 @@ def pymatting() -> Any:
 
 
 def peak(way: str, height: int, width: int) -> int | None:
-    """Bytes in use at most from before a way is prepared until it has been used; None if the system
-    does not say. It has been prepared and used before, so that compiling is not counted."""
+    """Return the peak memory in bytes of preparing and using a way, None if it is unknown.
+
+    It is prepared and used once before, so that compiling is not counted.
+    """
     photo, image = (work.picture(seed, height, width) for seed in range(2))
     WAYS[way](photo, image)()
     begin = memory.settled_bytes()
@@ -128,24 +131,24 @@ def peak(way: str, height: int, width: int) -> int | None:
 COLUMNS = {
     "size": "size",
     "compile_s": "compile s",
-    "windows_prepare": "photo prepared, ms",
-    "matrix_prepare": "matrix built, ms",
+    "windows_prepare": "prepare photo, ms",
+    "matrix_prepare": "matrix: build, ms",
     "windows_median": "energy and gradient, ms",
-    "matrix_median": "by the matrix, ms",
-    "ratio": "times faster",
+    "matrix_median": "matrix: energy and gradient, ms",
+    "ratio": "speedup",
     "windows_mb": "peak MB",
-    "matrix_mb": "with the matrix, MB",
-    "apart": "energies apart",
+    "matrix_mb": "matrix: peak MB",
+    "apart": "relative difference of energies",
 }
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown of the rows."""
+    """Return the rows as a Markdown table."""
     return markdown([each | shown(each) for each in rows], COLUMNS)
 
 
 def shown(of: Row) -> Row:
-    """The size as one cell, bytes as megabytes."""
+    """Return cells to display: the size as one, and bytes as megabytes."""
     sizes = {f"{name}_mb": of[f"{name}_bytes"] for name in WAYS}
     megabytes = {key: size / 1e6 for key, size in sizes.items() if size is not None}
     return {"size": f"{of['width']} x {of['height']}", **megabytes}

@@ -1,9 +1,8 @@
-"""Peak memory of the solver: what XLA predicts beside what is measured, so that --plan can be
-trusted.
+"""Compare XLA's prediction of the solver's peak memory, shown by --plan, with measurements.
 
-Every case is a process of its own. On an accelerator it is asked for the most it has had in use.
-On CPU the resident memory of the process is read: its peak while steps are taken, over what it was
-before the solver's arrays were there but with their programs already compiled.
+Every case runs in its own process. On an accelerator, the measurement is the device's peak memory
+in use. On CPU it is the process's peak resident memory while it takes steps, minus its resident
+memory before the solver's arrays are allocated and after the programs are compiled.
 """
 
 import argparse
@@ -31,17 +30,26 @@ STEPS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What this command takes beside what all do."""
+    """Add this command's arguments."""
     add = parser.add_argument
-    add("--size", type=int, action="append", help="default: 256, 512, 1024; on GPU, 2048 too")
-    add("--optimizer", action="append", help="default: adam and lbfgs")
-    add("--precision", default="auto", help="default: auto")
+    add(
+        "--size",
+        type=int,
+        action="append",
+        help="size to measure, may be repeated (default: 256, 512, 1024; on GPU also 2048)",
+    )
+    add(
+        "--optimizer",
+        action="append",
+        help="optimizer to measure, may be repeated (default: adam and lbfgs)",
+    )
+    add("--precision", default="auto", help="precision setting (default: auto)")
 
 
 def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
-    """A row for each size and optimizer; one that fails, or is not within 10%, says so."""
+    """Measure every size and optimizer; return one row for each, with "error" if it failed."""
     quick = arguments.quick
-    work.weights_of(arguments, show)  # fetched once, if they must be
+    work.weights_of(arguments, show)  # downloads them once, before processes start
     large = call("bench.memory:platform") == "gpu"
     sizes = arguments.size or ([64] if quick else [256, 512, 1024, *[2048] * large])
     rows = []
@@ -59,7 +67,7 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
 
 
 def compared(size: int, predicted: int, measured: int | None, **_: Any) -> Row:
-    """Prediction and measurement per megapixel, and their ratio."""
+    """Return prediction and measurement per megapixel, and their ratio."""
     pixels = size * size / 1e6
     if measured is None:
         return {"predicted_per_megapixel": predicted / pixels}
@@ -73,12 +81,12 @@ def compared(size: int, predicted: int, measured: int | None, **_: Any) -> Row:
 
 
 def platform() -> str:
-    """Of JAX, asked in a process that does not go on to hold the device."""
+    """Return JAX's platform; called in a short-lived process, which frees the device again."""
     return jax.default_backend()
 
 
 def case(*, size: int, quick: bool, weights: str | None, **settings: Any) -> Row:
-    """Bytes of one case, in a process that has done nothing else."""
+    """Predict and measure the bytes of one case; call it in a fresh process."""
     given = Namespace(quick=quick, weights=weights)
 
     def arrays() -> work.Problem:
@@ -88,7 +96,7 @@ def case(*, size: int, quick: bool, weights: str | None, **settings: Any) -> Row
     predicted = prepare(arrays)
     begin, compiling = settled_bytes(), peak_in_use()
     problem = arrays()
-    settled_bytes()  # what reading the weights took is not the solver's
+    settled_bytes()  # resets the peak: reading the weights is not counted
     program = solve.compile_program(
         problem.objective, problem.rates, problem.state, problem.optimizer
     )
@@ -101,14 +109,15 @@ def case(*, size: int, quick: bool, weights: str | None, **settings: Any) -> Row
         return {"predicted": predicted, "measured": None}
     on_device = jax.default_backend() != "cpu"
     row = {"predicted": predicted, "measured": peak if on_device else peak - begin}
-    # An accelerator's peak cannot be reset: it may be that of compiling, which tries kernels out.
+    # An accelerator's peak cannot be reset: it may be that of autotuning during compilation.
     return row | ({"while_compiling": compiling} if on_device else {})
 
 
 def prepare(arrays: Callable[[], work.Problem]) -> int:
-    """Compile all that making and stepping ``arrays`` takes, and run it once; the bytes predicted.
+    """Build the problem once, compile its step, and on CPU run it; return the predicted bytes.
 
-    The program takes none of the network's layers beyond the deepest in use: they are held beside.
+    Layers after the deepest one in use are not arguments of the program, but are in memory too:
+    their bytes are added.
     """
     problem = arrays()
     arguments = problem.objective, problem.rates, problem.state
@@ -121,13 +130,12 @@ def prepare(arrays: Callable[[], work.Problem]) -> int:
 
 
 def settled_bytes() -> int | None:
-    """Bytes in use once all that is free has been given back, the peak being counted from here on;
-    None if the system does not say."""
+    """Release free memory, reset the peak on CPU, and return the bytes in use; None if unknown."""
     gc.collect()
     if jax.default_backend() != "cpu":
         return (jax.local_devices()[0].memory_stats() or {}).get("bytes_in_use")
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps what is freed
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps freed memory
         if trim:
             trim(0)
         Path("/proc/self/clear_refs").write_text("5")
@@ -135,14 +143,14 @@ def settled_bytes() -> int | None:
 
 
 def peak_in_use() -> int | None:
-    """The most bytes in use so far; on CPU, since ``settled_bytes``."""
+    """Return the peak bytes in use, on CPU since ``settled_bytes``; None if unknown."""
     if jax.default_backend() != "cpu":
         return (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     return resident("VmHWM")
 
 
 def resident(field: str) -> int | None:
-    """Bytes of this process in memory now (VmRSS) or at most (VmHWM), where there is /proc."""
+    """Return this process's resident bytes: current (VmRSS) or peak (VmHWM); None without /proc."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -165,11 +173,11 @@ COLUMNS = {
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown of the rows, in megabytes."""
+    """Return the rows as a Markdown table, in megabytes."""
     return markdown([row | megabytes(row) for row in rows], COLUMNS)
 
 
 def megabytes(row: Row) -> Row:
-    """What is counted in bytes."""
+    """Return the entries of a row that are in bytes, converted to megabytes."""
     keys = [key for key, heading in COLUMNS.items() if "MB" in heading]
     return {key: row[key] / 1e6 for key in keys if row.get(key) is not None}

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Every benchmark on a machine with a GPU and no internet, within nine minutes.
+# Run the benchmarks within nine minutes on a machine with a GPU and no internet access.
 #
-#   python bench/pack.py     beforehand, where there is internet: fills bench/carry
-#   bash bench/on_gpu.sh     there: leaves $OUT/*-gpu.json (default: bench/results)
+#   python bench/pack.py     beforehand, with internet access: fills bench/carry
+#   bash bench/on_gpu.sh     on that machine: writes $OUT/*-gpu.json (default: bench/results)
 #
-# Python 3.12, jax 0.11 and PyTorch 2.11 are taken to be there. One benchmark that fails or takes
-# too long does not stop the others. QUICK=1 is a trial of a minute or two, on any device.
+# Requires Python 3.12, jax 0.11 and PyTorch 2.11. If a benchmark fails or takes too long, the
+# others still run. QUICK=1 makes a trial run of a minute or two, on any device.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -17,14 +17,14 @@ trap 'rm -rf "$folder"' EXIT
 venv=$folder/venv
 mkdir -p "$out"
 
-# python3 may itself be that of a virtual environment, whose packages a new one does not see.
+# If python3 belongs to a virtual environment, a new one does not see its packages: add a .pth file.
 python3 -m venv --system-site-packages --without-pip "$venv" || exit
 site='import sysconfig; print(sysconfig.get_path("purelib"))'
 python3 -c "$site" > "$("$venv/bin/python" -c "$site")/outer.pth"
 python3 -m pip --python "$venv/bin/python" install --quiet --no-index --no-deps --no-compile \
   --find-links "$carry/wheels" --requirement "$carry/requirements.txt" || exit
 
-# JAX would take most of the memory for itself, and PyTorch and new processes need some.
+# By default JAX reserves most of the GPU's memory, but PyTorch and new processes need some.
 export XLA_PYTHON_CLIENT_PREALLOCATE=false PYTHONUNBUFFERED=1
 
 run() { # name, seconds, command and its flags
@@ -35,7 +35,7 @@ run() { # name, seconds, command and its flags
     echo "== $name: no time left"
     return
   fi
-  echo "== $name, $limit s at most"
+  echo "== $name, at most $limit s"
   timeout --kill-after=5 "$limit" "$venv/bin/python" -m bench "$@" ${QUICK:+--quick} \
     --weights "$carry/vgg19-float16.h5" --json "$out/$name-gpu.json" \
     || echo "== $name: exit status $?"

@@ -1,7 +1,8 @@
-"""python bench/pack.py: what bench/on_gpu.sh needs on a machine with no internet, into bench/carry.
+"""Collect in bench/carry what bench/on_gpu.sh needs on a machine without internet access.
 
-Wheels for Python 3.12 on x86-64 Linux of all that jaxstyle needs but what is taken to be there (jax
-and what comes with it, PyTorch), and the weights as float16, to the deepest layer in use.
+Run python bench/pack.py. It downloads wheels for Python 3.12 on x86-64 Linux of jaxstyle's
+dependencies, except those assumed to be installed there (jax and its dependencies, PyTorch), and
+writes the weights as float16, up to the deepest layer in use.
 """
 
 import argparse
@@ -27,10 +28,10 @@ CARRY = ROOT / "bench" / "carry"
 
 JAX = "jax==0.11.*"
 PRESENT = ("jax", "jaxlib", "ml-dtypes", "numpy", "opt-einsum", "scipy")
-"""What the other machine has."""
+"""Packages assumed to be installed on the other machine."""
 
 UNUSED = ("orbax-checkpoint", "tensorstore", "uvloop")
-"""What only Flax's checkpoints need: most of the bytes."""
+"""Large packages that only Flax's checkpoints need; left out."""
 
 TARGET = (
     *("--python-version", "3.12", "--implementation", "cp", "--only-binary", ":all:"),
@@ -42,9 +43,13 @@ LAST = "conv5_1"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fill bench/carry, and say how large it is."""
-    parser = argparse.ArgumentParser(description="Fill bench/carry.")
-    parser.add_argument("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
+    """Fill bench/carry and print its size."""
+    parser = argparse.ArgumentParser(
+        description="Collect in bench/carry what bench/on_gpu.sh needs without internet access."
+    )
+    parser.add_argument(
+        "--weights", metavar="VGG19.h5", help="weights file written by convert_weights"
+    )
     path = weights.find(parser.parse_args(arguments).weights)
     CARRY.mkdir(exist_ok=True)
     needed = requirements(ROOT / "pyproject.toml")
@@ -58,13 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def requirements(project: Path) -> list[str]:
-    """What jaxstyle requires and the other machine may not have."""
+    """Return the dependencies in a pyproject.toml that the other machine may lack."""
     declared = tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"]
     return [requirement for requirement in declared if name_of(requirement) not in PRESENT]
 
 
 def name_of(requirement: str) -> str:
-    """The name of a package, as indexes compare them.
+    """Return the normalized name (PEP 503) of the package in a requirement.
 
     >>> name_of("ml_dtypes>=0.5")
     'ml-dtypes'
@@ -74,14 +79,14 @@ def name_of(requirement: str) -> str:
 
 
 def download(needed: Iterable[str], folder: Path) -> list[str]:
-    """The wheels of these packages, and of what they need in turn, in a folder; their names."""
+    """Download the wheels of packages and their dependencies to a folder; return their names."""
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.whl"):
         old.unlink()
-    with tempfile.TemporaryDirectory() as everything:
-        command = ("pip", "download", "--quiet", "--dest", everything, *TARGET, JAX, *needed)
+    with tempfile.TemporaryDirectory() as downloads:
+        command = ("pip", "download", "--quiet", "--dest", downloads, *TARGET, JAX, *needed)
         subprocess.run([sys.executable, "-m", *command], check=True)
-        wheels = {name_of(path.name.partition("-")[0]): path for path in Path(everything).iterdir()}
+        wheels = {name_of(path.name.partition("-")[0]): path for path in Path(downloads).iterdir()}
         names = sorted(wheels.keys() - {*PRESENT, *UNUSED})
         for name in names:
             shutil.move(wheels[name], folder)
@@ -89,13 +94,13 @@ def download(needed: Iterable[str], folder: Path) -> list[str]:
 
 
 def listed(needed: Sequence[str], carried: Iterable[str]) -> list[str]:
-    """What pip is told to install where it is missing: any version will do where none is asked."""
+    """Return requirements.txt: the requirements, then the other carried packages, any version."""
     asked = {name_of(requirement) for requirement in needed}
     return [*needed, *(name for name in carried if name not in asked)]
 
 
 def write_truncated(full: Weights, path: Path, last: str = LAST) -> None:
-    """A float16 weights file in which what follows ``last`` is zeros, which take no space."""
+    """Write float16 weights whose layers after ``last`` are zeros, compressed to almost nothing."""
     kept = list(LAYERS)[: list(LAYERS).index(last) + 1]
     layers = {
         name: layer
@@ -115,7 +120,7 @@ def write_truncated(full: Weights, path: Path, last: str = LAST) -> None:
                 for part in ("kernel", "bias"):
                     data = np.asarray(source[f"{name}/{part}"])
                     target.create_dataset(f"{name}/{part}", data=data, compression="gzip")
-    read_weights(path)  # raises if a reader would
+    read_weights(path)  # raises if the file is invalid
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The same work in jaxstyle and in PyTorch, taking turns on one machine; and time to a loss."""
+"""Compare jaxstyle with PyTorch: time per step, timed in alternation, and time to a loss."""
 
 import argparse
 import gc
@@ -24,7 +24,10 @@ from jaxstyle.errors import UsageError
 from jaxstyle.network.weights import Loaded
 from jaxstyle.optim import solve
 
-HELP = "jaxstyle against PyTorch: as neural-style-pt runs it, and as an expert would write it."
+HELP = (
+    "jaxstyle against PyTorch, both as neural-style-pt uses it (eager) and tuned by an expert"
+    " (compiled, bfloat16)."
+)
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 OPTIMIZERS = ("adam", "lbfgs")
@@ -32,7 +35,7 @@ PRECISIONS = ("float32", "auto")
 EAGER, EXPERT, UNCOMPILED = "eager", "expert", "expert, not compiled"
 
 SAME_LOSS = 1e-3
-"""How far the two losses of one picture may be apart, as a share."""
+"""Largest relative difference between the two losses of one picture."""
 
 Show = Callable[[str], None]
 Calls = dict[str, Callable[[], None]]
@@ -40,7 +43,7 @@ Calls = dict[str, Callable[[], None]]
 
 @dataclass(frozen=True)
 class Case:
-    """The work: ``batch`` pictures of one size."""
+    """One measurement: steps of an optimizer on ``batch`` pictures of one size."""
 
     size: int
     batch: int
@@ -51,25 +54,58 @@ class Case:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What this command takes beside what all do."""
+    """Add this command's arguments."""
     add = parser.add_argument
-    add("--only", choices=("step", "race"), help="step times alone, or time to a loss alone")
-    add("--sizes", type=int, nargs="+", help="default: 256 512, on a GPU 1024 too")
-    add("--batches", type=int, nargs="+", help="default: 1, on a GPU 16 too (Adam)")
-    add("--rounds", type=int, default=7, help="turns a median is of (default: 7)")
-    add("--seconds", type=float, default=math.inf, help="begin no new case after so long")
-    add("--steps", type=int, help="in a turn; default: 20, on CPU 3")
-    add("--content", type=Path, default=EXAMPLES / "photos" / "chelsea.jpg", help="of the race")
-    add("--style", type=Path, default=EXAMPLES / "styles" / "brushstrokes.jpg", help="of the race")
-    add("--size", type=int, default=256, help="of the race (default: 256)")
-    add("--evaluations", type=int, default=300, help="that set the target (default: 300)")
-    add("--rivals", type=int, help="other ways of PyTorch's that race, so many (default: all)")
-    add("--schedules", nargs="+", choices=SCHEDULES, help="default: all", metavar="NAME")
+    add(
+        "--only",
+        choices=("step", "race"),
+        help="measure only the time per step, or only the time to a loss (default: both)",
+    )
+    add("--sizes", type=int, nargs="+", help="picture sizes (default: 256 512; on GPU also 1024)")
+    add("--batches", type=int, nargs="+", help="batch sizes (default: 1; on GPU also 16 for Adam)")
+    add("--rounds", type=int, default=7, help="timings per case (default: 7)")
+    add(
+        "--seconds",
+        type=float,
+        default=math.inf,
+        help="start no new case after this many seconds (default: no limit)",
+    )
+    add("--steps", type=int, help="steps per timing (default: 20; on CPU 3)")
+    add(
+        "--content",
+        type=Path,
+        default=EXAMPLES / "photos" / "chelsea.jpg",
+        help="race: content picture",
+    )
+    add(
+        "--style",
+        type=Path,
+        default=EXAMPLES / "styles" / "brushstrokes.jpg",
+        help="race: style picture",
+    )
+    add("--size", type=int, default=256, help="race: picture size (default: 256)")
+    add(
+        "--evaluations",
+        type=int,
+        default=300,
+        help="race: evaluations of the baseline, which set the target loss (default: 300)",
+    )
+    add("--rivals", type=int, help="race: number of other PyTorch variants (default: all)")
+    add(
+        "--schedules",
+        nargs="+",
+        choices=SCHEDULES,
+        help="race: jaxstyle's schedules (default: all)",
+        metavar="NAME",
+    )
 
 
 def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
-    """Rows of two parts: step, for each case, precision and peer; and race."""
-    # Set before JAX starts: by itself it takes most of a GPU's memory, and PyTorch needs some.
+    """Measure both parts; the key "part" of a row is "step" or "race".
+
+    A row of "step" is for one case, precision of jaxstyle and peer.
+    """
+    # Set before JAX starts: by default it reserves most of a GPU's memory, and PyTorch needs some.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     torch_peers, loaded = torch_side(), work.weights_of(arguments, show)
     rows: list[Row] = []
@@ -80,7 +116,7 @@ def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
             continue
         try:
             rows += step_rows(case, loaded, torch_peers, arguments, show)
-        except Exception as error:  # whatever it is, other cases may still work
+        except Exception as error:  # any error: other cases may still work
             rows.append({"part": "step", **vars(case), "error": reason(error)})
             show(f"{case}: {reason(error)}")
         solve.forget_programs()
@@ -92,7 +128,7 @@ def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
 
 
 def torch_side() -> ModuleType:
-    """``bench.torch_peers``.
+    """Import ``bench.torch_peers`` and return the module.
 
     Raises:
       UsageError: PyTorch is not installed.
@@ -106,7 +142,7 @@ def torch_side() -> ModuleType:
 
 
 def cases(arguments: argparse.Namespace) -> list[Case]:
-    """Every case asked for; of L-BFGS, one picture at a time."""
+    """Return all requested cases, with L-BFGS only for a batch of one picture."""
     cpu = jax.default_backend() == "cpu"
     sizes = arguments.sizes or ([256, 512] if cpu else [256, 512, 1024])
     batches = arguments.batches or ([1] if cpu else [1, 16])
@@ -123,12 +159,12 @@ def step_rows(
     arguments: argparse.Namespace,
     show: Show,
 ) -> list[Row]:
-    """A row for each precision of ours against each peer.
+    """Time a case; return one row for each precision of jaxstyle and each peer.
 
     Raises:
-      ArithmeticError: the two do not compute the same loss.
+      ArithmeticError: jaxstyle and PyTorch do not compute the same loss.
     """
-    show(f"{case}: getting ready")
+    show(f"{case}: preparing")
     steps = arguments.steps or (3 if jax.default_backend() == "cpu" else 20)
     rounds = 2 if arguments.quick else arguments.rounds
     problems = {precision: ours(case, loaded, precision) for precision in PRECISIONS}
@@ -151,27 +187,27 @@ def step_rows(
 
 
 def start(size: int) -> np.ndarray:
-    """The picture both begin with: not the content, whose content loss is zero."""
+    """Return the initial image, which is not the content picture: its content loss is zero."""
     return work.picture(2, size, size)
 
 
 def ours(case: Case, loaded: Loaded, precision: str) -> work.Problem:
-    """One picture's problem in jaxstyle."""
+    """Return jaxstyle's problem for one picture of a case."""
     settings = {**OBJECTIVE, "learning_rate": 1.0, "optimizer": case.optimizer}
     problem = work.problem(loaded, case.size, case.size, **settings, precision=precision)
-    begun = solve.init(jnp.asarray(start(case.size)), problem.optimizer)
-    return replace(problem, state=begun)
+    initial = solve.init(jnp.asarray(start(case.size)), problem.optimizer)
+    return replace(problem, state=initial)
 
 
 def stepping(problem: work.Problem, case: Case, steps: int) -> Callable[[], None]:
-    """A call that takes ``steps`` steps of the whole batch."""
+    """Return a function that takes ``steps`` steps of the whole batch."""
     if case.batch > 1:
         problem = work.batched(problem, case.batch)
     return work.stepping(work.compiled(problem), problem, steps)
 
 
 def theirs(case: Case, loaded: Loaded, torch_peers: ModuleType, *, compiled: bool) -> tuple:
-    """The eager peer, the expert ones by name, and rows of what failed."""
+    """Return the eager peer, the expert peers by name, and rows of peers that failed."""
     device = torch_peers.device()
     pictures = [work.picture(seed, case.size, case.size) for seed in (0, 1)]
 
@@ -185,7 +221,7 @@ def theirs(case: Case, loaded: Loaded, torch_peers: ModuleType, *, compiled: boo
         try:
             others[EXPERT] = peer(expert=True, mode=torch_peers.compile_mode(device))
             others[EXPERT].take(2)
-        except Exception as error:  # no compiler, most likely
+        except Exception as error:  # most likely there is no C++ compiler
             others.clear()
             failed.append({"part": "step", **vars(case), "peer": EXPERT, "error": reason(error)})
     if not others:
@@ -194,7 +230,7 @@ def theirs(case: Case, loaded: Loaded, torch_peers: ModuleType, *, compiled: boo
 
 
 def loss(problem: work.Problem) -> float:
-    """Of the picture both begin with, in full precision."""
+    """Return the loss of the initial image, in full precision."""
     with jax.default_matmul_precision("highest"):
         total, _ = jax.jit(lambda objective, image: objective(image))(
             problem.objective, problem.state.image
@@ -203,7 +239,12 @@ def loss(problem: work.Problem) -> float:
 
 
 def compared(our_seconds: Sequence[float], peer_seconds: Sequence[float]) -> Row:
-    """Milliseconds of a step of each, and how many times longer the peer's takes, turn by turn."""
+    """Return milliseconds per step of both, and the ratio of the peer's time to ours.
+
+    Args:
+      our_seconds: seconds per step, one for each round.
+      peer_seconds: the peer's, in the same rounds.
+    """
     row: Row = {}
     for name, seconds in (("our", our_seconds), ("peer", peer_seconds)):
         spread = timing.spread([1000 * s for s in seconds])
@@ -216,7 +257,7 @@ def compared(our_seconds: Sequence[float], peer_seconds: Sequence[float]) -> Row
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Steps, then the race."""
+    """Return Markdown tables of the steps and the race."""
     steps = [
         row | {"spread": f"{row['ratio_low']:.3g}-{row['ratio_high']:.3g}"}
         if "ratio" in row
@@ -225,12 +266,12 @@ def table(rows: Sequence[Row]) -> str:
         if row["part"] == "step"
     ]
     columns = {name: name for name in ("size", "batch", "optimizer", "peer", "precision")}
-    columns |= {"our_ms": "our ms a step", "peer_ms": "PyTorch's"}
-    columns |= {"ratio": "times ours", "spread": "10%-90%"}
+    columns |= {"our_ms": "jaxstyle ms/step", "peer_ms": "PyTorch ms/step"}
+    columns |= {"ratio": "ratio", "spread": "10%-90%"}
     raced = [row for row in rows if row["part"] == "race"]
     sections = []
     for title, found, chosen in (
-        ("Steps", steps, columns),
+        ("Time per step; ratio: PyTorch's time over jaxstyle's", steps, columns),
         ("Time to a loss", raced, race.COLUMNS),
     ):
         if any("error" in row for row in found):

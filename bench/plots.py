@@ -1,4 +1,4 @@
-"""The pictures of BENCHMARKS.md, one function a command: rows in, a figure out."""
+"""Plots of BENCHMARKS.md: one function per command, which draws a figure of its rows."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,13 +12,13 @@ from bench.worker import SPANS, Row
 
 INK, GRID = "#24292f", "#d8dee4"
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8c8c8c")
-"""Okabe & Ito's, told apart by color-blind eyes too."""
+"""The palette of Okabe and Ito, which color-blind people can distinguish too."""
 
 MEGABYTE, GIGABYTE = 1e6, 1e9
 
 
 def compile_plot(rows: Sequence[Row]) -> Figure | None:
-    """What a scale takes before its steps, the cache empty and filled, and for its steps."""
+    """Plot the compile time and run time of every scale, with cold and warm cache."""
     scales = [row for row in rows if row["part"] == "scale" and "error" not in row]
     scales = [row for row in scales if row["scale"] != "sum"]
     if not scales:
@@ -41,7 +41,7 @@ def compile_plot(rows: Sequence[Row]) -> Figure | None:
 
 
 def speed_plot(rows: Sequence[Row]) -> Figure | None:
-    """The share of the peak by size, of Adam's steps; and the parts of a step."""
+    """Plot the share of peak throughput by size, for Adam's steps, and the parts of a step."""
     steps = [row for row in rows if row["part"] == "step" and "error" not in row]
     steps = [row for row in steps if row["optimizer"] == "adam"]
     parts = [row for row in rows if row["part"] == "breakdown" and "error" not in row]
@@ -76,7 +76,7 @@ def speed_plot(rows: Sequence[Row]) -> Figure | None:
 
 
 def peers_plot(rows: Sequence[Row]) -> Figure | None:
-    """How many times longer a step takes in PyTorch."""
+    """Plot the ratio of PyTorch's time per step to jaxstyle's."""
     found = [row for row in rows if row["part"] == "step" and "ratio" in row]
     if not found:
         return None
@@ -102,7 +102,7 @@ def peers_plot(rows: Sequence[Row]) -> Figure | None:
 
 
 def memory_plot(rows: Sequence[Row]) -> Figure | None:
-    """Peak memory as XLA predicts it and as it was measured."""
+    """Plot measured against predicted peak memory."""
     found = [row for row in rows if row.get("predicted") and row.get("measured")]
     if not found:
         return None
@@ -131,7 +131,7 @@ def memory_plot(rows: Sequence[Row]) -> Figure | None:
 
 
 def tiles_plot(rows: Sequence[Row]) -> Figure | None:
-    """Peak memory by pixels, and what a megapixel costs beside one of a small picture."""
+    """Plot peak memory by size, and time per megapixel relative to a picture of 1024 x 1024."""
     sized = [row for row in rows if row.get("measured")]
     timed = [row for row in rows if "growth" in row]
     if len(sized) < 2 or not timed:
@@ -162,7 +162,7 @@ def tiles_plot(rows: Sequence[Row]) -> Figure | None:
 
 
 def megapixels(row: Row) -> float:
-    """Of the picture of a row."""
+    """Return the megapixels of a row's picture."""
     return row["height"] * row["width"] / 1e6
 
 
@@ -176,7 +176,7 @@ PLOTS: dict[str, Callable[[Sequence[Row]], Figure | None]] = {
 
 
 def canvas(columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure in the house style, and its axes side by side."""
+    """Create a figure in the common style with axes side by side."""
     figure = Figure(figsize=(10, height), layout="constrained", facecolor="white")
     row = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
     for axes in row:
@@ -189,7 +189,7 @@ def canvas(columns: int, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def stacked(axes: Axes, labels: Sequence[str], parts: dict[str, list[float]]) -> None:
-    """Horizontal bars, each made of the same parts one after the other."""
+    """Draw stacked horizontal bars."""
     ends = [0.0] * len(labels)
     for color, (name, lengths) in zip(COLORS, parts.items(), strict=False):
         axes.barh(range(len(labels)), lengths, left=ends, color=color, label=name, height=0.7)
@@ -200,7 +200,7 @@ def stacked(axes: Axes, labels: Sequence[str], parts: dict[str, list[float]]) ->
 
 
 def legend_below(axes: Axes, columns: int) -> None:
-    """A legend under the axes' label."""
+    """Draw a legend below the label of the x axis."""
     place = (0.5, -0.14)
     small = {"fontsize": 8, "handlelength": 1.4, "columnspacing": 1.2, "frameon": False}
     axes.legend(ncols=columns, loc="upper center", bbox_to_anchor=place, **small)

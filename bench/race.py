@@ -1,5 +1,4 @@
-"""Time to a loss: PyTorch as neural-style-pt runs it sets the target, and others try to be there
-sooner."""
+"""Measure the time to a target loss, which PyTorch sets in the way of neural-style-pt."""
 
 import tempfile
 import time
@@ -26,20 +25,22 @@ COLUMNS = {
     "who": "who",
     "steps": "steps",
     "seconds": "seconds",
-    "warm_seconds": "cache warm",
-    "solver_seconds": "without compiling",
-    "total": "total",
-    "ratio": "times sooner",
+    "warm_seconds": "seconds, warm cache",
+    "solver_seconds": "seconds, without compiling",
+    "total": "total loss",
+    "ratio": "speedup",
 }
 
 
 def rows(
     loaded: Loaded, torch_peers: ModuleType, arguments: Namespace, show: Callable[[str], None]
 ) -> list[Row]:
-    """The baseline that sets the target, and then whoever tries to be there sooner.
+    """Run the baseline, which sets the target, and then all others until they reach it.
 
-    seconds: from the pictures read to the target reached, compiling and all. warm_seconds: the same
-    where the persistent compilation cache has every program. ratio: of the baseline's to ours.
+    Returns:
+      One row for each, with seconds from the decoded pictures to the target, including compilation;
+      warm_seconds, with all programs in the persistent compilation cache; ratio, the baseline's
+      seconds over this row's.
     """
     size, evaluations = (32, 4) if arguments.quick else (arguments.size, arguments.evaluations)
     paths = {name: str(Path(getattr(arguments, name)).resolve()) for name in ("content", "style")}
@@ -48,12 +49,12 @@ def rows(
     lead = {"who": "PyTorch, eager, lbfgs", **rivals.baseline(evaluations)}
     show(line(lead))
     goal = {"target": lead["total"], "most": evaluations}
-    told = {"quick": arguments.quick, "weights": arguments.weights, "size": size, **paths}
+    options = {"quick": arguments.quick, "weights": arguments.weights, "size": size, **paths}
     racers = {
         f"PyTorch, {kind}, {optimizer}": partial(rivals.chase, kind, optimizer, **goal)
         for kind, optimizer in (RIVALS[: arguments.rivals] if not arguments.quick else ())
     } | {
-        f"jaxstyle, {name}": partial(cold_and_warm, schedule=SCHEDULES[name], **goal, **told)
+        f"jaxstyle, {name}": partial(cold_and_warm, schedule=SCHEDULES[name], **goal, **options)
         for name in arguments.schedules or SCHEDULES
     }
     found = [lead, *(raced(who, racer, lead, show) for who, racer in racers.items())]
@@ -61,10 +62,10 @@ def rows(
 
 
 def raced(who: str, racer: Callable[[], Row], lead: Row, show: Callable[[str], None]) -> Row:
-    """A racer's row, also if it fails; how many times sooner it was there."""
+    """Run a racer; return its row, with the speedup over ``lead``, or with an error."""
     try:
         row = {"who": who, **racer()}
-    except Exception as error:  # whatever it is, others may still arrive
+    except Exception as error:  # any error: other racers may still work
         row = {"who": who, "error": reason(error)}
     if row.get("reached"):
         row["ratio"] = lead["seconds"] / row["seconds"]
@@ -73,7 +74,7 @@ def raced(who: str, racer: Callable[[], Row], lead: Row, show: Callable[[str], N
 
 
 def line(row: Row) -> str:
-    """A row as it is shown on the way."""
+    """Return a row as a line of progress."""
     if not row.get("reached"):
         return f"{row['who']}: {row.get('error', 'did not reach the target')}"
     return f"{row['who']}: {row['total']:.4g} after {row['seconds']:.3g} s, steps {row['steps']}"
@@ -81,7 +82,7 @@ def line(row: Row) -> str:
 
 @dataclass(frozen=True)
 class Rivals:
-    """PyTorch with the two pictures at the full size, the first of them also the start."""
+    """The PyTorch variants; ``photo``, at the full size, is also the initial image."""
 
     torch_peers: ModuleType
     loaded: Loaded
@@ -89,14 +90,14 @@ class Rivals:
     painting: np.ndarray
 
     def objective(self, kind: str) -> Any:
-        """The objective of the "eager" or the "expert" peer."""
+        """Return the objective of the "eager" or the "expert" peer."""
         pictures, device = (self.photo, self.painting), self.torch_peers.device()
         return self.torch_peers.Objective(
             self.loaded.weights, *pictures, device, expert=kind == "expert"
         )
 
     def baseline(self, evaluations: int) -> Row:
-        """neural-style-pt's L-BFGS: the least total of its evaluations is the target."""
+        """Run neural-style-pt's L-BFGS; the lowest total of its evaluations is the target."""
         start = time.perf_counter()
         peer = self.torch_peers.Peer(self.objective("eager"), self.photo, "lbfgs")
         marks = [(peer.step(), time.perf_counter() - start) for _ in range(evaluations)]
@@ -105,8 +106,11 @@ class Rivals:
         return {"reached": True, "seconds": seconds, "steps": steps, "total": total}
 
     def chase(self, kind: str, optimizer: str, *, target: float, most: int) -> Row:
-        """Another way, until its picture's total in float32 is the target's; the clock stands still
-        while that is checked. solver_seconds are without what only the first step takes."""
+        """Run another variant until the total of its picture, checked in float32, is the target.
+
+        The time of the check is not counted. In solver_seconds, the first step, which compiles,
+        counts as an average step.
+        """
         judge, peers = self.objective("eager"), self.torch_peers
         begin = time.perf_counter()
         mode = peers.compile_mode(peers.device()) if kind == "expert" else ""
@@ -126,7 +130,7 @@ class Rivals:
 
 
 def cold_and_warm(*, target: float, most: int, **options: Any) -> Row:
-    """Two new processes, the second with the compilation cache that the first has filled."""
+    """Run a schedule in two new processes; the first fills the compilation cache of the second."""
     with tempfile.TemporaryDirectory() as cache:
         cold, warm = (
             child.call("bench.schedules:told", cache=cache, target=target, most=most, **options)

@@ -1,4 +1,4 @@
-"""What a benchmark leaves: its rows, and all that is needed to read them later."""
+"""Save and load the records of benchmarks: their rows, with machine, versions and commit."""
 
 import json
 import math
@@ -20,15 +20,15 @@ RESULTS = REPOSITORY / "bench" / "results"
 PACKAGES = ("jaxstyle", "jax", "jaxlib", "flax", "optax", "numpy")
 PEERS = ("torch", "pymatting")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-"""CPU features that decide how fast convolutions can be, as Linux names them."""
+"""CPU features that determine the speed of convolutions, as Linux names them."""
 
 Row = dict[str, Any]
 
 
 def record(command: str, arguments: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
-    """Plain values for JSON: the rows of one command, and where they come from.
+    """Return the record of one benchmark, ready for JSON.
 
-    Of the arguments, those that say nothing about the numbers are left out.
+    Arguments that do not influence the results, such as paths, are left out.
     """
     plain = {k: v for k, v in arguments.items() if k not in ("json", "weights", "debug")}
     plain = {k: v for k, v in plain.items() if v not in (None, math.inf)}
@@ -44,21 +44,21 @@ def record(command: str, arguments: Mapping[str, Any], rows: Sequence[Row]) -> d
 
 
 def default_path(result: Mapping[str, Any]) -> Path:
-    """Where a record is kept if no other place is asked for: one per command and platform."""
+    """Return the default path of a record: one file per command and platform."""
     return RESULTS / f"{result['command']}-{result['machine']['platform']}.json"
 
 
 def save(result: Mapping[str, Any], path: Path) -> None:
-    """Write a record.
+    """Write a record as JSON.
 
     Raises:
-      ValueError: a number is not finite, which JSON cannot say.
+      ValueError: a number is not finite, which JSON cannot represent.
     """
     write(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
 def write(path: Path, text: str) -> None:
-    """A text file, whole or not at all."""
+    """Write a text file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -69,12 +69,12 @@ def write(path: Path, text: str) -> None:
 
 
 def load_all(directory: Path = RESULTS) -> list[dict[str, Any]]:
-    """Every record of a directory, in the order of their files' names."""
+    """Read all records in a directory, sorted by file name."""
     return [json.loads(path.read_text("utf-8")) for path in sorted(directory.glob("*.json"))]
 
 
 def machine() -> dict[str, Any]:
-    """The hardware, by kind: nothing that names this one machine."""
+    """Describe the hardware, without anything that identifies the individual machine."""
     info, device = _cpu_info(), jax.devices()[0]
     flags = info.get("flags", "").split()
     return {
@@ -89,13 +89,13 @@ def machine() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """Cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    """Return the number of cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # missing on some systems
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _cpu_info() -> dict[str, str]:
-    """Of the first processor; empty where the system does not say."""
+    """Return /proc/cpuinfo of the first processor; empty where there is none."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n")[0]
     except OSError:
@@ -112,7 +112,7 @@ def _memory_bytes() -> int:
 
 
 def versions() -> dict[str, str]:
-    """Of everything that can change a number; of peers, those that took part."""
+    """Return the versions of packages that influence the results, and of peers if imported."""
     packages = [*PACKAGES, *(name for name in PEERS if name in sys.modules)]
     return {"python": platform.python_version()} | {name: _version(name) for name in packages}
 
@@ -125,7 +125,7 @@ def _version(name: str) -> str:
 
 
 def commit() -> str:
-    """The commit that was measured; "-dirty" with changes on top; "unknown" outside git."""
+    """Return the measured commit, with "-dirty" for local changes; "unknown" outside git."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
         changed = _git("status", "--porcelain", "--", "jaxstyle", "convert_weights", "bench/*.py")

@@ -1,4 +1,4 @@
-"""BENCHMARKS.md and its plots, from the records in bench/results."""
+"""Write BENCHMARKS.md and its plots from the records in bench/results."""
 
 import argparse
 import importlib
@@ -21,16 +21,17 @@ TITLES = {
     "matting": "The photorealism loss",
     "tiles": "Any size",
     "split": "One picture over several devices",
-    "tpu": "What the TPU compiler says",
+    "tpu": "Predictions of the TPU compiler",
 }
-"""Of the sections, by command, in their order."""
+"""Titles of the sections, by command and in order."""
 
 HEAD = """# Benchmarks
 
-Measured by `python -m bench`, on the machines named in each section; `tpu` alone is computed.
-`python -m bench COMMAND` measures another machine and leaves a record in `bench/results`, and
-`python -m bench report` makes this page of the records there. Times of steps are medians, and what
-is compared took turns; races, and what takes a new process, were run once or twice.
+Measured by `python -m bench` on the machine named in each section; only `tpu` is computed.
+`python -m bench COMMAND` measures the machine it runs on and saves a record in `bench/results`;
+`python -m bench report` generates this page from the records. Times per step are medians, with the
+compared programs timed in alternation. Races, and measurements that need a new process, were run
+once or twice.
 """
 
 DPI = 150
@@ -39,22 +40,37 @@ Record = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What this command takes."""
+    """Add this command's arguments."""
     add, root = parser.add_argument, record.REPOSITORY
-    add("--results", type=Path, default=record.RESULTS, help="default: bench/results")
-    add("--output", type=Path, default=root / "BENCHMARKS.md", help="default: BENCHMARKS.md")
-    add("--plots", type=Path, default=root / "bench" / "plots", help="default: bench/plots")
+    add(
+        "--results",
+        type=Path,
+        default=record.RESULTS,
+        help="folder of the records (default: bench/results)",
+    )
+    add(
+        "--output",
+        type=Path,
+        default=root / "BENCHMARKS.md",
+        help="page to write (default: BENCHMARKS.md)",
+    )
+    add(
+        "--plots",
+        type=Path,
+        default=root / "bench" / "plots",
+        help="folder for the plots (default: bench/plots)",
+    )
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the page and its plots.
 
     Raises:
-      UsageError: there is nothing to report, or no matplotlib.
+      UsageError: there are no records, or matplotlib is not installed.
     """
     records = record.load_all(arguments.results)
     if not records:
-        raise UsageError(f"{arguments.results} has no records: measure something first")
+        raise UsageError(f"{arguments.results} has no records: run a benchmark first")
     drawn = draw(records, arguments.plots)
     base = arguments.output.resolve().parent
     links = [path and Path(os.path.relpath(path.resolve(), base)).as_posix() for path in drawn]
@@ -62,7 +78,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def draw(records: Sequence[Record], folder: Path) -> list[Path | None]:
-    """The plot of each record, or None where there is nothing to draw.
+    """Draw the plot of each record; return the paths, None for records without a plot.
 
     Raises:
       UsageError: matplotlib is not installed.
@@ -88,14 +104,19 @@ def _drawn(plots: Any, of: Record, folder: Path) -> Path | None:
 
 
 def slug(of: Record) -> str:
-    """What tells the plots of two machines apart."""
+    """Return the machine's name for a file name, so that the plots of two machines differ."""
     machine = of["machine"]
     name = machine["device"] if machine["platform"] != "cpu" else machine["cpu"]
     return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
 
 
 def page(records: Sequence[Record], links: Sequence[str | None]) -> str:
-    """The whole of BENCHMARKS.md."""
+    """Return the text of BENCHMARKS.md.
+
+    Args:
+      records: the records, in any order.
+      links: for each record, the link to its plot, or None.
+    """
     sections = [HEAD]
     for command, title in TITLES.items():
         of = [(r, link) for r, link in zip(records, links, strict=True) if r["command"] == command]
@@ -107,13 +128,13 @@ def page(records: Sequence[Record], links: Sequence[str | None]) -> str:
 
 
 def section(of: Record, link: str | None, table: Any) -> str:
-    """One record: where it was measured, its plot, its tables."""
+    """Return the section of one record: machine, command, plot and tables."""
     picture = f"![{TITLES[of['command']]}]({link})\n\n" if link else ""
     return f"### {where(of['machine'])}\n\n{how(of)}\n\n{picture}{table(of['rows'])}\n"
 
 
 def where(machine: dict[str, Any]) -> str:
-    """The machine in a line."""
+    """Describe the machine in one line."""
     host = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB"
     if machine["platform"] == "cpu":
         flags = ", ".join(machine["instructions"])
@@ -122,7 +143,7 @@ def where(machine: dict[str, Any]) -> str:
 
 
 def how(of: Record) -> str:
-    """Command, commit, day and versions in a line."""
+    """Return command, commit, date and versions in one line."""
     command = f"python -m bench {of['command']}"
     if of["arguments"].get("quick"):
         command += " --quick"

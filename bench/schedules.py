@@ -1,8 +1,8 @@
-"""Ways to a picture as good as another program's, by that one's measure; how long they take.
+"""Measure how long jaxstyle's schedules take to reach a target loss set by another program.
 
-The measure is neural-style-pt's objective (content weight 1, style weight 1e5, no total variation),
-from the content picture. A way stops at the first picture of the full size whose total is no more
-than the target.
+The loss is neural-style-pt's objective (content weight 1, style weight 1e5, no total variation),
+and the initial image is the content picture. A run stops at the first picture of the full size
+whose total loss is at most the target.
 """
 
 import time
@@ -40,23 +40,23 @@ SCHEDULES: dict[str, Mapping[str, Any]] = {
     "L-BFGS of 20 pairs from half the size": {"steps": (40,), "history": 20},
     "L-BFGS from a quarter of the size": {"steps": (40, 40)},
 }
-"""Settings beside the objective's. Steps are those at a quarter, a half of the size; the full size
-has as many as it needs."""
+"""Settings by name, in addition to ``OBJECTIVE``. ``steps`` are the steps of the smaller scales,
+coarse to fine, each half the size of the next; at the full size, a run takes as many as needed."""
 
 
 class Reached(Exception):
-    """The target: the run may stop."""
+    """Raised to stop a run that has reached the target."""
 
 
 def settings_for(schedule: Mapping[str, Any], size: int, most: int) -> Settings:
-    """The objective with the way to it, of ``most`` steps at the full size."""
+    """Return the settings of a schedule with at most ``most`` steps at the full size."""
     steps = schedule["steps"]
     scales = {"steps": (*steps, most), "smallest_size": size // 2 ** len(steps)}
     return resolve(**{**OBJECTIVE, **schedule, **scales, "size": size})
 
 
 def at_full_size(content: Picture, style: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both pictures as the objective at the full size has them."""
+    """Resize both pictures as a run does for its scale of the full size."""
     settings = settings_for({"steps": ()}, size, most=1)
     scale = plan.plan(content.rgb, [style], settings)[-1]
     fitted = plan.style_size(style, 0, scale, settings)
@@ -69,12 +69,12 @@ def attempt(
 ) -> Row:
     """Run until the target is reached.
 
-    A total at or below it counts only once the picture's loss in float32 confirms it; the clock
-    stands still meanwhile.
+    When the solver's total is at or below the target, the picture's total is computed again in
+    float32, and the run goes on unless that confirms it. The time of this check is not counted.
 
     Returns:
-      reached; seconds of the whole run, and in the solver alone, without compiling; steps at each
-      scale; total in float32, of the last picture that was checked.
+      A row: reached; seconds of the whole run; solver_seconds, without compilation; steps at each
+      scale; total, in float32, of the last picture checked.
     """
     photo, painting = at_full_size(content, style, settings.size)
     measure = resolve(**{**settings.to_dict(), "precision": "float32"})
@@ -116,9 +116,18 @@ def told(
     cache: str,
     **weights: Any,
 ) -> Row:
-    """``attempt`` in a process where nothing was compiled before, but for what is in the cache
-    folder. most: steps at the full size; weights: as the command's arguments
-    say."""
+    """Run ``attempt`` in a fresh process, with a persistent compilation cache.
+
+    Args:
+      content: path of the content picture.
+      style: path of the style picture.
+      size: the full size.
+      target: total loss to reach.
+      most: maximum number of steps at the full size.
+      schedule: an entry of ``SCHEDULES``.
+      cache: folder of the compilation cache.
+      **weights: the command's arguments that select the weights.
+    """
     machine.keep_memory()
     compilation.persist(Path(cache))
     loaded = work.weights_of(Namespace(**weights), quiet)
@@ -127,4 +136,4 @@ def told(
 
 
 def quiet(line: str) -> None:
-    """Says nothing."""
+    """Discard a line of progress."""

@@ -1,4 +1,4 @@
-"""Steps as a run takes them, against the arithmetic they need and the fastest this machine does."""
+"""Measure the time per step and compare its arithmetic throughput with the machine's peak."""
 
 import argparse
 import gc
@@ -17,7 +17,7 @@ from jaxstyle.execution.factories import report_every
 from jaxstyle.network.weights import Loaded
 from jaxstyle.optim import solve
 
-HELP = "Milliseconds a step, GFLOP/s, share of the matrix-product peak, and where the time goes."
+HELP = "Milliseconds per step, GFLOP/s, share of the peak of matrix products, and time by part."
 
 OPTIMIZERS = ("adam", "lbfgs")
 PRECISIONS = {
@@ -25,20 +25,20 @@ PRECISIONS = {
     "gpu": ("bfloat16", "tf32", "float32"),
     "tpu": ("bfloat16", "float32"),
 }
-"""By platform, what is worth trying, the most important first."""
+"""Precisions worth measuring, by platform, the most important first."""
 
 CPU_BATCH_SIZE = 256
-"""On CPU, batches are of this size if not told otherwise: larger ones take a minute a step."""
+"""Default picture size of batches on CPU, where a step of larger ones takes a minute."""
 
 SECONDS = 0.5
-"""Of steps between two looks at the clock, if a single one does not take longer."""
+"""Duration of a timing: it has as many steps as fit, but at least one."""
 
 Show = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row: precision is "tf32" or one of the settings'."""
+    """One measurement; ``precision`` is "tf32" or a value of the setting."""
 
     size: int
     batch: int
@@ -50,18 +50,33 @@ class Case:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What this command takes beside what all do."""
+    """Add this command's arguments."""
     add = parser.add_argument
-    add("--sizes", type=int, nargs="+", help="default: 256 512 1024, on a GPU 2048 too")
-    add("--batches", type=int, nargs="+", help="default: 1 16")
-    add("--precisions", nargs="+", help="default: what the platform is good for")
-    add("--optimizers", nargs="+", help="default: adam lbfgs")
-    add("--rounds", type=int, default=7, help="timings a row is the median of (default: 7)")
-    add("--seconds", type=float, default=math.inf, help="begin no new case after so long")
+    add(
+        "--sizes",
+        type=int,
+        nargs="+",
+        help="picture sizes (default: 256 512 1024; on GPU and TPU also 2048)",
+    )
+    add("--batches", type=int, nargs="+", help="batch sizes (default: 1 16)")
+    add("--precisions", nargs="+", help="precisions (default: those suited to the platform)")
+    add("--optimizers", nargs="+", help="optimizers (default: adam lbfgs)")
+    add(
+        "--rounds",
+        type=int,
+        default=7,
+        help="timings per case (default: 7)",
+    )
+    add(
+        "--seconds",
+        type=float,
+        default=math.inf,
+        help="start no new case after this many seconds (default: no limit)",
+    )
 
 
 def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
-    """A row for the peak of each number format, for each breakdown, and for each case."""
+    """Measure peaks, breakdowns and steps; the key "part" of a row tells them apart."""
     begin, platform = time.perf_counter(), jax.default_backend()
     loaded, quick = work.weights_of(arguments, show), arguments.quick
     rounds = 2 if quick else arguments.rounds
@@ -70,7 +85,7 @@ def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
     rows = [{"part": "peak", "precision": name, "gflops": peak} for name, peak in peaks.items()]
     size = chosen[0].size if quick or arguments.sizes else 256 if platform == "cpu" else 512
     for precision in list(dict.fromkeys(case.precision for case in chosen))[: 1 if quick else 2]:
-        show(f"where the time of a step goes, {size}x{size}, {precision}")
+        show(f"time of a step by part, {size}x{size}, {precision}")
         about = {"part": "breakdown", "size": size, "precision": precision}
         rows.append(attempted(about, partial(broken_down, loaded, size, precision, rounds)))
     for case in chosen:
@@ -86,10 +101,10 @@ def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
 
 
 def attempted(about: Row, measured: Callable[[], Row]) -> Row:
-    """The row with what was measured, or with the reason why it was not."""
+    """Return the row completed by a measurement, or with "error" if it failed."""
     try:
         return about | measured()
-    except Exception as error:  # whatever it is: other cases may still work
+    except Exception as error:  # any error: other cases may still work
         return about | {"error": reason(error)}
     finally:
         solve.forget_programs()
@@ -97,7 +112,7 @@ def attempted(about: Row, measured: Callable[[], Row]) -> Row:
 
 
 def cases(arguments: argparse.Namespace, platform: str) -> list[Case]:
-    """Every row asked for, the most important first: there may not be time for all."""
+    """Return the requested cases, the most important first, since time may run out."""
     if arguments.quick:
         return [Case(16, 1, "float32", "adam"), Case(16, 2, "bfloat16", "adam")]
     cpu = platform == "cpu"
@@ -114,7 +129,10 @@ def cases(arguments: argparse.Namespace, platform: str) -> list[Case]:
 
 
 def peaks_of(chosen: Sequence[Case], sizes: Sequence[int]) -> dict[str, float]:
-    """GFLOP/s of matrix products in each format; "auto" is a choice among algorithms in one."""
+    """Measure the peak GFLOP/s of matrix products in the number format of each precision.
+
+    "auto" selects algorithms, not a format: it is float32 on CPU and bfloat16 elsewhere.
+    """
     auto = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     formats = {
         case.precision: auto if case.precision == "auto" else case.precision for case in chosen
@@ -126,7 +144,7 @@ def peaks_of(chosen: Sequence[Case], sizes: Sequence[int]) -> dict[str, float]:
 
 
 def timed(loaded: Loaded, case: Case, rounds: int, peaks: dict[str, float]) -> Row:
-    """Milliseconds a step, and what they are worth."""
+    """Time the steps of a case; return milliseconds per step and the throughput."""
     settings = {"precision": case.precision, "optimizer": case.optimizer}
     problem = work.problem(loaded, case.size, case.size, **settings)
     if case.batch > 1:
@@ -147,8 +165,12 @@ def timed(loaded: Loaded, case: Case, rounds: int, peaks: dict[str, float]) -> R
 
 
 def chunk(take: Callable[[int], None], most: int) -> int:
-    """Steps in one dispatch: as many as between two reports of a run, but no more than ``SECONDS``
-    of them."""
+    """Return the number of steps per timing: at most ``most``, and as many as fit in ``SECONDS``.
+
+    Args:
+      take: takes a given number of steps.
+      most: steps between two reports of a run.
+    """
     take(1)
     start = time.perf_counter()
     take(1)
@@ -156,19 +178,19 @@ def chunk(take: Callable[[int], None], most: int) -> int:
 
 
 def broken_down(loaded: Loaded, size: int, precision: str, rounds: int) -> Row:
-    """Milliseconds of the parts of a step."""
+    """Measure the milliseconds of the parts of a step; see ``bench.breakdown``."""
     return breakdown.measure(work.problem(loaded, size, size, precision=precision), rounds)
 
 
 def reason(error: Exception) -> str:
-    """An error in one line."""
+    """Describe an error in one line."""
     if "RESOURCE_EXHAUSTED" in str(error) or isinstance(error, MemoryError):
         return "out of memory"
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Steps, then the breakdown."""
+    """Return Markdown tables of the peaks, the steps and the breakdown."""
     of = {part: [r for r in rows if r["part"] == part] for part in ("peak", "step", "breakdown")}
     steps = [
         row | {"share": f"{row['share']:.0%}", "spread": f"{row['low']:.4g}-{row['high']:.4g}"}
@@ -177,15 +199,16 @@ def table(rows: Sequence[Row]) -> str:
         for row in of["step"]
     ]
     columns = {"size": "size", "batch": "batch", "precision": "precision"}
-    columns |= {"optimizer": "optimizer", "ms": "ms a step", "spread": "10%-90%"}
-    columns |= {"gflops": "GFLOP/s", "share": "of the peak", "images_per_second": "images' steps/s"}
+    columns |= {"optimizer": "optimizer", "ms": "ms/step", "spread": "10%-90%"}
+    columns |= {"gflops": "GFLOP/s", "share": "of peak", "images_per_second": "image steps/s"}
     if any("error" in row for row in steps):
         columns["error"] = "error"
     return "\n\n".join(
         (
             f"Peak of square matrix products\n\n{markdown(of['peak'], ('precision', 'gflops'))}",
-            "Steps; the arithmetic is that of direct convolutions: Winograd's needs less of it, and"
-            f" can pass the peak\n\n{markdown(steps, columns)}",
-            f"Milliseconds of a step, Adam\n\n{markdown(of['breakdown'], breakdown.COLUMNS)}",
+            "Steps. GFLOP/s count the arithmetic of direct convolutions; Winograd's algorithm needs"
+            f" less and can exceed the peak\n\n{markdown(steps, columns)}",
+            "Milliseconds of a step by part, Adam\n\n"
+            f"{markdown(of['breakdown'], breakdown.COLUMNS)}",
         )
     )

@@ -1,7 +1,8 @@
-"""One picture split over the devices at hand, beside one device that has all of it: memory of each
-device as XLA accounts for it, and how far apart a step's results are.
+"""Compare a picture split over all devices with the whole picture on one device.
 
-Computers without several accelerators have as many devices as they are told to have:
+Measures the memory per device, as XLA predicts it, and the difference of the results of a step.
+
+Without several accelerators, let JAX simulate devices on the CPU:
 
     XLA_FLAGS=--xla_force_host_platform_device_count=4 python -m bench split
 """
@@ -28,28 +29,36 @@ from jaxstyle.execution.strategy import WHOLE, Strategy
 from jaxstyle.optim import solve
 from jaxstyle.settings import resolve
 
-HELP = "One picture split over all devices against one device that has all of it."
+HELP = "One picture split over all devices against the whole picture on one device."
 
 Row = dict[str, Any]
 
 SIZES = (512, 1024, 2048)
 COMPARED = 512
-"""Longest side up to which a step is taken both ways."""
+"""Largest size at which the results of a step are compared."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What this command takes beside what all do."""
-    parser.add_argument("--size", type=int, action="append", help=f"default: {SIZES}")
+    """Add this command's arguments."""
+    parser.add_argument(
+        "--size",
+        type=int,
+        action="append",
+        help=f"size to measure, may be repeated (default: {', '.join(map(str, SIZES))})",
+    )
 
 
 def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
-    """A row for each size.
+    """Measure every size; return one row for each.
 
     Raises:
-      UsageError: there is one device.
+      UsageError: there is only one device.
     """
     if jax.device_count() == 1:
-        raise UsageError("split needs several devices: see python -m bench split --help")
+        raise UsageError(
+            "split needs several devices; to simulate them on the CPU, set "
+            "XLA_FLAGS=--xla_force_host_platform_device_count=4"
+        )
     loaded = work.weights_of(arguments, show)
     return [
         row(loaded, size, show) for size in arguments.size or ([64] if arguments.quick else SIZES)
@@ -57,7 +66,7 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
 
 
 def row(loaded: Any, size: int, show: Callable[[str], None]) -> Row:
-    """Both ways at one size, by the compiler's own convolutions in float32."""
+    """Compare both ways at one size, with XLA's own convolutions in float32."""
     show(f"{size}x{size}")
     settings = resolve(size=size, precision="float32")
     network, optimizer = network_of(loaded, settings), optimizer_of(settings)
@@ -77,7 +86,7 @@ def row(loaded: Any, size: int, show: Callable[[str], None]) -> Row:
 
 
 def compared(network: Any, optimizer: Any, settings: Any, size: int) -> Row:
-    """How far a step's loss and image are from those of one device."""
+    """Return the differences of loss and image after one step, split and whole."""
     content, style = work.picture(0, size, size), work.picture(1, size, size)
     rates, after = rates_of(settings), {}
     for name, way in (("whole", WHOLE), ("split", Strategy(split=True))):
@@ -100,16 +109,16 @@ def compared(network: Any, optimizer: Any, settings: Any, size: int) -> Row:
 COLUMNS = {
     "size": "size",
     "devices": "devices",
-    "whole_bytes": "one device MB",
-    "split_bytes": "each of them MB",
-    "share": "share",
-    "loss_apart": "losses apart",
-    "image_apart": "pixels apart after a step",
+    "whole_bytes": "MB, whole on one device",
+    "split_bytes": "MB per device, split",
+    "share": "ratio",
+    "loss_apart": "relative difference of losses",
+    "image_apart": "largest difference of pixels after a step",
 }
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown, in megabytes."""
+    """Return the rows as a Markdown table, in megabytes."""
     shown = [
         row | {name: row[name] / 1e6 for name in ("whole_bytes", "split_bytes")} for row in rows
     ]

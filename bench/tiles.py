@@ -1,8 +1,8 @@
-"""Working in tiles beside working on the whole picture: memory, time, and what a megapixel costs.
+"""Compare steps in tiles with steps on the whole picture: memory, time, and time per megapixel.
 
-Memory is measured in a process of its own for every case. Times are of one process: a large picture
-takes turns with one of a megapixel, so that the cost per megapixel is compared under one load, by
-the clock and by the processor's time, which neighbors on the machine disturb less.
+Memory is measured in a new process for every case. Times are measured in one process: a step of a
+large picture alternates with a step of one megapixel, so that both run under the same load. Both
+wall time and processor time are reported; the latter depends less on other processes.
 """
 
 import argparse
@@ -29,20 +29,21 @@ from jaxstyle.execution.strategy import WHOLE, Strategy
 from jaxstyle.optim import solve
 from jaxstyle.settings import Settings, resolve
 
-HELP = "Tiles against the whole picture at once: memory, seconds a step, cost per megapixel."
+HELP = "Steps in tiles against steps on the whole picture: memory and time."
 
 Row = dict[str, Any]
 
 UNIT = 1024, 1024
 TIMED = ((1024, 1024), (2048, 2048), (3000, 4000), (6000, 6000))
 MEASURED = ((2048, 2048), (4096, 4096), (8192, 8192))
-"""Height and width of the pictures that are timed, and of those whose memory is measured."""
+"""Height and width: of the megapixel, of the pictures that are timed, and of those whose memory is
+measured."""
 
 WHOLE_UNTIL = 2048
-"""Longest side up to which the whole picture at once is measured too."""
+"""Longest side up to which the other ways than tiles are measured too."""
 
 STYLE = 512
-"""Side of the style picture: its targets are no part of a step."""
+"""Size of the style picture, which is kept small: its targets are not part of a step."""
 
 TILE = 512
 
@@ -50,20 +51,40 @@ WAYS = ("whole", "checkpointed", "tiles")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What this command takes beside what all do."""
+    """Add this command's arguments."""
     add = parser.add_argument
-    add("--tile", type=int, default=TILE, help=f"side of tiles (default: {TILE})")
-    add("--way", action="append", choices=WAYS, help="whose memory is measured (default: all)")
-    add("--memory-until", type=int, metavar="N", help="no memory of pictures with longer sides")
-    add("--time-until", type=int, metavar="N", help="no time of pictures with longer sides")
-    add("--rounds", type=int, default=1, help="turns of pictures over four megapixels (default: 1)")
-    add("--precision", default="auto", help="default: auto")
+    add("--tile", type=int, default=TILE, help=f"side of the tiles in pixels (default: {TILE})")
+    add(
+        "--way",
+        action="append",
+        choices=WAYS,
+        help="way whose memory is measured, may be repeated (default: all)",
+    )
+    add(
+        "--memory-until",
+        type=int,
+        metavar="N",
+        help="measure memory only of pictures whose longest side is at most N pixels",
+    )
+    add(
+        "--time-until",
+        type=int,
+        metavar="N",
+        help="time only pictures whose longest side is at most N pixels",
+    )
+    add(
+        "--rounds",
+        type=int,
+        default=1,
+        help="timings of pictures larger than 2048 x 2048 (default: 1; smaller ones: 3)",
+    )
+    add("--precision", default="auto", help="precision setting (default: auto)")
 
 
 def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
-    """Rows of memory, then of time."""
+    """Measure memory and time; return the rows of memory, then those of time."""
     quick = arguments.quick
-    work.weights_of(arguments, show)  # fetched once, if they must be
+    work.weights_of(arguments, show)  # downloads them once, before processes start
     common = {
         "tile": 64 if quick else arguments.tile,
         "quick": quick,
@@ -89,7 +110,7 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
 def memory_rows(
     sides: tuple[int, int], ways: Sequence[str], common: dict[str, Any], show: Callable[[str], None]
 ) -> list[Row]:
-    """One picture's memory, each way that there is for it."""
+    """Measure the memory of one picture by every way that is measured at its size."""
     rows = []
     for way in ways:
         if way != "tiles" and max(sides) > WHOLE_UNTIL:
@@ -105,7 +126,7 @@ def memory_rows(
 
 @dataclass(frozen=True)
 class Case:
-    """A picture before its first step, and the way it is worked on."""
+    """A picture before its first step, with its objective and compiled program."""
 
     scored: Any
     program: Any
@@ -113,23 +134,23 @@ class Case:
     state: solve.State
 
     def step(self) -> None:
-        """Take one, always from the same image; waits for it."""
+        """Take one step, always from the initial image, and block until it is done."""
         fresh = self.program.restarted(self.state)
         jax.block_until_ready(self.program(self.scored, self.rates, fresh, 1))
 
 
 def way_named(name: str, tile: int) -> Strategy:
-    """The way of a row."""
+    """Return the strategy of the way named in a row."""
     return {"whole": WHOLE, "checkpointed": Strategy(checkpointed=True)}.get(name, Strategy(tile))
 
 
 def settings_of(sides: tuple[int, int], precision: str) -> Settings:
-    """Those of a run with a picture of these sides."""
+    """Return the settings of a run with a picture of these sides."""
     return resolve(size=max(sides), precision=precision)
 
 
 def case_of(loaded: Any, sides: tuple[int, int], way: Strategy, precision: str) -> Case:
-    """A seeded picture, its objective measured and its step compiled."""
+    """Create a seeded picture, compute its objective's targets and compile its step."""
     settings = settings_of(sides, precision)
     network, optimizer, rates = (
         tuned_network(loaded, settings),
@@ -142,7 +163,7 @@ def case_of(loaded: Any, sides: tuple[int, int], way: Strategy, precision: str) 
         state = state_shape(Scale(*sides, max(sides), 1), optimizer)
         program = program_of(scored, rates, state, optimizer)
     start = solve.init(jnp.asarray(content), optimizer)
-    # Each of its arrays in a buffer of its own, as they are from the second step on.
+    # Copied so that no arrays share a buffer, as is the case from the second step on.
     return Case(scored, program, rates, jax.tree.map(jnp.copy, start))
 
 
@@ -156,14 +177,17 @@ def memory_case(
     weights: str | None,
     precision: str,
 ) -> Row:
-    """Bytes of a step, targets measured before it, beyond the process with all compiled."""
+    """Measure the peak bytes of computing the targets and taking a step; use a fresh process.
+
+    The memory in use before, with all programs compiled, is subtracted.
+    """
     loaded = work.weights_of(Namespace(quick=quick, weights=weights), lambda line: None)
     chosen, settings = way_named(way, tile), settings_of((height, width), precision)
     network = tuned_network(loaded, settings)
     scale = Scale(height, width, max(height, width), 1)
     programs = compile_scale(scale, network, [blank(STYLE, STYLE)], settings, None, chosen)
     (predicted,) = run_peaks([programs], network, settings)
-    small = (min(height, 2 * tile), min(width, 2 * tile))  # what runs once: first calls allocate
+    small = (min(height, 2 * tile), min(width, 2 * tile))  # a warm-up: first calls allocate
     case_of(loaded, small, chosen, precision).step()
     give_back_if_scarce(2**62)
     begin = memory.settled_bytes()
@@ -187,8 +211,14 @@ def time_row(
     rounds: int,
     show: Callable[[str], None],
 ) -> Row:
-    """Seconds a step in tiles, in turns with a picture of a megapixel, and with the whole at once
-    where that fits."""
+    """Time a step in tiles, alternating with one megapixel and, if small enough, the whole picture.
+
+    Args:
+      sides: height and width of the picture.
+      unit: height and width of the megapixel.
+      tile: side of the tiles.
+      rounds: timings of each, after one that is not counted.
+    """
     loaded = work.weights_of(Namespace(quick=quick, weights=weights), show)
     ways = {"tiles": (sides, Strategy(tile)), "unit": (unit, Strategy(tile))}
     if max(sides) <= WHOLE_UNTIL:
@@ -199,7 +229,7 @@ def time_row(
     for turn in range(rounds + 1):
         for name, case in cases.items():
             if turn == 0 and name == "tiles" and "whole" not in cases:
-                continue  # its programs are warm from the unit's
+                continue  # the unit's step has warmed up its programs
             start, busy = time.perf_counter(), time.process_time()
             case.step()
             taken = time.perf_counter() - start
@@ -240,22 +270,22 @@ MEMORY = {
 TIME = {
     "width": "width",
     "height": "height",
-    "seconds": "s a step",
-    "per_megapixel": "s a megapixel",
-    "growth": "a megapixel, to that of 1024 x 1024",
-    "processor_growth": "the same of processor time",
-    "whole_seconds": "s a step, whole",
+    "seconds": "s/step",
+    "per_megapixel": "s/megapixel",
+    "growth": "s/megapixel relative to 1024 x 1024",
+    "processor_growth": "same, processor time",
+    "whole_seconds": "s/step, whole",
     "cost": "tiles / whole",
-    "processor_cost": "of processor time",
+    "processor_cost": "tiles / whole, processor time",
 }
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown of both kinds of rows."""
+    """Return Markdown tables of memory and time."""
     timed = [row for row in rows if "per_megapixel" in row]
     sized = [_in_megabytes(row) for row in rows if "per_megapixel" not in row]
     return (
-        f"Peak memory of a step and its targets, beyond the process before them\n\n"
+        f"Peak memory of a step and its targets, minus the process's memory before\n\n"
         f"{markdown(sized, MEMORY)}\n\nTime in tiles\n\n{markdown(timed, TIME)}"
     )
 

@@ -1,4 +1,4 @@
-"""Measure wall time fairly, and the best this machine can do."""
+"""Time functions in alternation, and measure the machine's peak of matrix products."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 SIZES = {"cpu": (1024, 2048), "gpu": (4096, 8192, 16384), "tpu": (4096, 8192)}
-"""Sides of the square matrices whose products the peak is taken from."""
+"""Sides of the square matrices whose products are timed, by platform."""
 
 PEAK_SECONDS = 0.3
-"""How long each product is repeated for: long enough to leave the lowest clock."""
+"""Duration of repeating each product: long enough for the clock frequency to rise."""
 
 
 def interleaved(
@@ -21,9 +21,16 @@ def interleaved(
     warmup: int = 1,
     show: Callable[[str], None] | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds of every call, the cases taking turns (A B A B): drift of the machine hits all alike.
+    """Time functions in alternation (A B A B), so that drift of the machine affects all alike.
 
-    A case must block until its work is done. ``warmup`` rounds come first and are not counted.
+    Args:
+      cases: functions by name; they must block until their work is done.
+      rounds: timings of each function.
+      warmup: rounds before those, which are not counted.
+      show: shows a line of progress after each round.
+
+    Returns:
+      The seconds of every counted call, by name.
     """
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for index in range(warmup + rounds):
@@ -39,19 +46,19 @@ def interleaved(
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:
-    """The median, the 10th and 90th percentile, and of how many."""
+    """Return the median, the 10th and 90th percentile ("low", "high"), and the number of values."""
     low, median, high = (float(q) for q in np.percentile(seconds, (10, 50, 90)))
     return {"median": median, "low": low, "high": high, "rounds": len(seconds)}
 
 
 def matrix_peak(dtype: str, device: Any = None, sizes: Sequence[int] = ()) -> float:
-    """GFLOP/s of the fastest of a few square matrix products.
+    """Return the GFLOP/s of the fastest of a few square matrix products.
 
     Args:
-      dtype: "float32" (in full), "tf32" (float32 as the device rounds it by itself) or "bfloat16"
-        (accumulated in float32).
-      device: the first one if not given.
-      sizes: sides of the matrices; by the platform if not given.
+      dtype: "float32" (full precision), "tf32" (float32 at the device's default precision) or
+        "bfloat16" (accumulated in float32).
+      device: by default, the first device.
+      sizes: sides of the matrices; by default, those of ``SIZES`` for the platform.
     """
     device = device or jax.devices()[0]
     return max(

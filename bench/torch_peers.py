@@ -1,11 +1,12 @@
-"""Neural style transfer in PyTorch, written from the published formulas: what jaxstyle is measured
-against. Shares no code with it, and is imported only where PyTorch is wanted.
+"""Neural style transfer in PyTorch, from the published formulas, as a baseline for jaxstyle.
+
+It shares no code with jaxstyle and is imported only if PyTorch is needed.
 
     L(y) = mean (F - P)^2 at relu4_2 + 1e5 sum over relu1_1 ... relu5_1 of mean (G - A)^2,
     G = F F^T / (C H W)
 
-The image y is what the network sees: pixels in 0..255 with the mean color taken away, as in
-neural-style-pt, so that its learning rates and L-BFGS's first step mean what they do there.
+The image y is the network's input: pixels in 0..255 minus the mean color, as in neural-style-pt, so
+that learning rates and the first step of L-BFGS have the same meaning as there.
 """
 
 from collections.abc import Iterator
@@ -28,11 +29,15 @@ Optimizer = Literal["adam", "lbfgs"]
 
 
 class Objective(nn.Module):
-    """The loss of a batch of images, the sum of each one's.
+    """The loss of a batch of images: the sum of the images' losses.
 
     Args:
-      content, style: height x width x 3, sRGB in [0, 1].
-      expert: tensors are channels-last, and kernels and maps bfloat16; without it, NCHW float32.
+      weights: the network.
+      content: content picture, height x width x 3, sRGB in [0, 1].
+      style: style picture in the same format.
+      device: device of PyTorch.
+      expert: use channels-last tensors, with kernels and feature maps in bfloat16, instead of NCHW
+        float32.
     """
 
     def __init__(
@@ -53,7 +58,7 @@ class Objective(nn.Module):
             self.grams = {name: gram(maps[name]) for name in STYLE}
 
     def convolution(self, name: str) -> tuple[Tensor, Tensor]:
-        """Kernel, output x input x 3 x 3, and bias; the first one's for pixels in 0..255."""
+        """Return a kernel (output x input x 3 x 3) and bias; the first layer's are for 0..255."""
         layer = self.weights.layers[name]
         kernel = layer.kernel
         if name == self.names[0]:
@@ -64,14 +69,14 @@ class Objective(nn.Module):
         return oihw.contiguous(memory_format=self.layout), torch.tensor(layer.bias).to(oihw)
 
     def pixels(self, picture: np.ndarray) -> Tensor:
-        """A picture as the network sees it, 1 x 3 x height x width."""
+        """Convert a picture to the network's input, 1 x 3 x height x width."""
         ordered = picture if self.weights.channel_order == "RGB" else picture[..., ::-1]
         seen = WHITE * (ordered - np.asarray(self.weights.mean) / self.weights.scale)
         nhwc = torch.tensor(seen, dtype=torch.float32, device=self.device)[None]
-        return nhwc.permute(0, 3, 1, 2).contiguous()  # L-BFGS takes no other layout
+        return nhwc.permute(0, 3, 1, 2).contiguous()  # L-BFGS needs contiguous tensors
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
-        """Maps after the ReLU of every convolution."""
+        """Compute the feature maps after the ReLU of every convolution."""
         found, image = {}, image.contiguous(memory_format=self.layout)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.expert):
             for name in self.names:
@@ -83,7 +88,7 @@ class Objective(nn.Module):
         return found
 
     def forward(self, image: Tensor) -> Tensor:
-        """The loss of images as the network sees them, batch x 3 x height x width."""
+        """Compute the loss of network inputs, batch x 3 x height x width."""
         maps = self.features(image)
         content = mean_square(maps[CONTENT].float(), self.content)
         style = sum(mean_square(gram(maps[name]), self.grams[name]) for name in STYLE)
@@ -91,26 +96,30 @@ class Objective(nn.Module):
 
 
 def gram(maps: Tensor) -> Tensor:
-    """Gram matrices divided by the number of features: the product in the maps' own precision."""
+    """Compute Gram matrices in the precision of the maps, divided by C H W."""
     flat = maps.flatten(2)
     return torch.bmm(flat, flat.mT).float() / maps[0].numel()
 
 
 def mean_square(a: Tensor, target: Tensor) -> Tensor:
-    """Mean over the entries of each image, summed over images."""
+    """Compute the mean squared error of each image, summed over images."""
     return len(a) * functional.mse_loss(a, target.expand_as(a))
 
 
 class Peer:
     """An image, its objective and its optimizer.
 
-    Without ``expert`` it is the way of neural-style-pt: eager, Adam or L-BFGS with a history of 100
-    and no line search, cuDNN choosing its fastest kernels. With it, what else PyTorch has: see
-    ``Objective``, and fused Adam.
+    With an objective that is not ``expert``, it works like neural-style-pt: eager, Adam or L-BFGS
+    with a history of 100 and no line search, and cuDNN's autotuned kernels. With an ``expert`` one
+    it uses channels-last bfloat16 (see ``Objective``) and fused Adam.
 
     Args:
-      start: height x width x 3, the image to begin with; ``batch`` times the same.
-      compiled: a mode of torch.compile ("" does not compile).
+      objective: the loss.
+      start: initial image, height x width x 3; repeated ``batch`` times.
+      optimizer: "adam" or "lbfgs".
+      learning_rate: of the optimizer.
+      batch: number of images.
+      compiled: mode of torch.compile; "" does not compile.
     """
 
     def __init__(
@@ -144,19 +153,23 @@ class Peer:
             )
 
     def step(self) -> float:
-        """Take one step; the loss before it."""
+        """Take one step and return the loss before it."""
         loss: Any = self.optimizer.step(self.evaluate)
         return loss.item()
 
     def take(self, steps: int) -> None:
-        """Take steps, one evaluation each, and wait until they are done."""
+        """Take steps, of one evaluation each, and block until they are done."""
         for _ in range(steps):
             self.optimizer.step(self.evaluate)
         if self.image.is_cuda:
             torch.cuda.synchronize()
 
     def evaluate(self) -> Any:
-        """The loss, a tensor (optimizers declare a number), its gradient left in the image."""
+        """Compute the loss and store its gradient in the image.
+
+        Returns:
+          The loss, a tensor; typed Any because PyTorch's optimizers declare a float.
+        """
         if self.compiled:
             torch.compiler.cudagraph_mark_step_begin()
         self.optimizer.zero_grad()
@@ -166,30 +179,30 @@ class Peer:
 
 
 def total(objective: Objective, image: Tensor) -> float:
-    """The loss of a batch, with nothing rounded that the objective does not round."""
+    """Compute the loss of a batch without TF32 rounding."""
     with full_precision(), torch.no_grad():
         return float(objective(image))
 
 
 def compile_mode(device: str) -> str:
-    """Of torch.compile: with CUDA graphs on a GPU, where launching takes as long as computing."""
+    """Return the mode of torch.compile: with CUDA graphs on a GPU, to reduce launch overhead."""
     return "reduce-overhead" if device == "cuda" else "default"
 
 
 def device() -> str:
-    """Where PyTorch runs: beside jaxstyle on the same GPU, or on the CPU."""
+    """Return the device of PyTorch: the GPU if it has one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def forget() -> None:
-    """Drop what was compiled, and the memory that is kept for later."""
+    """Free compiled programs and cached GPU memory."""
     torch.compiler.reset()
     torch.cuda.empty_cache()
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """cuDNN rounds the operands of float32 convolutions to ten bits unless told otherwise."""
+    """Return a context manager that disables TF32, cuDNN's default for float32 convolutions."""
     rounded = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:

@@ -1,7 +1,8 @@
-"""What TPUs would do: the step compiled by the real TPU compiler, with no TPU present.
+"""Predict memory and speed on TPUs by compiling the step with the TPU compiler; no TPU is needed.
 
-Nothing here is measured. Memory is the compiler's account; times are computed, in two ways: from
-the chips' published peaks (what this program could do at best), and from the compiler's cost model.
+Nothing here is measured. Memory is the compiler's own analysis. Times are computed in two ways:
+from the chips' published peaks (a roofline, the best this program could do) and from the compiler's
+cost model.
 """
 
 import argparse
@@ -36,15 +37,23 @@ from jaxstyle.network.weights import Loaded
 from jaxstyle.optim import solve
 from jaxstyle.settings import Settings, resolve
 
-HELP = "Memory and computed speed on TPU v5e and v6e, from their compiler; needs no TPU."
+HELP = "Memory and speed on TPU v5e and v6e as predicted by the TPU compiler; needs no TPU."
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Chip:
-    """accelerator: the name its runtime wants. flops, bandwidth: a second; hbm: bytes. clock: Hz,
-    which is the peak divided by the products of four matrix units, 128 or 256 squared."""
+    """A TPU generation.
+
+    Attributes:
+      accelerator: its name in the environment variable TPU_ACCELERATOR_TYPE.
+      flops: peak FLOP/s in bfloat16.
+      hbm: bytes of HBM.
+      bandwidth: bytes/s of HBM.
+      clock: Hz, computed as the peak over the FLOPs per cycle of four matrix units of 128 x 128 or
+        256 x 256.
+    """
 
     accelerator: str
     flops: float
@@ -63,22 +72,31 @@ EXCHANGES = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "re
 
 TOPOLOGIES = ("v5e:2x4", "v6e:2x4")
 CASES = ((512, 1, False), (512, 16, False), (1024, 1, False), (4096, 1, True), (8192, 1, True))
-"""Size, images, and whether one image is split over all chips. Else one image is on one chip, and
-several are spread over all of the topology's."""
+"""Size, number of images, and whether one image is split over all chips. If not, one image is on
+one chip, and several are distributed over all chips of the topology."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What this command takes beside what all do."""
+    """Add this command's arguments."""
     add = parser.add_argument
-    add("--split", action="store_true", help="only one image over all chips, which takes longest")
-    add("--topology", action="append", metavar="v5e:2x4", help="default: v5e:2x4 and v6e:2x4")
+    add(
+        "--split",
+        action="store_true",
+        help="compile only one image split over all chips, the slowest cases to compile",
+    )
+    add(
+        "--topology",
+        action="append",
+        metavar="v5e:2x4",
+        help="chip and shape, may be repeated (default: v5e:2x4 and v6e:2x4)",
+    )
 
 
 def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
-    """A row for each topology and case; one that fails says why.
+    """Compile every case for every topology; return one row for each, with "error" if it failed.
 
     Raises:
-      UsageError: the TPU compiler is not installed, or there is no such chip.
+      UsageError: the TPU compiler is not installed, or a topology is invalid.
     """
     if importlib.util.find_spec("libtpu") is None:
         raise UsageError("tpu needs the TPU compiler: pip install 'jaxstyle[tpu]'")
@@ -86,8 +104,8 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
     for topology in topologies:
         if not re.fullmatch(rf"({'|'.join(CHIPS)}):\d+(x\d+)*", topology):
             known = " or ".join(CHIPS)
-            raise UsageError(f"--topology {topology}: give {known} and a shape, as in v5e:2x4")
-    jax.config.update("jax_platforms", "cpu")  # with its compiler there, JAX looks for a TPU itself
+            raise UsageError(f"--topology {topology}: must be {known} and a shape, as in v5e:2x4")
+    jax.config.update("jax_platforms", "cpu")  # if libtpu is installed, JAX looks for a TPU
     rows = []
     for topology in topologies:
         cases = [(64, 4, False), (64, 1, True)] if arguments.quick else CASES
@@ -106,7 +124,7 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
 
 
 def environment(topology: str) -> dict[str, str]:
-    """What the TPU compiler must find where there is no TPU, or it looks for one."""
+    """Return the environment variables that keep the TPU compiler from looking for a TPU."""
     generation, _, sides = topology.partition(":")
     chips = math.prod(map(int, sides.split("x")))
     return {
@@ -120,7 +138,15 @@ def environment(topology: str) -> dict[str, str]:
 
 
 def compiled(*, topology: str, size: int, batch: int, split: bool, few: bool) -> Row:
-    """Compile one step in bfloat16 with Adam, and say what the compiler says of it, per chip."""
+    """Compile one step in bfloat16 with Adam; return the compiler's analysis, per chip.
+
+    Args:
+      topology: chip and shape, such as "v5e:2x4".
+      size: size of the square images.
+      batch: number of images.
+      split: split one image over all chips.
+      few: use a network of few channels, for a trial.
+    """
     from jax.experimental import topologies
 
     chip = CHIPS[topology.partition(":")[0]]
@@ -137,7 +163,7 @@ def compiled(*, topology: str, size: int, batch: int, split: bool, few: bool) ->
     seconds = time.perf_counter() - start
     memory, text, share = step.memory_analysis(), step.as_text() or "", batch / len(devices)
     costs = step.cost_analysis()
-    assert memory and costs  # the TPU compiler answers both
+    assert memory and costs  # the TPU compiler provides both
     channels = work.FEW_CHANNELS if few else vgg.CHANNELS_PER_BLOCK
     row = {
         "chips": len(devices),
@@ -158,10 +184,13 @@ def compiled(*, topology: str, size: int, batch: int, split: bool, few: bool) ->
 
 
 def computed(row: Mapping[str, Any], chip: Chip, images: float, steps: float) -> Row:
-    """Seconds of a step, and images a second: by the chip's peaks, and by the cost model.
+    """Compute seconds per step and images per second by the chip's peaks and by the cost model.
 
     Args:
-      images: on one chip. steps: at the full size that a run of one image costs.
+      row: the compiler's analysis.
+      chip: the chip.
+      images: number of images per chip.
+      steps: cost of a run of one image, in steps at the full size.
     """
     times = {"compute": row["flops"] / chip.flops, "memory": row["hbm_bytes"] / chip.bandwidth}
     bound = max(times, key=times.__getitem__)
@@ -177,7 +206,7 @@ def computed(row: Mapping[str, Any], chip: Chip, images: float, steps: float) ->
 
 
 def full_size_steps(settings: Settings) -> float:
-    """Steps at the full size that cost what a run does, a step's cost being that of its pixels."""
+    """Return the cost of a run in steps at the full size, if cost is proportional to pixels."""
     blank = np.broadcast_to(np.float32(0), (settings.size, settings.size, 3))
     scales = plan(blank, [blank], settings)
     full = scales[-1].height * scales[-1].width
@@ -185,13 +214,13 @@ def full_size_steps(settings: Settings) -> float:
 
 
 def model_cycles(text: str) -> int:
-    """Cycles of a compiled program by its compiler's cost model, instruction after instruction."""
+    """Return the cycles of a compiled program: the sum of its instructions in the cost model."""
     entry = text[text.index("ENTRY ") :]
     return sum(map(int, re.findall(r'"estimated_cycles":"(\d+)"', entry)))
 
 
 def shapes_only() -> Loaded:
-    """Weights of the real shapes, none of which is in memory."""
+    """Return weights of the real shapes that take no memory (broadcast zeros)."""
     few, fan_in, layers = work.few_channels(), 3, {}
     for name in vgg.CONVOLUTIONS:
         fan_out = vgg.CHANNELS_PER_BLOCK[int(name[4]) - 1]
@@ -204,7 +233,10 @@ def shapes_only() -> Loaded:
 def lower(
     loaded: Loaded, settings: Settings, batch: int, mesh: jax.sharding.Mesh
 ) -> jax.stages.Lowered:
-    """The step of one image, or of many, each chip having its share and the whole network."""
+    """Lower the step of one image, or of a batch distributed over the chips of a mesh.
+
+    The network is replicated.
+    """
     optimizer = optimizer_of(settings)
 
     def arguments() -> PyTree:
@@ -227,7 +259,7 @@ def lower(
 
 
 def lower_split(loaded: Loaded, settings: Settings, mesh: jax.sharding.Mesh) -> jax.stages.Lowered:
-    """The step of one image that all chips have a part of."""
+    """Lower the step of one image that is split over all chips of a mesh."""
     optimizer, size = optimizer_of(settings), settings.size
 
     def arguments() -> PyTree:
@@ -242,7 +274,7 @@ def lower_split(loaded: Loaded, settings: Settings, mesh: jax.sharding.Mesh) -> 
 
 
 def each_its_own(tree: PyTree, batch: int, mesh: jax.sharding.Mesh) -> PyTree:
-    """The shapes of a tree of which each image of a batch has its own, spread over the chips."""
+    """Add a batch axis, sharded over the chips, to the shapes of a tree."""
     spread = NamedSharding(mesh, PartitionSpec(program.PICTURES))
     return placed_on(
         spread, jax.tree.map(lambda x: jax.ShapeDtypeStruct((batch, *x.shape), x.dtype), tree)
@@ -250,12 +282,12 @@ def each_its_own(tree: PyTree, batch: int, mesh: jax.sharding.Mesh) -> PyTree:
 
 
 def placed_on(sharding: Sharding, tree: PyTree) -> PyTree:
-    """The shapes of a tree on devices."""
+    """Return the shapes of a tree with a sharding."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 def gathered(text: str) -> int:
-    """How many instructions of a compiled program exchange data between chips."""
+    """Return the number of instructions of a compiled program that exchange data between chips."""
     return len(re.findall(rf" (?:{'|'.join(EXCHANGES)})(?:-start)?\(", text))
 
 
@@ -271,11 +303,11 @@ COLUMNS = {
     "code": "code MB",
     "peak": "peak MB",
     "hbm": "HBM MB",
-    "direct_flops": "convolutions GFLOP",
-    "flops": "XLA's GFLOP",
-    "bytes": "XLA's MB",
-    "hbm_bytes": "of HBM MB",
-    "exchanges": "exchanges",
+    "direct_flops": "direct convolutions GFLOP",
+    "flops": "XLA count GFLOP",
+    "bytes": "XLA count MB",
+    "hbm_bytes": "HBM traffic MB",
+    "exchanges": "collectives",
     "bound": "bound",
     "roofline_seconds": "roofline ms",
     "roofline_images": "images/s/chip by roofline",
@@ -285,17 +317,18 @@ COLUMNS = {
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown: memory and arithmetic of one chip and one step, and what they imply."""
+    """Return a Markdown table of memory, arithmetic and predicted speed per chip and step."""
     shown = [{key: scaled(column, row.get(key)) for key, column in COLUMNS.items()} for row in rows]
     failed = [f"{row['topology']} {row['size']}: {row['error']}" for row in rows if "error" in row]
     title = (
-        "Computed, not measured: one step in bfloat16 with Adam, per chip; images are default runs"
+        "Computed, not measured: one step in bfloat16 with Adam, per chip; images/s: complete runs"
+        " with default settings"
     )
     return "\n\n".join([title, markdown(shown, COLUMNS), *failed])
 
 
 def scaled(column: str, value: Any) -> Any:
-    """In the unit that ends a column's heading."""
+    """Convert a value to the unit at the end of the column's heading."""
     units = {"MB": 1e-6, "GFLOP": 1e-9, "ms": 1e3}
     unit = units.get(column.rsplit(" ", 1)[-1])
     return value if unit is None or value is None else value * unit

@@ -1,8 +1,8 @@
-"""Bytes that a TPU program moves in and out of HBM, read off its compiled text.
+"""Count the bytes that a TPU program moves to and from HBM, from its compiled text (HLO).
 
-XLA's own count ("bytes accessed") takes in what stays on the chip: a TPU's compiler keeps most of a
-step's arrays in VMEM (memory space 1, written S(1) in their layout), and only the rest costs HBM
-bandwidth.
+XLA's own count ("bytes accessed") includes arrays that stay on the chip: the TPU compiler keeps
+most arrays of a step in VMEM (memory space 1, written S(1) in their layout), and only the others
+need HBM bandwidth.
 """
 
 import re
@@ -12,12 +12,15 @@ WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, 
 _ARRAY = re.compile(r"\b(" + "|".join(WIDTHS) + r")\[([\d,]*)\](?:\{([^}]*)\})?")
 _INSTRUCTION = re.compile(r"\s+(?:ROOT )?(%[\w.-]+) = (.+?) ([a-z][\w-]*)\((.*?)\)(?:, |$)")
 _FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "custom-call")
-"""What moves nothing; the compiler's custom calls name places in VMEM, or join views of them."""
+"""Operations that move no data. The compiler's custom calls only allocate VMEM or join views."""
 
 
 def hbm_bytes(text: str) -> int:
-    """Bytes read from and written to HBM by one run of the entry computation: every operand and
-    every result of its instructions that is not on the chip. Loops are not looked into."""
+    """Return the bytes that one run of the entry computation reads from and writes to HBM.
+
+    These are all operands and results of its instructions that are not in VMEM. The bodies of loops
+    are not counted.
+    """
     entry = text[text.index("ENTRY ") :]
     shapes: dict[str, str] = {}
     total = 0
@@ -29,7 +32,7 @@ def hbm_bytes(text: str) -> int:
         shapes[name] = shape
         if operation in _FREE or operation.endswith("-done"):
             continue
-        if operation.endswith("-start"):  # shape: the source, the piece of it that moves, a token
+        if operation.endswith("-start"):  # shape: source, the part that is moved, token
             total += min(filter(None, map(_bytes, _ARRAY.findall(shape)[:2])), default=0)
             continue
         read = [shapes.get(operand, "") for operand in re.findall(r"%[\w.-]+", operands)]
@@ -42,8 +45,10 @@ def _off_chip(shape: str) -> int:
 
 
 def _bytes(array: tuple[str, str, str]) -> int:
-    """With the padding of its tiles: of {1,0:T(8,128)}, the last side is a multiple of 128 and the
-    one before it of 8."""
+    """Return the bytes of an array, padded to its tiles.
+
+    For {1,0:T(8,128)}, the last side is padded to a multiple of 128 and the one before to one of 8.
+    """
     width, text, layout = array
     sides = [int(side) for side in text.split(",") if side]
     order, _, tiling = layout.partition(":")

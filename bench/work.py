@@ -1,4 +1,4 @@
-"""The work that is measured: a seeded problem of any size, and the arithmetic it takes."""
+"""Create the seeded problems that the benchmarks measure, and count their arithmetic."""
 
 import argparse
 from collections.abc import Callable
@@ -28,9 +28,16 @@ FEW_CHANNELS = tuple(channels // 16 for channels in vgg.CHANNELS_PER_BLOCK)
 
 @dataclass(frozen=True)
 class Problem:
-    """What ``solve.step`` takes, and the floating-point operations of one of its steps.
+    """A problem to solve, before its first step.
 
-    precision: that of the settings, or "tf32".
+    Attributes:
+      objective: the losses.
+      rates: hyperparameters of the optimizer.
+      state: the initial state.
+      optimizer: the optimizer.
+      settings: the settings of a run that they come from.
+      flops: floating-point operations per step.
+      precision: the setting of that name, or "tf32".
     """
 
     objective: Objective
@@ -45,7 +52,15 @@ class Problem:
 def problem(
     loaded: weights.Loaded, height: int, width: int, *, precision: str = "auto", **settings: Any
 ) -> Problem:
-    """Seeded pictures of one size before their first step; ``settings`` are those of a run."""
+    """Create the problem of seeded pictures of one size.
+
+    Args:
+      loaded: the network's weights.
+      height: of both pictures, in pixels.
+      width: of both pictures, in pixels.
+      precision: a value of the setting, or "tf32".
+      **settings: other settings of a run.
+    """
     chosen = resolve(**settings, precision="float32" if precision == "tf32" else precision)
     content, style = picture(0, height, width), picture(1, height, width)
     optimizer = optimizer_of(chosen)
@@ -63,15 +78,18 @@ def problem(
 
 
 def rounding(precision: str) -> AbstractContextManager:
-    """Under which a program is traced: as a run does; or, for "tf32", which no run asks for, with
-    products of float32 rounded to ten bits."""
+    """Return a context manager that sets the matmul precision while a program is traced.
+
+    It is that of a run with this precision setting. "tf32" is not a setting: it rounds the operands
+    of float32 products to a mantissa of ten bits.
+    """
     if precision == "tf32":
         return jax.default_matmul_precision("tensorfloat32")
     return exactness(resolve(precision=precision))
 
 
 def picture(seed: int, height: int, width: int) -> Float[np.ndarray, "h w 3"]:
-    """Smooth noise in [0, 1], with large and small structure, the same for every size."""
+    """Create smooth seeded noise in [0, 1]; a seed gives the same structure at every size."""
     rng = np.random.default_rng(seed)
     octaves = [rng.uniform(size=(side, side, 3)).astype(np.float32) for side in (4, 16, 64)]
     layers = [images.resize(octave, height, width, "bicubic") for octave in octaves]
@@ -80,15 +98,15 @@ def picture(seed: int, height: int, width: int) -> Float[np.ndarray, "h w 3"]:
 
 
 def channels_of(loaded: weights.Loaded) -> tuple[int, ...]:
-    """Channels of the five blocks of a network."""
+    """Return the number of channels in each of a network's five blocks."""
     return tuple(loaded.weights.layers[f"conv{b}_1"].kernel.shape[-1] for b in range(1, 6))
 
 
 def weights_of(arguments: argparse.Namespace, show: Callable[[str], None]) -> weights.Loaded:
-    """The weights to measure with; for a trial, seeded ones of few channels.
+    """Load the weights to measure with; for a trial, create a seeded network of few channels.
 
     Raises:
-      WeightsError: there are none.
+      WeightsError: there are no weights, or they cannot be read.
     """
     if arguments.quick and not arguments.weights:
         return few_channels()
@@ -96,7 +114,7 @@ def weights_of(arguments: argparse.Namespace, show: Callable[[str], None]) -> we
 
 
 def few_channels() -> weights.Loaded:
-    """A network of VGG-19's depth with a sixteenth of its channels, He-initialized."""
+    """Create a He-initialized network like VGG-19 with a sixteenth of its channels."""
     rng = np.random.default_rng(0)
     layers, fan_in = {}, 3
     for name in vgg.CONVOLUTIONS:
@@ -109,7 +127,7 @@ def few_channels() -> weights.Loaded:
 
 
 def batched(problem: Problem, count: int) -> Problem:
-    """``count`` times a problem as one: all but the network has a leading axis."""
+    """Repeat a problem ``count`` times as a batch: all but the network gets a leading axis."""
     return replace(
         problem,
         objective=program.together([problem.objective] * count),
@@ -120,15 +138,17 @@ def batched(problem: Problem, count: int) -> Problem:
 
 
 def compiled(problem: Problem) -> solve.Program:
-    """The step of a problem, or of a batched one, compiled as a run does it."""
+    """Compile the step of a problem, batched or not, as a run does."""
     compile = program.compile_batch if problem.state.image.ndim == 4 else solve.compile_program
     with rounding(problem.precision):
         return compile(problem.objective, problem.rates, problem.state, problem.optimizer)
 
 
 def stepping(step: solve.Program, problem: Problem, count: int) -> Callable[..., None]:
-    """A call that takes ``count`` more steps (or as many as it is told), and waits for them; it
-    consumes the state of the problem."""
+    """Return a function that takes more steps and blocks until they are done.
+
+    It takes ``count`` steps unless called with another number, and donates the problem's state.
+    """
     state = problem.state
 
     def call(count: int = count) -> None:

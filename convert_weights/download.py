@@ -1,4 +1,4 @@
-"""One file from one URL to disk, with a progress bar on terminals and one line elsewhere."""
+"""Download a file over HTTP, with a progress bar on a terminal and a single line elsewhere."""
 
 import base64
 import http.client
@@ -25,27 +25,30 @@ from rich.progress import (
 
 from convert_weights.errors import WeightsError, one_line
 
-MAX_BYTES = 2 << 30  # the largest published file, the .mat, takes 535 million
-_TIMEOUT = 30  # seconds without a byte
+MAX_BYTES = 2 << 30  # the largest published file, the .mat, has 535 million bytes
+_TIMEOUT = 30  # seconds without receiving data
 _BLOCK = 1 << 18
 
 
 def is_url(text: str) -> bool:
-    """Whether a source on the command line is an address and not a path."""
+    """Return whether a source on the command line is a URL rather than a path."""
     return text.lower().startswith(("http://", "https://"))
 
 
 def download(
     url: str, directory: Path, limit: int = MAX_BYTES, settings: Mapping[str, str] | None = None
 ) -> Path:
-    """Download a URL into a directory, under the last part of its path as the file name.
+    """Download a URL into a directory; the file is named after the last part of the URL's path.
 
     Args:
-        limit: bytes; a larger file is refused.
-        settings: `cert` and `proxy` as pip knows them; the system's where absent.
+        limit: Maximum size in bytes; a larger file is refused.
+        settings: pip's options `cert` and `proxy`; the system's settings are used by default.
+
+    Returns:
+        The path of the downloaded file.
 
     Raises:
-        WeightsError: no connection, an error of the server, a transfer cut short, or too large.
+        WeightsError: The connection or the transfer failed, or the file is too large.
     """
     name = Path(unquote(_split(url).path)).name
     path = directory / (name if name.strip(".") else "download")
@@ -53,7 +56,7 @@ def download(
         length = response.headers.get("Content-Length")
         total = int(length) if length and length.isdigit() else None
         if (total or 0) > limit:
-            raise WeightsError(f"{without_password(url)}: {total} bytes, too large for VGG-19")
+            raise WeightsError(f"{without_password(url)}: {total} bytes, too large for a VGG-19")
         received = _save(response, path, total, limit, without_password(url))
     if total is not None and received != total:
         raise WeightsError(f"{without_password(url)}: cut short at {received} of {total} bytes")
@@ -64,10 +67,18 @@ def download(
 def open_url(
     url: str, settings: Mapping[str, str], headers: Mapping[str, str] | None = None
 ) -> Iterator[Any]:
-    """Open a URL; a user and password in it are sent to its own server only.
+    """Open a URL and yield the response.
+
+    A user and password in the URL are sent to its own server only, never to a redirect's.
+
+    Args:
+        url: The address, with a login if the server needs one.
+        settings: pip's options `cert` and `proxy`; the system's settings are used by default.
+        headers: Additional request headers.
 
     Raises:
-        WeightsError: one line with the URL, less its password, for every failure inside the block.
+        WeightsError: Opening the URL or reading the response failed; the message is one line with
+            the URL without its login.
     """
     parts = _split(url)
     bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -87,7 +98,7 @@ def open_url(
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be printed."""
+    """Return the URL without login, query and fragment, so that it can be printed."""
     parts = _split(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
@@ -96,12 +107,12 @@ def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError as error:
-        raise WeightsError(f"not an address on the web ({one_line(error)})") from error
+        raise WeightsError(f"not a valid URL ({one_line(error)})") from error
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
-        return f"the server answers {error.code} {error.reason}"
+        return f"the server returned {error.code} {error.reason}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, ssl.SSLError):
         return cause.strerror
@@ -128,7 +139,7 @@ def _save(response: Any, path: Path, total: int | None, limit: int, url: str) ->
         while block := response.read(_BLOCK):
             received += len(block)
             if received > limit:
-                raise WeightsError(f"{url}: more than {limit} bytes, too large for VGG-19")
+                raise WeightsError(f"{url}: more than {limit} bytes, too large for a VGG-19")
             output.write(block)
             advance(len(block))
     return received
@@ -136,7 +147,7 @@ def _save(response: Any, path: Path, total: int | None, limit: int, url: str) ->
 
 @contextmanager
 def _progress(name: str, total: int | None) -> Iterator[Any]:
-    # On standard error: standard output is for results.
+    # To standard error, because standard output is for results.
     if not sys.stderr.isatty():
         size = f" ({total / 1e6:.1f} MB)" if total else ""
         print(f"downloading {name}{size}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The base of this project's exceptions, and the one of this package."""
+"""Exceptions: the base class of the project and the one of this package."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 class JaxstyleError(Exception):
-    """Something cannot be done; the message is one line that says what, and what to do about it."""
+    """Base class of the project's errors; the message is one line saying what to do about it."""
 
 
 class WeightsError(JaxstyleError):
-    """A weights file cannot be read, recognized, fetched or written.
+    """A failure to read, recognize, fetch or write a weights file.
 
-    `str()` is one printable line, even where it quotes names out of a hostile file.
+    The message is reduced to one printable line, even if it quotes names from a hostile file.
     """
 
     def __init__(self, message: str) -> None:
@@ -21,24 +21,24 @@ class WeightsError(JaxstyleError):
 
 
 def one_line(error: BaseException) -> str:
-    """The message of any exception on one line of at most 200 characters, never empty."""
+    """Return an exception's message as one non-empty line of at most 200 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."
 
 
 @contextmanager
 def naming(path: Path | str) -> Iterator[None]:
-    """Put the name of the file in front of every complaint raised inside the block.
+    """Prefix the message of every `WeightsError` raised inside the block with the file's path.
 
     Raises:
-        WeightsError: "PATH: what is wrong", also in place of OSError and MemoryError.
+        WeightsError: "PATH: message", also in place of OSError and MemoryError.
     """
     try:
         yield
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     except MemoryError as error:
-        raise WeightsError(f"{path}: asks for more memory than there is") from error
+        raise WeightsError(f"{path}: needs more memory than is available") from error
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise WeightsError(f"{path}: cannot be read: {reason}") from error

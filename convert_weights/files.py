@@ -1,4 +1,4 @@
-"""Files: the checks before reading, SHA-256, and writing that never leaves half a file behind."""
+"""File helpers: checks before reading, SHA-256, and atomic writes."""
 
 import hashlib
 import os
@@ -11,10 +11,10 @@ from convert_weights.errors import WeightsError, one_line
 
 
 def require_file(path: Path) -> None:
-    """Check that a regular file with something in it is there.
+    """Check that `path` is a regular file and not empty.
 
     Raises:
-        WeightsError: without the path; callers name it (`errors.naming`).
+        WeightsError: It is not. The message omits the path; callers add it with `errors.naming`.
     """
     if not path.exists():
         raise WeightsError("no such file")
@@ -25,16 +25,19 @@ def require_file(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of the whole file, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_output(path: Path, force: bool) -> None:
-    """Check, by trying, that `path` can be written: to be called before any long work.
+    """Check that `path` can be written by creating a temporary file beside it.
+
+    Call this before any long computation.
 
     Raises:
-        WeightsError: the directory is missing or not writable, or something is in the way.
+        WeightsError: The directory is missing or not writable, `path` is not a regular file, or it
+            exists and `force` is not set.
     """
     if path.is_dir():
         raise WeightsError(f"{path}: a directory; name the file to write")
@@ -57,12 +60,17 @@ def check_output(path: Path, force: bool) -> None:
 def write_atomically(
     path: Path, data: bytes, *, force: bool, verify: Callable[[Path], None]
 ) -> None:
-    """Write `data` beside `path`, let `verify` read it back from there, then move it into place.
+    """Write `data` to a temporary file beside `path`, verify it and move it into place.
 
-    Without `force`, a file that is there, even one that appeared a moment ago, is never replaced.
+    Args:
+        path: The file to write.
+        data: Its content.
+        force: Replace an existing file. If not set, no file is ever replaced, not even one that
+            another process creates during the call.
+        verify: Called with the path of the temporary file; raises if its content is wrong.
 
     Raises:
-        WeightsError: `path` exists, or cannot be written (its old content is then untouched).
+        WeightsError: `path` exists, or cannot be written; its old content is then untouched.
     """
     temporary = _beside(path)
     try:
@@ -86,13 +94,13 @@ def write_atomically(
 
 
 def _move_to_new(temporary: Path, path: Path) -> None:
-    # A hard link fails when its name is taken: the one move that is atomic and never replaces.
+    # Unlike a rename, creating a hard link is atomic and fails if the name is taken.
     try:
         os.link(temporary, path)
     except FileExistsError:
         raise
     except OSError:
-        # File systems without hard links: reserve the name, then move onto the reservation.
+        # The file system has no hard links: reserve the name with an empty file and replace that.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         try:
             os.replace(temporary, path)
@@ -102,7 +110,7 @@ def _move_to_new(temporary: Path, path: Path) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    # Makes the new name survive a power cut; not every system can open a directory.
+    # Makes the rename survive a power failure; some systems cannot open a directory.
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:
@@ -116,7 +124,7 @@ def _beside(path: Path) -> Path:
 
 
 def _exists(path: Path) -> WeightsError:
-    return WeightsError(f"{path}: exists already; give --force to replace it, or another name")
+    return WeightsError(f"{path}: already exists; use --force to replace it, or another name")
 
 
 def _unwritable(path: Path, error: OSError) -> WeightsError:

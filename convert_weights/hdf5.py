@@ -1,7 +1,7 @@
-"""Reading HDF5 files that may be hostile: local, bounded and plain arrays only.
+"""Read untrusted HDF5 files safely.
 
-HDF5 can point outside itself (external links, external storage, virtual datasets), declare arrays
-larger than any memory, and ask for filter plug-ins to be loaded. Nothing of that is followed here.
+An HDF5 file can point to other files (external links, external storage, virtual datasets), declare
+arrays larger than memory, and request filter plug-ins. All of these are refused here.
 """
 
 import math
@@ -21,7 +21,7 @@ _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file for reading; whatever the HDF5 library stumbles over becomes a `WeightsError`."""
+    """Open a file for reading; errors of the HDF5 library are raised as `WeightsError`."""
     try:
         file = h5py.File(path, "r")
     except (OSError, ValueError) as error:
@@ -34,10 +34,10 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def names(group: h5py.Group) -> list[str]:
-    """The names directly in a group.
+    """Return the names of a group's members.
 
     Raises:
-        WeightsError: one of them is not text.
+        WeightsError: A name is not text.
     """
     found = list(group.keys())
     if not all(isinstance(name, str) for name in found):
@@ -46,12 +46,12 @@ def names(group: h5py.Group) -> list[str]:
 
 
 def child(parent: h5py.Group | h5py.Dataset, name: str) -> h5py.Group | h5py.Dataset:
-    """The object called `name` directly in a group.
+    """Return the member `name` of a group.
 
     Raises:
-        WeightsError: it is missing, or is a link to elsewhere (external or soft).
+        WeightsError: It is missing, or an external or soft link.
     """
-    # The low-level calls, because `name in group` and `group.get` open what a link points to.
+    # Low-level calls, because `name in group` and `group.get` open the target of a link.
     key = name.encode()
     if not isinstance(parent, h5py.Group) or not parent.id.links.exists(key):
         raise WeightsError(f"{'it' if parent.name == '/' else parent.name} has no {name}")
@@ -67,17 +67,21 @@ def child(parent: h5py.Group | h5py.Dataset, name: str) -> h5py.Group | h5py.Dat
 
 
 def read_array(dataset: h5py.Group | h5py.Dataset, kinds: str = "f") -> np.ndarray:
-    """The values of a dataset whose type is a number of one of these NumPy kinds.
+    """Read a dataset of numbers.
+
+    Args:
+        dataset: The dataset; a group is refused with a clear message.
+        kinds: Accepted NumPy dtype kinds, such as "f" or "fiu".
 
     Raises:
-        WeightsError: not an array, of another type, larger than any of VGG-19, without data, stored
-            outside the file or through an unknown filter.
+        WeightsError: It is not an array, has another dtype, is larger than any array of VGG-19, has
+            no data, or its data is stored outside the file or needs a filter plug-in.
     """
     name = dataset.name
     if not isinstance(dataset, h5py.Dataset):
-        raise WeightsError(f"{name} is a group where an array should be")
+        raise WeightsError(f"{name} is a group, not an array")
     if dataset.dtype.kind not in kinds or dataset.dtype.itemsize > 8:
-        raise WeightsError(f"{name} holds {dataset.dtype} where real numbers should be")
+        raise WeightsError(f"{name} holds {dataset.dtype}, not real numbers")
     if dataset.shape is None:
         raise WeightsError(f"{name} is declared but holds no data")
     require_local(dataset)
@@ -90,17 +94,17 @@ def read_array(dataset: h5py.Group | h5py.Dataset, kinds: str = "f") -> np.ndarr
 
 
 def require_local(dataset: h5py.Dataset) -> None:
-    """Check that all data of the dataset is in its own file and needs no filter plug-in.
+    """Check that a dataset's data is stored in the same file and needs no filter plug-in.
 
     Raises:
-        WeightsError: otherwise.
+        WeightsError: It does not, or its chunks are larger than any array of VGG-19.
     """
     if dataset.external:
         raise WeightsError(f"refused: the data of {dataset.name} is stored in another file")
     if dataset.is_virtual:
         raise WeightsError(f"refused: {dataset.name} is a virtual dataset")
-    if math.prod(dataset.chunks or ()) > MAX_ELEMENTS:  # read whole, whatever is asked for
-        raise WeightsError(f"not a VGG-19: {dataset.name} comes in chunks of {dataset.chunks}")
+    if math.prod(dataset.chunks or ()) > MAX_ELEMENTS:  # HDF5 always reads whole chunks
+        raise WeightsError(f"not a VGG-19: {dataset.name} has chunks of shape {dataset.chunks}")
     properties = dataset.id.get_create_plist()
     for index in range(properties.get_nfilters()):
         if properties.get_filter(index)[0] not in _FILTERS:

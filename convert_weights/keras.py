@@ -1,10 +1,12 @@
-"""VGG-19 from the HDF5 files of Keras, whatever the nesting of groups.
+"""Read VGG-19 from Keras HDF5 files, in all known layouts.
 
-Known layouts: a group per layer at the root or under `model_weights`, its arrays directly in it
-(block1_conv1/block1_conv1_W_1:0) or deeper (block1_conv1/block1_conv1/kernel:0), and since Keras 3
-`layers/NAME/vars/0` and `1`, where NAME may be block1_conv1 or, counted over the program that saved
-it, conv2d, conv2d_1, and so on. So layers are found by name and arrays by their number of axes.
-Kernels are HWIO already. All published files are the Caffe model: BGR, 0..255, minus the mean.
+- One group per layer, at the root or under `model_weights`, with the arrays directly in it
+  (block1_conv1/block1_conv1_W_1:0) or deeper (block1_conv1/block1_conv1/kernel:0).
+- Keras 3: `layers/NAME/vars/0` and `1`, where NAME is block1_conv1 or an automatic name (conv2d,
+  conv2d_1, ...) that depends on how many layers the saving program had created before.
+
+Layers are therefore found by name, and arrays by their number of dimensions. Kernels are already
+HWIO. All published files are the Caffe model: input BGR in 0..255, minus the mean.
 """
 
 import re
@@ -21,14 +23,14 @@ from convert_weights.vgg19 import LAYERS
 from convert_weights.weights_file import Weights
 
 _CONTAINERS = ("model_weights", "layers", "_layer_checkpoint_dependencies")
-_DEPTH = 8  # of groups below a layer
+_MAX_DEPTH = 8  # of nested groups below a layer
 
 
 def read_keras(path: Path) -> Weights:
-    """Read a Keras weights file or a whole model saved as HDF5, with or without the top.
+    """Read a Keras weights file or model saved as HDF5, with or without fully connected layers.
 
     Raises:
-        WeightsError: not a VGG-19, damaged, or reaching outside the file.
+        WeightsError: It is not a VGG-19, is damaged, or refers to data outside the file.
     """
     with open_hdf5(path) as file:
         groups = _layer_groups(file)
@@ -47,7 +49,7 @@ def read_keras(path: Path) -> Weights:
 
 
 def is_keras(file: h5py.File) -> bool:
-    """Whether an open HDF5 file looks like one of Keras."""
+    """Return whether an open HDF5 file looks like one written by Keras."""
     present = set(names(file))
     return bool(
         present & {*_CONTAINERS, "block1_conv1"}
@@ -61,38 +63,38 @@ def _layer_groups(file: h5py.File) -> dict[str, h5py.Group]:
         if name in names(parent):
             found = child(parent, name)
             parent = found if isinstance(found, h5py.Group) else parent
-    places = _named(parent) or _numbered(parent)
-    if not places:
+    keras_names = _standard_names(parent) or _automatic_names(parent)
+    if not keras_names:
         shown = ", ".join(names(parent)[:3]) or "nothing"
         raise WeightsError(f"not a VGG-19: it has no block1_conv1 but {shown}")
-    groups = {layer: child(parent, name) for layer, name in places.items()}
+    groups = {layer: child(parent, name) for layer, name in keras_names.items()}
     return {layer: group for layer, group in groups.items() if isinstance(group, h5py.Group)}
 
 
-def _named(parent: h5py.Group) -> dict[str, str]:
-    # Names of Keras by ours: conv3_2 is block3_conv2.
+def _standard_names(parent: h5py.Group) -> dict[str, str]:
+    # conv3_2 is called block3_conv2 in Keras.
     present = set(names(parent))
     named = {layer: f"block{layer[4]}_conv{layer[6]}" for layer in LAYERS}
     return {layer: name for layer, name in named.items() if name in present}
 
 
-def _numbered(parent: h5py.Group) -> dict[str, str]:
-    # conv2d, conv2d_1, ...: in the order of their numbers, for the alphabet puts 10 before 2.
+def _automatic_names(parent: h5py.Group) -> dict[str, str]:
+    # conv2d, conv2d_1, ..., sorted by number: alphabetically, conv2d_10 comes before conv2d_2.
     matches = (re.fullmatch(r"conv2d(?:_(\d{1,6}))?", name) for name in names(parent))
     numbered = sorted((int(m[1] or 0), m[0]) for m in matches if m)
     if numbered and len(numbered) != len(LAYERS):
-        raise WeightsError(f"not a VGG-19: it has {len(numbered)} convolutions and should have 16")
+        raise WeightsError(f"not a VGG-19: it has {len(numbered)} convolutions instead of 16")
     return {layer: name for layer, (_, name) in zip(LAYERS, numbered, strict=False)}
 
 
 def _arrays(group: h5py.Group, layer: str) -> tuple[np.ndarray, np.ndarray]:
-    datasets = _datasets(group, _DEPTH)
+    datasets = _datasets(group, _MAX_DEPTH)
     kernels = [dataset for dataset in datasets if dataset.ndim == 4]
     biases = [dataset for dataset in datasets if dataset.ndim == 1]
     if len(kernels) != 1 or len(biases) != 1:
         raise WeightsError(
             f"not a VGG-19: {layer} ({group.name}) has {len(kernels)} kernels and {len(biases)} "
-            "biases, not one of each"
+            "biases instead of one of each"
         )
     return read_array(kernels[0]), read_array(biases[0])
 

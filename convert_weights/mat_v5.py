@@ -1,12 +1,13 @@
-"""MATLAB v5 files as plain Python data, read in one pass and bounded.
+"""Read MATLAB v5 files as plain Python data, in one pass with bounded memory.
 
-SciPy's reader is not used because damaged files can crash it, and because it holds all of a file in
-memory: here arrays larger than any convolution of VGG-19 (the fully connected layers, nine tenths
-of the published file) are passed over.
+SciPy's reader is not used because damaged files can crash it and because it loads the whole file.
+This one skips arrays larger than any convolution of VGG-19: the fully connected layers, nine tenths
+of the published file.
 
 The format, from "MAT-File Format" by The MathWorks: a header of 128 bytes, then data elements, each
 a tag (type, number of bytes) and its data padded to 8 bytes. An array is an element that contains
-elements: flags with its class, dimensions, name, then by class numbers, texts, or arrays again.
+other elements: flags (with its class), dimensions and name, then, depending on the class, numbers,
+text or further arrays.
 """
 
 import math
@@ -28,25 +29,27 @@ _MATRIX, _COMPRESSED = 14, 15
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}
 _NUMBERS |= {12: "i8", 13: "u8"}
 _ENCODINGS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
-# Classes of arrays; of numbers, with the type they have in MATLAB (in the file perhaps a smaller).
-_CELL, _STRUCT, _CHAR = 1, 2, 4
+_CELL, _STRUCT, _CHAR = 1, 2, 4  # array classes
+# dtype of each numeric array class; the file may store the numbers in a smaller type.
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4"}
 _CLASSES |= {14: "i8", 15: "u8"}
 
-_MAX_PARTS = 100_000  # arrays in arrays; the published network has some thousands
+_MAX_PARTS = 100_000  # nested arrays; the published network has some thousands
 _MAX_DEPTH = 16
-_MAX_VARIABLE = 1 << 30  # bytes, once decompressed; the published network has 575 million
+_MAX_VARIABLE = 1 << 30  # decompressed bytes; the published network has 575 million
 _BLOCK = 1 << 20
 
 
 def read_mat_v5(path: Path, names: Set[str]) -> dict[str, Any]:
-    """The variables called `names` that a file has.
+    """Read those of the variables `names` that the file contains.
 
-    Cells become lists, structures dicts (lists of dicts unless 1x1), texts str, and numbers arrays
-    in MATLAB's shape. Anything else, and arrays larger than any of VGG-19, become None.
+    Returns:
+        The values by name. Cell arrays become lists, structures dicts (lists of dicts unless 1x1),
+        text str, and numbers arrays of MATLAB's shape. Anything else, and arrays larger than any of
+        VGG-19, become None.
 
     Raises:
-        WeightsError: a damaged or truncated file.
+        WeightsError: The file is damaged or truncated.
     """
     found: dict[str, Any] = {}
     try:
@@ -67,7 +70,11 @@ def read_mat_v5(path: Path, names: Set[str]) -> dict[str, Any]:
 def _variable(
     file: BufferedIOBase, order: ByteOrder, kind: int, size: int, names: Set[str]
 ) -> tuple[str, Any]:
-    """Name and value of the variable in a top-level element; no name if it is not one of these."""
+    """Read a variable from a top-level element.
+
+    Returns:
+        Its name and value; the name is empty if it is not one of `names`.
+    """
     if kind == _COMPRESSED:
         elements = _Elements(_inflate(file, size), order, _MAX_VARIABLE)
         kind, size, _ = elements.tag()
@@ -82,7 +89,7 @@ def _variable(
 
 
 def _inflate(file: BufferedIOBase, size: int) -> Callable[[int], bytes]:
-    """A function that reads from the compressed data in the next `size` bytes of a file."""
+    """Return a function like `file.read` that decompresses the next `size` bytes of the file."""
     engine = zlib.decompressobj()
     left = size
 
@@ -103,7 +110,7 @@ def _inflate(file: BufferedIOBase, size: int) -> Callable[[int], bytes]:
 
 
 class _Elements:
-    """The elements in a run of bytes, taken one after the other."""
+    """A sequential parser of the data elements in at most `size` bytes of a stream."""
 
     def __init__(self, read: Callable[[int], bytes], order: ByteOrder, size: int) -> None:
         self.read = read
@@ -125,19 +132,19 @@ class _Elements:
             count -= len(self.take(min(count, _BLOCK)))
 
     def tag(self) -> tuple[int, int, bytes]:
-        """Type and size of the next element, and its data where that is in the tag itself."""
+        """Read a tag: type and size of the next element, and its data if stored in the tag."""
         tag = self.take(8)
         kind, size = struct.unpack(self.order + "II", tag)
-        if kind >> 16:  # at most four bytes, in place of the size
+        if kind >> 16:  # small element: up to four bytes of data stored in the tag
             kind, size = kind & 0xFFFF, kind >> 16
             return kind, size, tag[4 : 4 + size]
         return kind, size, b""
 
     def data(self, limit: int) -> tuple[int, bytes]:
-        """Type and data of the next element."""
+        """Read the type and the data, at most `limit` bytes, of the next element."""
         kind, size, data = self.tag()
         if size > limit:
-            raise ValueError("an element is larger than it can be")
+            raise ValueError("an element is too large")
         if not data:
             data = self.take(size)
             self.skip(-size % 8)
@@ -150,7 +157,7 @@ class _Elements:
         return np.frombuffer(data, self.order + _NUMBERS[kind]).tolist()
 
     def header(self) -> tuple[int, list[int], str]:
-        """Class, shape and name of an array."""
+        """Read the class, shape and name of an array."""
         flags = self.integers(8)
         shape = self.integers(256)
         _, name = self.data(256)
@@ -159,11 +166,11 @@ class _Elements:
         return flags[0] & 0xFF, shape, name.decode("latin-1")
 
     def array(self, depth: int) -> Any:
-        """The array in the next element; the rest of it, if it is not understood, is skipped."""
+        """Read the array in the next element and skip any part that was not parsed."""
         kind, size, _ = self.tag()
         self.parts += 1
         if kind != _MATRIX or depth > _MAX_DEPTH or self.parts > _MAX_PARTS:
-            raise ValueError("cells or fields that are no arrays, too many or nested too deeply")
+            raise ValueError("cells or fields are not arrays, too many, or nested too deeply")
         if size == 0:
             return np.zeros((0, 0))
         end = self.left - size
@@ -197,13 +204,13 @@ class _Elements:
         (length,) = self.integers(4)
         _, text = self.data(_MAX_PARTS)
         if length < 1:
-            raise ValueError("fields without names")
+            raise ValueError("a structure without field names")
         names = [
             text[start : start + length].split(b"\0")[0].decode("latin-1")
             for start in range(0, len(text), length)
         ]
         if count > _MAX_PARTS:
-            raise ValueError("a structure has more elements than it can have")
+            raise ValueError("a structure array has too many elements")
         found = [{name: self.array(depth + 1) for name in names} for _ in range(count)]
         return found[0] if count == 1 else found
 

@@ -1,7 +1,7 @@
-"""MATLAB v7.3 files as plain Python data, bounded.
+"""Read MATLAB v7.3 files as plain Python data, with bounded memory and recursion.
 
-They are HDF5: arrays with their axes in reversed order, cells as arrays of references to objects
-elsewhere in the file, structures as groups, texts as UTF-16 code units.
+These are HDF5 files: arrays have their axes in reverse order, cell arrays are arrays of references
+to objects elsewhere in the file, structures are groups, and text is stored as UTF-16 code units.
 """
 
 import math
@@ -22,10 +22,13 @@ _MAX_DEPTH = 16
 
 
 def read_mat_v73(path: Path, names: Set[str]) -> dict[str, Any]:
-    """The variables called `names` that a file has, as `mat_v5.read_mat_v5` returns them.
+    """Read those of the variables `names` that the file contains.
+
+    Returns:
+        The values by name, in the form that `mat_v5.read_mat_v5` describes.
 
     Raises:
-        WeightsError: a damaged or truncated file, or one that reaches outside itself.
+        WeightsError: The file is damaged or truncated, or refers to data outside it.
     """
     with open_hdf5(path) as file:
         reader = _Reader(file)
@@ -40,9 +43,9 @@ class _Reader:
 
     def value(self, node: Any, depth: int) -> Any:
         self.nodes += 1
-        # References can form cycles, and few of them very many paths.
+        # References can form cycles, or exponentially many paths through a few objects.
         if self.nodes > _MAX_NODES or depth > _MAX_DEPTH:
-            raise WeightsError("not a VGG-19: its cells and structures never end")
+            raise WeightsError("not a VGG-19: too many or too deeply nested cells and structures")
         if isinstance(node, h5py.Group):
             return {name: self.value(child(node, name), depth + 1) for name in hdf5.names(node)}
         if not isinstance(node, h5py.Dataset) or node.shape is None:

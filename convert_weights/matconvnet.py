@@ -1,13 +1,14 @@
-"""VGG-19 from MatConvNet's imagenet-vgg-verydeep-19.mat, in all forms it is found in.
+"""Read VGG-19 from MatConvNet's imagenet-vgg-verydeep-19.mat, in all its published variants.
 
 Containers: MATLAB v5 (compressed or not) and v7.3. Layouts: up to MatConvNet 1.0-beta16, variables
-`layers` and `normalization`; later, `layers` and `meta`, which holds `normalization`. A layer is a
-structure whose fields come in any order; `weights` is a cell {filters, biases}, and in the oldest
-files there are two fields `filters` and `biases` in its place.
-Everything is addressed by name: never by the position of a layer or of a field.
+`layers` and `normalization`; later, `layers` and `meta`, which contains `normalization`. A layer is
+a structure with fields in any order; its parameters are a cell array `weights` = {filters, biases},
+or two fields `filters` and `biases` in the oldest files.
+Layers and fields are always looked up by name, never by position.
 
 Input: RGB in 0..255 minus `averageImage`. Filters are height x width x input x output in the
-published file and width x height by MatConvNet's documentation; `original` tells which.
+published file, but width x height according to MatConvNet's documentation; the module `original`
+detects which.
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ def read_matconvnet(path: Path) -> Weights:
     """Read a .mat file of MatConvNet's VGG-19, with or without fully connected layers.
 
     Raises:
-        WeightsError: not a VGG-19, damaged, or reaching outside the file.
+        WeightsError: It is not a VGG-19, is damaged, or refers to data outside the file.
     """
     read = read_mat_v73 if h5py.is_hdf5(path) else read_mat_v5
     variables = read(path, _VARIABLES)
@@ -41,11 +42,11 @@ def read_matconvnet(path: Path) -> Weights:
     average = _average(variables)
     original = recognize(layers["conv1_1"].kernel)
     order = original.channel_order if original else "RGB"
-    # MatConvNet documents width x height: taken at its word where the filters do not say.
+    # For unrecognized filters, assume width x height as MatConvNet documents.
     if original is None or original.transposed:
         layers = {name: _transposed(layer) for name, layer in layers.items()}
     if average is None and original is None:
-        raise WeightsError("it has no averageImage (in normalization or meta.normalization)")
+        raise WeightsError("averageImage is missing (in normalization or meta.normalization)")
     return Weights(
         layers,
         channel_order=order,
@@ -58,7 +59,7 @@ def read_matconvnet(path: Path) -> Weights:
 
 
 def is_matconvnet(file: h5py.File) -> bool:
-    """Whether an open HDF5 file looks like a MATLAB v7.3 file with a network in it."""
+    """Return whether an open HDF5 file looks like a MATLAB v7.3 file that contains a network."""
     present = names(file)
     if "#refs#" in present:
         return True
@@ -66,14 +67,14 @@ def is_matconvnet(file: h5py.File) -> bool:
 
 
 def _convolutions(layers: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Filters and biases of the convolutions by name, from the cells of `layers`."""
+    """Return filters and biases of the convolutions by name."""
     arrays = {}
     for layer in layers if isinstance(layers, list) else []:
         name = layer.get("name") if isinstance(layer, dict) else None
         if isinstance(name, str) and name in LAYERS:
             arrays[name] = _parameters(name, layer)
     if not arrays:
-        raise WeightsError("not a VGG-19 of MatConvNet: none of its layers is called conv1_1")
+        raise WeightsError("not a VGG-19 of MatConvNet: it has no layers named conv1_1, ...")
     return arrays
 
 
@@ -81,15 +82,15 @@ def _parameters(name: str, layer: Mapping[str, Any]) -> tuple[np.ndarray, np.nda
     oldest = [layer[part] for part in ("filters", "biases") if part in layer]
     parts = layer.get("weights", oldest)
     if not isinstance(parts, list) or len(parts) != 2:
-        raise WeightsError(f"{name} does not have two parameters, filters and biases")
+        raise WeightsError(f"{name} should have two parameters, filters and biases")
     filters, biases = parts
     if not isinstance(filters, np.ndarray) or not isinstance(biases, np.ndarray):
-        raise WeightsError(f"not a VGG-19: the parameters of {name} are no arrays, or too large")
+        raise WeightsError(f"not a VGG-19: the parameters of {name} are not arrays or too large")
     return filters, biases.reshape(-1)
 
 
 def _average(variables: Mapping[str, Any]) -> np.ndarray | None:
-    """The average image of the training pictures, or its three means, if the file has them."""
+    """Return the average training image, or its three channel means, if the file has them."""
     for place in (variables.get("meta"), variables):
         normalization = place.get("normalization") if isinstance(place, dict) else None
         average = normalization.get("averageImage") if isinstance(normalization, dict) else None
@@ -103,14 +104,14 @@ def _transposed(layer: Convolution) -> Convolution:
 
 
 def _mean(average: np.ndarray) -> Triple:
-    """The three means: given as such in any orientation, or as an image, height x width x 3."""
+    """Return the channel means from three numbers of any shape or an image height x width x 3."""
     if average.size == 3:
         means = average.reshape(-1)
     elif average.ndim == 3 and average.shape[2] == 3 and average.size:
         means = average.mean((0, 1), dtype=np.float64)
     else:
-        raise WeightsError(f"its averageImage has shape {average.shape}, not 3 numbers or an image")
+        raise WeightsError(f"its averageImage has shape {average.shape}: not 3 numbers or an image")
     if average.dtype.kind not in "fiu" or not np.isfinite(means).all():
-        raise WeightsError("its averageImage holds values that are not finite numbers")
+        raise WeightsError("its averageImage has values that are not finite numbers")
     red, green, blue = (decimal(value) for value in means)
     return red, green, blue

@@ -5,8 +5,8 @@ convolutional filter over images and positions is equal to one. Such re-scaling 
 VGG network without changing its output, because it contains only rectifying linear activation
 functions and no normalization or pooling over feature maps."
 
-With m[l] the mean activations of layer l, kernel[l][..., i, o] becomes itself times m[l-1][i] /
-m[l][o], and bias[l][o] itself over m[l][o]: features of the result are the old ones over m[l].
+With m[l] the mean activations of layer l, kernel[l][..., i, o] is multiplied by m[l-1][i] / m[l][o]
+and bias[l][o] is divided by m[l][o], so that the features of layer l are divided by m[l].
 """
 
 import warnings
@@ -25,44 +25,50 @@ from convert_weights.vgg19 import LAYERS, Convolution
 from convert_weights.weights_file import Weights, normalize_input
 
 _LONGEST_SIDE = 512  # pixels; bounds time and memory
-# Nothing else: Pillow hands PostScript, for one, to a program outside.
+# Only these formats: for PostScript, for example, Pillow starts an external program.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 _EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp"}
-_MULTIPLE = 64  # sides are rounded to it, so that few shapes are compiled for many pictures
+_MULTIPLE = 64  # sides are rounded to multiples of it, to limit the number of compiled shapes
 
 Means = dict[str, Float64[np.ndarray, " channels"]]
 
 
 def normalize(weights: Weights, images: Sequence[Path]) -> Weights:
-    """The network whose filters have mean activation one over these pictures.
+    """Rescale the filters so that their mean activations over these pictures are one.
 
-    Filters that are never active on them are left as they are; see `mean_activations`.
+    Filters that are never active on the pictures are not rescaled.
 
     Raises:
-        WeightsError: no pictures, or one that cannot be read.
+        WeightsError: There are no pictures, or one cannot be read.
     """
     return rescale(weights, mean_activations(weights, images))
 
 
 def find_pictures(directory: Path) -> list[Path]:
-    """The pictures directly in a directory, by name.
+    """Return the picture files of a directory, without subdirectories, sorted by name.
 
     Raises:
-        WeightsError: no such directory, or no picture in it.
+        WeightsError: The directory does not exist or contains no pictures.
     """
     if not directory.is_dir():
-        raise WeightsError(f"{directory}: no such directory of pictures")
+        raise WeightsError(f"{directory}: no such directory")
     found = sorted(path for path in directory.iterdir() if path.suffix.lower() in _EXTENSIONS)
     if not found:
-        raise WeightsError(f"{directory}: no pictures in it to normalize with")
+        raise WeightsError(f"{directory}: contains no pictures to normalize with")
     return found
 
 
 def mean_activations(weights: Weights, images: Sequence[Path]) -> Means:
-    """Mean of each channel after ReLU, over all positions of all pictures, by layer.
+    """Compute the mean of each channel after ReLU over all positions of all pictures.
 
-    Pictures are reduced to 512 pixels on the longest side. The network is the one that was
-    trained: zero padding and max pooling.
+    Pictures are reduced to 512 pixels on the longest side. As in training, the network uses zero
+    padding and max pooling.
+
+    Returns:
+        The means by layer, one per channel.
+
+    Raises:
+        WeightsError: There are no pictures, or one cannot be read.
     """
     if not images:
         raise WeightsError("no pictures to normalize with")
@@ -82,9 +88,9 @@ def mean_activations(weights: Weights, images: Sequence[Path]) -> Means:
 
 
 def rescale(weights: Weights, means: Means) -> Weights:
-    """The network whose features are those of `weights` divided by `means`, channel by channel.
+    """Rescale the filters so that the network's features are divided by `means` per channel.
 
-    A mean of zero, a filter that was never active, divides by one.
+    Channels whose mean is zero (the filter is never active) are left unchanged.
     """
     layers = {}
     before = np.ones(LAYERS["conv1_1"][0])
@@ -97,7 +103,7 @@ def rescale(weights: Weights, means: Means) -> Weights:
 
 
 def silent_filters(means: Means) -> int:
-    """How many filters were never active."""
+    """Return the number of filters that are never active."""
     return sum(int(np.sum(mean <= 0)) for mean in means.values())
 
 
@@ -127,22 +133,23 @@ def _layer_means(
 
 
 def _positions(name: str, shape: tuple[int, ...]) -> int:
+    # Pixels of the layer's feature maps: every block after the first halves both sides.
     halvings = int(name[4]) - 1
     return (shape[0] >> halvings) * (shape[1] >> halvings)
 
 
 def _read_picture(path: Path) -> Float32[np.ndarray, "height width 3"]:
-    """A picture as sRGB in [0, 1], sides multiples of 64, the longest at most 512 pixels."""
+    """Read a picture as sRGB in [0, 1], resized to sides that are multiples of 64, at most 512."""
     try:
         with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as file:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            file.draft("RGB", (_LONGEST_SIDE, _LONGEST_SIDE))  # decodes large JPEGs at a fraction
+            file.draft("RGB", (_LONGEST_SIDE, _LONGEST_SIDE))  # decodes large JPEGs at reduced size
             picture = ImageOps.exif_transpose(file).convert("RGB")
     except (
         OSError, ValueError, SyntaxError, Image.DecompressionBombWarning,
         Image.DecompressionBombError,
     ) as error:  # fmt: skip
-        raise WeightsError(f"{path}: not a picture that can be read ({one_line(error)})") from error
+        raise WeightsError(f"{path}: cannot be read as a picture ({one_line(error)})") from error
     shrink = min(1.0, _LONGEST_SIDE / max(picture.size))
     width, height = (max(1, round(side * shrink / _MULTIPLE)) * _MULTIPLE for side in picture.size)
     picture = picture.resize((width, height), Image.Resampling.LANCZOS)

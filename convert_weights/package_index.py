@@ -1,8 +1,8 @@
-"""Find a file of a package through the index that pip is configured to use, without running it.
+"""Find the URL of a package's file in the index that pip is configured to use.
 
-`pip download` of a source distribution executes its setup.py to learn its metadata. Here pip is
-only asked for its configuration; the index's page of the project is read directly (the simple
-repository API: HTML of PEP 503, JSON of PEP 691).
+`pip download` executes the setup.py of a source distribution to obtain its metadata. To avoid that,
+only pip's configuration is read from pip; the project's page in the index is read directly (the
+simple repository API: HTML of PEP 503, JSON of PEP 691).
 """
 
 import ast
@@ -25,7 +25,11 @@ _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 
 
 def pip_settings() -> dict[str, str]:
-    """pip's configuration by option (`index-url`, `cert`, ...), from its files and environment."""
+    """Return pip's configuration (`index-url`, `cert`, ...) from its files and environment.
+
+    Raises:
+        WeightsError: This Python has no pip.
+    """
     result = subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"],
         capture_output=True,
@@ -33,14 +37,14 @@ def pip_settings() -> dict[str, str]:
         check=False,
     )
     if result.returncode != 0:
-        raise WeightsError("pip does not run in this Python (python -m ensurepip installs it)")
+        raise WeightsError("pip does not run in this Python (install it: python -m ensurepip)")
     return parse_settings(result.stdout)
 
 
 def parse_settings(listing: str) -> dict[str, str]:
-    """The options in the output of `pip config list`, in pip's order of precedence.
+    """Parse the output of `pip config list`.
 
-    An option of the environment beats one of the section [download], which beats [global].
+    As in pip, environment variables override the section [download], which overrides [global].
     """
     found: dict[str, dict[str, str]] = {"global": {}, "download": {}, ":env:": {}}
     for line in listing.splitlines():
@@ -52,10 +56,15 @@ def parse_settings(listing: str) -> dict[str, str]:
 
 
 def find_file(name: str, location: str, settings: Mapping[str, str]) -> str:
-    """The URL of the file `name` at one of the `locations` of its project.
+    """Find the URL of a file on a page that lists a project's files.
+
+    Args:
+        name: The file name.
+        location: URL of an index page of the project, or of a local folder; see `locations`.
+        settings: pip's options `cert` and `proxy`.
 
     Raises:
-        WeightsError: the location does not answer, or does not have the file.
+        WeightsError: The location cannot be read, or does not list the file.
     """
     base = location if location.endswith("/") else location + "/"
     if urlsplit(base).scheme == "file":
@@ -76,7 +85,16 @@ def find_file(name: str, location: str, settings: Mapping[str, str]) -> str:
 
 
 def locations(project: str, settings: Mapping[str, str]) -> list[str]:
-    """Pages that may list the files of a project, in the order in which to ask them."""
+    """Return the URLs of pages that may list the files of a project, in the order to try them.
+
+    Args:
+        project: Name of the project; normalized as in PEP 503.
+        settings: pip's options, of which `find-links`, `no-index`, `index-url` and
+            `extra-index-url` are used.
+
+    Raises:
+        WeightsError: pip has no index configured.
+    """
     links = [_as_url(place) for place in settings.get("find-links", "").split()]
     if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         return links
@@ -87,7 +105,7 @@ def locations(project: str, settings: Mapping[str, str]) -> list[str]:
 
 
 def _default_index() -> str:
-    # What pip itself uses when it is not configured; there is no public name for it.
+    # pip's built-in default index; pip has no public API for it.
     try:
         return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
     except (ImportError, AttributeError) as error:
@@ -99,7 +117,7 @@ def _as_url(place: str) -> str:
 
 
 def _with_login(url: str, location: str) -> str:
-    """The URL with the user and password of the location, where both are of one server."""
+    """Return the URL with the login of `location`, if both have the same scheme and server."""
     parts, origin = urlsplit(url), urlsplit(location)
     login, _, server = origin.netloc.rpartition("@")
     if login and parts.netloc == server and parts.scheme == origin.scheme:
@@ -112,7 +130,7 @@ def _links_of_json(page: str) -> list[str]:
         files = json.loads(page)["files"]
         return [file["url"] for file in files if isinstance(file["url"], str)]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise WeightsError("the index answered with something that is no list of files") from error
+        raise WeightsError("the index did not return a list of files (PEP 691)") from error
 
 
 def _links_of_html(page: str) -> list[str]:

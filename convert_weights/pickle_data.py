@@ -1,8 +1,8 @@
-"""Pickles as inert data: parsed, never run.
+"""Parse pickles without executing them.
 
-A pickle is a program for a small stack machine. This reads the instructions that make plain data
-(numbers, texts, lists, dictionaries) and records, instead of performing them, the calls of a few
-permitted names. No object is created from a name, no attribute is set, nothing is imported.
+A pickle is a program for a small stack machine. This interpreter supports only the instructions
+that build plain data (numbers, text, lists, dictionaries). Calls of a few permitted names are
+recorded instead of made. Nothing is imported, no object is created and no attribute is set.
 """
 
 import pickletools
@@ -16,14 +16,14 @@ from convert_weights.errors import WeightsError, one_line
 
 @dataclass(frozen=True)
 class Name:
-    """A global that the pickle refers to, such as torch.FloatStorage: its name only."""
+    """The full name of a global that the pickle refers to, such as torch.FloatStorage."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call that the pickle asks for and that was not made."""
+    """A call requested by the pickle, recorded but not made."""
 
     function: str
     arguments: tuple[Any, ...]
@@ -31,7 +31,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Persistent:
-    """A reference to something stored outside the pickle."""
+    """A reference to an object stored outside the pickle (a persistent id)."""
 
     id: Any
 
@@ -39,16 +39,19 @@ class Persistent:
 def parse_pickle(
     stream: BufferedIOBase, permitted: Set[str], references: list[Any] | None = None
 ) -> Any:
-    """The data of the pickle at the stream's position; the stream is left behind its end.
+    """Parse the pickle at the current position of a stream, which then is at the pickle's end.
 
     Args:
-        stream: a seekable binary file.
-        permitted: full names that may appear, as `Name` or as the function of a `Call`.
+        stream: A seekable binary file.
+        permitted: Full names that may appear, as `Name` or as the function of a `Call`.
             collections.OrderedDict is always permitted and becomes a dict.
-        references: receives the id of every `Persistent`, wherever in the data it is.
+        references: List to which the id of every `Persistent` is appended.
+
+    Returns:
+        The data: numbers, text, lists, tuples, dictionaries, `Name`, `Call` and `Persistent`.
 
     Raises:
-        WeightsError: the pickle asks for any other name or kind of action, or is damaged.
+        WeightsError: The pickle uses any other name or instruction, or is damaged.
     """
     machine = _Machine(permitted, [] if references is None else references)
     try:
@@ -58,7 +61,7 @@ def parse_pickle(
             machine.step(opcode.name, argument)
     except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise WeightsError(f"a damaged or truncated pickle ({one_line(error)})") from error
-    raise WeightsError("a damaged or truncated pickle (it has no end)")
+    raise WeightsError("a damaged or truncated pickle (no STOP instruction)")
 
 
 _ORDERED_DICT = "collections.OrderedDict"
@@ -71,6 +74,8 @@ _IGNORED = frozenset({"PROTO", "FRAME"})
 
 
 class _Machine:
+    """The stack machine that a pickle is a program for, reduced to building plain data."""
+
     def __init__(self, permitted: Set[str], references: list[Any]) -> None:
         self.permitted = permitted | {_ORDERED_DICT}
         self.references = references
@@ -88,7 +93,7 @@ class _Machine:
         elif code == "INST":
             raise _refused(argument.replace(" ", "."))
         elif code not in _IGNORED:
-            raise WeightsError(f"refused: its pickle uses {code}, which no file of tensors needs")
+            raise WeightsError(f"refused: its pickle uses {code}, which tensors do not need")
 
     def since_mark(self) -> list[Any]:
         start = self.marks.pop()
@@ -115,7 +120,7 @@ class _Machine:
     def call(self) -> None:
         function, arguments = self.last(2)
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
-            raise WeightsError("refused: its pickle calls something that has no name")
+            raise WeightsError("refused: its pickle calls an unnamed function")
         if function.text == _ORDERED_DICT:
             self.push({})
             if arguments:
@@ -135,15 +140,15 @@ class _Machine:
     def set_items(self, values: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict):
-            raise TypeError("items set on what is no dictionary")
+            raise TypeError("items set on an object that is not a dictionary")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            # Plain keys only: hashing nested tuples can be made to take forever.
+            # Plain keys only: hashing maliciously nested tuples takes exponential time.
             if not isinstance(key, str | int):
-                raise TypeError("a dictionary key that is neither text nor number")
+                raise TypeError("a dictionary key that is neither text nor an integer")
             target[key] = value
 
 
-# What each instruction does to the machine; its argument as pickletools decodes it.
+# Effect of each instruction on the machine, given its argument as decoded by pickletools.
 _ACTIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "MARK": lambda m, _: m.marks.append(len(m.stack)),
     "EMPTY_TUPLE": lambda m, _: m.push(()),
@@ -165,23 +170,23 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "GLOBAL": lambda m, names: m.push_name(*names.split(" ", 1)),
     "STACK_GLOBAL": lambda m, _: m.push_name(*m.last(2)),
     "REDUCE": lambda m, _: m.call(),
-    # The state of an object: for tensors and state dictionaries only notes, not needed.
+    # BUILD sets an object's state; that of tensors and state dictionaries is only metadata.
     "BUILD": lambda m, _: m.last(1),
     "BINPERSID": lambda m, _: m.refer(),
 }
 
 
 def _refused(name: str) -> WeightsError:
-    return WeightsError(f"refused: its pickle asks for {name}, and only tensors are rebuilt")
+    return WeightsError(f"refused: its pickle asks for {name}; only tensors are allowed")
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError("a name that is no text")
+        raise TypeError("a name that is not text")
     return value
 
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError("items added to what is no list")
+        raise TypeError("items added to an object that is not a list")
     return value

@@ -1,14 +1,14 @@
-"""VGG-19 from PyTorch files, in the four conventions that are published.
+"""Read VGG-19 from PyTorch files, in the four published conventions.
 
-- features.0.weight, ...: torchvision's vgg19; RGB in [0, 1], mean and deviation of ImageNet;
-- the same names: Justin Johnson's port of the Caffe model; BGR in 0..255 minus the mean;
-- conv1_1.weight, ...: Gatys' vgg_conv.pth, normalized; BGR in 0..255 minus the mean;
-- 0.weight, 2.weight, 5.weight, 9.weight, ...: AdaIN's vgg_normalised.pth, normalized; its 1x1 first
-  layer says what its input is.
+- features.0.weight, ...: torchvision's vgg19; RGB in [0, 1], ImageNet mean and standard deviation.
+- The same names: Justin Johnson's port of the Caffe model; BGR in 0..255 minus the mean.
+- conv1_1.weight, ...: Gatys' vgg_conv.pth, normalized; BGR in 0..255 minus the mean.
+- 0.weight, 2.weight, 5.weight, 9.weight, ...: AdaIN's vgg_normalised.pth, normalized; its first
+  layer, a 1x1 convolution, performs the preprocessing.
 
-The first two have the same names and shapes. They are told apart by the filters themselves, see
-`original`: torchvision trained its own network, whose first filters have nothing in common with
-those of the Caffe model. (Magnitudes would not do: they depend on the rescaling of filters.)
+The first two have the same names and shapes. They are distinguished by the filters of conv1_1 (see
+the module `original`): torchvision trained its own network, whose filters are unrelated to those of
+the Caffe model. Magnitudes would not do, because rescaling the filters changes them.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from convert_weights.torch_file import StateDict, open_state_dict
 from convert_weights.vgg19 import LAYERS, Convolution
 from convert_weights.weights_file import Weights
 
-# Positions of the convolutions in the sequences of layers.
+# Indices of the convolutions in the nn.Sequential of layers.
 _FEATURES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 _ADAIN = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
 
@@ -34,7 +34,7 @@ def read_pytorch(path: Path) -> Weights:
     """Read a file of torch.save, zip or legacy, without PyTorch and without running its pickle.
 
     Raises:
-        WeightsError: not a VGG-19, damaged, or asking for anything but tensors.
+        WeightsError: It is not a VGG-19, is damaged, or contains anything but tensors.
     """
     state = open_state_dict(path)
     prefixes = _prefixes(state)
@@ -48,10 +48,10 @@ def read_pytorch(path: Path) -> Weights:
 
 
 def _prefixes(state: StateDict) -> dict[str, str]:
-    """What the names of the tensors of each layer start with, by layer."""
+    """Return, by layer, the prefix of its tensors' names: PREFIX.weight and PREFIX.bias."""
     names = state.tensors.keys()
     if any(name.endswith("running_mean") for name in names):
-        raise WeightsError("a network with batch normalization (vgg19_bn?); take the plain vgg19")
+        raise WeightsError("a network with batch normalization (vgg19_bn?); use the plain vgg19")
     if "conv1_1.weight" in names:
         return {layer: layer for layer in LAYERS}
     if "features.0.weight" in names:
@@ -60,11 +60,11 @@ def _prefixes(state: StateDict) -> dict[str, str]:
         positions = _ADAIN if state.tensors["0.weight"].shape == (3, 3, 1, 1) else _FEATURES
         return {layer: str(i) for layer, i in zip(LAYERS, positions, strict=True)}
     shown = ", ".join(repr(name[:40]) for name in list(names)[:3]) or "none"
-    raise WeightsError(f"not a VGG-19: its tensors ({shown}, ...) have other names")
+    raise WeightsError(f"not a VGG-19: its tensors ({shown}, ...) have unknown names")
 
 
 def _pair(state: StateDict, layer: str, prefix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel as HWIO and bias of a layer."""
+    """Read the kernel (transposed to HWIO) and the bias of a layer."""
     for name in (f"{prefix}.weight", f"{prefix}.bias"):
         if name not in state.tensors:
             raise WeightsError(f"not a VGG-19: it has no {name} for {layer}")
@@ -94,7 +94,7 @@ def _caffe(layers: Layers, original: Original | None) -> Weights:
         scale=255.0,
         mean=caffe_mean(order),
         std=(1.0, 1.0, 1.0),
-        # Gatys' names on another network: his file is normalized, so that is the better guess.
+        # An unknown network with the names of Gatys' file: assume normalized, as that file is.
         normalized=original.rescaled if original else True,
         licence=LICENCE,
     )
@@ -103,7 +103,7 @@ def _caffe(layers: Layers, original: Original | None) -> Weights:
 def _adain(
     layers: Layers, original: Original | None, kernel: np.ndarray, bias: np.ndarray
 ) -> Weights:
-    # The first layer maps RGB in [0, 1] to what conv1_1 expects: output = matrix @ rgb + bias.
+    # The first layer maps RGB in [0, 1] to the input of conv1_1: output = matrix @ rgb + bias.
     matrix = kernel[0, 0].T.astype(np.float64)
     scale = float(matrix.max())
     permutations: dict[ChannelOrder, np.ndarray] = {"RGB": np.eye(3), "BGR": np.eye(3)[::-1]}
@@ -120,6 +120,6 @@ def _adain(
                 licence=LICENCE,
             )
     raise WeightsError(
-        "its 1x1 first layer does more than scale, reorder and shift the channels, which is all "
-        "that this format can express"
+        "its 1x1 first layer does more than scale, reorder and shift the channels; the output "
+        "format cannot express that"
     )

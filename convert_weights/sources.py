@@ -1,4 +1,4 @@
-"""Tell the formats of weights apart by what is in a file, never by its name, and read any."""
+"""Detect the format of a weights file from its content, never its name, and read it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from convert_weights.weights_file import Weights, is_weights, parse_weights
 
 @dataclass(frozen=True)
 class Format:
-    """A format by the name people know it under, and its reader."""
+    """A supported file format: its human-readable name and its reader."""
 
     name: str
     read: Callable[[Path], Weights]
@@ -32,16 +32,17 @@ PYTORCH = Format("PyTorch (zip)", read_pytorch)
 PYTORCH_LEGACY = Format("PyTorch (legacy)", read_pytorch)
 ARCHIVE = Format("source archive with PyTorch weights", read_archive)
 
-_KNOWN = "a .mat of MatConvNet, an .h5 of Keras, a .pth of PyTorch or a file converted here"
+_KNOWN = "a MatConvNet .mat, a Keras .h5, a PyTorch .pth or a file written by convert_weights"
 
 
 def load_source(path: Path) -> Weights:
-    """The weights of a file in any known format, with its name and SHA-256 noted as their source.
+    """Read a weights file of any supported format.
 
-    Weights read from this project's own format keep the source that they were made from.
+    The file's name and SHA-256 are recorded as the source of the weights, except that weights in
+    this project's own format keep the source recorded in them.
 
     Raises:
-        WeightsError: one line that names the file and what is wrong with it.
+        WeightsError: One line with the path of the file and what is wrong with it.
     """
     with naming(path):
         weights = identify(path).read(path)
@@ -51,10 +52,10 @@ def load_source(path: Path) -> Weights:
 
 
 def identify(path: Path) -> Format:
-    """The format of a file, by its content.
+    """Return the format of a file, detected from its content.
 
     Raises:
-        WeightsError: no known format; the message says what the file looks like instead.
+        WeightsError: The format is unknown; the message says what the file looks like.
     """
     require_file(path)
     with open(path, "rb") as file:
@@ -81,13 +82,13 @@ def _identify_hdf5(path: Path, head: bytes) -> Format:
         if is_keras(file):
             return KERAS
         shown = ", ".join(names(file)[:3]) or "nothing"
-    raise WeightsError(f"an HDF5 file with {shown} in it, which is not {_KNOWN}")
+    raise WeightsError(f"an HDF5 file that contains {shown}; expected {_KNOWN}")
 
 
 def _describe_unknown(head: bytes) -> str:
     start = head.lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page, not weights: the download went wrong"
+        return "a web page, not weights: the download failed"
     if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the file it stands for: run git lfs pull"
-    return f"not a weights file that is known here: {_KNOWN}"
+        return "a Git LFS pointer, not the file itself: run git lfs pull"
+    return f"unknown format; expected {_KNOWN}"

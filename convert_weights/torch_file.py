@@ -1,9 +1,9 @@
-"""The two containers of torch.save, read without PyTorch: names of tensors and their arrays.
+"""Read the tensors in files of torch.save without PyTorch, in both container formats.
 
-- zip (PyTorch 1.6 and later): NAME/data.pkl, the pickled state, and NAME/data/KEY, the raw numbers
-  of each storage; NAME/byteorder says how these are stored (little endian where it is absent).
-- legacy: pickles of a magic number, the protocol, notes on the system, the state, and the list of
-  storage keys; then for every key an int64 count and the numbers, always little endian.
+- zip (PyTorch 1.6 and later): NAME/data.pkl is the pickled state and NAME/data/KEY the raw numbers
+  of each storage; NAME/byteorder is their byte order (little endian if absent).
+- legacy: pickles of a magic number, the protocol version, system information, the state, and the
+  list of storage keys; then for every key an int64 count and the numbers, always little endian.
 """
 
 import io
@@ -29,7 +29,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the legacy container
 
 _REBUILD = {"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"}
 _PARAMETER = "torch._utils._rebuild_parameter"
-# Storage types by their NumPy type; bfloat16, unknown to NumPy, is the upper half of a float32.
+# NumPy types of the storage types. NumPy lacks bfloat16, which is the upper half of a float32.
 _STORAGES = {
     "torch.FloatStorage": "f4",
     "torch.DoubleStorage": "f8",
@@ -53,10 +53,16 @@ _ZIP_ERRORS = (
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of numbers in the file."""
+    """A one-dimensional array in the file that tensors are views of.
+
+    Attributes:
+        key: Its name in the file.
+        kind: Its PyTorch type, such as torch.FloatStorage.
+        elements: Number of elements.
+    """
 
     key: str
-    kind: str  # such as torch.FloatStorage
+    kind: str
     elements: int
 
     @property
@@ -66,7 +72,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where a tensor is: elements of a storage from `offset` on, with strides in elements."""
+    """A tensor as a view of a storage; `offset` and `strides` are in elements."""
 
     storage: Storage
     offset: int
@@ -76,20 +82,20 @@ class Tensor:
 
 @dataclass(frozen=True)
 class StateDict:
-    """The tensors of a file by name, and the means to read one of them."""
+    """The tensors of a file by name, and a function that reads the array of one of them."""
 
     tensors: dict[str, Tensor]
     read: Callable[[Tensor], np.ndarray]
 
 
 def open_state_dict(path: Path) -> StateDict:
-    """The tensors that a file of torch.save holds; their numbers are read when asked for.
+    """Open a file of torch.save and list its tensors; their arrays are read on demand.
 
-    A dictionary under the key "state_dict" is preferred, and "module." in front of the names (left
-    by data-parallel training) is dropped. Everything else in the file is ignored.
+    If the file holds a checkpoint, the dictionary under its key "state_dict" is used. The prefix
+    "module." of names, left by data-parallel training, is removed. Everything else is ignored.
 
     Raises:
-        WeightsError: not such a file, damaged, or asking for anything but tensors.
+        WeightsError: It is not such a file, is damaged, or contains anything but tensors.
     """
     with open(path, "rb") as file:
         return _open_zip(path) if file.read(4) == b"PK\x03\x04" else _open_legacy(path)
@@ -100,7 +106,7 @@ def _open_zip(path: Path) -> StateDict:
         members = archive.namelist()
         pickles = [name for name in members if name.endswith("/data.pkl")]
         if "model.weights.h5" in members:
-            raise WeightsError("a .keras archive: unzip it and give its model.weights.h5")
+            raise WeightsError("a .keras archive: unzip it and pass its model.weights.h5")
         if len(pickles) != 1:
             raise WeightsError("a zip archive, but not one of torch.save (it has no data.pkl)")
         root = pickles[0].removesuffix("data.pkl")
@@ -126,7 +132,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _record(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    # Never more than `limit` bytes, whatever the archive says of their number.
+    # Reads at most `limit` bytes, because the size declared in the archive is not trusted.
     with archive.open(name) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -139,40 +145,44 @@ def _open_legacy(path: Path) -> StateDict:
     with open(path, "rb") as file:
         if parse_pickle(file, _PERMITTED) != _MAGIC:
             raise WeightsError("a pickle, but not a file of torch.save")
-        for _ in range(2):  # protocol version, notes on the system
+        for _ in range(2):  # protocol version, system information
             parse_pickle(file, _PERMITTED)
         tensors = _tensors(parse_pickle(file, _PERMITTED, references))
         keys = parse_pickle(file, _PERMITTED)
-        places = _legacy_places(file, keys, [_storage(reference) for reference in references])
+        positions = _legacy_positions(file, keys, [_storage(ref) for ref in references])
 
     def read(tensor: Tensor) -> np.ndarray:
         _check_size(tensor)
         key = tensor.storage.key
-        if key not in places:
+        if key not in positions:
             raise WeightsError(f"a damaged file: storage {key} is not in its list")
         with open(path, "rb") as file:
-            file.seek(places[key])
+            file.seek(positions[key])
             return _view(tensor, file.read(tensor.storage.bytes), "<")
 
     return StateDict(tensors, read)
 
 
-def _legacy_places(file: io.BufferedIOBase, keys: Any, storages: list[Storage]) -> dict[str, int]:
-    # Where in the file the numbers of each storage start: they follow each other in the order of
-    # the keys, each with its size in front.
+def _legacy_positions(
+    file: io.BufferedIOBase, keys: Any, storages: list[Storage]
+) -> dict[str, int]:
+    """Return the position in the file of each storage's numbers.
+
+    Storages follow each other in the order of `keys`, each preceded by its number of elements.
+    """
     if not isinstance(keys, list):
-        raise WeightsError("a damaged file: it has no list of storages")
+        raise WeightsError("a damaged file: its list of storages is missing")
     known = {storage.key: storage for storage in storages}
-    places: dict[str, int] = {}
+    positions: dict[str, int] = {}
     for key in keys:
         count = file.read(8)
         if not isinstance(key, str) or key not in known or len(count) < 8:
-            raise WeightsError("a damaged or truncated file: a storage of its list is missing")
+            raise WeightsError("a damaged or truncated file: a listed storage is missing")
         if struct.unpack("<q", count)[0] != known[key].elements:
-            raise WeightsError(f"a damaged file: storage {key} has another size than it should")
-        places[key] = file.tell()
+            raise WeightsError(f"a damaged file: storage {key} has the wrong size")
+        positions[key] = file.tell()
         file.seek(known[key].bytes, io.SEEK_CUR)
-    return places
+    return positions
 
 
 def _tensors(state: Any) -> dict[str, Tensor]:
@@ -188,30 +198,30 @@ def _tensors(state: Any) -> dict[str, Tensor]:
 
 
 def _tensor(call: Call) -> Tensor:
-    # The arguments of torch._utils._rebuild_tensor_v2: storage, offset, shape, strides, notes.
+    # Arguments of torch._utils._rebuild_tensor_v2: storage, offset, shape, strides, flags.
     if call.function == _PARAMETER and call.arguments and isinstance(call.arguments[0], Call):
         call = call.arguments[0]
     if call.function not in _REBUILD or len(call.arguments) < 4:
-        raise WeightsError(f"refused: its pickle calls {call.function} where a tensor should be")
+        raise WeightsError(f"refused: its pickle calls {call.function} in place of a tensor")
     reference, offset, shape, strides = call.arguments[:4]
     if not isinstance(reference, Persistent):
         raise WeightsError("a damaged pickle: a tensor without a storage")
     numbers = (offset, *_tuple(shape), *_tuple(strides))
     if any(type(n) is not int or n < 0 for n in numbers) or len(shape) != len(strides):
-        raise WeightsError("a damaged pickle: a tensor with a shape that cannot be")
+        raise WeightsError("a damaged pickle: a tensor with an invalid shape")
     return Tensor(_storage(reference.id), offset, shape, strides)
 
 
 def _storage(reference: Any) -> Storage:
-    # What torch.save writes for one: the word "storage", type, key, device, number of elements,
-    # and before PyTorch 0.4 perhaps of which other storage it is a part.
+    # torch.save refers to a storage by the word "storage", type, key, device, number of elements
+    # and, before PyTorch 0.4, optionally the larger storage that it is a view of.
     word, kind, key, _, elements, *part = (*_tuple(reference), *[None] * 5)
     if word != "storage" or not isinstance(kind, Name) or kind.text not in _STORAGES:
         raise WeightsError("a damaged pickle: a tensor without a storage")
     if not isinstance(key, str) or type(elements) is not int or elements < 0:
         raise WeightsError("a damaged pickle: a storage without a key or a size")
     if part[0] is not None:
-        raise WeightsError("it shares storages as PyTorch before 0.4 did; save it with a later one")
+        raise WeightsError("views of storages, as in PyTorch before 0.4; save it with a later one")
     return Storage(key, kind.text, elements)
 
 
@@ -225,7 +235,7 @@ def _check_size(tensor: Tensor) -> None:
 
 
 def _view(tensor: Tensor, data: bytes, order: Literal["<", ">"]) -> np.ndarray:
-    """The array of a tensor, given the bytes of its storage."""
+    """Return the array of a tensor, given the bytes of its storage and their byte order."""
     storage = tensor.storage
     if len(data) != storage.bytes:
         raise WeightsError(f"a damaged or truncated file: storage {storage.key} is incomplete")

@@ -1,4 +1,4 @@
-"""The architecture: sixteen 3x3 convolutions of VGG-19 and their channels.
+"""The architecture of VGG-19: its sixteen 3x3 convolutions and their channels.
 
 Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition"
 (2015), table 1, column E, without the fully connected layers.
@@ -32,29 +32,32 @@ LAYERS: dict[str, tuple[int, int]] = {
     "conv5_4": (512, 512),
 }
 
-# No array of the network is larger than this; readers refuse to allocate more.
+# Size of the largest array of the network; readers refuse to allocate more.
 MAX_ELEMENTS = 3 * 3 * 512 * 512
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """One convolution: kernel as height x width x input x output (HWIO), bias per output."""
+    """Parameters of a convolution: kernel as height x width x input x output (HWIO), and bias."""
 
     kernel: Float32[np.ndarray, "height width input output"]
     bias: Float32[np.ndarray, " output"]
 
 
 def kernel_shape(name: str) -> tuple[int, int, int, int]:
-    """Shape (height, width, input, output) of the kernel of a layer of `LAYERS`."""
+    """Return the shape (height, width, input, output) of a layer's kernel."""
     return (3, 3, *LAYERS[name])
 
 
 def network(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Convolution]:
-    """The convolutions of VGG-19 in order, as contiguous float32, from (HWIO kernel, bias) by name.
+    """Check the parameters of all convolutions and return them in order, as contiguous float32.
+
+    Args:
+        arrays: (HWIO kernel, bias) by layer name; other names are ignored.
 
     Raises:
-        WeightsError: names the first layer that is missing, of another shape, or not of finite
-            real numbers.
+        WeightsError: A layer is missing, has the wrong shape or has values that are not finite
+            real numbers; the message names the first such layer.
     """
     layers = {}
     for name in LAYERS:
@@ -67,10 +70,10 @@ def network(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Co
 
 
 def validate(layers: Mapping[str, Convolution]) -> None:
-    """Check that these are the convolutions of VGG-19, every value finite.
+    """Check that these are the convolutions of VGG-19 and that all values are finite.
 
     Raises:
-        WeightsError: as `network`.
+        WeightsError: As for `network`.
     """
     network({name: (layer.kernel, layer.bias) for name, layer in layers.items()})
 
@@ -87,13 +90,13 @@ def _check(name: str, kernel: np.ndarray, bias: np.ndarray) -> None:
             f"not a VGG-19: {name} has {_by(bias.shape)} biases and should have {outputs}"
         )
     if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
-        raise WeightsError(f"{name} holds values that are NaN or infinite")
+        raise WeightsError(f"{name} has values that are NaN or infinite")
 
 
 def _float32(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "fiu":
-        raise WeightsError(f"{name} holds {array.dtype} where real numbers should be")
-    # A float64 beyond float32 becomes infinite, which is refused next: no warning is needed.
+        raise WeightsError(f"{name} holds {array.dtype}, not real numbers")
+    # A float64 beyond float32's range becomes infinite, which `_check` reports: no warning needed.
     with np.errstate(over="ignore", invalid="ignore"):
         return np.ascontiguousarray(array, dtype=np.float32)
 

@@ -1,8 +1,8 @@
-"""The one output format: an HDF5 file with the sixteen convolutions and all that a user must know.
+"""Read and write this project's weights format: one HDF5 file with VGG-19 and its preprocessing.
 
-Root attributes are the fields of `Weights` less `layers`, texts of fixed length. Every convolution
-is a group such as `conv1_1` with `kernel` (height x width x input x output, float32 or float16) and
-`bias` (float32).
+The root attributes are the fields of `Weights` except `layers`, with text as fixed-length strings.
+Every convolution is a group such as `conv1_1` with the datasets `kernel` (height x width x input x
+output, float32 or float16) and `bias` (float32).
 """
 
 import io
@@ -41,39 +41,55 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Weights:
-    """VGG-19 and its input convention: conv1_1 expects (x * scale - mean) / std, where x is an
-    sRGB image in [0, 1] whose channels are in `channel_order`."""
+    """The convolutions of VGG-19 and its preprocessing.
+
+    conv1_1 expects (x * scale - mean) / std, where x is an sRGB image in [0, 1] whose channels are
+    in `channel_order`.
+
+    Attributes:
+        layers: The convolutions by name, in the order of the network.
+        channel_order: Channel order of the network's input, and of `mean` and `std`.
+        scale: 255 for networks trained on pixels in 0..255, 1 for [0, 1].
+        mean: Subtracted from the scaled image, per channel.
+        std: Divides the result, per channel.
+        normalized: Every filter is rescaled to mean activation one over natural images.
+        source: Name of the file that was converted.
+        source_sha256: SHA-256 of that file.
+        licence: Licence of the weights.
+        padding: Padding of every convolution in training: zeros, reflect or replicate.
+        format_version: Version of this file format.
+    """
 
     layers: dict[str, Convolution]
     channel_order: ChannelOrder
-    scale: float  # 255 for networks trained on pixels in 0..255, 1 for [0, 1]
-    mean: Triple  # in channel order
-    std: Triple  # in channel order
-    normalized: bool  # every filter rescaled to mean activation one over natural images
-    source: str = ""  # name of the file that was converted
+    scale: float
+    mean: Triple
+    std: Triple
+    normalized: bool
+    source: str = ""
     source_sha256: str = ""
     licence: str = ""
-    padding: str = "zeros"  # of every convolution, in training
+    padding: str = "zeros"
     format_version: int = FORMAT_VERSION
 
 
 def normalize_input(
     weights: Weights, image: Float32[np.ndarray, "height width 3"]
 ) -> Float32[np.ndarray, "height width 3"]:
-    """What conv1_1 of these weights expects in place of an sRGB image in [0, 1]."""
+    """Convert an sRGB image in [0, 1] to the input that conv1_1 of these weights expects."""
     ordered = image if weights.channel_order == "RGB" else image[..., ::-1]
     result = (ordered * weights.scale - np.array(weights.mean)) / np.array(weights.std)
     return result.astype(np.float32)
 
 
 def read_weights(path: Path) -> Weights:
-    """Read a file written by `write_weights`; float16 kernels come back as float32.
+    """Read a file written by `write_weights`; float16 kernels are converted to float32.
 
-    Safe on hostile files: nothing outside the file is opened, no array larger than VGG-19's is
-    allocated, and no value that is not finite is let through.
+    Safe for untrusted files: nothing outside the file is opened, no array larger than VGG-19's is
+    allocated, and values that are not finite are refused.
 
     Raises:
-        WeightsError: one line that names the file and what is wrong with it.
+        WeightsError: One line with the path of the file and what is wrong with it.
     """
     with naming(path):
         require_file(path)
@@ -83,7 +99,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def parse_weights(path: Path) -> Weights:
-    """`read_weights` of a file known to be HDF5; its complaints do not name the file."""
+    """Read a weights file known to be HDF5; unlike `read_weights`, errors omit its path."""
     with open_hdf5(path) as file:
         return _parse(file)
 
@@ -91,13 +107,19 @@ def parse_weights(path: Path) -> Weights:
 def write_weights(
     path: Path, weights: Weights, dtype: Dtype = "float32", force: bool = False
 ) -> None:
-    """Write weights, kernels as `dtype`: atomically, and verified by reading them back.
+    """Write weights atomically, and verify them by reading the file back.
 
-    The same weights give the same bytes. float16 halves the file; biases stay float32.
+    Equal weights give identical bytes.
+
+    Args:
+        path: The file to write.
+        weights: The weights.
+        dtype: dtype of the kernels; float16 halves the size of the file. Biases stay float32.
+        force: Replace an existing file.
 
     Raises:
-        WeightsError: the file exists and `force` is not set, cannot be written, or reads back
-            differently; an existing file is then untouched.
+        WeightsError: The file exists and `force` is not set, it cannot be written, or reading it
+            back gives different weights; an existing file is then untouched.
     """
     vgg19.validate(weights.layers)
     check_output(path, force)
@@ -107,7 +129,7 @@ def write_weights(
 
 
 def is_weights(file: h5py.File) -> bool:
-    """Whether an open HDF5 file claims to be in this format."""
+    """Return whether an open HDF5 file has the attributes of this format."""
     return "format_version" in file.attrs and "channel_order" in file.attrs
 
 
@@ -120,8 +142,8 @@ def _parse(file: h5py.File) -> Weights:
     version = int(_numbers(attributes, "format_version", 1)[0])
     if version != FORMAT_VERSION:
         raise WeightsError(
-            f"its format version is {version}, and this program knows version {FORMAT_VERSION} "
-            "only; update the program or convert the source again"
+            f"its format version is {version}, but only version {FORMAT_VERSION} is supported; "
+            "update this program or convert the source again"
         )
     order = _text(attributes, "channel_order")
     if order not in ("RGB", "BGR"):
@@ -156,7 +178,7 @@ def _read_layer(file: h5py.File, name: str) -> tuple[np.ndarray, np.ndarray]:
 def _text(attributes: h5py.AttributeManager, name: str) -> str:
     value = _attribute(attributes, name)
     if not isinstance(value, bytes):
-        raise WeightsError(f"attribute {name} is not a text")
+        raise WeightsError(f"attribute {name} is not text")
     return value.decode("utf-8", "surrogateescape")
 
 
@@ -171,7 +193,7 @@ def _attribute(attributes: h5py.AttributeManager, name: str) -> Any:
     if name not in attributes:
         raise WeightsError(f"attribute {name} is missing")
     if attributes.get_id(name).dtype.kind == "O":
-        raise WeightsError(f"attribute {name} is of variable length, which this format has not")
+        raise WeightsError(f"attribute {name} has variable length, which this format does not use")
     return attributes[name]
 
 
@@ -188,7 +210,7 @@ def _as_stored(layers: Mapping[str, Convolution], dtype: Dtype) -> dict[str, Con
     for name, half in halves.items():
         if not np.isfinite(half).all():
             raise WeightsError(f"{name} has values beyond the range of float16; use float32")
-    # Held as float32 here: what a reader will see, and float16 on disk loses nothing more.
+    # As float32, like readers return them; converting back to float16 on disk is lossless.
     return {
         name: Convolution(half.astype(np.float32), layers[name].bias)
         for name, half in halves.items()
@@ -196,7 +218,7 @@ def _as_stored(layers: Mapping[str, Convolution], dtype: Dtype) -> dict[str, Con
 
 
 def _serialize(weights: Weights, stored: Mapping[str, Convolution], dtype: Dtype) -> bytes:
-    # In memory first, so that a full disk is an ordinary error of one write and not of HDF5.
+    # Built in memory, so that a full disk is an ordinary write error and not one inside HDF5.
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         for name in LAYERS:
@@ -211,8 +233,8 @@ def _serialize(weights: Weights, stored: Mapping[str, Convolution], dtype: Dtype
 
 
 def _fixed(text: str) -> np.bytes_:
-    # Of fixed length: HDF5 keeps texts of variable length in a heap, and reading one from a damaged
-    # heap can take its library forever.
+    # Fixed length, because HDF5 stores variable-length strings in a heap, and reading from a
+    # damaged heap can hang the library.
     return np.bytes_(text.encode("utf-8", "surrogateescape") or b"\0")
 
 
@@ -224,4 +246,4 @@ def _verify(weights: Weights, stored: Mapping[str, Convolution], path: Path) -> 
         for name in LAYERS
     )
     if not same or replace(found, layers={}) != replace(weights, layers={}):
-        raise WeightsError(f"{path}: reads back differently from what was written; nothing kept")
+        raise WeightsError(f"{path}: reading it back gave different weights; nothing was written")

@@ -1,4 +1,4 @@
-"""python -m jaxstyle COMMAND"""
+"""The command line: ``python -m jaxstyle COMMAND``."""
 
 import argparse
 import os
@@ -22,28 +22,31 @@ COMMANDS = {
     "score": score,
     "presets": presets,
 }
-"""A new command is one file in ``jaxstyle/cli`` and one entry here."""
+"""Commands by name. A new one is a module in ``jaxstyle/cli`` and an entry here."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, 1 (failed), 2 (wrong usage), 130 (interrupted by
-    Ctrl-C) or 143 (told to end, by SIGTERM)."""
+    """Run one command and return its exit status.
+
+    Returns:
+      0: done; 1: failed; 2: wrong usage; 130: interrupted by Ctrl-C; 143: ended by SIGTERM.
+    """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     name = _parser().parse_args(arguments[:1]).command
     parser = Parser(prog=f"jaxstyle {name}", description=COMMANDS[name].HELP)
     COMMANDS[name].add_arguments(parser)
-    # Intermixed: pictures and flags in any order, which subparsers cannot do.
+    # Pictures and flags may come in any order (intermixed), which subparsers do not support.
     parsed = parser.parse_intermixed_args(arguments[1:])
     persist()
     return exit_status(COMMANDS[name].main, parsed)
 
 
 def _parser() -> Parser:
-    commands = "\n".join(f"  {name:10}{command.HELP}" for name, command in COMMANDS.items())
+    commands = "\n".join(f"  {name:12}{command.HELP}" for name, command in COMMANDS.items())
     parser = Parser(
         prog="jaxstyle",
         description="Neural style transfer in JAX.",
-        epilog=f"commands:\n{commands}\n\n'jaxstyle COMMAND --help' says more",
+        epilog=f"commands:\n{commands}\n\n'jaxstyle COMMAND --help' lists its arguments",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"jaxstyle {__version__}")
@@ -52,13 +55,13 @@ def _parser() -> Parser:
 
 
 def entry() -> None:
-    """What the shell calls."""
+    """Run ``main`` as a process: the entry point of the shell command."""
     keep_memory()
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
     if status:
-        os._exit(status)  # nothing is left to be done, and a compiler in the background would go on
+        os._exit(status)  # at once: a compilation in a background thread would delay the exit
 
 
 if __name__ == "__main__":

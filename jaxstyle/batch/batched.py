@@ -204,7 +204,7 @@ def network_for(loaded: weights.Loaded, settings: Settings, layers: Layers) -> V
 
 
 FAILURES = (ImageError, MaskError, SettingError, PictureSizeError, TooSmallError, DivergedError)
-"""Exceptions that one bad picture can cause; any other exception ends the batch."""
+"""Exceptions that one bad picture can cause; they do not end the batch."""
 
 
 def run_in_halves(
@@ -326,7 +326,7 @@ def _cached_resize(cells: Sequence[Cell]) -> Callable[..., Image]:
 
     Many cells share a content picture or a style picture.
     """
-    known: dict[tuple, tuple[Image, Image]] = {
+    cache: dict[tuple, tuple[Image, Image]] = {
         (id(photo), *sides, cell.settings.resampling): (photo, image)
         for cell in cells
         for photo in [cell.colors[0] if cell.colors else cell.content.rgb]
@@ -335,9 +335,9 @@ def _cached_resize(cells: Sequence[Cell]) -> Callable[..., Image]:
 
     def resized(image: Image, height: int, width: int, resampling: str) -> Image:
         key = id(image), height, width, resampling
-        if key not in known:  # the image is kept too: its id must not be reused
-            known[key] = image, images.resize(image, height, width, resampling)
-        return known[key][1]
+        if key not in cache:  # the image is kept too: its id must not be reused
+            cache[key] = image, images.resize(image, height, width, resampling)
+        return cache[key][1]
 
     return resized
 
@@ -360,11 +360,11 @@ def _run_alone(
 
 def _memoized_by_cell(function: Callable[[Cell], Any]) -> Callable[[Cell], Any]:
     """Return the function memoized by cell, since a batch is padded by repeating its cells."""
-    known: dict[int, Any] = {}
+    cache: dict[int, Any] = {}
 
     def called(cell: Cell) -> Any:
-        if id(cell) not in known:
-            known[id(cell)] = function(cell)
-        return known[id(cell)]
+        if id(cell) not in cache:
+            cache[id(cell)] = function(cell)
+        return cache[id(cell)]
 
     return called

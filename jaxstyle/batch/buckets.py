@@ -114,12 +114,12 @@ def works(
     """
     refused: list[Refused] = []
     alike: dict[Hashable, list[Sized]] = {}
-    known = {id(job.settings): job.settings for job in jobs}  # most jobs share one object
-    keys = {i: (static_key(each), can_continue(each)) for i, each in known.items()}
+    distinct = {id(job.settings): job.settings for job in jobs}  # most jobs share one object
+    keys = {i: (static_key(each), can_continue(each)) for i, each in distinct.items()}
 
     @cache
     def scales(which: int, content: Sides, styles: Styles) -> ScaleSchedule:
-        return tuple(plan(blank(*content), [blank(*style) for style in styles], known[which]))
+        return tuple(plan(blank(*content), [blank(*style) for style in styles], distinct[which]))
 
     for job in jobs:
         styles = tuple(sides[style] for style in job.styles)
@@ -193,9 +193,9 @@ def can_continue(settings: Settings) -> bool:
     Not with circular padding, which has no border; nor if another picture (the initial image or the
     style) must have exactly the content's shape; nor if the picture is run alone anyway.
     """
-    free = settings.init in INITS and settings.style_fit in ("size", "no-enlarging")
-    free &= not (settings.guided or settings.smooth_radius or settings.refine)
-    return free and settings.padding != "circular" and not alone(settings)
+    possible = settings.init in INITS and settings.style_fit in ("size", "no-enlarging")
+    possible &= not (settings.guided or settings.smooth_radius or settings.refine)
+    return possible and settings.padding != "circular" and not alone(settings)
 
 
 def in_bucket(way: ScaleSchedule, settings: Settings) -> ScaleSchedule:

@@ -110,17 +110,17 @@ def alone(settings: Settings) -> bool:
 
 def too_large(cell: Cell) -> bool:
     """Return whether a picture is so large that ``--tile auto`` must decide how to run it."""
-    there, last = memory.total_bytes(), cell.scales()[-1]
-    if there is None or cell.settings.tile != "auto":
+    available, last = memory.total_bytes(), cell.scales()[-1]
+    if available is None or cell.settings.tile != "auto":
         return False
-    return rough_bytes(last.height, last.width, cell.settings) > NEAR * there
+    return rough_bytes(last.height, last.width, cell.settings) > NEAR * available
 
 
 def layers_of(each: Iterable[Settings]) -> Layers:
     """Return the content and style layers that any of the settings uses, in network order."""
-    known = {id(settings): settings for settings in each}.values()
-    content = {layer for settings in known for layer in settings.content_weights()}
-    style = {layer for settings in known for layer in settings.style_weights()}
+    distinct = {id(settings): settings for settings in each}.values()
+    content = {layer for settings in distinct for layer in settings.content_weights()}
+    style = {layer for settings in distinct for layer in settings.style_weights()}
     return sorted(content, key=vgg.LAYERS.index), sorted(style, key=vgg.LAYERS.index)
 
 
@@ -152,10 +152,10 @@ def batch_that_fits(loaded: weights.Loaded, cell: Cell, wanted: int, devices: in
       Number of pictures at once, a multiple of ``devices``.
     """
     last = cell.scales()[-1]
-    there, most = memory.total_bytes(), wanted
-    if there is not None:
+    available, most = memory.total_bytes(), wanted
+    if available is not None:
         sharing = devices if jax.default_backend() == "cpu" else 1
-        room = SHARE * there / sharing - network_bytes(loaded)
+        room = SHARE * available / sharing - network_bytes(loaded)
         each = rough_bytes(last.height, last.width, cell.settings)
         most = devices * max(1, int(room / each))
     rounds = -(-wanted // most)

@@ -87,8 +87,8 @@ def run_jobs(
     start, devices = time.perf_counter(), jax.local_devices()
     found, refused = settle(jobs, loaded, options.batch_size, host, options.keeper.check)
     own_jobs = [job for work in found for job in work.jobs] + [each.job for each in refused]
-    sealed = [(job, fingerprint(job, out.root)) for job in own_jobs]
-    missing = {j.output for j in ledger.missing(sealed)}
+    fingerprinted = [(job, fingerprint(job, out.root)) for job in own_jobs]
+    missing = {j.output for j in ledger.missing(fingerprinted)}
     status = Status(len(own_jobs), len(own_jobs) - len(missing))
     task = Task(loaded, out, ledger, options, missing, status)
     for each in refused:
@@ -216,8 +216,8 @@ def fingerprint(job: Job, root: str) -> str:
     moved together.
     """
     paths = [_seen_from(root, path) for path in (job.content, *job.styles)]
-    told = [paths, job.settings.map_paths(partial(_seen_from, root)).to_dict()]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    inputs = [paths, job.settings.map_paths(partial(_seen_from, root)).to_dict()]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def _seen_from(root: str, path: str) -> str:

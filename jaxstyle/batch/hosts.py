@@ -90,7 +90,7 @@ def join(coordinator: str | None, count: int | None, index: int | None, timeout:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the hosts meet.
+    """The address at which the hosts meet, and this host's index.
 
     Attributes:
       address: HOST:PORT of host 0.

@@ -91,14 +91,14 @@ def name_of(cells: Sequence[Cell], made_by: str) -> str:
       made_by: text on which the state depends too, such as versions and the hash of the weights.
     """
     digest = hashlib.sha256(made_by.encode())
-    known: dict[int, bytes] = {}  # many cells share a content or a style
+    hashes: dict[int, bytes] = {}  # many cells share a content or a style
     for cell in cells:
         digest.update(repr((sorted(cell.settings.to_dict().items()), cell.way)).encode())
         for picture in (cell.content.rgb, *cell.styles):
-            if id(picture) not in known:
+            if id(picture) not in hashes:
                 pixels = hashlib.sha256(picture.tobytes()).digest()
-                known[id(picture)] = repr(picture.shape).encode() + pixels
-            digest.update(known[id(picture)])
+                hashes[id(picture)] = repr(picture.shape).encode() + pixels
+            digest.update(hashes[id(picture)])
         for mask in (*cell.settings.content_mask, *cell.settings.style_mask):
             with suppress(OSError):  # running the cell will report it
                 digest.update(Path(mask).read_bytes())

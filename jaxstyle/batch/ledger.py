@@ -124,15 +124,15 @@ class Ledger:
         Args:
           jobs: pairs of a job and its ``fingerprint``.
         """
-        there, missing = self._folder.names(), []
+        existing, missing = self._folder.names(), []
         for job, fingerprint in jobs:
-            sealed = self._fingerprints[job.output] = _sealed(self._guard, fingerprint)
-            known = self.entries.get(job.output)
-            if self._force or job.output not in there:
+            expected = self._fingerprints[job.output] = _sealed(self._guard, fingerprint)
+            entry = self.entries.get(job.output)
+            if self._force or job.output not in existing:
                 missing.append(job)
-            elif known is None:
+            elif entry is None:
                 self._record(job, "done", "", None)
-            elif (known.status, known.fingerprint) != ("done", sealed):
+            elif (entry.status, entry.fingerprint) != ("done", expected):
                 missing.append(job)
         return missing
 
@@ -198,8 +198,8 @@ def check_fresh(folder: Folder, outputs: Iterable[str]) -> None:
       folder: output folder; it counts as a batch's own if it has a batch.json.
       outputs: file names that the batch will write, besides the log.
     """
-    there = folder.names()
-    if GUARD not in there and (taken := sorted(there.intersection([*outputs, LOG]))):
+    existing = folder.names()
+    if GUARD not in existing and (taken := sorted(existing.intersection([*outputs, LOG]))):
         raise LedgerError(
             f"{folder.path(taken[0])}: exists and was not made by a batch: give another folder, or "
             "--force to overwrite it"

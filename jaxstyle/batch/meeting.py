@@ -67,11 +67,11 @@ def met(address: str, count: int, index: int, timeout: float) -> tuple[list[str]
             env=_environment(),
             timeout=left + STARTING,
         )
-        told, errors = meeting.stdout, meeting.stderr
+        output, errors = meeting.stdout, meeting.stderr
     except subprocess.TimeoutExpired:
-        told = errors = ""
+        output = errors = ""
     try:  # the output decides, not the exit status: another host may have gone since
-        result = json.loads(told)
+        result = json.loads(output)
     except ValueError:
         raise HostsError(_explained(address, count, index, timeout, errors)) from None
     return result["names"], result["run"]

@@ -29,7 +29,7 @@ def labels(paths: Iterable[str]) -> dict[str, str]:
 
 
 def safe(text: str) -> str:
-    """Replace every run of characters other than letters, digits, ``.``, ``-`` and ``_`` by a dash.
+    """Join the runs of letters, digits, accents, ``.`` and ``_`` in a text by dashes.
 
     >>> safe(" .What's #1? (copy)")
     'What-s-1-copy'
@@ -57,7 +57,7 @@ def numbered(names: Sequence[str], taken: Collection[str] = ()) -> list[str]:
     """Return unique names, numbering repetitions: ``a``, ``a-2``, ``a-3``.
 
     Args:
-      names: the names; a number never turns one of them into another of them.
+      names: names to number; a numbered name never equals another of them.
       taken: names that must not be used.
     """
     used = {same(name) for name in taken}

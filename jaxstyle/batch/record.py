@@ -63,21 +63,21 @@ def saved_of(scale: int, reached: Reached, record: Record) -> RunCheckpoint:
       record: what was recorded so far.
     """
     leaves = jax.device_get(jax.tree.leaves(reached.state))
-    told = {"losses": record.losses, "scales": [asdict(report) for report in record.scales]}
+    contents = {"losses": record.losses, "scales": [asdict(report) for report in record.scales]}
     return {
         "scale": scale,
         "step": reached.step,
         "seconds": reached.seconds,
         "finite": reached.finite,
         "state": {f"{index}": leaf for index, leaf in enumerate(leaves)},
-        "record": json.dumps(told),
+        "record": json.dumps(contents),
     }
 
 
 def record_of(saved: RunCheckpoint) -> Record:
     """Return the record stored in a checkpoint."""
-    told = json.loads(saved["record"])
-    return Record(told["losses"], [ScaleReport(**report) for report in told["scales"]])
+    contents = json.loads(saved["record"])
+    return Record(contents["losses"], [ScaleReport(**report) for report in contents["scales"]])
 
 
 def restored(saved: RunCheckpoint, blank: State, mesh: Mesh | None) -> Reached:

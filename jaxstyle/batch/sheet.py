@@ -1,4 +1,4 @@
-"""The contact sheet of a batch: an HTML page that opens from disk; no script, no network."""
+"""The contact sheet of a batch: an HTML page that opens from disk, without scripts or network."""
 
 import html
 import io
@@ -21,10 +21,10 @@ from jaxstyle.batch.storage import is_url
 from jaxstyle.settings import Settings
 
 THUMBNAIL = 192
-"""Pixels of a thumbnail's longest side."""
+"""Longest side of a thumbnail, in pixels."""
 
 IN_BROWSERS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
-"""Extensions of the pictures that browsers show."""
+"""Extensions of the picture formats that browsers display."""
 
 _IN_URLS = "%:/?#[]@!$&'()*+,;=~"
 
@@ -91,8 +91,13 @@ p.blank { aspect-ratio: auto; }
 class Shown:
     """A row of the sheet.
 
-    content, styles: paths or URLs. output: file name beside the sheet. status: done, failed, or
-    another word; reason: where it is not done. settings: those of the job.
+    Attributes:
+      content: path or URL of the content picture.
+      styles: paths or URLs of the style pictures.
+      output: file name of the result, beside the sheet.
+      status: "done", "failed" or another word.
+      reason: why it is not done.
+      settings: settings of the job.
     """
 
     content: str
@@ -106,19 +111,21 @@ class Shown:
 def sheet(
     shown: Sequence[Shown], thumbnails: Mapping[str, str], title: str, root: str = "."
 ) -> str:
-    """An HTML page with a row for every picture: content, styles, result.
+    """Return an HTML page with a row for every job: content, styles, result.
 
     Args:
-      thumbnails: by source (path or URL) or output, a picture's path relative to the sheet. Where
-        there is none the picture itself is shown, unless it is elsewhere.
-      root: the folder of the sheet, or its URL; sources are linked relative to it.
+      shown: the rows.
+      thumbnails: paths of thumbnails relative to the sheet, by source (path or URL) or output. A
+        picture without one is shown itself if it is a local file that browsers display.
+      title: title of the page.
+      root: folder or URL of the sheet; sources are linked relative to it.
     """
     sources = {path for row in shown for path in (row.content, *row.styles)}
     links = {path: _link(path, root) for path in sources}
-    shots = {path: _shot(path, links[path], thumbnails) for path in sources}
-    told = _differing([row.settings for row in shown if row.settings])
+    shots = {path: _picture_html(path, links[path], thumbnails) for path in sources}
+    names = _differing([row.settings for row in shown if row.settings])
     first = next((i for i, row in enumerate(shown) if row.status == "failed"), None)
-    rows = "".join(_row(row, shots, thumbnails, told, i == first) for i, row in enumerate(shown))
+    rows = "".join(_row(row, shots, thumbnails, names, i == first) for i, row in enumerate(shown))
     return f"""\
 <!DOCTYPE html>
 <html lang="en">
@@ -146,14 +153,20 @@ def sheet(
 
 
 def thumbnail(image: Float[np.ndarray, "h w 3"]) -> bytes:
-    """A JPEG of the picture (sRGB in [0, 1]), at most ``THUMBNAIL`` pixels wide and high."""
+    """Encode a picture (sRGB in [0, 1]) as a JPEG of at most ``THUMBNAIL`` pixels a side."""
     levels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     return _jpeg(PillowImage.fromarray(levels))
 
 
 def thumbnail_of_jpeg(path: str) -> bytes | None:
-    """The same of a JPEG file, in its own color space: decoded small, as photos are large. None of
-    any other file, of one that cannot be read, of inks, and where Pillow warns of its size."""
+    """Return the thumbnail of a JPEG file, in the file's own color space.
+
+    The file is decoded at reduced size, since photos are large.
+
+    Returns:
+      The JPEG; None for a file of another format, a damaged one, one that is neither gray nor RGB
+      (such as CMYK), or one so large that Pillow warns.
+    """
     try:
         with (
             warnings.catch_warnings(action="error"),
@@ -163,7 +176,7 @@ def thumbnail_of_jpeg(path: str) -> bytes | None:
             if image.mode not in ("L", "RGB"):
                 return None
             return _jpeg(ImageOps.exif_transpose(image), image.info.get("icc_profile"))
-    except Exception:  # whatever damage leads to
+    except Exception:  # damaged files raise many kinds
         return None
 
 
@@ -176,26 +189,26 @@ def _jpeg(image: PillowImage.Image, profile: bytes | None = None) -> bytes:
 
 def _summary(shown: Sequence[Shown]) -> str:
     counts = {"done": 0, **Counter(row.status for row in shown)}
-    said = {status: f"{count:,} {_text(status)}" for status, count in counts.items()}
-    if "failed" in said:
-        said["failed"] = f'<a href="#failed">{said["failed"]}</a>'
-    return ", ".join(said.values())
+    labels = {status: f"{count:,} {_text(status)}" for status, count in counts.items()}
+    if "failed" in labels:
+        labels["failed"] = f'<a href="#failed">{labels["failed"]}</a>'
+    return ", ".join(labels.values())
 
 
 def _row(
     row: Shown,
     shots: Mapping[str, str],
     thumbnails: Mapping[str, str],
-    told: Sequence[str],
+    names: Sequence[str],
     first_failed: bool,
 ) -> str:
     if row.status == "done":
-        result = _shot(row.output, _encoded(row.output), thumbnails)
+        result = _picture_html(row.output, _encoded(row.output), thumbnails)
     else:
-        said = f"<strong>{_text(row.status)}</strong> {_text(row.reason)}".strip()
-        result = f'<p class="blank">{said}</p><small>{_text(row.output)}</small>'
+        message = f"<strong>{_text(row.status)}</strong> {_text(row.reason)}".strip()
+        result = f'<p class="blank">{message}</p><small>{_text(row.output)}</small>'
     marks = ' id="failed"' * first_failed + ' class="failed"' * (row.status == "failed")
-    settings = (f"{n.replace('_', ' ')} {_said(getattr(row.settings, n))}" for n in told)
+    settings = (f"{n.replace('_', ' ')} {_formatted(getattr(row.settings, n))}" for n in names)
     beneath = _text(", ".join(settings)) if row.settings else ""
     return (
         f"<li{marks}>\n{shots[row.content]}\n"
@@ -204,8 +217,8 @@ def _row(
     )
 
 
-def _shot(path: str, link: str, thumbnails: Mapping[str, str]) -> str:
-    """A picture over its name, a link to it where a browser can follow one."""
+def _picture_html(path: str, link: str, thumbnails: Mapping[str, str]) -> str:
+    """Return the HTML of a picture above its name, linked to the picture if possible."""
     name = parts(path)[-1] if parts(path) else path
     here = bool(link) and not is_url(path) and name.lower().endswith(IN_BROWSERS)
     source = _encoded(thumbnails[path]) if path in thumbnails else link if here else ""
@@ -217,7 +230,7 @@ def _shot(path: str, link: str, thumbnails: Mapping[str, str]) -> str:
 
 
 def _link(path: str, root: str) -> str:
-    """The URL of a source as seen from the sheet; none where no browser gets there."""
+    """Return the link to a source from the sheet; empty if a browser cannot open it."""
     if path.startswith(("http://", "https://")):
         return quote(path, safe=_IN_URLS, errors="replace")
     if is_url(path) or is_url(root) or not _encoded(path):
@@ -231,28 +244,28 @@ def _link(path: str, root: str) -> str:
 def _encoded(path: str) -> str:
     try:
         return quote(os.fsencode(path.replace(os.sep, "/")))
-    except UnicodeEncodeError:  # no file has such a name
+    except UnicodeEncodeError:  # not a possible file name
         return ""
 
 
 def _text(text: str) -> str:
-    """Text as HTML, in which no control characters and no halves of characters may be."""
+    """Escape text for HTML; replace control characters and lone surrogates by U+FFFD."""
     return html.escape("".join(c if c.isprintable() else "\ufffd" for c in text), quote=False)
 
 
 def _differing(settings: Sequence[Settings]) -> list[str]:
-    """The settings that are not the same in all."""
+    """Return the names of the settings that differ between rows."""
     each = list({id(one): one for one in settings}.values())
     names = [field.name for field in fields(Settings)]
     return [n for n in names if any(getattr(o, n) != getattr(each[0], n) for o in each[1:])]
 
 
-def _said(value: Any) -> str:
-    """A setting's value, as short as it goes."""
+def _formatted(value: Any) -> str:
+    """Format a setting's value briefly."""
     if isinstance(value, Mapping):
         return " ".join(f"{layer}={share:.9g}" for layer, share in value.items())
     if isinstance(value, tuple):
-        return " ".join(map(_said, value)) or "none"
+        return " ".join(map(_formatted, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""The pictures that a folder, a glob or a list stands for, here or at a URL."""
+"""Expansion of a folder, a glob or a list file into the pictures it stands for, local or by URL."""
 
 import os
 from urllib.parse import unquote
@@ -11,15 +11,19 @@ _WEB = ("http://", "https://")
 
 
 def pictures(source: str) -> list[str]:
-    """The paths or URLs of the pictures that a source stands for.
+    """Return the paths or URLs of the pictures that a source stands for.
 
-    A folder stands for the pictures in it and a glob for those that match, by name; a .txt file for
-    the paths and URLs on its lines, in their order, relative to its own folder, without blank lines
-    and those that begin with #; anything else for itself. A URL on the web is a folder only if it
-    ends in a slash, since a picture's may have no extension.
+    - A folder: the pictures in it, sorted by name.
+    - A glob: the pictures that match, sorted by name.
+    - A .txt file: the paths and URLs on its lines, in their order and relative to its folder; blank
+      lines and lines that begin with # are skipped.
+    - Anything else: itself.
+
+    An http(s) URL is a folder only if it ends in a slash, since a picture's URL may have no
+    extension.
 
     Raises:
-      JobsError: there is no such source, no picture in it, or it cannot be read.
+      JobsError: the source does not exist, contains no picture, or cannot be read.
     """
     try:
         found, where = _found(source)
@@ -31,16 +35,16 @@ def pictures(source: str) -> list[str]:
 
 
 def read_text(path: str) -> str:
-    """The UTF-8 text at a path or URL, with or without a byte order mark.
+    """Read a UTF-8 text file at a path or URL, with or without a byte order mark.
 
     Raises:
-      JobsError: it cannot be read.
+      JobsError: the file cannot be read or is not UTF-8.
     """
     try:
         with local_copy(path) as local:
             return local.read_text("utf-8-sig")
     except UnicodeDecodeError:
-        raise JobsError(f"{path}: is not a text in UTF-8: save it as such") from None
+        raise JobsError(f"{path}: is not UTF-8 text: save it as UTF-8") from None
     except StorageError as error:
         raise JobsError(str(error)) from error
     except OSError as error:
@@ -48,7 +52,7 @@ def read_text(path: str) -> str:
 
 
 def located(path: str, beside: str) -> str:
-    """A path as the file ``beside`` means it: relative to the folder that this file is in.
+    """Resolve a path that a file contains, relative to the folder of that file, ``beside``.
 
     >>> located("../a.jpg", beside="gs://bucket/lists/photos.txt")
     'gs://bucket/a.jpg'
@@ -62,7 +66,7 @@ def located(path: str, beside: str) -> str:
 
 
 def parts(path: str) -> tuple[str, ...]:
-    """The folders that a path or URL names, and at the end its file.
+    """Split a path or URL into its folders and file name; the host of a URL counts as a folder.
 
     >>> parts("https://example.org/photos/a%20cat.jpg?width=100")
     ('example.org', 'photos', 'a cat.jpg')
@@ -76,19 +80,19 @@ def parts(path: str) -> tuple[str, ...]:
 
 
 def _found(source: str) -> tuple[list[str], str]:
-    """The pictures, and what to say where there are none."""
-    there = is_url(source) or os.path.exists(source)
+    """Return the pictures of a source, and the error message for the case that there are none."""
+    exists = is_url(source) or os.path.exists(source)
     if _is_folder(source):
         inside = [path for path in listing(source) if _is_picture(path)]
         return inside, "there are no pictures in this folder"
     if _is_pattern(source):
         matches = [path for path in matching(source) if _is_picture(path)]
         return matches, "no picture matches this pattern"
-    if there and _extension(source) == ".txt":
+    if exists and _extension(source) == ".txt":
         lines = (line.strip() for line in read_text(source).split("\n"))
         listed = [located(line, source) for line in lines if line and not line.startswith("#")]
-        return listed, "no picture is named in this list"
-    return [source] if there else [], "there is no such folder or file"
+        return listed, "this list names no pictures"
+    return [source] if exists else [], "there is no such folder or file"
 
 
 def _is_folder(source: str) -> bool:
@@ -100,7 +104,10 @@ def _is_folder(source: str) -> bool:
 
 
 def _is_pattern(source: str) -> bool:
-    """A file may have a name that looks like one; a question mark on the web means a query."""
+    """Return whether a source is a glob, unless a file has that very name.
+
+    In http(s) URLs a question mark begins a query.
+    """
     if not is_url(source) and os.path.exists(source):
         return False
     return any(sign in source for sign in ("*[" if source.startswith(_WEB) else "*[?"))

@@ -1,4 +1,4 @@
-"""Where a batch reads and writes: local folders, and URLs of whatever fsspec knows."""
+"""Reading and writing of files of a batch, local or at URLs of any file system of fsspec."""
 
 import errno
 import glob
@@ -21,17 +21,20 @@ _TEMPORARY = re.compile(r"\.jaxstyle-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp
 
 
 def is_url(path: str) -> bool:
-    """Whether fsspec is needed for it (gs://, s3://, memory://, ...)."""
+    """Return whether a path is a URL (gs://, s3://, memory://, ...), which needs fsspec."""
     return bool(_URL.match(path))
 
 
 @contextmanager
 def local_copy(path: str, head: int | None = None) -> Iterator[Path]:
-    """The path itself or, of a URL, a copy that has its name and lasts as long as the block: of all
-    that is there, or of its first ``head`` bytes.
+    """Yield a local path: the path itself or, for a URL, a temporary copy of the same file name.
+
+    Args:
+      path: path or URL.
+      head: copy only this many leading bytes of a URL; None for the whole file.
 
     Raises:
-      StorageError: there is nothing at the URL, or it cannot be fetched.
+      StorageError: the URL does not exist or cannot be fetched.
     """
     if not is_url(path):
         yield Path(path)
@@ -49,10 +52,10 @@ def local_copy(path: str, head: int | None = None) -> Iterator[Path]:
 
 
 def listing(folder: str) -> list[str]:
-    """The files in a folder except hidden ones: their full paths or URLs, sorted.
+    """Return the sorted full paths or URLs of the files in a folder, without hidden files.
 
     Raises:
-      StorageError: there is no such folder, or it cannot be read.
+      StorageError: the folder does not exist or cannot be read.
     """
     with _one_line(folder, "cannot be read"):
         names = _files_in(folder)
@@ -60,10 +63,13 @@ def listing(folder: str) -> list[str]:
 
 
 def matching(pattern: str) -> list[str]:
-    """The files that match a pattern with ``*``, ``?``, ``[...]`` or ``**``: full paths, sorted.
+    """Return the sorted full paths or URLs of the files that match a glob, possibly none.
+
+    Args:
+      pattern: path or URL with ``*``, ``?``, ``[...]`` or ``**``.
 
     Raises:
-      StorageError: they cannot be listed; that there is none is no error.
+      StorageError: the files cannot be listed.
     """
     if not is_url(pattern):
         return sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
@@ -77,15 +83,19 @@ def matching(pattern: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder to write to, local or a URL. All methods raise StorageError, in one line."""
+    """A folder to write to. All methods raise StorageError with a one-line message.
+
+    Attributes:
+      root: path or URL of the folder.
+    """
 
     root: str
 
     def create(self) -> None:
-        """Make it, find out whether it can be written, and remove what killed processes left.
+        """Create the folder, check that it can be written, and delete files of killed processes.
 
-        Behind a URL a folder is made only where nothing can be written without one: object stores
-        have no folders, and may make a bucket of that name instead.
+        At a URL, the folder is created only if writing fails without it: object stores have no
+        folders, and might create a bucket of that name instead.
         """
         if not is_url(self.root) and os.path.isfile(self.root):
             raise StorageError(f"{self.root}: is a file, not a folder")
@@ -101,7 +111,7 @@ class Folder:
                 self._probe()
 
     def names(self) -> set[str]:
-        """The names of the files in it, from one listing; none where there is no such folder."""
+        """Return the names of its files from one listing; empty if the folder does not exist."""
         with _one_line(self.root, "cannot be read"):
             try:
                 return set(_files_in(self.root))
@@ -109,7 +119,7 @@ class Folder:
                 return set()
 
     def read(self, name: str) -> bytes | None:
-        """What a file holds, or None where there is none."""
+        """Read a file; None if it does not exist."""
         with _one_line(self.path(name), "cannot be read"):
             try:
                 return self._get(name)
@@ -117,14 +127,19 @@ class Folder:
                 return None
 
     def write(self, name: str, data: bytes) -> None:
-        """Put a file there whole, or leave what is there as it is."""
+        """Write a file atomically: on failure an existing file stays as it is."""
         with _one_line(self.path(name), "cannot be written"):
             self._put(name, data)
 
     def append(self, name: str, line: str) -> None:
-        """Add one line, given without its end, to a file; a torn last line in it is ended first.
+        """Append a line to a file, after ending a last line that has no line break.
 
-        Several processes can do so at once. Behind a URL the object is rewritten: only one may.
+        Several processes may append to one local file at once. At a URL the whole file is
+        rewritten, so only one process may append to it.
+
+        Args:
+          name: name of the file.
+          line: the line, without line break.
         """
         with _one_line(self.path(name), "cannot be written"):
             if is_url(self.root):
@@ -134,12 +149,12 @@ class Folder:
                 _append(self.path(name), line.encode() + b"\n")
 
     def delete(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Delete a file if it exists."""
         with _one_line(self.path(name), "cannot be deleted"), suppress(FileNotFoundError):
             self._remove(name)
 
     def path(self, name: str) -> str:
-        """The path or URL of a file in it."""
+        """Return the path or URL of a file in the folder."""
         return _joined(self.root, name)
 
     def _probe(self) -> None:
@@ -176,19 +191,19 @@ def _joined(folder: str, name: str) -> str:
 
 
 def _remote(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the name that a file has in it."""
-    from fsspec.core import url_to_fs  # for those who use URLs
+    """Return the fsspec file system of a URL, and the file's path in it."""
+    from fsspec.core import url_to_fs  # an optional dependency
 
     return url_to_fs(url)
 
 
 def _files_in(folder: str) -> list[str]:
-    """Names of the files in a folder, local or a URL."""
+    """Return the names of the files in a folder, local or a URL."""
     if not is_url(folder):
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if entry.is_file()]
     files, remote = _remote(folder)
-    files.invalidate_cache()  # of listings, which others may have changed
+    files.invalidate_cache()  # other processes may have changed the folder
     inside = remote.rstrip("/") + "/"
     found = [about["name"] for about in files.ls(remote, detail=True) if about["type"] == "file"]
     return [name.removeprefix(inside) for name in found if name.startswith(inside)]
@@ -196,7 +211,7 @@ def _files_in(folder: str) -> list[str]:
 
 @contextmanager
 def _one_line(path: str, problem: str) -> Iterator[None]:
-    """Whatever goes wrong in the block, as one line about ``path``."""
+    """Turn any exception in the block into a StorageError with one line about ``path``."""
     try:
         yield
     except StorageError:
@@ -206,14 +221,14 @@ def _one_line(path: str, problem: str) -> Iterator[None]:
     except ImportError as error:
         needed = _package(path) or " ".join(str(error).split())
         raise StorageError(f"{path}: needs a package that is not installed: {needed}") from error
-    except Exception as error:  # every file system of fsspec's has its own
+    except Exception as error:  # each fsspec file system raises its own
         reason = error.strerror if isinstance(error, OSError) else None
         reason = reason or " ".join(str(error).split()) or type(error).__name__
         raise StorageError(f"{path}: {problem}: {reason}") from error
 
 
 def _package(url: str) -> str | None:
-    """How to install the file system of a URL, where it is a package of its own."""
+    """Return the command that installs a URL's file system; None if it is part of fsspec."""
     from fsspec.registry import known_implementations
 
     known = known_implementations.get(url.partition("://")[0], {"class": "fsspec"})
@@ -225,7 +240,7 @@ def _package(url: str) -> str | None:
 
 
 def _replace(path: str, data: bytes) -> None:
-    """Written beside, synced, renamed: there is no moment at which the file is there in part."""
+    """Replace a file atomically: write a temporary file in the same folder, sync, rename."""
     folder = os.path.dirname(path)
     beside = os.path.join(folder, _temporary_name())
     try:
@@ -242,7 +257,7 @@ def _replace(path: str, data: bytes) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make a rename last, where the system can; the file is whole without it."""
+    """Sync a folder, so that a rename survives a crash; the file is whole even if this fails."""
     with suppress(OSError):
         descriptor = os.open(folder or ".", os.O_RDONLY)
         try:
@@ -252,7 +267,7 @@ def _sync_folder(folder: str) -> None:
 
 
 def _append(path: str, line: bytes) -> None:
-    """One write at the end of the file, wherever that has moved in the meantime."""
+    """Append a line in a single write, so that processes do not mix up their lines."""
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         last = b""
@@ -267,7 +282,7 @@ def _append(path: str, line: bytes) -> None:
 
 
 def _ending(last: bytes) -> bytes:
-    """What ends the line whose last byte this is: nothing, if it is ended or there is none."""
+    """Return the line break that is missing after a file's last byte, if any."""
     return b"" if last in (b"", b"\n") else b"\n"
 
 
@@ -276,7 +291,7 @@ def _temporary_name() -> str:
 
 
 def _remove_leftovers(folder: str) -> None:
-    """Remove temporary files of processes of this host that are no more."""
+    """Delete temporary files of processes of this host that have ended."""
     for name in os.listdir(folder):
         made = _TEMPORARY.fullmatch(name)
         if made and made["host"] == socket.gethostname() and not _alive(int(made["pid"])):
@@ -285,8 +300,8 @@ def _remove_leftovers(folder: str) -> None:
 
 
 def _alive(process: int) -> bool:
-    """Whether a process of this host is running. On Windows one cannot ask without harm: yes."""
-    if os.name == "nt":
+    """Return whether a process of this host is running; on Windows always True."""
+    if os.name == "nt":  # os.kill would end the process
         return True
     try:
         os.kill(process, 0)

@@ -1,6 +1,7 @@
-"""A sweep: which runs its grid is made of, and which of them go together.
+"""A sweep: the rows, columns and cells of a grid of runs, and their grouping into batches.
 
-All of it is pure; ``jaxstyle.batch.batched`` runs the cells, ``jaxstyle.images.grid`` draws them.
+Nothing here runs or draws: ``jaxstyle.batch.batched`` runs the cells, and ``jaxstyle.images.grid``
+draws the grid.
 """
 
 import math
@@ -20,10 +21,10 @@ from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings, resolve
 
 ROWS = ("style-layers", "styles", "seeds", "tv-weight", "content-weight", "none")
-"""What can be different from row to row."""
+"""The quantities that can vary from row to row."""
 
 LISTS = ("style_weight", "content_weight", "tv_weight")
-"""Settings that a sweep can have several values of."""
+"""Settings that can be given as a list of values."""
 
 MOST_CELLS = 1024
 
@@ -32,8 +33,10 @@ MOST_CELLS = 1024
 class Line:
     """A row or a column of a grid.
 
-    changes: settings put over those of the whole grid. style: index of its style picture, where it
-    has one of its own.
+    Attributes:
+      label: text shown beside it.
+      changes: settings that override those of the sweep.
+      style: index of its style picture; None for all style pictures.
     """
 
     label: str
@@ -43,7 +46,14 @@ class Line:
 
 @dataclass(frozen=True)
 class GridCell:
-    """One run of a grid. styles: indices of its style pictures."""
+    """One run of a grid.
+
+    Attributes:
+      row: index of its row.
+      column: index of its column.
+      settings: settings of the run.
+      styles: indices of its style pictures.
+    """
 
     row: int
     column: int
@@ -53,7 +63,14 @@ class GridCell:
 
 @dataclass(frozen=True)
 class Sweep:
-    """settings: what those of rows and columns are put over. cells: row by row."""
+    """A grid of runs.
+
+    Attributes:
+      settings: settings that rows and columns override.
+      rows: the rows, from top to bottom.
+      columns: the columns, from left to right.
+      cells: the cells, row by row.
+    """
 
     settings: Settings
     rows: list[Line]
@@ -61,7 +78,7 @@ class Sweep:
     cells: list[GridCell]
 
     def name(self, cell: GridCell) -> str:
-        """Of a cell, for people."""
+        """Return a readable name of a cell."""
         labels = self.rows[cell.row].label, self.columns[cell.column].label
         return ", ".join(filter(None, labels)) or "the only cell"
 
@@ -72,33 +89,34 @@ def sweep_of(
     rows: str | None = None,
     seeds: Sequence[int] | None = None,
 ) -> Sweep:
-    """The grid that is asked for.
+    """Return the grid of a sweep.
 
     Args:
       styles: paths of the style pictures.
-      given: settings, of which those in ``LISTS`` are lists.
-      rows: one of ``ROWS``; if None, whatever there are several of, or the style layers.
-      seeds: of rows of seeds; one number alone is how many, from the settings' own on.
+      given: settings by name; those in ``LISTS`` are lists of values.
+      rows: one of ``ROWS``; if None, a quantity with several values, else the style layers.
+      seeds: seeds of the rows; a single number is the number of seeds, counted up from the
+        settings' own seed.
 
     Raises:
-      SettingError: a value that cannot be meant, lists that neither rows nor columns are for, or
-        too many cells.
+      SettingError: a value is invalid, a list is used neither by rows nor by columns, or there are
+        more than ``MOST_CELLS`` cells.
     """
-    lists = {name: _weights(name, given[name]) for name in LISTS if name in given}
+    lists = {name: _checked_list(name, given[name]) for name in LISTS if name in given}
     settings = resolve(**{**given, **{name: values[0] for name, values in lists.items()}})
-    rows, column = _sides(rows, lists, seeds)
+    rows, column = _rows_and_column(rows, lists, seeds)
     down = _lines(rows, settings, lists, styles, seeds)
     across = weight_lines(column, lists[column]) if column else [Line("", {})]
     if len(down) * len(across) > MOST_CELLS:
         size = f"{len(down)} x {len(across)}"
-        raise SettingError("rows", f"and columns make {size} cells: there can be {MOST_CELLS}")
+        raise SettingError("rows", f"and columns make {size} cells: the most is {MOST_CELLS}")
     return Sweep(settings, down, across, cells_of(settings, down, across, len(styles)))
 
 
 def cells_of(
     settings: Settings, rows: Sequence[Line], columns: Sequence[Line], styles: int
 ) -> list[GridCell]:
-    """Every cell, row by row, where there are so many style pictures."""
+    """Return the cells of a grid, row by row; ``styles`` is the number of style pictures."""
     return [
         GridCell(
             r,
@@ -112,25 +130,28 @@ def cells_of(
 
 
 def weight_lines(name: str, weights: Sequence[float]) -> list[Line]:
-    """A row or a column for each value of a weight."""
+    """Return a row or column for each value of a weight."""
     return [Line(f"{name.replace('_', ' ')} {short(value)}", {name: value}) for value in weights]
 
 
 def seed_lines(seeds: Sequence[int], settings: Settings) -> list[Line]:
-    """A row for each seed.
+    """Return a row for each seed.
 
     Raises:
-      SettingError: nothing is random, so that all rows would be the same.
+      SettingError: the initial image has no noise, so that all rows would be the same.
     """
     if settings.init != "noise" and not settings.init_noise:
-        problem = "would all give the same: add --init noise, or a share of it by --init-noise"
+        problem = "would all give the same picture: add --init noise or --init-noise"
         raise SettingError("seeds", problem)
     return [Line(f"seed {seed}", {"seed": seed}) for seed in seeds]
 
 
 def layer_lines(settings: Settings) -> list[Line]:
-    """A row for the first style layer, one for the first two, and so on, each layer with its share:
-    Gatys, Ecker, Bethge, CVPR 2016, figure 3."""
+    """Return a row for the first style layer, one for the first two, and so on.
+
+    Each layer keeps its weight of ``settings.style_layers``. As in Gatys, Ecker, Bethge, CVPR 2016,
+    figure 3.
+    """
     layers = sorted(settings.style_layers, key=vgg.LAYERS.index)
     growing = [layers[:count] for count in range(1, len(layers) + 1)]
     return [
@@ -143,13 +164,14 @@ def layer_lines(settings: Settings) -> list[Line]:
 
 
 def style_lines(paths: Sequence[str], settings: Settings) -> list[Line]:
-    """A row for each style picture alone.
+    """Return a row for each style picture.
 
     Raises:
-      SettingError: there are shares, for pictures that are not blended.
+      SettingError: there are blend weights although styles are not blended, or the number of style
+        scales does not match.
     """
     if settings.style_blend:
-        raise SettingError("style_blend", "means nothing where every row has one style picture")
+        raise SettingError("style_blend", "has no effect if every row has one style picture")
     scales = settings.style_scale
     if len(scales) not in (1, len(paths)):
         problem = f"has {len(scales)} scales for {len(paths)} style pictures"
@@ -166,7 +188,7 @@ def style_lines(paths: Sequence[str], settings: Settings) -> list[Line]:
 
 
 def short(number: float) -> str:
-    """The shortest way to write a number.
+    """Format a number in the shortest way.
 
     >>> [short(number) for number in (0.0, 0.05, 25.0, 1e3, 2500.0, 2.5e5)]
     ['0', '0.05', '25', '1e3', '2500', '2.5e5']
@@ -176,8 +198,8 @@ def short(number: float) -> str:
     return min(plain, f"{digits}e{int(exponent)}", key=len)
 
 
-def _weights(name: str, given: Sequence[float]) -> list[float]:
-    """The values of one of the lists, checked."""
+def _checked_list(name: str, given: Sequence[float]) -> list[float]:
+    """Check the values of one of ``LISTS``."""
     if not given:
         raise SettingError(name, "needs at least one number")
     each: list[dict[str, Any]] = [{name: value} for value in given]
@@ -185,7 +207,7 @@ def _weights(name: str, given: Sequence[float]) -> list[float]:
 
 
 def _seeds(given: Sequence[int], first: int) -> list[int]:
-    """The seeds, checked."""
+    """Expand and check the seeds; a single number means that many, from ``first`` on."""
     count = len(given) if len(given) > 1 else sum(given)
     if not 1 <= count <= MOST_CELLS:
         raise SettingError("seeds", f"must be from 1 to {MOST_CELLS}, not {count}")
@@ -196,32 +218,32 @@ def _seeds(given: Sequence[int], first: int) -> list[int]:
 def _distinct(name: str, values: list[Any]) -> list[Any]:
     for index, value in enumerate(values):
         if value in values[:index]:
-            raise SettingError(name, f"has {short(float(value))} twice")
+            raise SettingError(name, f"contains {short(float(value))} twice")
     return values
 
 
-def _sides(
+def _rows_and_column(
     rows: str | None, lists: Mapping[str, Sequence[float]], seeds: Sequence[int] | None
 ) -> tuple[str, str | None]:
-    """What the rows are, and which weight the columns are, if any."""
+    """Return the kind of the rows, and the weight that varies over the columns, if any."""
     several = [name for name, values in lists.items() if len(values) > 1]
     rows = rows or _implied(several, seeds)
     row = rows.replace("-", "_")
     if row in LISTS and row not in lists:
         raise SettingError("rows", f"{rows} needs a list: --{rows} 1,10,100")
     if (rows == "seeds") != (seeds is not None):
-        raise SettingError("seeds", "goes with --rows seeds, and --rows seeds with --seeds 0,1,2")
+        raise SettingError("seeds", "and --rows seeds need each other: --rows seeds --seeds 0,1,2")
     weights = [name for name in (*several, *lists) if name not in (row, "tv_weight")]
     column = weights[0] if weights else None
     for name in several:
         if name not in (row, column):
-            problem = f"has {len(lists[name])} values, which are neither rows nor columns"
+            problem = f"has {len(lists[name])} values, but is neither the rows nor the columns"
             raise SettingError(name, problem)
     return rows, column
 
 
 def _implied(several: Sequence[str], seeds: Sequence[int] | None) -> str:
-    """What the rows are where nobody says."""
+    """Return the kind of the rows if it is not given."""
     if seeds is not None:
         return "seeds"
     if "tv_weight" in several:
@@ -238,7 +260,7 @@ def _lines(
     styles: Sequence[str],
     seeds: Sequence[int] | None,
 ) -> list[Line]:
-    """The rows of one kind."""
+    """Return the rows of one kind."""
     if rows == "none":
         return [Line("", {})]
     if rows == "seeds":
@@ -251,20 +273,31 @@ def _lines(
     return weight_lines(name, lists[name])
 
 
-# --- which cells go together ----------------------------------------------------------------------
+# --- grouping of cells into batches ---------------------------------------------------------------
 
 
 class Part(NamedTuple):
-    """A batch: indices of its cells, and the layers that all batches of its kind measure."""
+    """A batch of a sweep.
+
+    Attributes:
+      cells: indices of its cells.
+      layers: layers that the program measures, the same for all batches of its group.
+    """
 
     cells: list[int]
     layers: Layers
 
 
 def batches_of(loaded: Loaded, cells: Sequence[Cell], devices: int) -> list[Part]:
-    """All cells, in as few batches as the memory allows, all of one size.
+    """Group cells into as few batches as memory allows.
 
-    The cells of a batch have the same scales and the same static settings.
+    The cells of a batch have the same scales and the same ``static_key``. Batches of such a group
+    have one size, so that they share a program.
+
+    Args:
+      loaded: weights of the network.
+      cells: all cells.
+      devices: number of devices to shard a batch over.
     """
     alike: dict[Hashable, list[int]] = {}
     for index, cell in enumerate(cells):
@@ -280,11 +313,14 @@ def batches_of(loaded: Loaded, cells: Sequence[Cell], devices: int) -> list[Part
 
 
 def batches(count: int, at_once: int, devices: int = 1) -> list[list[int]]:
-    """The numbers below ``count``, dealt out to as few batches as possible, all of one size: what
-    is left of a batch is filled up with its first number.
+    """Distribute the indices below ``count`` over as few batches as possible, all of one size.
+
+    A batch with too few indices is padded with its first one.
 
     Args:
-      at_once: at most so many in a batch, a multiple of ``devices``; so is what a batch has.
+      count: number of indices.
+      at_once: maximum size of a batch, a multiple of ``devices``.
+      devices: the size of a batch is a multiple of this.
 
     >>> batches(7, 4)
     [[0, 2, 4, 6], [1, 3, 5, 1]]

@@ -1,4 +1,4 @@
-"""One batch of a folder: read, run, written."""
+"""Reading, running and writing of one batch of jobs."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -26,10 +26,14 @@ from jaxstyle.runs.result import Result, versions
 
 @dataclass(frozen=True)
 class Options:
-    """How jobs are done. batch_size: pictures at once; None for what is best here.
+    """Options of a batch run.
 
-    describe: what is written into a picture's metadata. keeper: of batches that are interrupted.
-    note: is given what is to be said about masks, for each picture that has any.
+    Attributes:
+      batch_size: pictures at once; None to choose by device and memory.
+      bits: bits per channel of the results.
+      describe: function of a job that returns the text for the result's metadata.
+      keeper: saves and loads checkpoints.
+      note: called with notes about the masks of each picture that has masks.
     """
 
     batch_size: int | None = None
@@ -41,9 +45,21 @@ class Options:
 
 @dataclass
 class Status:
-    """How far it is. total: jobs of this host; found: those that were done before; made, failed:
-    now. slots, running: of the batch at work. waited: seconds in which none was, for want of files
-    read or written; stepping: seconds in which the solver took steps. compilations: of steps."""
+    """Progress of a batch run.
+
+    Attributes:
+      total: number of jobs of this host.
+      found: number of jobs that were done before this run.
+      made: number of jobs done in this run.
+      failed: number of jobs that failed in this run.
+      slots: batch size of the current program.
+      running: progress of the current batch; None between batches.
+      seconds: time since the run began.
+      waited: seconds in which no batch ran because files were being read or written.
+      stepping: seconds in which the optimizer took steps.
+      compilations: number of compiled step programs.
+      target_compilations: number of compiled programs that compute targets.
+    """
 
     total: int
     found: int
@@ -60,8 +76,14 @@ class Status:
 
 @dataclass(frozen=True)
 class Read:
-    """A batch as it was read: cells by the number of their job, and why others cannot be. name:
-    that it is kept by."""
+    """A batch whose pictures have been read.
+
+    Attributes:
+      work: the batch.
+      cells: cells of the readable jobs, by index in ``work.jobs``.
+      failed: reasons why the other jobs cannot be run, by index.
+      name: name of the checkpoint; empty if none is kept.
+    """
 
     work: Work
     cells: Mapping[int, Cell]
@@ -71,9 +93,17 @@ class Read:
 
 @dataclass(frozen=True)
 class Task:
-    """What is done with a batch before it runs and after. missing: outputs still to be made.
+    """The three stages of a batch: ``read``, ``run`` and ``write``.
 
-    networks: of the batches at work. fit: how many pictures do, where memory has given out.
+    Attributes:
+      loaded: weights of the network.
+      out: folder of the results.
+      ledger: ledger of the folder.
+      options: options of the run.
+      missing: outputs that still have to be made.
+      status: progress, updated by ``write`` and ``fail``.
+      networks: cache of the current network, by kind of batch.
+      fit: batch size that fits into memory, by kind of batch, for kinds that ran out of it.
     """
 
     loaded: weights.Loaded
@@ -86,7 +116,7 @@ class Task:
     fit: dict[Hashable, int] = field(default_factory=dict)
 
     def read(self, work: Work) -> Read:
-        """The pictures of a batch, at the sides it runs at."""
+        """Read the pictures of a batch and resize them to the batch's scales."""
         cells, failed = {}, {}
         for index, job in enumerate(work.jobs):
             try:
@@ -103,32 +133,43 @@ class Task:
         return Read(work, cells, failed, name)
 
     def _note(self, content: Image, styles: Sequence[Image], job: Job) -> None:
-        """What there is to say of the job's masks: here, where its photo is of its own size still.
+        """Report notes about a job's masks; done here, while the photo still has its full size.
 
         Raises:
-          MaskError, SettingError, ImageError: they cannot be used.
+          MaskError: the masks cannot be used.
+          SettingError: a setting does not fit the masks.
+          ImageError: a mask cannot be read.
         """
         if job.settings.content_mask:
             regions = regions_of(None, content, styles, job.settings)
             self.options.note(regions.notes if regions else ())
 
     def is_worth_it(self, read: Read) -> bool:
-        """Whether any of what is missing could be read."""
+        """Return whether a missing output is among the jobs that could be read."""
         return any(read.work.jobs[index].output in self.missing for index in read.cells)
 
     def run(
         self, read: Read, report: Callable[[BatchProgress], None], mesh: Mesh | None
     ) -> list[Result | Exception]:
-        """The results of a batch, gone on with where there is something to go on from."""
+        """Run a batch, resuming from its checkpoint if there is one.
+
+        Args:
+          read: the batch.
+          report: called with every progress report.
+          mesh: devices to shard the pictures over.
+
+        Returns:
+          A result or an exception for each slot of the batch.
+        """
         cells, keeper = self.slots(read), self.options.keeper
         layers, settings = read.work.layers, cells[0].settings
         key = static_key(settings), repr(layers), read.work.shape
-        # One at a time: it is large, and batches of a kind are in a row.
+        # Keep one network only: it is large, and batches of one kind follow each other.
         if key not in self.networks and not alone(settings):
             self.networks.clear()
             try:
                 self.networks[key] = network_for(self.loaded, settings, layers)
-            except SettingError as error:  # of all of them
+            except SettingError as error:  # concerns every cell
                 return [error] * len(cells)
         parts = report, mesh, layers, self.networks.get(key), partial(self.fit.__setitem__, key)
         most = self.fit.get(key, len(cells))
@@ -137,15 +178,21 @@ class Task:
             chunks[-1] = [*chunks[-1], *cells][:most]
             made = [each for c in chunks for each in run_in_halves(self.loaded, c, *parts)]
             return made[: len(cells)]
-        going_on = {"saved": keeper.saved(read.name), "keep": partial(keeper.keep, read.name)}
-        return run_in_halves(self.loaded, cells, *parts, **going_on)
+        resuming = {"saved": keeper.saved(read.name), "keep": partial(keeper.keep, read.name)}
+        return run_in_halves(self.loaded, cells, *parts, **resuming)
 
     def slots(self, read: Read) -> list[Cell]:
-        """As many cells as the program takes: there is one for all batches of a shape."""
+        """Return the cells, padded to the batch size that all batches of a shape share."""
         return _filled(read.work, read.cells)
 
     def write(self, read: Read, results: Sequence[Result | Exception], seconds: float) -> None:
-        """The outputs of a batch that are missing. seconds: what the batch took."""
+        """Write the missing outputs of a batch, and record all jobs in the ledger.
+
+        Args:
+          read: the batch.
+          results: what ``run`` returned; may be empty if no missing output could be read.
+          seconds: time that the batch took.
+        """
         each = seconds / max(1, len(read.cells))
         for index, job in enumerate(read.work.jobs):
             if job.output not in self.missing:
@@ -172,23 +219,24 @@ class Task:
         self.options.keeper.done(read.name)
 
     def fail(self, job: Job, reason: str, seconds: float) -> None:
-        """Note down why a job could not be done."""
+        """Record that a job has failed."""
         self.ledger.failed(job, reason, seconds)
         self.status.failed += 1
 
 
 def _filled(work: Work, cells: Mapping[int, Cell]) -> list[Cell]:
-    """A cell for each slot: what fills a batch up makes no difference to the others."""
+    """Return a cell for each slot; unused slots repeat a cell and do not affect the others."""
     filler = next(iter(cells.values()))
     return [cells.get(index, filler) for index in range(work.slots)]
 
 
 @lru_cache(maxsize=2)
 def picture(path: str) -> Picture:
-    """A picture at a path or URL: a content is wanted once for each style, in a row.
+    """Read a content picture; cached, since it is needed for each style in succession.
 
     Raises:
-      ImageError, StorageError: it cannot be read.
+      ImageError: the file is not a readable picture.
+      StorageError: the URL cannot be fetched.
     """
     with local_copy(path) as local:
         return images.read(local)
@@ -196,12 +244,17 @@ def picture(path: str) -> Picture:
 
 @lru_cache(maxsize=16)
 def style_picture(path: str) -> Image:
-    """The same for a style picture: few are used many times. Not to be written to."""
+    """Read a style picture; cached, since few are used many times. Do not modify the array.
+
+    Raises:
+      ImageError: the file is not a readable picture.
+      StorageError: the URL cannot be fetched.
+    """
     with local_copy(path) as local:
         return images.read(local).rgb
 
 
 def forget_pictures() -> None:
-    """Of what was read, nothing is kept in memory for a batch to come."""
+    """Clear the caches of ``picture`` and ``style_picture``."""
     picture.cache_clear()
     style_picture.cache_clear()

@@ -1,1 +1,1 @@
-"""The command line: one file a command; it parses, calls and prints."""
+"""The command line: one module per command, which parses, calls the library and prints."""

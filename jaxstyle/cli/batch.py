@@ -1,4 +1,4 @@
-"""python -m jaxstyle batch --contents DIR --styles DIR -o DIR"""
+"""The command ``jaxstyle batch --contents DIR --styles DIR -o DIR``."""
 
 import argparse
 import json
@@ -19,6 +19,9 @@ from jaxstyle.cli.batch_files import check_outputs, contact_sheet, describer, no
 from jaxstyle.cli.batch_plan import show_batch_plan
 from jaxstyle.cli.batch_progress import batch_table
 from jaxstyle.cli.common import (
+    BITS_HELP,
+    DEBUG_HELP,
+    WEIGHTS_HELP,
     Tell,
     above_zero,
     at_least_one,
@@ -34,64 +37,79 @@ from jaxstyle.network import weights
 from jaxstyle.settings import resolve
 from jaxstyle.settings.text import whole_number
 
-HELP = "Stylize folders of pictures: on all devices, on many hosts, going on where it was."
+HELP = "Stylize folders of pictures, on all devices and several hosts; resumes where it stopped."
 
 SHEET = "index.html"
 FORMATS = ("png", "jpg", "webp", "tif")
 PAIRS = {"product": jobs.product, "zip": jobs.zipped}
+PAIRS_HELP = (
+    "product: every photo with every style; zip: first with first, second with second "
+    "(default: product)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Everything this command takes."""
-    source = "a folder, a pattern (in quotes), a .txt with a path a line, or a picture; or URLs"
+    """Add the arguments of this command."""
+    source = "a folder, a quoted pattern, a .txt file of one path per line, a picture, or URLs"
     add = parser.add_argument
-    add("--contents", metavar="PICTURES", help=f"photos: {source}")
-    add("--styles", metavar="PICTURES", help="paintings: the same")
-    add("--pairs", choices=PAIRS, default="product", help="every photo in every style, or in its")
-    add("--manifest", metavar="FILE", help=".csv or .jsonl: content, style, output, any setting")
-    add("-o", "--output", metavar="DIR", required=True, help="a folder, or a URL of one")
-    add("--format", choices=FORMATS, default="png", help="of the pictures (default: png)")
-    add("--batch-size", type=_batch_size, metavar="N", help="pictures at once (default: auto)")
-    add("--force", action="store_true", help="make again what is there")
+    add("--contents", metavar="PICTURES", help=f"content pictures: {source}")
+    add("--styles", metavar="PICTURES", help="style pictures, in any of these forms")
+    add("--pairs", choices=PAIRS, default="product", help=PAIRS_HELP)
+    add(
+        "--manifest",
+        metavar="FILE",
+        help="table of jobs, .csv or .jsonl: content, style, output and any setting",
+    )
+    add("-o", "--output", metavar="DIR", required=True, help="output folder, or its URL")
+    add(
+        "--format", choices=FORMATS, default="png", help="file format of the results (default: png)"
+    )
+    add(
+        "--batch-size",
+        type=_batch_size,
+        metavar="N",
+        help="pictures per batch (default: auto, as many as fit)",
+    )
+    add("--force", action="store_true", help="make all pictures again, not only missing ones")
     add(
         "--checkpoint-every",
         type=above_zero,
         metavar="SECONDS",
-        help="keep the batch at work so often",
+        help="save a checkpoint of the running batch this often",
     )
-    add("--coordinator", metavar="HOST:PORT", help="the first host, where there are several")
-    add("--num-hosts", type=at_least_one, metavar="N", help="how many they are")
-    add("--host-id", type=argument(whole_number), metavar="I", help="which one this is, from 0")
+    add("--coordinator", metavar="HOST:PORT", help="address of the first of several hosts")
+    add("--num-hosts", type=at_least_one, metavar="N", help="number of hosts")
+    add("--host-id", type=argument(whole_number), metavar="I", help="index of this host, from 0")
     add(
         "--wait",
         type=above_zero,
         default=120.0,
         metavar="SECONDS",
-        help="for the others, to begin with",
+        help="how long to wait for the other hosts at the start (default: 120)",
     )
-    add(
-        "--bits", type=int, choices=(8, 16), default=8, help="bits a channel: 8, or 16 in PNG, TIFF"
-    )
-    add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
-    add("--plan", action="store_true", help="say what it would take, and do nothing else")
-    add("--json", action="store_true", help="print the summary, or the plan, on standard output")
+    add("--bits", type=int, choices=(8, 16), default=8, help=BITS_HELP)
+    add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)
+    add("--plan", action="store_true", help="print batches, time and memory, and exit")
+    add("--json", action="store_true", help="print the summary, or the plan, as JSON")
     add("--quiet", action="store_true", help="print nothing but errors")
-    add("--debug", action="store_true", help="show a traceback when something fails")
+    add("--debug", action="store_true", help=DEBUG_HELP)
     add_settings(parser)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Settle what is to be done, do this host's share of it, and say what came of it.
+    """Read the jobs, run this host's share of them, and print the summary.
 
     Raises:
-      IncompleteError: when everything is done that could be.
+      IncompleteError: some pictures could not be made; all others were.
     """
     tell = teller(arguments.quiet or arguments.json)
     settings = resolve(**given_settings(arguments))
     todo = jobs_of(arguments)
     for name, path in ((n, p) for job in todo for n, p in job.settings.paths().items()):
         if is_url(path):
-            raise UsageError(f"{name}: {path}: only photos and styles can be URLs: copy it here")
+            raise UsageError(
+                f"{name}: {path}: only photos and styles can be URLs: copy this file here"
+            )
     use_precision(settings)
     checkpoints = checkpoints_of(arguments)
     check_outputs(todo, arguments.output, arguments.bits)
@@ -99,7 +117,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.plan:
         show_batch_plan(arguments, todo, loaded, tell)
         return
-    # Before JAX looks for devices: several hosts may be processes of one machine that share them.
+    # This comes before JAX initializes its devices: hosts may be processes that share a machine.
     host = hosts.join(arguments.coordinator, arguments.num_hosts, arguments.host_id, arguments.wait)
     for note in network_note(settings, loaded):
         tell(note)
@@ -116,7 +134,8 @@ def main(arguments: argparse.Namespace) -> None:
     ):
         keeper = Keeper(checkpoints, arguments.checkpoint_every, check, tell)
         describe = describer(arguments, loaded)
-        note = partial(tell_notes, tell=tell, told=set())  # one mask may be that of many photos
+        # Photos may share a mask: its notes are told once.
+        note = partial(tell_notes, tell=tell, told=set())
         options = Options(arguments.batch_size, arguments.bits, describe, keeper, note)
         with _watched(check, hidden=arguments.quiet or arguments.json) as watch:
             status = run_jobs(todo, loaded, out, host, ledger, options, watch)
@@ -131,10 +150,10 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def checkpoints_of(arguments: argparse.Namespace) -> Path | None:
-    """Where batches that are interrupted are kept: beside the outputs, on this machine.
+    """Return the folder for checkpoints, in a local output folder; None if the output is a URL.
 
     Raises:
-      UsageError: it is asked for where that cannot be.
+      UsageError: ``--checkpoint-every`` is given with a URL.
     """
     if not is_url(arguments.output):
         return Path(arguments.output) / CHECKPOINTS
@@ -144,17 +163,19 @@ def checkpoints_of(arguments: argparse.Namespace) -> Path | None:
 
 
 def jobs_of(arguments: argparse.Namespace) -> list[Job]:
-    """What to make, from the folders or the manifest.
+    """Return the jobs of the folders or the manifest.
 
     Raises:
-      UsageError, JobsError, SettingError: it does not say.
+      UsageError: neither folders nor a manifest are given.
+      JobsError: a folder has no pictures, or the manifest is invalid.
+      SettingError: a setting is invalid.
     """
     given, extension = given_settings(arguments), arguments.format
     if arguments.manifest:
         sources = arguments.contents, arguments.styles
         return jobs.from_manifest(arguments.manifest, given, *sources, extension)
     if not (arguments.contents and arguments.styles):
-        raise UsageError("say which pictures: --contents and --styles, or --manifest")
+        raise UsageError("give the pictures: --contents and --styles, or --manifest")
     contents, styles = (
         not_made_here(pictures(source), arguments.output)
         for source in (arguments.contents, arguments.styles)
@@ -170,13 +191,13 @@ def summarize(
     lost: Sequence[str],
     tell: Tell,
 ) -> None:
-    """Say what was done.
+    """Print the summary.
 
     Raises:
-      IncompleteError: not everything.
+      IncompleteError: a host was lost, or pictures could not be made.
     """
     seconds = status.seconds or 1.0
-    # What is gone on with has seconds of the process before.
+    # A resumed batch counts seconds of the process before, so the share may exceed 1.
     waited, stepping = status.waited / seconds, min(1.0, status.stepping / seconds)
     told = {
         "made": status.made,
@@ -191,15 +212,15 @@ def summarize(
     }
     if arguments.json:
         print(json.dumps(told))
-    there = f", {status.found} were there" if status.found else ""
+    there = f", {status.found} found" if status.found else ""
     tell(
-        f"{arguments.output}: {status.made} made{there}, {status.seconds:.0f} s; compiled "
-        f"{status.compilations} times for steps and {status.target_compilations} for targets; "
-        f"{stepping:.0%} of the time taking steps, {waited:.1%} waiting for files"
+        f"{arguments.output}: {status.made} made{there}, {status.seconds:.0f} s; "
+        f"{status.compilations} compilations of steps, {status.target_compilations} of targets; "
+        f"{stepping:.0%} of the time in steps, {waited:.1%} waiting for files"
     )
     if lost:
         raise IncompleteError(
-            f"lost {', '.join(lost)}: run the same command again for what it has not done"
+            f"lost {', '.join(lost)}: run the same command again to do what is missing"
         )
     if status.failed:
         first = next(ledger.entries[job.output] for job in todo if failed(ledger, job))
@@ -210,13 +231,16 @@ def summarize(
 
 
 def failed(ledger: Ledger, job: Job) -> bool:
-    """Whether a job could not be done."""
+    """Return whether a job failed."""
     return job.output in ledger.entries and ledger.entries[job.output].status == "failed"
 
 
 @contextmanager
 def _watched(check: Callable[[], None], *, hidden: bool) -> Iterator[Callable[[Status], None]]:
-    """What is told how far it is, and raises what ``check`` does; a table on standard error."""
+    """Show progress on standard error; yield a function to call with every status.
+
+    The function calls ``check``, whose KeyboardInterrupt is given a note on how to continue.
+    """
     with batch_table(hidden) as show:
 
         def update(status: Status) -> None:
@@ -226,10 +250,10 @@ def _watched(check: Callable[[], None], *, hidden: bool) -> Iterator[Callable[[S
         try:
             yield update
         except KeyboardInterrupt as stop:
-            stop.add_note("the same command again goes on from here")
+            stop.add_note("run the same command again to continue from here")
             raise
 
 
 def _batch_size(text: str) -> int | None:
-    """A number, or auto."""
+    """Parse a number of pictures, or ``auto`` into None."""
     return None if text == "auto" else at_least_one(text)

@@ -1,4 +1,4 @@
-"""The files of a batch: what may be read and written, what is in them, and the page of all."""
+"""The files of a batch: checks of inputs and outputs, metadata, and the page that shows all."""
 
 import argparse
 import hashlib
@@ -18,34 +18,40 @@ from jaxstyle.errors import ImageError
 from jaxstyle.network import weights
 
 LARGE = 200_000
-"""Bytes of a source from which on the page shows a small picture of it."""
+"""Size in bytes above which the page shows a thumbnail of a source picture."""
 
 
 def not_made_here(paths: list[str], root: str) -> list[str]:
-    """Without those in the output folder, where there are others: a pattern that finds the photos
-    may find what was made of them too."""
+    """Return the paths outside the output folder ``root``, or all if every path is inside.
+
+    A pattern that matches the photos may match the results of an earlier batch too.
+    """
     return [path for path in paths if not inside(path, root)] or paths
 
 
 def inside(path: str, root: str) -> bool:
-    """Whether a picture is in the output folder."""
+    """Return whether a picture is in the output folder ``root``."""
     if is_url(root) or is_url(path):
         return path.rpartition("/")[0] == root.rstrip("/")
     return os.path.dirname(os.path.realpath(path)) == os.path.realpath(root)
 
 
 def check_outputs(todo: Sequence[Job], root: str, bits: int) -> None:
-    """Raises ImageError where an output cannot have its format, or would be written over an input:
-    no input is in the output folder."""
+    """Raise ImageError if an output format cannot be written, or an input is in the output folder.
+
+    An input there might be overwritten.
+    """
     for extension in {Path(job.output).suffix for job in todo}:
         images.check_format(f"output{extension}", bits=bits)
     for path in sorted({path for job in todo for path in inputs_of(job)}):
         if inside(path, root):
-            raise ImageError(f"{path}: is in the output folder: give another one with -o")
+            raise ImageError(
+                f"{path}: an input is in the output folder: choose another folder with -o"
+            )
 
 
 def describer(arguments: argparse.Namespace, loaded: weights.Loaded) -> Callable[[Job], str]:
-    """What is written into each picture: the run that would make it, where that can be named."""
+    """Return a function that gives a job's metadata: its recipe, or settings alone with URLs."""
 
     def describe(job: Job) -> str:
         recipe = Recipe(
@@ -61,8 +67,14 @@ def describer(arguments: argparse.Namespace, loaded: weights.Loaded) -> Callable
 def contact_sheet(
     todo: Sequence[Job], ledger: Ledger, out: Folder, check: Callable[[], None] = lambda: None
 ) -> str:
-    """The page that shows all of it: results as they are, large sources by small pictures of them.
-    ``check`` is called often, and may raise."""
+    """Return the HTML page of all jobs, with thumbnails of sources that are large.
+
+    Args:
+      todo: the jobs.
+      ledger: the status of each job.
+      out: the output folder, where thumbnails are written.
+      check: called for every thumbnail; may raise to interrupt.
+    """
     rows, unseen = [], set()
     for job in todo:
         entry = ledger.entries.get(job.output)
@@ -83,17 +95,16 @@ def contact_sheet(
 
 
 def _in_browsers(path: str) -> bool:
-    """Whether a page can show it; of what is elsewhere, nothing is fetched again for that."""
+    """Return whether browsers can show a picture; URLs count, to avoid downloads for thumbnails."""
     return is_url(path) or path.lower().endswith(sheet.IN_BROWSERS)
 
 
 def _is_large(path: str) -> bool:
-    """Whether a page of many such files would be slow to open."""
     return os.path.isfile(path) and os.path.getsize(path) > LARGE
 
 
 def _thumbnail(path: str, out: Folder, there: Set[str]) -> str:
-    """The name of a small picture in the folder; none where it cannot be read."""
+    """Return the name of a picture's thumbnail in the folder; empty if it cannot be read."""
     name = f".thumbnail-{hashlib.sha256(path.encode()).hexdigest()[:16]}.jpg"
     if name in there:
         return name

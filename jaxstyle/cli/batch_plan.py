@@ -1,4 +1,4 @@
-"""What ``batch --plan`` prints: what goes together, and what it would take."""
+"""``batch --plan``: prints the groups of a batch, and their time and memory."""
 
 import argparse
 import json
@@ -28,9 +28,17 @@ ALONE = Host(0, 1, ("this one",))
 
 @dataclass(frozen=True)
 class Group:
-    """Batches that the same programs serve, one a scale: pictures in all, and ``slots`` at once.
+    """Consecutive batches that share their compiled programs, one per scale.
 
-    flops: of all their steps. peak_bytes: of the devices together, by rule of thumb.
+    Attributes:
+      height: height of the results in pixels.
+      width: width of the results in pixels.
+      pictures: number of pictures in all batches.
+      batches: number of batches.
+      slots: pictures that a batch optimizes at once.
+      compilations: number of programs.
+      flops: arithmetic of all steps.
+      peak_bytes: rough memory of all devices together.
     """
 
     height: int
@@ -46,8 +54,8 @@ class Group:
 def show_batch_plan(
     arguments: argparse.Namespace, jobs: Sequence[Job], loaded: Loaded, tell: Tell
 ) -> None:
-    """Print what a batch would do, for machines if ``arguments.json``, on standard output."""
-    tell("reading the heads of the pictures, and running a few steps of the first")
+    """Print the plan of a batch on standard output, as JSON with ``--json``."""
+    tell("reading the sizes of the pictures and timing a few steps of the first")
     found, refused = settle(jobs, loaded, arguments.batch_size, ALONE)
     groups = list(groups_of(found, network_bytes(loaded)))
     seconds = None
@@ -77,8 +85,12 @@ def show_batch_plan(
 
 
 def groups_of(found: Sequence[Work], fixed: int) -> Iterator[Group]:
-    """Batches in a row that have the same scales and number of slots, as one. fixed: bytes that do
-    not depend on the pictures."""
+    """Yield a group for each series of batches with the same scales and number of slots.
+
+    Args:
+      found: the batches, in order.
+      fixed: bytes that do not depend on the pictures.
+    """
 
     def alike(work: Work) -> tuple:
         return work.shape, work.slots
@@ -100,7 +112,7 @@ def groups_of(found: Sequence[Work], fixed: int) -> Iterator[Group]:
 
 
 def table(groups: Sequence[Group]) -> Table:
-    """One row a group."""
+    """Return a table with a row for each group."""
     rows = Table(box=None, pad_edge=False, header_style="")
     for name in ("size", "pictures", "batches", "at once", "compilations", "TFLOP", "memory"):
         rows.add_column(name, justify="right", no_wrap=True)

@@ -1,4 +1,4 @@
-"""How far a batch is, as a small table that people watch."""
+"""The progress of a batch, as a table on the terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from jaxstyle.cli.progress import clock, done_share, sides_of
 
 @contextmanager
 def batch_table(hidden: bool = False) -> Iterator[Callable[[Status], None]]:
-    """A table on standard error while the block runs; what it yields takes every report."""
+    """Show a table on standard error; yield a function to call with every status."""
     console = Console(stderr=True)
     if hidden or not console.is_terminal:
         yield lambda status: None
@@ -23,21 +23,20 @@ def batch_table(hidden: bool = False) -> Iterator[Callable[[Status], None]]:
 
 
 def rows(status: Status) -> dict[str, str]:
-    """What the table says, by the names of its rows."""
+    """Return the text of each row of the table by the row's name."""
     ready = status.found + status.made + status.failed
-    before = f", {status.found} of them before" if status.found else ""
+    before = f", {status.found} of them by earlier runs" if status.found else ""
     return {
         "done": f"{status.found + status.made} of {status.total}{before}",
         "failed": str(status.failed),
         "left": str(status.total - ready),
-        "at work": _at_work(status),
+        "running": _running(status),
         "speed": _speed(status),
-        "waited": f"{status.waited / (status.seconds or 1):.1%} of the time for files",
+        "waiting": f"{status.waited / (status.seconds or 1):.1%} of the time for files",
     }
 
 
-def _at_work(status: Status) -> str:
-    """The batch that is running."""
+def _running(status: Status) -> str:
     progress = status.running
     if not progress:
         return "getting ready"
@@ -49,7 +48,7 @@ def _at_work(status: Status) -> str:
 
 
 def _speed(status: Status) -> str:
-    """Pictures a minute in this process, the batch at work for as much of it as is done."""
+    """Return the pictures per minute, counting the finished part of the running batch."""
     left = status.total - status.found - status.made - status.failed
     share = 0.0
     if progress := status.running:
@@ -58,7 +57,7 @@ def _speed(status: Status) -> str:
     pace = (status.made + running) / (status.seconds or 1)
     if not pace:
         return "not known yet"
-    return f"{60 * pace:.3g} pictures a minute, {clock((left - running) / pace)} left"
+    return f"{60 * pace:.3g} pictures per minute, {clock((left - running) / pace)} left"
 
 
 def _table(said: dict[str, str]) -> Table:

@@ -1,4 +1,4 @@
-"""--checkpoint-every and --resume: a run is kept beside its picture, and gone on with."""
+"""``--checkpoint-every`` and ``--resume``: checkpoints of a run, beside its picture."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,11 +16,17 @@ from jaxstyle.settings import Settings
 
 @dataclass
 class Keeper:
-    """Keeps a run by the clock, and when it is asked to end. Call it with all that was reached.
+    """Writer of checkpoints, at intervals and on interruption. Call it with the state of the run.
 
-    every: seconds, or None for only at the end. made_by: the run's fingerprint. check: raises
-    KeyboardInterrupt once the run is to end. kept: what was kept then, in words. problem: why it
-    could not be kept, the last time.
+    Attributes:
+      directory: folder of the checkpoint.
+      every: seconds between checkpoints, or None for one on interruption only.
+      made_by: fingerprint of the run.
+      outputs: the output files, whose state is saved too.
+      check: raises KeyboardInterrupt once the run has been interrupted.
+      since: time of the last checkpoint.
+      kept: a message about the checkpoint saved on interruption; empty without one.
+      problem: why the last checkpoint could not be written; empty if it was.
     """
 
     directory: Path
@@ -37,22 +43,28 @@ class Keeper:
             self.check()
         except KeyboardInterrupt:
             if self._save(saved):
-                self.kept = f"kept the run ({_place(saved)}) in {self.directory}: --resume goes on"
+                self.kept = (
+                    f"saved a checkpoint ({_position(saved)}) in {self.directory}: continue with "
+                    "--resume"
+                )
             raise
         if self.every and time.monotonic() - self.since >= self.every:
             self._save(saved)
             self.since = time.monotonic()
 
     def begin(self, settings: Settings, resume: bool) -> RunCheckpoint | None:
-        """What to go on from, if that is wanted and there is something.
+        """Load the checkpoint to continue from, or return None to start from the beginning.
 
         Raises:
-          CheckpointError: it is damaged, or of another run.
+          CheckpointError: the checkpoint is damaged, or belongs to another run.
         """
         tell = self.outputs.tell
         if not resume:
             if self.directory.is_dir():
-                tell(f"note: {self.directory} has an earlier run: --resume would go on with that")
+                tell(
+                    f"note: {self.directory} has an earlier run: starting over (--resume would "
+                    "continue it)"
+                )
             return None
         tree = checkpoint.load(self.directory)
         if tree is None:
@@ -64,19 +76,19 @@ class Keeper:
         ]
         if named:
             raise CheckpointError(
-                f"{self.directory}: is of a run that differs in {', '.join(named)}: give what was "
-                "given then, or run without --resume to start from the beginning"
+                f"{self.directory}: is of a run that differs in {', '.join(named)}: repeat its "
+                "arguments, or run without --resume to start from the beginning"
             )
         saved = RunCheckpoint.from_tree(tree["run"], settings)
         self.outputs.go_on(tree["outputs"])
-        tell(f"{self.directory}: going on from {_place(saved)}")
+        tell(f"{self.directory}: continuing from {_position(saved)}")
         return saved
 
     def _save(self, saved: RunCheckpoint) -> bool:
         tree = {"made_by": self.made_by, "run": saved.to_tree(), "outputs": self.outputs.so_far()}
         try:
             checkpoint.save(self.directory, tree)
-        except CheckpointError as error:  # which is not worth the run
+        except CheckpointError as error:  # which must not end the run
             if str(error) != self.problem:
                 self.outputs.tell(f"note: no checkpoint: {error}")
             self.problem = str(error)
@@ -84,7 +96,7 @@ class Keeper:
         return True
 
 
-def _place(saved: RunCheckpoint) -> str:
+def _position(saved: RunCheckpoint) -> str:
     step = saved.report.step if saved.report else 0
     of_what = " of a style picture" if saved.preparing else ""
     return f"step {step} of scale {saved.scale + 1}{of_what}"

@@ -1,4 +1,4 @@
-"""What the commands that make pictures share: flags, and lines printed."""
+"""Flags and printed lines that the commands share."""
 
 import argparse
 import json
@@ -20,31 +20,50 @@ from jaxstyle.settings.text import number, whole_number
 Tell = Callable[[str], None]
 
 FRAMES_EVERY = 5
-"""Steps from one frame of a timelapse to the next, at most."""
+"""Largest number of steps between two frames of a timelapse."""
 
-CHECKPOINT_HELP = "keep the run in OUT.png.checkpoint, to survive the end of the process"
-RESUME_HELP = "go on from OUT.png.checkpoint if there is one; keep the run there if it is ended"
+CHECKPOINT_HELP = "save a checkpoint in OUT.png.checkpoint this often, to resume after a crash"
+RESUME_HELP = (
+    "continue from OUT.png.checkpoint if it exists; save one there if the run is interrupted"
+)
+WEIGHTS_HELP = (
+    "VGG-19 weights made by convert_weights (default: $JAXSTYLE_WEIGHTS, else fetched once)"
+)
+BITS_HELP = "bits per channel: 8 (the default), or 16 for PNG and TIFF"
+DEBUG_HELP = "show the traceback of a failure"
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
-    """Where results go, and what is said about them."""
+    """Add the flags for output files and messages of a run."""
     add = parser.add_argument
-    add("--bits", type=int, choices=(8, 16), help="bits a channel: 8, or 16 in PNG and TIFF")
-    add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
-    add("--save-every", metavar="N", type=at_least_one, help="previews beside OUT every N steps")
-    add("--timelapse", metavar="FILE.webp", type=Path, help="animate the run: WebP or GIF")
-    add("--report", metavar="FILE.json", type=Path, help="settings, versions, losses and seconds")
-    add("--plan", action="store_true", help="say what the run would take, and do nothing else")
-    add("--profile", metavar="DIR", type=Path, help="write a trace of the run (jax.profiler)")
+    add("--bits", type=int, choices=(8, 16), help=BITS_HELP)
+    add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)
+    add(
+        "--save-every",
+        metavar="N",
+        type=at_least_one,
+        help="save a preview beside OUT every N steps",
+    )
+    add(
+        "--timelapse",
+        metavar="FILE.webp",
+        type=Path,
+        help="save an animation of the run: WebP or GIF",
+    )
+    add(
+        "--report", metavar="FILE.json", type=Path, help="save settings, versions, losses and times"
+    )
+    add("--plan", action="store_true", help="print sizes, memory and time of the run, and exit")
+    add("--profile", metavar="DIR", type=Path, help="save a jax.profiler trace of the run here")
     add("--checkpoint-every", metavar="SECONDS", type=above_zero, help=CHECKPOINT_HELP)
     add("--resume", action="store_true", help=RESUME_HELP)
-    add("--json", action="store_true", help="print the report, or the plan, on standard output")
+    add("--json", action="store_true", help="print the report, or the plan, as JSON")
     add("--quiet", action="store_true", help="print nothing but errors")
-    add("--debug", action="store_true", help="show a traceback when something fails")
+    add("--debug", action="store_true", help=DEBUG_HELP)
 
 
 def outputs_of(arguments: argparse.Namespace, picture: Path, bits: int, tell: Tell) -> Outputs:
-    """The files that the flags ask for."""
+    """Return the output files that the flags ask for, beside ``picture``."""
     checkpoints = arguments.checkpoint_every or arguments.resume
     return Outputs(
         picture=picture,
@@ -59,7 +78,7 @@ def outputs_of(arguments: argparse.Namespace, picture: Path, bits: int, tell: Te
 
 
 def reports_every(arguments: argparse.Namespace, settings: Settings) -> int | None:
-    """Steps between two reports, where previews or frames ask for more than the solver would."""
+    """Return the steps between reports that previews or frames need; None for the solver's own."""
     usual = report_every(settings)
     if arguments.save_every:
         return max(n for n in range(1, usual + 1) if arguments.save_every % n == 0)
@@ -67,7 +86,7 @@ def reports_every(arguments: argparse.Namespace, settings: Settings) -> int | No
 
 
 def print_result(arguments: argparse.Namespace, path: Path, result: Result, tell: Tell) -> None:
-    """The report for machines, or a line for people."""
+    """Print the report with ``--json``, and tell a one-line summary."""
     if arguments.json:
         print(json.dumps(result.report()))
     height, width = result.image.shape[:2]
@@ -76,29 +95,29 @@ def print_result(arguments: argparse.Namespace, path: Path, result: Result, tell
 
 
 def teller(quiet: bool) -> Tell:
-    """Prints a line on standard error, unless silence is wanted."""
+    """Return a function that prints a line on standard error, or nothing if ``quiet``."""
     return silence if quiet else tell_user
 
 
 def use_precision(settings: Settings) -> None:
-    """JAX computes in double precision only if told so before it computes at all."""
+    """Enable float64 in JAX if the settings ask for it; call this before JAX computes anything."""
     if settings.precision == "float64":
         jax.config.update("jax_enable_x64", True)
 
 
 def tell_user(line: str) -> None:
-    """Print on standard error: standard output is for results."""
+    """Print a line on standard error; standard output is for results."""
     print(line, file=sys.stderr)
 
 
 def silence(line: str) -> None:
-    """Say nothing."""
+    """Discard a line."""
     del line
 
 
 @argument
 def at_least_one(text: str) -> int:
-    """A whole number above zero."""
+    """Parse a whole number of at least 1."""
     value = whole_number(text)
     if value < 1:
         raise ValueError(f"must be at least 1, not {text}")
@@ -107,7 +126,7 @@ def at_least_one(text: str) -> int:
 
 @argument
 def above_zero(text: str) -> float:
-    """A finite number above zero."""
+    """Parse a finite number above 0."""
     value = number(text)
     if not 0 < value < math.inf:
         raise ValueError(f"must be above 0, not {text}")
@@ -115,6 +134,6 @@ def above_zero(text: str) -> float:
 
 
 def tell_of_tuning(settings: Settings, tell: Tell) -> None:
-    """The first run of all takes some seconds more, and says so."""
+    """Tell that the first run on a machine first measures convolution algorithms."""
     if tuning.to_be_measured(settings.precision):
-        tell("measuring which convolutions are the fastest on this machine, once")
+        tell("measuring the fastest convolution algorithms of this machine (only once)")

@@ -1,4 +1,4 @@
-"""Failures as one line on standard error and an exit status."""
+"""Conversion of failures to one line on standard error and an exit status."""
 
 import argparse
 import os
@@ -16,12 +16,15 @@ EXPECTED = (JaxstyleError, OSError, MemoryError)
 def exit_status(
     command: Callable[[argparse.Namespace], None], namespace: argparse.Namespace
 ) -> int:
-    """Run a command. What went wrong is said in one line; ``--debug`` shows the traceback."""
+    """Run a command and return its exit status, after printing any failure in one line.
+
+    With ``--debug`` the exception is raised instead.
+    """
     try:
         command(namespace)
-        if sys.stdout:  # it may have been closed from the start
+        if sys.stdout:  # None if it was closed before the start
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader of a pipe has closed it, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if namespace.debug:
@@ -31,26 +34,28 @@ def exit_status(
         if namespace.debug:
             raise
         if isinstance(stop, Terminated):
-            return _say("terminated", TERMINATED, stop)
-        return _say("interrupted", INTERRUPTED, stop)
+            return _print_failure("terminated", TERMINATED, stop)
+        return _print_failure("interrupted", INTERRUPTED, stop)
     return 0
 
 
 def _failed(error: Exception) -> int:
     if isinstance(error, SettingError):
-        return _say(f"{flag(error.name)} {error.problem}", WRONG_USAGE, error)
+        return _print_failure(f"{flag(error.name)} {error.problem}", WRONG_USAGE, error)
     if isinstance(error, UsageError | HostFlagsError):
-        return _say(str(error), WRONG_USAGE, error)
+        return _print_failure(str(error), WRONG_USAGE, error)
     if isinstance(error, EXPECTED):
-        return _say(str(error) or type(error).__name__, FAILED, error)
+        return _print_failure(str(error) or type(error).__name__, FAILED, error)
     if "RESOURCE_EXHAUSTED" in str(error):
-        return _say("out of memory: lower --size, or use a device with more", FAILED, error)
+        return _print_failure(
+            "out of memory: lower --size, or use a device with more memory", FAILED, error
+        )
     summary = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
-    return _say(summary, FAILED, error)
+    return _print_failure(summary, FAILED, error)
 
 
-def _say(message: str, status: int, error: BaseException) -> int:
-    # Notes say what was saved all the same; file names may hold anything.
+def _print_failure(message: str, status: int, error: BaseException) -> int:
+    # Notes tell what was saved nevertheless. File names may contain unprintable characters.
     line = ": ".join([message, *getattr(error, "__notes__", ())])
     printable = "".join(c if c.isprintable() else " " for c in line)
     print("jaxstyle: " + " ".join(printable.split()), file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Flags from the fields of a settings dataclass.
+"""Command line flags made from the fields of a settings dataclass.
 
-``size: int = 512`` becomes ``--size N``; a flag that is not given is not in the namespace, so that
-a preset can fill it in.
+``size: int = 512`` becomes ``--size N``. A flag that is not given is absent from the namespace, so
+that the preset's value applies.
 """
 
 import argparse
@@ -17,26 +17,26 @@ WRONG_USAGE = 2
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, with exit status 2; flags are spelled out."""
+    """An ArgumentParser that accepts no abbreviated flags and reports errors in one line."""
 
     def __init__(self, **options: Any):
         super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_USAGE, f"{self.prog}: {message} (--help lists everything)\n")
+        self.exit(WRONG_USAGE, f"{self.prog}: {message} (see --help)\n")
 
 
 ABOUT_PHOTOS = (
     *("content_mask", "style_mask", "auto_masks", "guidance"),
     *("photorealism_weight", "smooth_radius", "smooth_edge", "refine"),
 )
-"""Settings that mean something only where a photo is given the style of another picture."""
+"""Settings about masks and photorealism, which need a content picture and a style picture."""
 
 
 def add_settings(
     parser: argparse.ArgumentParser, settings: type = Settings, *, without: Container[str] = ()
 ) -> None:
-    """One flag for every field of a settings dataclass; ``--name`` and ``--no-name`` for truths."""
+    """Add a flag for every field of a settings dataclass; booleans have ``--no-name`` too."""
     group = parser.add_argument_group("settings")
     hints = typing.get_type_hints(settings)
     for field in dataclasses.fields(settings):
@@ -46,30 +46,30 @@ def add_settings(
         if hints[field.name] is not bool:
             metavar = _metavar(hints[field.name], field.metadata["choices"])
             form = {"type": argument(reader(hints[field.name])), "metavar": metavar}
-        if hints[field.name] == tuple[str, ...]:  # paths, which may have commas in them
+        if hints[field.name] == tuple[str, ...]:  # a path may contain commas: repeat the flag
             form = {"type": str, "action": "append", "metavar": "FILE"}
         group.add_argument(
             flag(field.name),
             dest=field.name,
             default=argparse.SUPPRESS,
-            help=f"{field.metadata['help']} (default: {_shown(_default(field))})",
+            help=f"{field.metadata['help']} (default: {_text(_default(field))})",
             **form,
         )
 
 
 def given_settings(namespace: argparse.Namespace, settings: type = Settings) -> dict[str, Any]:
-    """The settings that the user named, and no others."""
+    """Return only the settings that were given on the command line."""
     names = {field.name for field in dataclasses.fields(settings)}
     return {name: value for name, value in vars(namespace).items() if name in names}
 
 
 def flag(name: str) -> str:
-    """The flag of a field: ``style_weight`` is ``--style-weight``."""
+    """Return the flag of a field: ``--style-weight`` for ``style_weight``."""
     return "--" + name.replace("_", "-")
 
 
 def argument(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A reader of text, for argparse: of its errors, this kind alone says what was wrong."""
+    """Return ``read`` for use as an argparse type: argparse prints only its own kind of error."""
 
     def convert(text: str) -> Any:
         try:
@@ -96,7 +96,7 @@ def _default(field: dataclasses.Field) -> Any:
     return field.default
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ",".join(
             name if share == 1 else f"{name}={share:g}" for name, share in value.items()

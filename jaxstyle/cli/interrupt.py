@@ -1,4 +1,4 @@
-"""Ctrl-C, and being told to end, as a question asked at safe places."""
+"""Ctrl-C and SIGTERM, deferred until the program checks for them."""
 
 import os
 import signal
@@ -11,24 +11,24 @@ TERMINATED = 143
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: the system wants the machine back."""
+    """SIGTERM was received: the system asks the process to end."""
 
 
 STOPS = {
     signal.SIGINT: (KeyboardInterrupt, INTERRUPTED),
     signal.SIGTERM: (Terminated, TERMINATED),
 }
-"""What each signal raises, and the exit status after it."""
+"""The exception and the exit status of each signal."""
 
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], None]]:
-    """While the block runs, Ctrl-C and SIGTERM only raise a flag, and what is yielded raises it as
-    an error: KeyboardInterrupt, or its kind ``Terminated``.
+    """Record Ctrl-C and SIGTERM in the block, and yield a function that raises a recorded one.
 
-    An exception thrown into XLA while it compiles can end the process without a word, and one
-    thrown into a callback of JAX's is lost. A second signal leaves at once. Signals come to the
-    main thread: in any other one nothing is changed, and nothing raised.
+    It raises KeyboardInterrupt, or its subclass `Terminated` for SIGTERM. The signals are deferred
+    because an exception thrown into XLA while it compiles can end the process without a message,
+    and one thrown into a JAX callback is lost. A second signal ends the process at once. Outside
+    the main thread, which alone receives signals, nothing is changed or raised.
     """
     seen: list[int] = []
 
@@ -49,5 +49,5 @@ def deferred_interrupt() -> Iterator[Callable[[], None]]:
         yield check
     finally:
         for number, handler in before.items():
-            # None is a handler that was not Python's, which cannot be put back.
+            # None stands for a handler set outside Python, which cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -1,4 +1,4 @@
-"""Too little memory, said in one line: what is needed, what there is, and what would fit."""
+"""Checks of the memory a run needs, and errors that name settings that would fit."""
 
 import argparse
 import math
@@ -21,7 +21,7 @@ from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
 
 LESS = 0.8
-"""Share of what a run would have taken that is taken to be there, once it was not enough."""
+"""Share of a run's memory that is assumed to be available once the run has run out of it."""
 
 
 @contextmanager
@@ -33,25 +33,25 @@ def enough_memory(
     settings: Settings,
     regions: Regions | None = None,
 ) -> Iterator[None]:
-    """Refuses a run that cannot fit, and explains memory that gives out in the block.
+    """Refuse a run that cannot fit, and explain it if memory runs out in the block.
 
     Raises:
-      OutOfMemoryError: with the largest size that fits, and other settings that would help.
+      OutOfMemoryError: names the largest size that fits, and other settings that would help.
     """
     last = plan(content.rgb, styles, settings)[-1]
     there = memory.total_bytes()
-    # Linux ends a process that takes more than there is, without a word. The rule of thumb costs
-    # nothing; compiling the last scale costs seconds, which the run would have spent on it too.
-    wanted = _rough(last, styles, settings)
+    # Linux kills a process that takes too much memory, without a message. The rough estimate is
+    # free. Compiling the last scale takes seconds, which the run would spend on it anyway.
+    wanted = _rough_bytes(last, styles, settings)
     if there is not None and wanted > footprint.NEAR * there:
-        wanted, fixed = _peak(loaded, last, styles, settings, regions)
+        wanted, fixed = _peak_bytes(loaded, last, styles, settings, regions)
         if (peak := wanted) > there:
             remedy = remedy_for(arguments, last, peak, there, fixed, settings)
             need = f"{last.width}x{last.height} needs about {in_bytes(peak)}"
-            line = f"out of memory: {need}, and there are {in_bytes(there)}: {remedy}"
+            line = f"out of memory: {need}, and {in_bytes(there)} are available: {remedy}"
             raise OutOfMemoryError(line)
-    # A coarser scale may be worked on whole where the last one is not, and take more than it.
-    memory.give_back_if_scarce(max([wanted, *_coarser(content, styles, settings)]))
+    # A coarser scale computed whole may need more memory than a last scale computed in tiles.
+    memory.give_back_if_scarce(max([wanted, *_coarser_bytes(content, styles, settings)]))
     with explained(arguments, loaded, content, styles, settings, regions):
         yield
 
@@ -65,7 +65,7 @@ def explained(
     settings: Settings,
     regions: Regions | None = None,
 ) -> Iterator[None]:
-    """Raises OutOfMemoryError, which says what would fit, where memory gives out in the block."""
+    """Raise OutOfMemoryError with advice if memory runs out in the block."""
     last = plan(content.rgb, styles, settings)[-1]
     free = memory.device_bytes()
     try:
@@ -73,41 +73,40 @@ def explained(
     except Exception as error:
         if not out_of_memory(error):
             raise
-        peak, fixed = _peak(loaded, last, styles, settings, regions)
-        there = min(free or peak, round(LESS * peak))  # others may have taken what was free
+        peak, fixed = _peak_bytes(loaded, last, styles, settings, regions)
+        there = min(free or peak, round(LESS * peak))  # other processes may have taken some
         remedy = remedy_for(arguments, last, peak, there, fixed, settings)
         size = f"{last.width}x{last.height}"
         line = f"out of memory: {size} needs about {in_bytes(peak)}: {remedy}"
         raise OutOfMemoryError(line) from error
 
 
-def _peak(
+def _peak_bytes(
     loaded: Loaded,
     last: Scale,
     styles: Sequence[Image],
     settings: Settings,
     regions: Regions | None,
 ) -> tuple[int, int]:
-    """Bytes of the last scale, the way it is to be worked on, and those of them that do not grow
-    with its size."""
+    """Return the peak bytes of the last scale, and how many of them do not grow with its size."""
     try:
         network = tuned_network(loaded, settings)
         way = footprint.way_of(last, network, styles, settings, regions)
         compiled = footprint.compile_scale(last, network, styles, settings, regions, way)
         (peak,) = footprint.run_peaks([compiled], network, settings)
         return peak, compiled.fixed(network, settings)
-    except (MemoryError, jax.errors.JaxRuntimeError):  # not even room for that
-        return _rough(last, styles, settings), 0
+    except (MemoryError, jax.errors.JaxRuntimeError):  # no memory even for compiling
+        return _rough_bytes(last, styles, settings), 0
 
 
-def _coarser(content: Picture, styles: Sequence[Image], settings: Settings) -> list[int]:
-    """Bytes of the scales before the last, by rule of thumb; tiles that are asked for take few."""
+def _coarser_bytes(content: Picture, styles: Sequence[Image], settings: Settings) -> list[int]:
+    """Return rough bytes of the scales before the last; none with ``--tile N``, which needs few."""
     scales = [] if settings.tile_side else plan(content.rgb, styles, settings)[:-1]
-    return [_rough(scale, styles, settings) for scale in scales]
+    return [_rough_bytes(scale, styles, settings) for scale in scales]
 
 
-def _rough(last: Scale, styles: Sequence[Image], settings: Settings) -> int:
-    """Bytes by rule of thumb, of the largest picture that the network is shown."""
+def _rough_bytes(last: Scale, styles: Sequence[Image], settings: Settings) -> int:
+    """Return the rough bytes of the largest picture, result or style, that the network is given."""
     sizes = [style_size(style, i, last, settings) for i, style in enumerate(styles)]
     largest = max([(last.height, last.width), *sizes], key=math.prod)
     return footprint.rough_bytes(*largest, settings)
@@ -121,7 +120,7 @@ def remedy_for(
     fixed: int,
     settings: Settings,
 ) -> str:
-    """What would make a scale of ``peak`` bytes fit where ``there`` are so many."""
+    """Return advice on how to fit a scale of ``peak`` bytes into the ``there`` bytes available."""
     found = memory.remedies(scale, peak, there, settings, fixed)
     return would_fit(arguments, scale.height, scale.width, found)
 
@@ -132,17 +131,17 @@ def would_fit(
     width: int,
     found: Iterable[Mapping[str, Any]],
 ) -> str:
-    """The flags any of which would do, as the user would give them."""
-    flags = [flags_of(_as_given(arguments, height, width, one)) for one in found]
+    """Return the alternatives in ``found`` as flags: "--size 48 or --optimizer adam would fit"."""
+    flags = [flags_of(_with_shape(arguments, height, width, one)) for one in found]
     if not flags:
-        return "use a machine with more, no setting would make it fit"
+        return "no setting would make it fit: use a machine with more memory"
     return f"{' or '.join(flags)} would fit"
 
 
-def _as_given(
+def _with_shape(
     arguments: argparse.Namespace, height: int, width: int, remedy: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """A size as width and height where the user gave these."""
+    """Return a remedy with its size as a width and height, if the user gave ``--shape``."""
     if "size" not in remedy or not getattr(arguments, "shape", None):
         return remedy
     share = remedy["size"] / max(height, width)
@@ -151,5 +150,5 @@ def _as_given(
 
 
 def in_bytes(count: int) -> str:
-    """``680 MB``, ``2.4 GB``."""
+    """Format a number of bytes: ``680 MB``, ``2.4 GB``."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

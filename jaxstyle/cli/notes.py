@@ -1,4 +1,4 @@
-"""What a user should know before a run, although nothing is wrong."""
+"""Notes for the user before a run, which are not errors."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,15 +11,15 @@ from jaxstyle.settings import Settings
 
 
 def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:
-    """A line where the preset was published for another kind of VGG-19 than the one at hand.
+    """Yield a note if the preset was published for another kind of VGG-19 than the one loaded.
 
-    None where the settings have been set to the known equivalent, or nothing is known to be wrong.
+    There is none if the preset suits any network, or if the settings are its known equivalent.
     """
     preset = PRESETS[settings.preset]
     kind = "normalized" if loaded.weights.normalized else "original"
     if preset.network in (kind, "any"):
         return
-    remedy = "the weights of its losses will not mean the same"
+    remedy = "the weights of its losses will have another effect"
     equivalent = {
         name: value
         for name, value in preset.equivalent.items()
@@ -30,7 +30,7 @@ def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:
             return
         remedy = f"for about the same effect add {flags_of(equivalent)}"
     elif kind == "original":
-        remedy = "python -m convert_weights --normalize makes them so"
+        remedy = "python -m convert_weights --normalize makes it so"
     yield (
         f"note: preset {settings.preset} is meant for the {preset.network} VGG-19, and "
         f"{loaded.path.name} is {'' if kind == 'normalized' else 'not '}normalized: {remedy}"
@@ -38,7 +38,7 @@ def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:
 
 
 def tell_notes(notes: Iterable[str], tell: Tell, told: set[str] | None = None) -> None:
-    """Say each note, but for those ``told`` before: they are added to these."""
+    """Tell each note that is not in ``told`` yet, and add it there."""
     told = set() if told is None else told
     for note in notes:
         if note not in told:
@@ -47,7 +47,7 @@ def tell_notes(notes: Iterable[str], tell: Tell, told: set[str] | None = None) -
 
 
 def flags_of(settings: Mapping[str, Any]) -> str:
-    """Settings as they are written on the command line.
+    """Return settings as flags of the command line.
 
     >>> flags_of({"style_weight": 1e5, "style_layers": {"relu1_1": 0.2}, "clamp": False})
     '--style-weight 100000 --style-layers relu1_1=0.2 --no-clamp'

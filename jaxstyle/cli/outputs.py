@@ -1,4 +1,4 @@
-"""The files of a run: checked before it, previews during it, picture and record after it."""
+"""The output files of a run: checks before it, previews during it, results after it."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -18,17 +18,28 @@ from jaxstyle.runs.result import Progress, Result
 from jaxstyle.settings import Settings
 
 FRAMES = 90
-"""At most how many frames a timelapse has."""
+"""Largest number of frames of a timelapse."""
 
 JPEG_METADATA = 60_000
-"""Bytes of text that surely fit into a JPEG's EXIF block, which ends at 64 kB."""
+"""Bytes of text that fit into a JPEG's EXIF block with certainty; its limit is 64 kB."""
 
 
 @dataclass
 class Outputs:
-    """Where a run writes. Call it with every report of the run.
+    """The output files of a run. Call it with every report of the run.
 
-    checkpoint: the folder of its checkpoints, if there are to be any. taken: steps, so far.
+    Attributes:
+      picture: path of the result.
+      tell: prints a line for the user.
+      bits: bits per channel of the result.
+      save_every: steps between two previews.
+      timelapse: path of the animation.
+      report: path of the JSON report.
+      profile: folder of the profiler's trace.
+      checkpoint: folder of checkpoints.
+      last: the latest report.
+      taken: steps taken so far, over all scales.
+      frames: frames of the timelapse so far.
     """
 
     picture: Path
@@ -46,13 +57,17 @@ class Outputs:
     def check(
         self, longest: int, inputs: Sequence[Path], description: str, others: Sequence[Path] = ()
     ) -> None:
-        """Raises ImageError where something could not be written, leaving nothing behind.
+        """Raise an error if a file could not be written; leave nothing behind.
 
         Args:
-          longest: longest side of the picture to come.
-          inputs: files that are read, and must not be written over.
-          description: the metadata to come.
-          others: files that are written beside these.
+          longest: longest side of the result in pixels.
+          inputs: files that are read, which must not be overwritten.
+          description: the metadata of the result.
+          others: further files that the run writes.
+
+        Raises:
+          ImageError: a file cannot be written, or has the name of another.
+          CheckpointError: the checkpoint folder is a file.
         """
         images.check_writable(self.picture, bits=self.bits, longest=longest)
         if self.picture.suffix.lower() in (".jpg", ".jpeg") and len(description) > JPEG_METADATA:
@@ -71,7 +86,7 @@ class Outputs:
     def __call__(self, progress: Progress) -> None:
         if progress.preparing:
             return
-        before, self.taken, self.last = self.taken, _taken(progress), progress
+        before, self.taken, self.last = self.taken, _steps_taken(progress), progress
         if self.save_every and self.taken // self.save_every > before // self.save_every:
             self._preview(progress)
         total = sum(scale.steps for scale in progress.scales)
@@ -80,15 +95,15 @@ class Outputs:
             self.frames.append(timelapse.frame(progress.image))
 
     def so_far(self) -> dict[str, Any]:
-        """What a checkpoint has of it."""
+        """Return the state to keep in a checkpoint."""
         return {"taken": self.taken, "frames": self.frames}
 
     def go_on(self, so_far: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the state kept in a checkpoint."""
         self.taken, self.frames = so_far["taken"], so_far["frames"]
 
     def save(self, result: Result, description: str) -> None:
-        """The finished picture, its timelapse and its report."""
+        """Write the finished picture, its timelapse and its report."""
         self._write(self.picture, result.image, result.alpha, description)
         if self.timelapse:
             timelapse.write_timelapse(self.timelapse, [*self.frames, timelapse.frame(result.image)])
@@ -96,7 +111,7 @@ class Outputs:
             images.write_text(self.report, json.dumps(result.report(), indent=1) + "\n")
 
     def save_unfinished(self, content: Picture, settings: Settings, description: str) -> str:
-        """The picture so far at the size it was meant to have; says what was saved, if anything."""
+        """Write the picture so far at its final size; return a message about it."""
         if self.last is None:
             return "there is nothing to save yet"
         progress, final = self.last, self.last.scales[-1]
@@ -111,10 +126,10 @@ class Outputs:
         )
 
     def _preview(self, progress: Progress) -> None:
-        path = self.picture.with_stem(f"{self.picture.stem}-{_taken(progress):05}")
+        path = self.picture.with_stem(f"{self.picture.stem}-{_steps_taken(progress):05}")
         try:
             self._write(path, progress.image, None, "")
-        except ImageError as error:  # a preview is not worth the run
+        except ImageError as error:  # a failed preview must not end the run
             self.tell(f"note: no more previews: {error}")
             self.save_every = None
 
@@ -123,19 +138,19 @@ class Outputs:
 
 
 def checkpoint_of(picture: Path) -> Path:
-    """The folder for checkpoints of the run that makes a picture."""
+    """Return the checkpoint folder of the run that makes this picture."""
     return picture.with_name(f"{picture.name}.checkpoint")
 
 
 def check_folder(directory: Path) -> None:
-    """Raises an error where checkpoints could not be written there; leaves nothing behind."""
+    """Raise an error if checkpoints could not be written there; leave nothing behind."""
     if directory.exists() and not directory.is_dir():
-        raise CheckpointError(f"{directory}: is a file, and checkpoints need a folder of that name")
+        raise CheckpointError(f"{directory}: is a file, and checkpoints need a folder of this name")
     images.check_directory(directory / "checkpoint" if directory.exists() else directory)
 
 
 def check_distinct(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Raises ImageError where an output would be written over an input, or over another output."""
+    """Raise ImageError if an output would overwrite an input or another output."""
     taken = {path.resolve(): "is read by this run" for path in inputs}
     for path in outputs:
         if path.resolve() in taken:
@@ -143,6 +158,5 @@ def check_distinct(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
         taken[path.resolve()] = "has the same name as another output"
 
 
-def _taken(progress: Progress) -> int:
-    """Steps taken so far, over all scales."""
+def _steps_taken(progress: Progress) -> int:
     return sum(scale.steps for scale in progress.scales[: progress.scale]) + progress.solver.step

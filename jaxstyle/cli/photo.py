@@ -1,4 +1,4 @@
-"""python -m jaxstyle photo CONTENT STYLE -o OUT.png [--content-mask M --style-mask M]"""
+"""The command ``jaxstyle photo CONTENT STYLE -o OUT.png [--content-mask M --style-mask M]``."""
 
 import argparse
 import json
@@ -24,24 +24,27 @@ from jaxstyle.network import weights
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve
 
-HELP = "Give a photo the light, weather or season of another; it stays a photo."
+HELP = "Give a photo the light, weather or season of another photo, without brush strokes."
 
 METHODS = ("transfer", "color", "histogram")
-METHOD_HELP = "neural transfer, or a baseline: an affine map of a region's colors, or histograms"
-MAP_HELP = "write the map of colors that the result is made by, for --apply-map"
-APPLY_HELP = "no transfer: apply this map to CONTENT, at its full size"
-FULL_HELP = "the result has all pixels of CONTENT; --size is what the transfer works at"
+METHOD_HELP = (
+    "transfer: neural transfer; baselines: color: one affine map of each region's colors; "
+    "histogram: matching of color histograms"
+)
+MAP_HELP = "save the local color maps that give the result, for --apply-map"
+APPLY_HELP = "apply these saved color maps to CONTENT at its full size, without a transfer"
+FULL_HELP = "transfer at --size, then apply the color maps to all pixels of CONTENT"
 
 ONE_MAP = "symmetric"
-"""The map of colors that moves them the least, if --color-match names no other."""
+"""The default kind of color map of ``--method color``: the one that changes colors least."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Everything this command takes."""
+    """Add the arguments of this command."""
     add = parser.add_argument
-    add("content", metavar="CONTENT", help="a photo")
-    add("styles", nargs="*", metavar="STYLE", help="photos with the light it is to have")
-    add("-o", "--output", metavar="OUT.png", type=Path, help="PNG, JPEG, WebP or TIFF")
+    add("content", metavar="CONTENT", help="photo to change")
+    add("styles", nargs="*", metavar="STYLE", help="photos whose light it is given")
+    add("-o", "--output", metavar="OUT.png", type=Path, help="result: PNG, JPEG, WebP or TIFF")
     add("--method", choices=METHODS, default=METHODS[0], help=METHOD_HELP)
     add("--affine-map", metavar="FILE.npz", type=Path, help=MAP_HELP)
     add("--apply-map", metavar="FILE.npz", type=Path, help=APPLY_HELP)
@@ -52,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Settle what is meant, and do it."""
+    """Run the method that the arguments ask for."""
     tell = teller(arguments.quiet or arguments.json)
     if not (arguments.output or arguments.plan):
         raise UsageError("say where the result goes: -o OUT.png")
@@ -67,7 +70,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
-    """The neural transfer: a run with settings for photos, and what is done with its map."""
+    """Run the neural transfer, and save or apply its color maps if asked to."""
     job = job_of(arguments)
     wanted, settings = arguments.affine_map or arguments.full_size, job.settings
     if wanted and not settings.smooth_radius:
@@ -76,7 +79,7 @@ def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
     if wanted and more:
         raise UsageError(
             "--affine-map and --full-size do not go with --original-colors, --refine or "
-            "--color-match luminance: the map is not all that makes the result then"
+            "--color-match luminance: color maps alone do not give the result then"
         )
     if arguments.affine_map:
         images.check_target(arguments.affine_map, (".npz",))
@@ -85,7 +88,7 @@ def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
-    """What to make of which pictures, by settings for photos unless others are given."""
+    """Return the pictures and settings to run; the preset is ``photo`` if none is given."""
     styles = tuple(images.listed(arguments.styles))
     settings = resolve(**{"preset": "photo", **given_settings(arguments)})
     job = Recipe(arguments.content, styles, settings, arguments.weights, arguments.bits or 8)
@@ -93,16 +96,16 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
 
 
 def with_map(arguments: argparse.Namespace, content: Picture, result: Result) -> Result:
-    """The result at full size, if that is wanted; the map is written, if that is."""
+    """Write the color maps if asked to, and return the result, at full size if asked to."""
     if arguments.affine_map and result.maps is not None:
         full_size.write_maps(arguments.affine_map, result.maps, small_photo(content, result))
     return at_full_size(content, result) if arguments.full_size else result
 
 
 def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
-    """A map made before, applied to a photo at its full size."""
+    """Apply saved color maps to a photo at its full size."""
     if arguments.styles:
-        raise UsageError("--apply-map takes a CONTENT and no STYLE: the map has the style")
+        raise UsageError("--apply-map takes CONTENT and no STYLE: the maps hold the style")
     begin = time.perf_counter()
     refuse_settings(arguments, ())
     for name in ("affine_map", "show_masks"):
@@ -117,18 +120,18 @@ def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
 
 
 COLORS_ONLY = ("preset", "content_mask", "style_mask", "auto_masks", "color_match")
-"""Settings that mean something for the baselines."""
+"""Settings that the baselines use."""
 
 
 def refuse_settings(arguments: argparse.Namespace, known: Sequence[str]) -> None:
-    """Raises UsageError where a setting is given that would do nothing."""
+    """Raise UsageError if a setting is given that is not in ``known`` and would do nothing."""
     for name in given_settings(arguments):
         if name not in known:
             raise UsageError(f"{flag(name)} is for --method transfer")
 
 
 def recolor(arguments: argparse.Namespace, tell: Tell) -> None:
-    """A baseline: the photo with the colors of each region changed by one map."""
+    """Run a baseline: one color map per region, or histogram matching."""
     refuse_settings(arguments, COLORS_ONLY)
     begin, job = time.perf_counter(), job_of(arguments)
     if arguments.affine_map or arguments.full_size:
@@ -143,7 +146,7 @@ def recolor(arguments: argparse.Namespace, tell: Tell) -> None:
         image = match_histograms(content.rgb, styles[0])
     else:
         loaded = None
-        if job.settings.auto_masks:  # which look at features
+        if job.settings.auto_masks:  # which cluster features
             loaded = weights.load(weights.find(job.weights, tell))
         regions = found_regions(arguments, loaded, content, styles, job.settings, tell)
         kind = job.settings.color_match
@@ -156,11 +159,11 @@ ONLY_TRANSFER = (
     *("save_every", "timelapse", "report", "plan", "profile"),
     *("checkpoint_every", "resume"),
 )
-"""Flags of what takes time."""
+"""Flags that only the neural transfer has a use for."""
 
 
 def check(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
-    """Raises UsageError, ImageError where this cannot be done without a transfer, or be written."""
+    """Raise UsageError for a flag that needs a transfer, ImageError for an unwritable output."""
     for name in ONLY_TRANSFER:
         if getattr(arguments, name):
             raise UsageError(f"{flag(name)} is for --method transfer")
@@ -170,7 +173,7 @@ def check(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
 
 
 def write(arguments: argparse.Namespace, picture: Picture, begin: float, tell: Tell) -> None:
-    """The picture, and a line about it."""
+    """Write the picture, and print its size and the time."""
     images.write(arguments.output, picture, bits=arguments.bits or 8)
     height, width = picture.rgb.shape[:2]
     seconds = time.perf_counter() - begin

@@ -1,4 +1,4 @@
-"""What --plan prints: a run's sizes, memory and time, with none of its work done."""
+"""``--plan``: prints the sizes, memory and time of a run without running it."""
 
 import argparse
 import json
@@ -31,11 +31,12 @@ def show_plan(
     tell: Tell,
     regions: Regions | None = None,
 ) -> None:
-    """Print the plan of a run, for machines if ``arguments.json``, on standard output."""
-    tell("compiling every scale, and running a few steps of the first one")
+    """Print the plan of a run on standard output, as JSON with ``--json``."""
+    tell("compiling every scale and timing a few steps of the first")
     (height, width), sides = content.rgb.shape[:2], [style.shape[:2] for style in styles]
     with (
-        explained(arguments, loaded, content, styles, settings, regions),  # some compilers refuse
+        # Compiling itself may run out of memory.
+        explained(arguments, loaded, content, styles, settings, regions),
         deferred_interrupt() as check,
     ):
         of_styles = [(h, w) for h, w in sides]
@@ -48,12 +49,12 @@ def show_plan(
     console.print(table(found))
     print(summary(found))
     if settings.fine_style:
-        print("giving the style pictures their fine texture, before it, comes on top")
+        print("not counted: giving the style pictures their fine texture (--fine-style)")
     print(verdict(arguments, found))
 
 
 def table(found: Estimate) -> Table:
-    """One row a scale."""
+    """Return a table with a row for each scale."""
     rows = Table(box=None, pad_edge=False, header_style="")
     ways = any(scale.way != str(WHOLE) for scale in found.scales)
     for name in (*COLUMNS, "worked on") if ways else COLUMNS:
@@ -73,26 +74,26 @@ def table(found: Estimate) -> Table:
 
 
 def summary(found: Estimate) -> str:
-    """The whole run in a line."""
+    """Return one line about the whole run."""
     steps = sum(scale.steps for scale in found.scales)
     return (
         f"{_counted(len(found.scales), 'compilation')}, {_counted(steps, 'step')}: "
         f"{about(found.seconds)}, {found.compile_seconds:.0f} s of it compiling "
-        "(less where JAX's cache has it, as from now on)"
+        "(less from now on: JAX caches the programs)"
     )
 
 
 def verdict(arguments: argparse.Namespace, found: Estimate) -> str:
-    """Whether it fits, and what would."""
+    """Return one line that says whether the run fits into memory, or what would."""
     each = " for each device" if any("split" in scale.way for scale in found.scales) else ""
     need = f"about {in_bytes(found.peak_bytes)} of memory{each}"
     if found.available_bytes is None:
-        return f"needs {need}; how much there is, is not known"
+        return f"needs {need}; how much is available is not known"
     if found.fits:
         return f"fits: needs {need} of {in_bytes(found.available_bytes)}"
     last = found.scales[-1]
     remedy = would_fit(arguments, last.height, last.width, found.remedies)
-    return f"does not fit: needs {need}, and there are {in_bytes(found.available_bytes)}: {remedy}"
+    return f"does not fit: needs {need}, {in_bytes(found.available_bytes)} are available: {remedy}"
 
 
 def _size(sides: Sides) -> str:
@@ -106,6 +107,7 @@ def _sizes(styles: Sequence[Sides]) -> str:
 
 
 def about(seconds: float | None) -> str:
+    """Format a duration as ``about 62 s``, ``about 12 min`` or ``about 3 h``."""
     if seconds is None:
         return "not known"
     if seconds < 120:

@@ -1,24 +1,30 @@
-"""python -m jaxstyle presets [NAME]"""
+"""The command ``jaxstyle presets [NAME]``."""
 
 import argparse
 import json
 import shutil
 import textwrap
 
+from jaxstyle.cli.common import DEBUG_HELP
 from jaxstyle.cli.notes import flags_of
 from jaxstyle.errors import SettingError, UsageError
 from jaxstyle.presets import ALIASES, PRESETS, Preset
 from jaxstyle.settings import resolve
 
-HELP = "List the presets: every known system, its source, and what it does differently."
+HELP = "List the presets: their sources and what sets them apart, or all settings of one."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Everything this command takes."""
+    """Add the arguments of this command."""
     add = parser.add_argument
-    add("name", nargs="?", metavar="NAME", help="one preset, with all that it sets")
-    add("--json", action="store_true", help="print them as JSON, with every setting")
-    add("--debug", action="store_true", help="show a traceback when something fails")
+    add(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="only this preset, with the settings it changes",
+    )
+    add("--json", action="store_true", help="print JSON, with the value of every setting")
+    add("--debug", action="store_true", help=DEBUG_HELP)
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -33,11 +39,11 @@ def main(arguments: argparse.Namespace) -> None:
         print(description(names[0]) + "\n" + what_is_set(PRESETS[names[0]]))
     else:
         print("\n\n".join(map(description, names)))
-        print("\nA flag given beats the preset; 'jaxstyle presets NAME' lists what one sets.")
+        print("\nFlags override the preset's settings; 'jaxstyle presets NAME' lists these.")
 
 
 def description(name: str) -> str:
-    """Title, link, what differs."""
+    """Return the lines about a preset: title, link, what sets it apart, kind of network."""
     preset = PRESETS[name]
     also = [alias for alias, meant in ALIASES.items() if meant == name]
     lines = [
@@ -45,19 +51,19 @@ def description(name: str) -> str:
         preset.link,
         preset.differs,
         f"meant for the {preset.network} VGG-19",
-        f"with the other kind: {flags_of(preset.equivalent)}" if preset.equivalent else "",
+        f"with the other kind add {flags_of(preset.equivalent)}" if preset.equivalent else "",
     ]
     head = name + (f" (also: {', '.join(also)})" if also else "")
     return "\n".join([head, *(_indented(line) for line in lines if line)])
 
 
 def what_is_set(preset: Preset) -> str:
-    """The settings that are not the default's, as flags."""
+    """Return the settings that a preset changes, as flags."""
     return "\n".join(f"    {flags_of({name: value})}" for name, value in preset.settings.items())
 
 
 def as_json(name: str) -> dict:
-    """Everything that is known of a preset."""
+    """Return all data of a preset, with the value of every setting."""
     preset = PRESETS[name]
     return {**preset._asdict(), "settings": resolve(name).to_dict()}
 

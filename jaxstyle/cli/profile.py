@@ -1,4 +1,4 @@
-"""--profile DIR: a trace of the run, for those who want to know where its time goes."""
+"""``--profile DIR``: a trace of where the time of a run goes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from jaxstyle.errors import ImageError
 
 
 def check_profile(directory: Path) -> None:
-    """Raises ImageError where no trace could be written; leaves nothing behind."""
+    """Raise ImageError if a trace could not be written there; leave nothing behind."""
     if directory.exists() and not directory.is_dir():
         raise ImageError(f"{directory}: is a file, and --profile needs a directory")
     images.check_directory(directory / "trace" if directory.exists() else directory)
@@ -19,12 +19,12 @@ def check_profile(directory: Path) -> None:
 
 @contextmanager
 def profiled(directory: Path | None, tell: Callable[[str], None]) -> Iterator[None]:
-    """A trace of the block in ``directory``, if there is one, even if it ends early."""
+    """Write a trace of the block to ``directory``, unless None, also if the block fails."""
     if directory is None:
         yield
         return
     options = jax.profiler.ProfileOptions()
-    options.python_tracer_level = 0  # every call of Python's would be ten times all the rest
+    options.python_tracer_level = 0  # traced Python calls would make the file ten times as large
     try:
         with jax.profiler.trace(directory, profiler_options=options):
             yield

@@ -1,4 +1,4 @@
-"""A progress bar: scale, step, loss, steps a second and time left; silent off a terminal."""
+"""A progress bar with scale, step, loss, speed and time left, shown on terminals only."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +12,14 @@ from jaxstyle.runs.result import Progress as RunProgress
 
 @contextmanager
 def bar(hidden: bool = False) -> Iterator[Callable[[float, str, str], None]]:
-    """A bar on standard error while the block runs; what it yields takes the share that is done,
-    between 0 and 1, and the texts before the bar and after it."""
+    """Show a bar on standard error during the block.
+
+    Yields:
+      A function of the share done, from 0 to 1, and the texts before and after the bar.
+    """
     console = Console(stderr=True)
     before, after = TextColumn("{task.description}"), TextColumn("{task.fields[text]}")
-    # A step of a large picture takes minutes: something should move.
+    # A step of a large picture takes minutes: the spinner shows that the program is running.
     moving = SpinnerColumn("line" if console.options.ascii_only else "dots")
     columns = moving, before, BarColumn(), after
     disable = hidden or not console.is_terminal
@@ -31,7 +34,7 @@ def bar(hidden: bool = False) -> Iterator[Callable[[float, str, str], None]]:
 
 @contextmanager
 def progress_bar(hidden: bool = False) -> Iterator[Callable[[RunProgress], None]]:
-    """A bar for a run; what it yields takes every report of it."""
+    """Show a bar for a run; yield a function to call with every report."""
     with bar(hidden) as update:
 
         def report(progress: RunProgress) -> None:
@@ -53,7 +56,7 @@ def _text(progress: RunProgress) -> str:
 
 
 def seconds_left(progress: RunProgress) -> float:
-    """From the speed of the current scale, taking time to be proportional to pixels."""
+    """Estimate the time left from the current scale, assuming time proportional to pixels."""
     scale, report = progress.scales[progress.scale], progress.solver
     per_work = report.seconds / (report.step * _pixels(scale))
     here = (report.steps - report.step) * _pixels(scale)
@@ -62,19 +65,19 @@ def seconds_left(progress: RunProgress) -> float:
 
 
 def done_share(scales: list[Scale], index: int, step: int) -> float:
-    """The share of the work done, pixels times steps, between 0 and 1."""
+    """Return the share of the work (pixels times steps) that is done, from 0 to 1."""
     work = [_pixels(scale) * scale.steps for scale in scales]
     done = sum(work[:index]) + _pixels(scales[index]) * step
     return done / (sum(work) or 1)
 
 
 def sides_of(scale: Scale) -> str:
-    """For people: width first."""
+    """Format the size of a scale as width x height."""
     return f"{scale.width}x{scale.height}"
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, after hours where there are any: 0:07, 1:02:03."""
+    """Format seconds as ``0:07`` or ``1:02:03``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""What a run was asked for, written into the picture it made and read back by --from."""
+"""The recipe of a run: written into the metadata of its picture, and read by --from."""
 
 import json
 import os
@@ -14,7 +14,17 @@ from jaxstyle.settings import Settings, resolve
 
 @dataclass(frozen=True)
 class Recipe:
-    """Pictures, settings, and how the result is stored. weights is None for the default ones."""
+    """Everything needed to repeat a run.
+
+    Attributes:
+      content: path of the content picture.
+      styles: paths of the style pictures.
+      settings: the settings.
+      weights: path of the weights file, or None for the default weights.
+      bits: bits per channel of the result.
+      weights_sha256: hash of the weights.
+      full_size: whether the result has all pixels of the content (``photo --full-size``).
+    """
 
     content: str
     styles: tuple[str, ...]
@@ -25,9 +35,9 @@ class Recipe:
     full_size: bool = False
 
     def to_json(self, directory: Path) -> str:
-        """One line of ASCII for the metadata of a picture in ``directory``.
+        """Return the recipe as one line of ASCII, for the metadata of a picture in ``directory``.
 
-        Paths are written relative to it, so that a folder can be moved as a whole.
+        Paths are relative to that directory, so that it can be moved as a whole.
         """
 
         def relative(path: str) -> str:
@@ -45,30 +55,30 @@ class Recipe:
         return json.dumps({"jaxstyle": record})
 
     def inputs(self) -> list[Path]:
-        """Every file that the run reads."""
+        """Return every file that the run reads."""
         weights = [self.weights] if self.weights else []
         named = *self.settings.paths().values(), *weights
         return [Path(path) for path in (self.content, *self.styles, *named)]
 
 
 def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
-    """The recipe in a picture, with the ``given`` settings put over its own.
+    """Read the recipe in a picture, its settings overridden by those ``given``.
 
     Raises:
       ImageError: the picture was not made by ``jaxstyle run``.
-      SettingError: one of ``given`` is wrong.
+      SettingError: a given setting is invalid.
     """
     try:
         record = json.loads(images.read_description(picture))
         if "texture" in record:
-            raise ImageError(f"{picture}: was made by 'jaxstyle texture', and is no run's")
+            raise ImageError(f"{picture}: was made by 'jaxstyle texture', which cannot be repeated")
         found = _parse(record["jaxstyle"], picture.parent)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImageError(
             f"{picture}: not a picture of 'jaxstyle run' that can be repeated "
-            f"({type(error).__name__}: {error}): give the run's arguments instead"
+            f"({type(error).__name__}: {error}): give CONTENT, STYLE and settings instead"
         ) from None
-    own = {} if "preset" in given else found.settings.to_dict()  # a preset starts afresh
+    own = {} if "preset" in given else found.settings.to_dict()  # a preset replaces all settings
     if "size" in given and not found.settings.size_rule.startswith("longest"):
         own.pop("size_rule", None)
     return replace(found, settings=resolve(**{**own, **given}))

@@ -1,11 +1,11 @@
-"""python -m jaxstyle reconstruct IMAGE -o GRID.png"""
+"""The command ``jaxstyle reconstruct IMAGE -o GRID.png``."""
 
 import argparse
 import time
 from pathlib import Path
 
 from jaxstyle import images
-from jaxstyle.cli.common import silence, teller, use_precision
+from jaxstyle.cli.common import DEBUG_HELP, WEIGHTS_HELP, silence, teller, use_precision
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
@@ -26,7 +26,7 @@ from jaxstyle.runs.reconstruct import (
 from jaxstyle.runs.result import Progress
 from jaxstyle.settings import Settings, resolve
 
-HELP = "Show what each layer of the network keeps of a picture: the figure of the papers."
+HELP = "Reconstruct a picture from each layer of the network: the figure of Gatys et al. 2015."
 ABOUT_STYLE_PICTURES = (
     *("style_scale", "style_fit", "style_blend", "sum_styles", "fine_style", "color_match"),
     *("original_colors", "luminance"),
@@ -35,18 +35,18 @@ ABOUT_STYLE_PICTURES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Everything this command takes."""
+    """Add the arguments of this command."""
     add = parser.add_argument
-    add("image", metavar="IMAGE", type=Path, help="the picture to be reconstructed")
-    add("-o", "--output", metavar="GRID.png", type=Path, help="PNG, JPEG, WebP or TIFF")
-    add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
+    add("image", metavar="IMAGE", type=Path, help="picture to reconstruct")
+    add("-o", "--output", metavar="GRID.png", type=Path, help="the figure: PNG, JPEG, WebP or TIFF")
+    add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)
     add("--quiet", action="store_true", help="print nothing but errors")
-    add("--debug", action="store_true", help="show a traceback when something fails")
+    add("--debug", action="store_true", help=DEBUG_HELP)
     add_settings(parser, without=ABOUT_STYLE_PICTURES)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Check what can be checked, make every reconstruction, save the figure."""
+    """Check the arguments, compute every reconstruction, save the figure."""
     tell, start = teller(arguments.quiet), time.perf_counter()
     if not arguments.output:
         raise UsageError("say where the figure goes: -o GRID.png")

@@ -1,4 +1,4 @@
-"""The regions of a run as its user sees them: notes about the masks, and a picture of them."""
+"""Notes about the regions of a run, and a picture of them (``--show-masks``)."""
 
 import argparse
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from jaxstyle.settings import Settings
 
 
 def add_region_flags(parser: argparse.ArgumentParser) -> None:
-    """What there is to see of them."""
-    help = "write a picture of the regions that masks, or --auto-masks, make"
+    """Add the flag that shows the regions."""
+    help = "save a picture of the regions that the masks or --auto-masks give"
     parser.add_argument("--show-masks", metavar="FILE.png", type=Path, help=help)
 
 
 def check_region_flags(arguments: argparse.Namespace, settings: Settings) -> None:
-    """Raises UsageError, ImageError where the picture of the regions cannot be made or written."""
+    """Raise UsageError without masks, ImageError if the picture of regions cannot be written."""
     if arguments.show_masks:
         if not settings.guided:
             raise UsageError("--show-masks needs masks: --content-mask, or --auto-masks")
@@ -39,10 +39,11 @@ def found_regions(
     settings: Settings,
     tell: Tell,
 ) -> Regions | None:
-    """The regions, if there are to be any; what is to be said of them said, and shown.
+    """Return the regions, or None without masks; tell their notes and write their picture.
 
     Raises:
-      SettingError, MaskError, ImageError: the masks are wrong, or cannot be read.
+      SettingError, MaskError: the masks fit neither the pictures nor each other.
+      ImageError: a mask cannot be read.
     """
     regions = regions_of(loaded, content.rgb, styles, settings)
     if regions is None:

@@ -1,4 +1,4 @@
-"""python -m jaxstyle run CONTENT STYLE [STYLE ...] -o OUT.png"""
+"""The command ``jaxstyle run CONTENT STYLE [STYLE ...] -o OUT.png``."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -24,19 +24,19 @@ from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve
 
 Finish = Callable[[Picture, Result], Result]
-"""What is made of the content and the result of its run, before that is saved."""
+"""A function of the content and the result of its run, which returns the result to save."""
 
-HELP = "Stylize a content picture after one or several style pictures."
-FROM_HELP = "repeat the run that made this picture; flags given are put over its settings"
-UPSCALE_HELP = "go on from the picture of a run to a larger one: twice as large, or of --size"
+HELP = "Render a content picture in the style of one or several style pictures."
+FROM_HELP = "repeat the run that made this picture; any settings given replace the old ones"
+UPSCALE_HELP = "continue the run that made this picture at a larger size: --size, or twice its own"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Everything this command takes."""
+    """Add the arguments of this command."""
     add = parser.add_argument
-    add("content", nargs="?", metavar="CONTENT", help="a photo")
-    add("styles", nargs="*", metavar="STYLE", help="paintings, or folders of them")
-    add("-o", "--output", metavar="OUT.png", type=Path, help="PNG, JPEG, WebP or TIFF")
+    add("content", nargs="?", metavar="CONTENT", help="content picture (a photo)")
+    add("styles", nargs="*", metavar="STYLE", help="style pictures (paintings), or folders")
+    add("-o", "--output", metavar="OUT.png", type=Path, help="result: PNG, JPEG, WebP or TIFF")
     add("--from", dest="recipe", metavar="OUT.png", type=Path, help=FROM_HELP)
     add("--upscale", metavar="OUT.png", type=Path, help=UPSCALE_HELP)
     add_region_flags(parser)
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Check what can be checked, run, save."""
+    """Check the arguments, run, save the result."""
     tell = teller(arguments.quiet or arguments.json)
     job = job_of(arguments)
     start(arguments, job, _output(arguments), tell, at_full_size if job.full_size else None)
@@ -59,8 +59,16 @@ def start(
     finish: Finish | None = None,
     others: Sequence[Path] = (),
 ) -> None:
-    """Check the job, do it, and save what ``finish`` makes of its result as ``picture``; it writes
-    ``others`` besides. A plan needs no ``picture``."""
+    """Check a job, run it and save its outputs, or print its plan with ``--plan``.
+
+    Args:
+      arguments: the flags for outputs.
+      job: pictures and settings.
+      picture: path of the result; a plan needs none.
+      tell: prints a line for the user.
+      finish: turns the result into the one to save.
+      others: further files that ``finish`` writes.
+    """
     use_precision(job.settings)
     check_region_flags(arguments, job.settings)
     if arguments.plan:
@@ -87,7 +95,7 @@ def start(
 
 
 def at_full_size(content: Picture, result: Result) -> Result:
-    """The result with all pixels of the content, by the maps of its colors."""
+    """Return the result at the size of the content, by applying its color maps to the content."""
     assert result.maps is not None
     small = small_photo(content, result)
     image = full_size.applied_at(result.maps, small, content.rgb)
@@ -95,13 +103,13 @@ def at_full_size(content: Picture, result: Result) -> Result:
 
 
 def small_photo(content: Picture, result: Result) -> Image:
-    """The content as its maps were found on it."""
+    """Return the content at the size of the result, at which its color maps were fitted."""
     height, width, _ = result.image.shape
     return images.resize(content.rgb, height, width, result.settings.resampling)
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
-    """What to make of which pictures, from the arguments or from a picture made before.
+    """Return the pictures and settings to run, from the arguments or a picture's recipe.
 
     Raises:
       UsageError: too few or too many arguments.
@@ -113,14 +121,14 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
         if value is not None
     }
     if arguments.recipe and arguments.upscale:
-        raise UsageError("--from repeats a run, --upscale goes on with one: give one of them")
+        raise UsageError("--from repeats a run, --upscale continues one: give one of them")
     if arguments.recipe:
         if arguments.content:
-            raise UsageError("--from repeats a run: it takes no CONTENT and STYLE beside it")
+            raise UsageError("--from repeats a run: it takes no CONTENT and STYLE")
         return replace(recipe.read(arguments.recipe, given), **stored)
     if arguments.upscale:
         if arguments.content:
-            raise UsageError("--upscale goes on with a run: it takes no CONTENT and STYLE")
+            raise UsageError("--upscale continues a run: it takes no CONTENT and STYLE")
         return replace(larger_run(arguments.upscale, given), **stored)
     if not arguments.styles:
         raise UsageError("give a CONTENT picture and at least one STYLE picture")
@@ -131,13 +139,13 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
 
 
 def pictures_of(job: Recipe) -> tuple[Picture, list[Image]]:
-    """The content and the style pictures, read."""
+    """Read the content and the style pictures."""
     content, *styles = [images.read(path) for path in (job.content, *job.styles)]
     return content, [style.rgb for style in styles]
 
 
 def _output(arguments: argparse.Namespace) -> Path | None:
-    """Where the result goes; not over the picture of a run that is repeated, or gone on with."""
+    """Return the path of the result; --from and --upscale never overwrite their picture."""
     if arguments.output:
         return arguments.output
     for made, word in ((arguments.recipe, "again"), (arguments.upscale, "large")):
@@ -148,6 +156,6 @@ def _output(arguments: argparse.Namespace) -> Path | None:
 
 def _note(job: Recipe, loaded: weights.Loaded, tell: Callable[[str], None]) -> None:
     if job.weights_sha256 and job.weights_sha256 != loaded.sha256:
-        tell("note: these are not the weights of the run that is repeated")
+        tell("note: the VGG-19 weights differ from those of the original run")
     for note in network_note(job.settings, loaded):
         tell(note)

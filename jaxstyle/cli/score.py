@@ -1,9 +1,9 @@
-"""python -m jaxstyle score IMAGE --content C --style S [S ...]"""
+"""The command ``jaxstyle score IMAGE --content C --style S [S ...]``."""
 
 import argparse
 import json
 
-from jaxstyle.cli.common import teller, use_precision
+from jaxstyle.cli.common import DEBUG_HELP, WEIGHTS_HELP, teller, use_precision
 from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.notes import network_note, tell_notes
 from jaxstyle.errors import UsageError
@@ -12,8 +12,8 @@ from jaxstyle.runs.score import Score, score
 from jaxstyle.settings import resolve
 from jaxstyle.settings.text import whole_number
 
-HELP = "Score a picture under the objective of any system."
-SIZE_HELP = "bring all pictures to this longest side first (default: they are scored as they are)"
+HELP = "Measure the losses of a picture, made by any program, under any preset."
+SIZE_HELP = "resize all pictures to this longest side first (default: do not resize)"
 IRRELEVANT = (
     *("size", "size_rule", "steps", "smallest_size", "scale_factor", "fine_style"),
     *("original_colors", "init", "init_noise", "noise", "noise_level", "seed", "optimizer"),
@@ -21,30 +21,30 @@ IRRELEVANT = (
     *("smooth_radius", "smooth_edge", "refine"),
     *("carry", "average", "keep_best", "tolerance", "normalize_gradients", "shard"),
 )
-"""Settings that say how a picture is made, not what it is measured by."""
+"""Settings that affect how a picture is made, but not its losses."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Everything this command takes."""
+    """Add the arguments of this command."""
     add = parser.add_argument
-    add("image", metavar="IMAGE", help="the picture to be scored")
-    add("--content", metavar="C", help="the photo; not needed where content weighs nothing")
-    add("--style", metavar="S", nargs="+", action="extend", help="one or several style pictures")
+    add("image", metavar="IMAGE", help="picture to measure")
+    add("--content", metavar="C", help="content picture; not needed with --content-weight 0")
+    add("--style", metavar="S", nargs="+", action="extend", help="style pictures")
     add("--size", metavar="N", type=argument(whole_number), help=SIZE_HELP)
-    add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
-    add("--json", action="store_true", help='{"preset", "total", "terms"} on standard output')
+    add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)
+    add("--json", action="store_true", help='print JSON: {"preset", "total", "terms"}')
     add("--quiet", action="store_true", help="print nothing but the score and errors")
-    add("--debug", action="store_true", help="show a traceback when something fails")
+    add("--debug", action="store_true", help=DEBUG_HELP)
     add_settings(parser, without=IRRELEVANT)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Read, score, print."""
+    """Read the pictures, compute their losses, print these."""
     if not arguments.style:
         raise UsageError("give at least one style picture: --style S")
     given = given_settings(arguments)
     size = given.pop("size")
-    settings = resolve(**given)  # before anything is fetched
+    settings = resolve(**given)  # before weights are downloaded
     use_precision(settings)
     tell = teller(arguments.quiet or arguments.json)
     loaded = weights.load(weights.find(arguments.weights, tell))
@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def table(scored: Score) -> str:
-    """Terms and total, one line each."""
+    """Return the terms and the total, one line each."""
     rows = {**scored.terms, "total": scored.total}
     width = max(map(len, rows))
     return "\n".join(f"{name:{width}}  {value:.8g}" for name, value in rows.items())

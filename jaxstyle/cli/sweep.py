@@ -1,4 +1,4 @@
-"""python -m jaxstyle sweep CONTENT STYLE [STYLE ...] -o GRID.png"""
+"""The command ``jaxstyle sweep CONTENT STYLE [STYLE ...] -o GRID.png``."""
 
 import argparse
 import json
@@ -17,7 +17,17 @@ from jaxstyle.batch import program
 from jaxstyle.batch.batched import BatchProgress, run_in_halves
 from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.sweep import ROWS, batches_of, sweep_of
-from jaxstyle.cli.common import Tell, silence, tell_of_tuning, tell_user, teller, use_precision
+from jaxstyle.cli.common import (
+    BITS_HELP,
+    DEBUG_HELP,
+    WEIGHTS_HELP,
+    Tell,
+    silence,
+    tell_of_tuning,
+    tell_user,
+    teller,
+    use_precision,
+)
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import enough_memory, explained
@@ -36,41 +46,43 @@ from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import PROGRAMS, Result
 from jaxstyle.settings.text import reader
 
-HELP = "Make the papers' grid: one picture over several weights, layers, styles or seeds."
-ROWS_HELP = "what differs from row to row (default: what there are several of, or style-layers)"
-SEEDS_HELP = "a row for each seed; one number alone is how many, from --seed on"
-CELLS_HELP = "write every cell there as well: 'run --from' repeats it"
+HELP = "Draw a labeled grid of one picture with several weights, layers, styles or seeds."
+ROWS_HELP = "what varies from row to row (default: whatever has several values, else style-layers)"
+SEEDS_HELP = "seeds of the rows; a single number N stands for N seeds, from --seed on"
+CELLS_HELP = "also save each cell as a picture in this folder; 'run --from' can repeat it"
 LISTS_HELP = {
-    "style_weight": "weights of the style loss: a column for each",
-    "content_weight": "weights of the content loss: columns, or rows beside several style weights",
-    "tv_weight": "weights of the total variation loss: a row for each, if several",
+    "style_weight": "weights of the style loss: one column each",
+    "content_weight": "weights of the content loss: columns, or rows with several style weights",
+    "tv_weight": "weights of the total variation loss: one row each",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Everything this command takes."""
+    """Add the arguments of this command."""
     add = parser.add_argument
     numbers, seeds = argument(reader(tuple[float, ...])), argument(reader(tuple[int, ...]))
-    add("content", nargs="?", metavar="CONTENT", help="a photo")
-    add("styles", nargs="*", metavar="STYLE", help="paintings, or folders of them")
-    add("-o", "--output", metavar="GRID.png", type=Path, help="PNG, JPEG, WebP or TIFF")
+    add("content", nargs="?", metavar="CONTENT", help="content picture (a photo)")
+    add("styles", nargs="*", metavar="STYLE", help="style pictures (paintings), or folders")
+    add("-o", "--output", metavar="GRID.png", type=Path, help="grid: PNG, JPEG, WebP or TIFF")
     add("--out-dir", metavar="DIR", type=Path, help=CELLS_HELP)
     for name, about in LISTS_HELP.items():
         add(flag(name), metavar="N[,N...]", type=numbers, default=argparse.SUPPRESS, help=about)
     add("--rows", choices=ROWS, help=ROWS_HELP)
     add("--seeds", metavar="N[,N...]", type=seeds, help=SEEDS_HELP)
-    add("--bits", type=int, choices=(8, 16), default=8, help="bits a channel: 16 in PNG and TIFF")
-    add("--weights", metavar="VGG19.h5", help="a file made by convert_weights")
-    add("--report", metavar="FILE.json", type=Path, help="settings, versions, losses and seconds")
-    add("--plan", action="store_true", help="say what the sweep would take, and do nothing else")
-    add("--json", action="store_true", help="print the report, or the plan, on standard output")
+    add("--bits", type=int, choices=(8, 16), default=8, help=BITS_HELP)
+    add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)
+    add(
+        "--report", metavar="FILE.json", type=Path, help="save settings, versions, losses and times"
+    )
+    add("--plan", action="store_true", help="print sizes, memory and time of the sweep, and exit")
+    add("--json", action="store_true", help="print the report, or the plan, as JSON")
     add("--quiet", action="store_true", help="print nothing but errors")
-    add("--debug", action="store_true", help="show a traceback when something fails")
+    add("--debug", action="store_true", help=DEBUG_HELP)
     add_settings(parser, without=LISTS_HELP)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Check what can be checked, run every cell, save the grid.
+    """Check the arguments, run every cell, save the grid.
 
     Raises:
       IncompleteError: some cells could not be made.
@@ -85,7 +97,7 @@ def main(arguments: argparse.Namespace) -> None:
     use_precision(sweep.settings)
     content, *styles = [images.read(path) for path in (arguments.content, *paths)]
     for path in sweep.settings.paths().values():
-        images.read(path)  # what cannot be read is said now, and not in every cell
+        images.read(path)  # an unreadable file is reported once, not for every cell
     cells = [Cell(content, [styles[i].rgb for i in c.styles], c.settings) for c in sweep.cells]
     scales = [plan(content.rgb, cell.styles, cell.settings) for cell in cells]
     if arguments.plan:
@@ -100,7 +112,7 @@ def main(arguments: argparse.Namespace) -> None:
     files.recipe = replace(recipe, weights_sha256=loaded.sha256)
     for note in network_note(sweep.settings, loaded):
         tell(note)
-    if not sweep.settings.auto_masks:  # which are each cell's own
+    if not sweep.settings.auto_masks:  # whose regions differ from cell to cell
         regions = regions_of(loaded, content.rgb, cells[0].styles, cells[0].settings)
         tell_notes(regions.notes if regions else (), tell)
     run_and_save(arguments, loaded, cells, files, tell)
@@ -113,8 +125,13 @@ def main(arguments: argparse.Namespace) -> None:
 def run_and_save(
     arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Cell], files: Files, tell: Tell
 ) -> None:
-    """Run as the user watches, write the files, and say or print what came of it. If it ends
-    early, the grid shows what was made."""
+    """Run all cells with a progress bar, write the files, and print the summary.
+
+    If the run ends early, the grid of the finished cells is saved.
+
+    Raises:
+      IncompleteError: every cell failed.
+    """
     start = time.perf_counter()
     with deferred_interrupt() as check, counted() as compiled:
         try:
@@ -141,13 +158,13 @@ def run_and_save(
 
 
 Watch = Callable[[int, int, BatchProgress], None]
-"""Takes the number of the batch, how many there are, and a report of it."""
+"""A function of a batch's index, the number of batches, and a report of the batch."""
 
 
 def results(
     arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Cell], watch: Watch, tell: Tell
 ) -> Iterator[dict[int, Result | Exception]]:
-    """Run every cell, batch by batch; yields what comes of each batch, by index of the cell."""
+    """Run all cells, batch by batch; yield each batch's results or errors by index of the cell."""
     work = batches_of(loaded, cells, jax.local_device_count())
     largest = max(cells, key=lambda cell: len(cell.settings.layers()))
     with enough_memory(arguments, loaded, largest.content, largest.styles, largest.settings):
@@ -162,7 +179,7 @@ def results(
 
 @contextmanager
 def progress_bar(check_interrupt: Callable[[], None], *, hidden: bool) -> Iterator[Watch]:
-    """A bar on standard error; what it yields is called with every report."""
+    """Show a bar on standard error; yield a function to call with every report."""
     start = time.perf_counter()
     with bar(hidden) as update:
 
@@ -180,8 +197,8 @@ def progress_bar(check_interrupt: Callable[[], None], *, hidden: bool) -> Iterat
 def show_plan(
     arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Cell], tell: Tell
 ) -> None:
-    """Print what a cell would take, and how many go together, on standard output."""
-    tell("compiling every scale of one cell, and running a few steps of the first one")
+    """Print the plan of one cell, and how many run at once, on standard output."""
+    tell("compiling every scale of one cell and timing a few steps of the first")
     work = batches_of(loaded, cells, jax.local_device_count())
     largest = max(cells, key=lambda cell: len(cell.settings.layers()))
     parts = largest.content, largest.styles, largest.settings

@@ -1,4 +1,4 @@
-"""The files of a sweep: checked before it, cells written during it, grid and record after it."""
+"""The output files of a sweep: checks before it, cells during it, grid and report after it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -20,11 +20,16 @@ from jaxstyle.runs.result import Result, device, versions
 
 @dataclass
 class Files:
-    """Where a sweep writes.
+    """The output files of a sweep.
 
-    recipe: all of its pictures, and how they are stored. size: height and width of a cell.
-    output: the grid. folder: where each cell goes as a picture of its own, if it does.
-    made: results, or what went wrong, by index of the cell.
+    Attributes:
+      sweep: the grid's rows, columns and cells.
+      recipe: the pictures and settings of the sweep, and how results are stored.
+      size: height and width of a cell.
+      output: path of the grid.
+      folder: folder for a picture of each cell, or None.
+      report: path of the JSON report, or None.
+      made: result or error by index of the cell.
     """
 
     sweep: Sweep
@@ -36,7 +41,7 @@ class Files:
     made: dict[int, Result | Exception] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raises ImageError where something could not be written. The folder is made."""
+        """Raise ImageError if a file could not be written; create the folder."""
         bits, sheet = self.recipe.bits, layout(self.size, *self._labels())
         images.check_writable(self.output, bits=bits, longest=max(sheet.height, sheet.width))
         if self.report:
@@ -51,7 +56,7 @@ class Files:
             one.check(max(self.size), self.recipe.inputs(), text)
 
     def path(self, cell: GridCell) -> Path | None:
-        """Of a cell's own picture, if it has one."""
+        """Return the path of a cell's own picture, or None without a folder."""
         if self.folder is None:
             return None
         row = str(cell.row + 1).zfill(len(str(len(self.sweep.rows))))
@@ -59,7 +64,7 @@ class Files:
         return self.folder / f"row{row}-column{column}{self.output.suffix}"
 
     def add(self, results: Mapping[int, Result | Exception]) -> None:
-        """Write the pictures of cells that have just been made."""
+        """Record results by index of the cell, and write the cells' own pictures."""
         for index, result in results.items():
             cell = self.sweep.cells[index]
             self.made[index] = result
@@ -68,13 +73,13 @@ class Files:
                 images.write(path, picture, bits=bits, description=self._description(cell, path))
 
     def save(self) -> None:
-        """The grid, of what there is."""
+        """Write the grid of all cells finished so far."""
         shown = [_shown(self.made.get(index)) for index in range(len(self.sweep.cells))]
         sheet = grid(shown, self.size, *self._labels())
         images.write(self.output, Picture(sheet), bits=self.recipe.bits)
 
     def save_unfinished(self) -> str:
-        """The grid as far as it goes; says what was saved, if anything."""
+        """Write the grid of the cells so far; return a message about it."""
         if len(self.made) == len(self.failures()):
             return "there is nothing to save yet"
         try:
@@ -84,7 +89,7 @@ class Files:
         return f"saved {len(self.made)} of {len(self.sweep.cells)} cells as {self.output}"
 
     def failures(self) -> list[str]:
-        """A line for each cell that could not be made: which, and why."""
+        """Return a line with the name and the error of each failed cell."""
         return [
             f"{self.sweep.name(self.sweep.cells[index])}: {' '.join(str(result).split())}"
             for index, result in sorted(self.made.items())
@@ -92,8 +97,10 @@ class Files:
         ]
 
     def record(self, loaded: Loaded, compilations: int, seconds: float) -> dict[str, Any]:
-        """The record of the sweep, as plain values for JSON. Settings of rows, columns and cells
-        are those that are put over the sweep's."""
+        """Return the report of the sweep, as plain values for JSON.
+
+        The settings of a row or column are those that override the sweep's.
+        """
         sweep = self.sweep
         results = (each for each in self.made.values() if isinstance(each, Result))
         return {
@@ -134,7 +141,7 @@ class Files:
         return [row.label for row in rows], [column.label for column in columns]
 
     def _description(self, cell: GridCell, path: Path) -> str:
-        """What ``run --from`` reads in a cell's own picture."""
+        """Return the metadata of a cell's own picture, which ``run --from`` reads."""
         styles = tuple(self.recipe.styles[index] for index in cell.styles)
         recipe = replace(self.recipe, styles=styles, settings=cell.settings)
         return recipe.to_json(path.parent)
@@ -149,7 +156,7 @@ def _make(folder: Path) -> None:
 
 
 def _shown(result: Result | Exception | None) -> Image | str:
-    """A cell as the grid shows it: over white, or the reason why there is no picture."""
+    """Return what the grid shows for a cell: its picture over white, or why there is none."""
     if not isinstance(result, Result):
         return "not made" if result is None else str(result)
     if result.alpha is None:

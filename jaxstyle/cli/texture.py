@@ -1,4 +1,4 @@
-"""python -m jaxstyle texture STYLE [STYLE ...] -o OUT.png"""
+"""The command ``jaxstyle texture STYLE [STYLE ...] -o OUT.png``."""
 
 import argparse
 import json
@@ -16,9 +16,9 @@ from jaxstyle.runs.stylize import read_styles
 from jaxstyle.runs.texture import on_canvas
 from jaxstyle.settings import resolve
 
-HELP = "Synthesize a texture of any size, seamless if wanted, like one or several pictures."
-SHAPE_HELP = "width and height in pixels (default: the style's, its longest side --size)"
-PERIODIC_HELP = "without borders: it tiles the plane without a seam (sides: multiples of 16)"
+HELP = "Synthesize a texture like one or several style pictures, of any size, optionally seamless."
+SHAPE_HELP = "width and height in pixels (default: the style picture's shape, longest side --size)"
+PERIODIC_HELP = "make the texture tile without seams (both sides must be multiples of 16)"
 ABOUT_CONTENT = (
     *("content_weight", "content_layers", "content_loss", "style_fit", "color_match"),
     *("original_colors", "luminance"),
@@ -27,10 +27,10 @@ ABOUT_CONTENT = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Everything this command takes."""
+    """Add the arguments of this command."""
     add = parser.add_argument
-    add("styles", nargs="*", metavar="STYLE", help="pictures, or folders of them")
-    add("-o", "--output", metavar="OUT.png", type=Path, help="PNG, JPEG, WebP or TIFF")
+    add("styles", nargs="*", metavar="STYLE", help="style pictures, or folders of them")
+    add("-o", "--output", metavar="OUT.png", type=Path, help="result: PNG, JPEG, WebP or TIFF")
     add("--shape", metavar="WxH", type=_shape, help=SHAPE_HELP)
     add("--periodic", action="store_true", help=PERIODIC_HELP)
     add_output_flags(parser)
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Check what can be checked, run, save."""
+    """Check the arguments, run, save the texture."""
     tell = teller(arguments.quiet or arguments.json)
     if not arguments.styles:
         raise UsageError("give at least one STYLE picture")
@@ -66,7 +66,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _shape(text: str) -> tuple[int, int]:
-    """``640x480`` to height and width."""
+    """Parse ``640x480``, a width and a height, into (height, width)."""
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a width and a height, such as 640x480")

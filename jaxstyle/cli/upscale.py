@@ -1,4 +1,4 @@
-"""run --upscale: a finished run is gone on with, at the scales that are larger than its picture."""
+"""``run --upscale``: continues a finished run at the scales larger than its picture."""
 
 import os
 from collections.abc import Mapping
@@ -15,18 +15,22 @@ from jaxstyle.execution import pyramid
 from jaxstyle.settings import Settings
 
 SETTLED = ("init", "size_rule")
-"""Settings that are not left to the user: the start is the picture, its size the longest side."""
+"""Settings that --upscale fixes: it starts from the picture and measures its longest side."""
 
 
 def larger_run(picture: Path, given: Mapping[str, Any]) -> Recipe:
-    """The recipe in a picture, from that picture on: twice its size unless ``given`` has another.
+    """Return the recipe of a run that continues the one that made ``picture``.
 
-    The scales are those of the whole run at the new size that are larger than the picture, each
-    with the steps it would have there. ``given`` settings are put over the recipe's.
+    Its scales are those of a whole run at the new size that are larger than the picture, each with
+    the steps it has there.
+
+    Args:
+      picture: the finished picture, from which the run starts.
+      given: settings that override the recipe's; the size is twice the picture's if not among them.
 
     Raises:
-      UsageError: something is asked for that has no meaning here.
-      SettingError: the size is not larger, or one of ``given`` is wrong.
+      UsageError: a given setting has no meaning here.
+      SettingError: the size is not larger, or a given setting is invalid.
       ImageError: the picture was not made by ``jaxstyle run``, or cannot be read.
     """
     for name in filter(given.__contains__, SETTLED):
@@ -36,22 +40,25 @@ def larger_run(picture: Path, given: Mapping[str, Any]) -> Recipe:
     size = given.get("size", 2 * own)
     job = recipe.read(picture, {**given, "size": size})
     if job.full_size:
-        raise UsageError(f"{picture} has all pixels of its photo (--full-size): no more are there")
+        raise UsageError(
+            f"{picture} has all pixels of its photo (--full-size): no more can be added"
+        )
     if size <= own:
         raise SettingError("size", f"{size} is not larger than {picture}, of {width}x{height}")
     smallest, steps = _scales(job.settings, own)
     changes: dict[str, Any] = {"init": os.fspath(picture), "smallest_size": smallest}
-    for name, value in (("steps", steps), ("init_noise", 0.0)):  # noise is for a first start
+    # No noise is added to the finished picture unless asked for.
+    for name, value in (("steps", steps), ("init_noise", 0.0)):
         if name not in given:
             changes[name] = value
     return replace(job, settings=replace(job.settings, **changes))
 
 
 def _scales(settings: Settings, own: int) -> tuple[int, tuple[int, ...]]:
-    """The smallest of the scales above the size ``own``, and the steps of each of them."""
+    """Return the smallest scale above the size ``own``, and the steps of each scale above it."""
     ladder = pyramid.sizes(settings.size, settings.smallest_size, settings.scale_factor)
     above = [size for size in ladder if size > own]
-    again = len(settings.photorealism_weight) - 1  # how often the last scale is there besides
+    again = len(settings.photorealism_weight) - 1  # repetitions of the last scale
     places = range(len(ladder) - len(above), len(ladder) + again)
     steps = tuple(settings.steps[min(place, len(settings.steps) - 1)] for place in places)
     return above[0], steps

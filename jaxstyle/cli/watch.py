@@ -1,4 +1,4 @@
-"""A run as the user watches it: progress, previews, and what was reached if it ends early."""
+"""A run with a progress bar, previews and checkpoints, which saves its state if it ends early."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ def run_and_save(
     regions: Regions | None = None,
     finish: Callable[[Result], Result] = lambda result: result,
 ) -> None:
-    """Run as the user watches, write the outputs, and say or print what came of it."""
+    """Run with progress and checkpoints, write the outputs, and print the summary."""
     with deferred_interrupt() as check:
         keeper = saved = None
         if outputs.checkpoint:
@@ -50,7 +50,7 @@ def run_and_save(
             every = reports_every(arguments, settings)
             keep = keeper or (lambda saved: check())
             given = loaded, content, styles, settings, watch, every, saved, keep
-            # A run that is kept is so at its reports, and stops there.
+            # With checkpoints, the keeper checks for interrupts, at reports, where it can save.
             pause = check if keeper is None else (lambda: None)
             result = finish(run(*given, regions=regions, pause=pause))
         outputs.save(result, description)
@@ -67,8 +67,11 @@ def _watched(
     settings: Settings,
     description: str,
 ) -> Iterator[Callable[[Progress], None]]:
-    """Yields what a run should call with every report. If it ends early and was not kept, the
-    picture so far is saved. A note of either is added to the exception."""
+    """Yield a function to call with every report of a run.
+
+    If the run ends early without a checkpoint, save the picture so far. A note about the checkpoint
+    or the picture is added to the exception.
+    """
     with progress_bar(hidden=outputs.tell is silence) as bar:
 
         def watch(progress: Progress) -> None:

@@ -1,5 +1,6 @@
-"""Regions: masks of pictures, and what the losses are told of them.
+"""Spatial guidance: masks that assign regions of the content to regions of the styles.
 
-`masks` reads them; `cluster` finds them in pictures; `propagate` takes them through the network;
-`figure` draws them; `recolor` moves the colors of a photo region by region.
+`masks` reads regions from masks, `cluster` finds them automatically, `propagate` computes their
+guides at the layers of the network, `figure` draws them, and `recolor` transfers colors region by
+region.
 """

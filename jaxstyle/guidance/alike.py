@@ -1,24 +1,25 @@
-"""Which clusters are worth telling apart: those that differ in looks, and agree across pictures.
+"""Merging of clusters into regions that look different and correspond across pictures.
 
-A cluster of what deep layers see may be no region at all: such layers see a band of sky above
-roofs as a thing of its own, and find parts in any two flowers. So the two clusters that look most
-alike are merged, and again, until two things hold.
+A cluster of deep features need not be a meaningful region: deep layers give the band of sky above
+roofs its own features, and find parts in any two flowers. So the two clusters with the most
+similar appearance are merged, repeatedly, until two criteria hold:
 
-*Looks.* The pixels of a region, their colors and roughness, have a normal distribution in the
-content and one in the styles. No two regions have a Bhattacharyya distance of less than `ALIKE`,
-the mean of content and styles: there is an edge to be seen between them, and a light to tell them
-apart by. (They may look alike where the features agree so well, `SAME`, that it is one picture.)
+*Appearance.* The appearance of a pixel is its color and local roughness. It is modeled by one
+normal distribution per region in the content, and one in the styles. All pairs of regions have a
+Bhattacharyya distance, averaged over content and styles, of at least `ALIKE`: they are visibly
+distinct. (Regions may look alike if the agreement exceeds `SAME`: content and style are then the
+same picture in different light.)
 
-*Agreement.* Let c_k and s_k be the mean features of region k in the content and in the styles, from
-which their own mean over all regions is taken, and w_k its share. To say c_k where s_k is true, and
-the other way around, explains more of the features than to say one mean everywhere:
+*Agreement.* Let c_k and s_k be the mean features of region k in the content and in the styles,
+minus their mean over all regions, and w_k the share of the region. Predicting c_k by s_k, and the
+other way around, must explain more of the features than one mean for all regions:
 
     sum_k w_k (|c_k|^2 + |s_k|^2)  >  2 sum_k w_k |c_k - s_k|^2
 
-so that `agreement`, 2 sum_k w_k c_k . s_k over the sum on the left, is above one half.
+that is, `agreement`, 2 sum_k w_k c_k . s_k over the sum on the left, is more than one half.
 
-What is left may be a single region, the whole picture. Of several clusterings, the one is `worth`
-most whose regions explain most of the looks, each at a price.
+The result may be a single region, the whole picture. Several clusterings are compared by `worth`:
+the variance of the appearance that their regions explain, minus a price per region.
 """
 
 from collections.abc import Sequence
@@ -29,22 +30,30 @@ import numpy as np
 from jaxtyping import Float64
 
 ALIKE = 1.0
-"""Distance from which on two regions are two: their distributions overlap by 1/e."""
+"""Least Bhattacharyya distance of two regions: their distributions overlap by 1/e."""
 
 PAYS, SAME = 0.5, 0.85
-"""Agreement from which on regions explain anything, and from which on content and style are one
-picture in another light: 1 is the most."""
+"""Thresholds of the agreement, whose maximum is 1. Above `PAYS`, regions explain the features.
+Above `SAME`, content and style are the same picture in different light."""
 
 PRICE = 0.05
-"""The share of the looks' variance that each region has to explain."""
+"""Fraction of the variance of the appearance that each region must explain."""
 
 NOISE = 0.02
-"""Variance that each look has at least, where that of a whole picture is 1."""
+"""Variance added to each appearance feature, relative to a variance of 1 of the whole picture."""
 
 
 class Clusters(NamedTuple):
-    """Sums over the places of k clusters, as parts of their picture: of ones, of features, of looks
-    and of the products of looks. Of the content, and of the mean style picture."""
+    """Sums over the pixels of k clusters, divided by the pixels of the picture.
+
+    The first axis is the content and the mean of the style pictures.
+
+    Attributes:
+      shares: Fraction of the picture that each cluster covers.
+      features: Mean features of each cluster, times its share.
+      looks: Sums of the appearance features.
+      products: Sums of the products of pairs of appearance features.
+    """
 
     shares: Float64[np.ndarray, "2 k"]
     features: Float64[np.ndarray, "2 k d"]
@@ -53,7 +62,7 @@ class Clusters(NamedTuple):
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of clusters."""
         return self.shares.shape[1]
 
 
@@ -63,23 +72,30 @@ def summed(
     soft: Float64[np.ndarray, "q k"],
     looks: Float64[np.ndarray, "q e"],
 ) -> list[np.ndarray]:
-    """The sums of one picture: which of its places, and of its pixels, are in which cluster."""
+    """Return the sums of one picture, in the order of the fields of `Clusters`.
+
+    Args:
+      hard: Cluster of each of p positions of the feature maps, one-hot.
+      features: Features of each position.
+      soft: Membership of each of q pixels in each cluster, which sums to one.
+      looks: Appearance of each pixel.
+    """
     products = np.einsum("qk,qi,qj->kij", soft, looks, looks, optimize=True)
     sums = [soft.sum(axis=0), soft.T @ looks, products]
     shares, of_looks, of_products = (each / len(looks) for each in sums)
-    # Features are weighed as looks are, so that both are means by the same shares.
+    # Weight features by pixel shares, so that both kinds of sums have the same weights.
     places = np.maximum(hard.sum(axis=0), 1)[:, None]
     return [shares, shares[:, None] * (hard.T @ features) / places, of_looks, of_products]
 
 
 def clusters_of(content: Sequence[np.ndarray], styles: Sequence[Sequence[np.ndarray]]) -> Clusters:
-    """The content beside the mean of the style pictures, as ``summed``."""
+    """Combine the sums, from ``summed``, of the content and of the mean of the style pictures."""
     means = [np.mean(each, axis=0) for each in zip(*styles, strict=True)]
     return Clusters(*(np.stack(both) for both in zip(content, means, strict=True)))
 
 
 def merged(clusters: Clusters, most: int) -> list[list[int]]:
-    """The regions, ``most`` at most: the clusters of which each is made."""
+    """Merge clusters into at most ``most`` regions; return the clusters of each region."""
     groups = [[k] for k in range(clusters.count)]
     while len(groups) > 1:
         pairs = list(combinations(range(len(groups)), 2))
@@ -95,7 +111,7 @@ def merged(clusters: Clusters, most: int) -> list[list[int]]:
 
 
 def agreement(clusters: Clusters) -> float:
-    """From -1 to 1, of two clusters or more: see above."""
+    """Return the agreement of two clusters or more, from -1 to 1; see the module docstring."""
     weights = clusters.shares.mean(axis=0)
     means = clusters.features / clusters.shares[..., None]
     content, style = means - (weights[:, None] * means).sum(axis=1, keepdims=True)
@@ -104,7 +120,7 @@ def agreement(clusters: Clusters) -> float:
 
 
 def worth(clusters: Clusters, groups: Sequence[Sequence[int]]) -> float:
-    """What the means of these regions explain of the variance of the looks, less their price."""
+    """Return the fraction of the appearance's variance that regions explain, minus their price."""
     shares, looks = (
         np.stack([each[:, group].sum(axis=1) for group in groups], axis=1)
         for each in (clusters.shares, clusters.looks)
@@ -116,7 +132,7 @@ def worth(clusters: Clusters, groups: Sequence[Sequence[int]]) -> float:
 
 
 def _joined(clusters: Clusters, first: int, second: int) -> Clusters:
-    """The second cluster added to the first."""
+    """Merge the second cluster into the first."""
     sums = []
     for each in clusters:
         added = each.copy()
@@ -126,11 +142,11 @@ def _joined(clusters: Clusters, first: int, second: int) -> Clusters:
 
 
 def _distance(clusters: Clusters, first: int, second: int) -> float:
-    """Bhattacharyya's, between the looks of two clusters: the mean of content and styles."""
-    return float(np.mean([_between(clusters, side, first, second) for side in (0, 1)]))
+    """Return the Bhattacharyya distance of two clusters, averaged over content and styles."""
+    return float(np.mean([_bhattacharyya(clusters, side, first, second) for side in (0, 1)]))
 
 
-def _between(clusters: Clusters, side: int, first: int, second: int) -> float:
+def _bhattacharyya(clusters: Clusters, side: int, first: int, second: int) -> float:
     (mean, spread), (other, width) = (_normal(clusters, side, k) for k in (first, second))
     both, apart = (spread + width) / 2, mean - other
     logs = [np.linalg.slogdet(matrix)[1] for matrix in (both, spread, width)]
@@ -140,7 +156,7 @@ def _between(clusters: Clusters, side: int, first: int, second: int) -> float:
 def _normal(
     clusters: Clusters, side: int, k: int
 ) -> tuple[Float64[np.ndarray, " e"], Float64[np.ndarray, "e e"]]:
-    """Mean and covariance of the looks."""
+    """Return mean and covariance of the appearance of a cluster."""
     share = clusters.shares[side, k]
     mean = clusters.looks[side, k] / share
     noise = NOISE * np.eye(len(mean))

@@ -1,17 +1,17 @@
-"""Regions that content and style have in common, found without masks drawn by hand.
+"""Automatic detection of regions that content and style have in common.
 
-The places of all pictures are clustered together, by what the deep layers of VGG-19 see there: a
-sky is to meet a sky, and houses houses, in another light. What light and weather do to a whole
-picture is taken out first: each channel is standardized in each picture by itself, and only the
-direction of a place's features counts. Luminance, relative to the picture's own, and height in the
-picture add a little: skies are above, water is below.
+The positions of all pictures are clustered jointly by their features in deep layers of VGG-19, so
+that sky matches sky and houses match houses, even in different light. To remove the effects of
+light and weather on a whole picture, each channel is standardized within each picture, and only the
+direction of a position's features counts. Luminance, relative to that of the picture, and vertical
+position contribute a little: sky is at the top, water at the bottom.
 
-Clusters are found by k-means, which starts from splits along principal axes (Su & Dy, "In search of
-deterministic methods for initializing k-means", 2007): nothing is random. A cluster that is not in
-the content and in some style picture is dissolved, and clusters that look alike, or do not agree
-from one picture to the other, are merged (`jaxstyle.guidance.alike`). At last the masks, coarse as
-the deep layers are, are drawn to the edges of their pictures by colors and texture, and with the
-guided filter.
+Clusters are found by k-means, initialized by splits along principal axes (Su & Dy, "In search of
+deterministic methods for initializing k-means", 2007), so the result is deterministic. A cluster
+that does not occur in both the content and some style picture is dissolved. Clusters that look
+alike, or do not correspond across pictures, are merged (`jaxstyle.guidance.alike`). Finally the
+masks, which have the coarse resolution of the deep layers, are refined to the edges of the pictures
+by color and texture, and by the guided filter.
 """
 
 from collections.abc import Sequence
@@ -29,29 +29,31 @@ from jaxstyle.images.guided_filter import guided_filter, window_mean
 from jaxstyle.network.vgg import VGG19, smallest_side
 
 LAYERS = ("relu4_1", "relu5_1")
-"""What places are described by, with the same weight; the first one has as many places."""
+"""Layers of the features, equally weighted. The first determines the resolution."""
 
 LUMINANCE, HEIGHT = 0.2, 0.4
-"""Standard deviations of these two in a picture, where the features of a layer have length 1."""
+"""Weights, as standard deviations within a picture; the features of a layer have length 1."""
 
 COMPONENTS = 32
+"""Number of principal components that are clustered."""
+
 LEAST = 0.03
-"""Of the places of the content, and of a style picture, that a region must have."""
+"""Fraction of the content, and of some style picture, that a region must cover."""
 
 SPARE = 3
-"""Up to so many more clusters than regions are tried: some are in one picture only, or alike."""
+"""Clusters tried in addition to the regions asked for: some are dissolved or merged."""
 
 ITERATIONS = 50
 FEATURES_SIDE, MASKS_SIDE = 384, 512
-"""The longest side of what the network sees, and at most of the masks."""
+"""Longest side in pixels of the network's input, and the maximum for masks."""
 
 NEARBY, ROUNDS = 24, 4
-"""How far, in pixels of a mask, an edge may be from where a round looks for it; how many rounds."""
+"""Refinement of masks: distance in pixels that an edge can move in a round; number of rounds."""
 
 RADIUS, EPSILON = 4, 1e-2
-"""Of the guided filter, with a guide of standard deviation 1."""
+"""Parameters of the guided filter, for a guide of standard deviation 1."""
 
-_FAINT = 1e-3  # a standard deviation, or the length of features, under which nothing is seen
+_FAINT = 1e-3  # lower bound of standard deviations and lengths that are divided by
 
 Image = Float[Array | np.ndarray, "_ _ 3"]
 Picture = Float32[np.ndarray, "_ _ 3"]
@@ -62,18 +64,27 @@ Labels = Int[np.ndarray, "_ _"]
 
 
 def auto_regions(network: VGG19, content: Image, styles: Sequence[Image], count: int) -> Regions:
-    """At most ``count`` regions that the content has in common with the style pictures.
+    """Find at most ``count`` regions that the content has in common with the style pictures.
 
-    Masks are soft, sum to one in each pixel, and have a longest side of at most `MASKS_SIDE`
-    pixels: time and memory do not depend on the pictures' sizes. The largest region of the content
-    is the first. Each had a share of at least `LEAST` of the content and of some style picture
-    until its edges were drawn, and has kept half of it. A note says if they are fewer than asked
-    for: down to one, the whole of the pictures, where there is nothing that they share.
+    Time and memory do not depend on the sizes of the pictures.
+
+    Args:
+      network: The network whose features are clustered.
+      content: The content picture.
+      styles: The style pictures.
+      count: The maximum number of regions.
+
+    Returns:
+      The regions, the largest of the content first. Masks are soft, sum to one in each pixel, and
+      have a longest side of at most `MASKS_SIDE` pixels. Before refinement, a region covers at
+      least `LEAST` of the content and of some style picture; refinement leaves at least half of
+      that. If the pictures have nothing in common, there is one region, the whole picture. A note
+      tells if there are fewer regions than asked for.
     """
     pictures = [np.asarray(picture, np.float32) for picture in (content, *styles)]
     labels = [np.zeros((1, 1), int) for _ in pictures]
     if count > 1:
-        network = network.padded("replicate").direct()  # zeros around a picture would be a region
+        network = network.padded("replicate").direct()  # zero padding would form a region
         labels = _common([_cells(network, picture) for picture in pictures], pictures, count)
     shares = np.bincount(labels[0].ravel())
     order = np.argsort(-shares, kind="stable")
@@ -89,7 +100,7 @@ def auto_regions(network: VGG19, content: Image, styles: Sequence[Image], count:
 
 
 def _cells(network: VGG19, picture: Picture) -> Cells:
-    """What is at each place: features of each layer, of length 1, then luminance and height."""
+    """Return the features of each position: those of each layer, of length 1, luminance, height."""
     smallest = smallest_side(LAYERS)
     sides = _sides(picture, FEATURES_SIDE / max(picture.shape[:2]), smallest)
     seen = images.resize(picture, *sides, "bilinear")
@@ -98,7 +109,7 @@ def _cells(network: VGG19, picture: Picture) -> Cells:
     light = luminance(images.resize(seen, height, width, "area"), "rec601").astype(np.float64)
     light = (light - light.mean()) / max(light.std(), _FAINT)
     heights = np.sqrt(12) * ((np.arange(height) + 0.5) / height - 0.5)
-    # Nothing is above anything else in a picture of one color.
+    # Scaled by the features, so that a picture of one color has no vertical structure.
     rows = heights[:, None] * np.linalg.norm(features, axis=-1) / np.sqrt(len(LAYERS))
     return np.concatenate(
         [features, LUMINANCE * light[..., None], HEIGHT * rows[..., None]], axis=-1
@@ -117,10 +128,10 @@ def _features(network: VGG19, picture: Float[Array, "h w 3"]) -> Float32[Array, 
 def _directions(
     features: Float[Array, "h w c"], height: int, width: int
 ) -> Float32[Array, "{height} {width} c"]:
-    """Standard scores of each channel in this picture, resized, of length 1 in each place."""
+    """Standardize each channel within the picture, resize, and normalize positions to length 1."""
     precise = features.astype(jnp.float32)
     spread = jnp.std(precise, axis=(0, 1))
-    # A channel that hardly answers to anything in the picture would be noise, made large.
+    # The floor keeps the noise of nearly constant channels from being amplified.
     floor = 0.1 * jnp.mean(spread) + _FAINT
     scores = (precise - jnp.mean(precise, axis=(0, 1))) / jnp.maximum(spread, floor)
     resized = jax.image.resize(scores, (height, width, scores.shape[-1]), "linear")
@@ -129,7 +140,7 @@ def _directions(
 
 
 def _components(pictures: Sequence[Cells]) -> list[Cells]:
-    """The first principal components of all pictures together, each with the same weight."""
+    """Project onto the first principal components of all pictures, equally weighted."""
     points = [cells.reshape(-1, cells.shape[-1]) for cells in pictures]
     mean = np.mean([p.mean(axis=0) for p in points], axis=0)
     covariance = np.mean([(p - mean).T @ (p - mean) / len(p) for p in points], axis=0)
@@ -138,13 +149,13 @@ def _components(pictures: Sequence[Cells]) -> list[Cells]:
 
 
 def _common(cells: Sequence[Cells], pictures: Sequence[Picture], count: int) -> list[Labels]:
-    """The region of each place: those that content and style share, ``count`` at most."""
+    """Return the region of each position, of at most ``count`` shared by content and styles."""
     pieces = _components(cells)
     points = np.concatenate([c.reshape(-1, c.shape[-1]) for c in pieces])
     weights = np.concatenate([np.full(c[..., 0].size, 1 / c[..., 0].size) for c in pieces])
     best, regions = -np.inf, []
     for clusters in range(2, count + SPARE + 1):
-        labels = _in_both(pieces, _k_means(points, weights, clusters))
+        labels = _shared_labels(pieces, _k_means(points, weights, clusters))
         found = 1 + max(int(each.max()) for each in labels)
         sums = [_summed(*parts, found) for parts in zip(labels, cells, pictures, strict=True)]
         judged = clusters_of(sums[0], sums[1:])
@@ -155,12 +166,12 @@ def _common(cells: Sequence[Cells], pictures: Sequence[Picture], count: int) -> 
 
 
 def _grouped(labels: Labels, groups: Sequence[Sequence[int]]) -> Labels:
-    """The number of the group, in place of that of the cluster."""
+    """Map the labels of clusters to the indices of their groups."""
     return np.argmax([np.isin(labels, group) for group in groups], axis=0)
 
 
 def _summed(labels: Labels, cells: Cells, picture: Picture, count: int) -> list[np.ndarray]:
-    """What the clusters of a picture are judged by. Height does not count: it is in every one."""
+    """Return the sums of a picture's clusters, without luminance and height in the features."""
     seen, hard = _seen(picture), (labels[..., None] == np.arange(count)).astype(np.float32)
     height, width, _ = seen.shape
     soft = images.resize(hard, height, width, "bilinear")
@@ -169,8 +180,8 @@ def _summed(labels: Labels, cells: Cells, picture: Picture, count: int) -> list[
     return summed(places, cells[..., :-2].reshape(len(places), -1), pixels, looks)
 
 
-def _in_both(pictures: Sequence[Cells], centers: Centers) -> list[Labels]:
-    """The nearest center of each place, of those that content and style have; others dissolve."""
+def _shared_labels(pictures: Sequence[Cells], centers: Centers) -> list[Labels]:
+    """Label each position by its nearest center, dropping centers not in content and a style."""
     distances = [np.asarray(window_mean(_distances(c, centers), 1)) for c in pictures]
     while True:
         labels = [each.argmin(axis=-1) for each in distances]
@@ -186,13 +197,13 @@ def _shares(labels: Labels, count: int) -> Float64[np.ndarray, " k"]:
 
 
 def _distances(cells: Float64[np.ndarray, "*n d"], centers: Centers) -> Float64[np.ndarray, "*n k"]:
-    """Squared, from each center."""
+    """Compute the squared distances from each center."""
     squares = (cells**2).sum(axis=-1, keepdims=True) + (centers**2).sum(axis=-1)
     return np.maximum(squares - 2 * cells @ centers.T, 0)
 
 
 def _k_means(points: Points, weights: Float64[np.ndarray, " n"], count: int) -> Centers:
-    """Lloyd's iteration until nothing changes; a cluster that runs empty keeps its center."""
+    """Run Lloyd's algorithm until it converges; an empty cluster keeps its center."""
     labels = _split(points, weights, count)
     centers = np.zeros((count, points.shape[1]))
     for _ in range(ITERATIONS):
@@ -206,7 +217,7 @@ def _k_means(points: Points, weights: Float64[np.ndarray, " n"], count: int) -> 
 
 
 def _split(points: Points, weights: Float64[np.ndarray, " n"], count: int) -> Int[np.ndarray, " n"]:
-    """Labels to start from: the widest cluster is cut across its longest axis, until enough."""
+    """Return initial labels: split the cluster of largest scatter along its principal axis."""
     labels = np.zeros(len(points), int)
     for new in range(1, count):
         cuts = [_longest_axis(points[labels == k], weights[labels == k]) for k in range(new)]
@@ -218,7 +229,7 @@ def _split(points: Points, weights: Float64[np.ndarray, " n"], count: int) -> In
 def _longest_axis(
     points: Points, weights: Float64[np.ndarray, " n"]
 ) -> tuple[float, Float64[np.ndarray, " n"]]:
-    """The sum of squares around the mean, and where points are along the first component."""
+    """Return the scatter of points and their positions along the first principal axis."""
     deviations = points - np.average(points, axis=0, weights=weights)
     scatter = (deviations * weights[:, None]).T @ deviations
     return float(np.trace(scatter)), deviations @ np.linalg.eigh(scatter)[1][:, -1]
@@ -227,46 +238,46 @@ def _longest_axis(
 def _masks(
     labels: Labels, order: Int[np.ndarray, " k"], picture: Picture
 ) -> Float32[np.ndarray, "k _ _"]:
-    """Soft masks of the clusters in this order, with the edges of the picture."""
+    """Return soft masks of the clusters in this order, refined to the edges of the picture."""
     seen, hard = _seen(picture), (labels[..., None] == order).astype(np.float32)
     height, width, _ = seen.shape
     coarse = images.resize(hard, height, width, "bilinear")
-    masks = _drawn(coarse, seen)
-    # A region that its neighbors would swallow keeps its coarse mask, and so do they.
+    masks = _refined(coarse, seen)
+    # If refinement shrinks any region to less than half, keep the coarse masks of all.
     kept = (masks.mean(axis=(0, 1)) >= coarse.mean(axis=(0, 1)) / 2).all()
     return np.moveaxis(masks if kept else coarse, -1, 0)
 
 
 def _seen(picture: Picture) -> Picture:
-    """The picture at the size of its masks, its colors in standard deviations."""
+    """Resize the picture to the size of its masks and standardize its colors."""
     sides = _sides(picture, min(1.0, MASKS_SIDE / max(picture.shape[:2])), 1)
     seen = images.resize(picture, *sides, "area")
     return (seen - seen.mean(axis=(0, 1))) / max(seen.std(), _FAINT)
 
 
-def _drawn(
+def _refined(
     coarse: Float32[np.ndarray, "h w k"], seen: Float32[np.ndarray, "h w 3"]
 ) -> Float32[np.ndarray, "h w k"]:
-    """Masks moved to the nearest edges: how deep layers see things is larger than they are.
+    """Refine coarse masks to nearby edges, which deep layers locate only roughly.
 
-    Each region's colors and roughness get a normal distribution. A pixel belongs to a region as
-    these say, and as the pixels around it do.
+    Each region's appearance is modeled by a normal distribution. In each round, the membership of a
+    pixel is the mean membership of the pixels around it, times the density of its appearance.
     """
     looks, masks = _looks(seen), coarse
     for _ in range(ROUNDS):
         nearby = np.asarray(window_mean(masks, NEARBY), np.float64)
         each = [_log_density(looks, masks[..., k] * coarse[..., k]) for k in range(len(nearby.T))]
         densities = np.stack(each, axis=-1)
-        # The root of densities: colors of neighboring pixels are no independent evidence.
+        # The square root of densities, since neighboring pixels are not independent evidence.
         belongs = nearby * np.exp((densities - densities.max(axis=-1, keepdims=True)) / 2)
-        belongs += 1e-9 * nearby  # where only a region that is far away has such colors
+        belongs += 1e-9 * nearby  # for colors that occur in distant regions only
         masks = (belongs / belongs.sum(axis=-1, keepdims=True)).astype(np.float32)
     smooth = np.asarray(guided_filter(seen, masks, RADIUS, EPSILON)).clip(0, 1)
     return smooth / smooth.sum(axis=-1, keepdims=True)
 
 
 def _looks(seen: Float32[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "h w 4"]:
-    """Colors, and how much the brightness around a pixel varies: log of its deviation."""
+    """Return the appearance: colors, and the log of the local standard deviation of brightness."""
     light = seen.mean(axis=-1, keepdims=True)
     variance = np.asarray(window_mean((light - window_mean(light, RADIUS)) ** 2, RADIUS))
     return np.concatenate([seen, np.log(np.sqrt(variance) + 0.05)], axis=-1, dtype=np.float64)
@@ -275,7 +286,7 @@ def _looks(seen: Float32[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "h w 4"]:
 def _log_density(
     looks: Float64[np.ndarray, "h w d"], mask: Float32[np.ndarray, "h w"]
 ) -> Float64[np.ndarray, "h w"]:
-    """Of the normal distribution of what the mask covers, but for a constant."""
+    """Return the log density of a normal fit to the masked pixels, up to a constant."""
     weights = mask.astype(np.float64) + 1e-12
     weights /= weights.sum()
     deviations = looks - np.tensordot(weights, looks, axes=2)

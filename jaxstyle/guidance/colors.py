@@ -1,8 +1,8 @@
-"""Segmentations by color: which colors are classes, and which pixels belong to which.
+"""Classes of color segmentations: their palette, and the class of each pixel.
 
-The nine colors are those of Deep Photo Style Transfer (Luan et al., CVPR 2017; ExtractMask of its
-published code): a pixel belongs to one if each channel is nearer to it than a tenth of the range,
-so that the blended pixels of soft edges belong to none.
+The nine named colors are those of Deep Photo Style Transfer (Luan et al., CVPR 2017; ExtractMask of
+its published code). A pixel belongs to a color if every channel differs by less than a tenth of the
+range, so that blended pixels at soft edges belong to none.
 """
 
 from collections.abc import Sequence
@@ -27,30 +27,33 @@ DEEP_PHOTO: Palette = {
     "purple": (255.0, 0.0, 255.0),
 }
 NEAR = 25.5
-"""How far from a class's color a channel may not be: a tenth of 255 levels."""
+"""Difference in a channel from which on a pixel is not of a color: a tenth of 255 levels."""
 
 FEW = 32
-"""Up to so many colors, all of them are meant; more are the work of soft edges or of JPEG."""
+"""Up to this number of colors, each is a class; more come from soft edges or JPEG."""
 
 STRAY = 1e-4
-"""The share of a picture that nobody painted on purpose, where colors are many."""
+"""Fraction of a picture below which a color is noise, if there are more than `FEW` colors."""
 
 SMOOTH = 8
-"""By how much 3x3 pixels of one painted color may differ: what JPEG does to it."""
+"""Maximum range of 3x3 pixels of one color, which allows for JPEG artifacts."""
 
 MOST = 0.9
-"""The share of each picture that must be of Deep Photo's colors for them to be the classes."""
+"""Fraction of each picture that Deep Photo's colors must cover to be used as the classes."""
 
 
 def palette_of(pictures: Sequence[Levels], visible: Sequence[Mask]) -> tuple[Palette, bool]:
-    """The colors that are classes in these segmentations by name, and whether they are exact.
-
-    Exact ones are all that occur, be it in one pixel. Colors are not exact where there are more
-    than `FEW`: the classes are then those that fill any area, not only its edge. Either way they
-    have Deep Photo's names where these fit, and else are named "#rrggbb".
+    """Determine the colors that are the classes of segmentations.
 
     Args:
-      visible: the pixels of each picture that count.
+      pictures: The segmentations.
+      visible: The pixels of each segmentation to consider.
+
+    Returns:
+      The classes, as a dictionary from name to color, and whether they are exact. Exact classes are
+      all colors that occur, even in a single pixel. If there are more than `FEW` colors, or if the
+      colors that fill an area are Deep Photo's but others are not, the classes are the colors that
+      fill an area. They have Deep Photo's names if all match, and else names like "#rrggbb".
     """
     both = list(zip(pictures, visible, strict=True))
     seen = [distinct(picture[where]) for picture, where in both]
@@ -58,7 +61,7 @@ def palette_of(pictures: Sequence[Levels], visible: Sequence[Mask]) -> tuple[Pal
     exact = len(present) <= FEW
     if exact and _named(present).min(initial=0) >= 0:
         return _deep_photo(present), True
-    solid = _apart(np.concatenate([_solid(picture, where) for picture, where in both]))
+    solid = _merged(np.concatenate([_solid(picture, where) for picture, where in both]))
     shares = [counts[_named(colors) >= 0].sum() / max(1, counts.sum()) for colors, counts in seen]
     if len(solid) and _named(solid).min() >= 0 and min(shares) >= MOST:
         return _deep_photo(solid), False
@@ -67,9 +70,9 @@ def palette_of(pictures: Sequence[Levels], visible: Sequence[Mask]) -> tuple[Pal
 
 
 def classified(picture: Levels, palette: Palette) -> Int[np.ndarray, "_ _"]:
-    """The index of the class that each pixel belongs to, the nearest in color; -1 for none."""
+    """Return the index of the class of each pixel, the nearest in color; -1 for none."""
     colors, _ = distinct(picture)
-    table = np.zeros(1 << 24, np.int8)  # by color: quicker than pixel by pixel
+    table = np.zeros(1 << 24, np.int8)  # indexed by color: faster than per pixel
     table[_codes(colors)] = _nearest(colors, np.array(list(palette.values())))
     return table[_codes(picture)].reshape(picture.shape[:2])
 
@@ -77,7 +80,7 @@ def classified(picture: Levels, palette: Palette) -> Int[np.ndarray, "_ _"]:
 def distinct(
     colors: UInt8[np.ndarray, "*pixels 3"],
 ) -> tuple[Colors, Int[np.ndarray, " _"]]:
-    """The different colors there are and how many pixels have each, the most frequent first."""
+    """Return the distinct colors and their numbers of pixels, the most frequent first."""
     codes, counts = np.unique(_codes(colors), return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return _colors(codes[order]), counts[order]
@@ -93,7 +96,7 @@ def _colors(codes: np.ndarray) -> Colors:
 
 
 def _nearest(colors: Colors, classes: Float64[np.ndarray, "k 3"]) -> Int[np.ndarray, " _"]:
-    """Index of the nearest class that is near enough in every channel, -1 where there is none."""
+    """Return the index of the nearest class within `NEAR` in every channel, or -1."""
     best = np.full(len(colors), NEAR)
     index = np.full(len(colors), -1)
     for i, color in enumerate(classes):
@@ -113,14 +116,19 @@ def _deep_photo(colors: Colors) -> Palette:
 
 
 def _solid(picture: Levels, visible: Mask) -> Colors:
-    """The colors of areas: what is left of a picture without its edges, in no stray numbers."""
+    """Return the colors that fill an area: frequent ones away from edges."""
     colors, counts = distinct(picture[_smooth(picture) & visible])
-    return _apart(colors, counts, least=STRAY * visible.size)
+    return _merged(colors, counts, least=STRAY * visible.size)
 
 
-def _apart(colors: Colors, counts: np.ndarray | None = None, least: float = 1.0) -> Colors:
-    """One color in place of all that are near it, the most frequent first; those that stand for
-    fewer pixels than ``least`` are left out."""
+def _merged(colors: Colors, counts: np.ndarray | None = None, least: float = 1.0) -> Colors:
+    """Merge similar colors into the most frequent one, and drop those of few pixels.
+
+    Args:
+      colors: Distinct colors.
+      counts: The number of pixels of each color; one each if None.
+      least: The minimum number of pixels of a merged color.
+    """
     left = np.ones(len(colors), int) if counts is None else counts.copy()
     found = []
     while left.any():
@@ -133,7 +141,7 @@ def _apart(colors: Colors, counts: np.ndarray | None = None, least: float = 1.0)
 
 
 def _smooth(picture: Levels) -> Mask:
-    """Where a pixel and the eight around it are of about the same color."""
+    """Return a mask of the pixels whose 3x3 neighborhood has about one color."""
     low = high = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge")
     low = np.minimum(np.minimum(low[:-2], low[1:-1]), low[2:])
     low = np.minimum(np.minimum(low[:, :-2], low[:, 1:-1]), low[:, 2:])

@@ -1,4 +1,4 @@
-"""A picture of regions: what the masks say, to be looked at before a long run."""
+"""A figure of the regions of content and styles, to be checked before a long run."""
 
 import colorsys
 import math
@@ -20,20 +20,27 @@ Color = tuple[float, float, float]
 
 HEIGHT = 400
 WIDEST = 1600
-"""Pixels: the height of all pictures, less where one would be wider than this."""
+"""Height and maximum width of the pictures in pixels; wide ones reduce the height of all."""
 
 GAP, LETTERS, LINE, SWATCH, INDENT = 12, 16, 26, 15, 7
 HUES = (0.58, 0.08, 0.36, 0.93, 0.76, 0.15, 0.49, 0.0)
 """Blue, orange, green, pink, violet, yellow, turquoise, red."""
 
 TINT = 0.6
-"""How much of a region's color there is where its mask is one; the rest is the picture in gray."""
+"""Opacity of a region's color where its mask is one, over the picture in gray."""
 
 LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
 
 class Entry(NamedTuple):
-    """One line of the legend: where it begins, and what it says of which color."""
+    """An entry of the legend.
+
+    Attributes:
+      left: Left edge in pixels.
+      top: Top edge in pixels.
+      text: The text.
+      color: The color of the region, RGB in [0, 1].
+    """
 
     left: int
     top: int
@@ -42,13 +49,14 @@ class Entry(NamedTuple):
 
     @property
     def right(self) -> int:
+        """Right edge in pixels."""
         return self.left + SWATCH + INDENT + math.ceil(_font().getlength(self.text))
 
 
 def of_regions(regions: Regions, content: Image, styles: Sequence[Image]) -> Image:
-    """The content and the style pictures side by side, and beneath each its regions in colors.
+    """Draw content and style pictures side by side, and below each its regions in colors.
 
-    The legend says how much of the content each region is.
+    The legend gives the fraction of the content that each region covers.
     """
     pictures = [content, *styles]
     planes = [regions.content, *regions.styles]
@@ -76,19 +84,18 @@ def of_regions(regions: Regions, content: Image, styles: Sequence[Image]) -> Ima
 
 
 def tinted(picture: Image, masks: Masks) -> Image:
-    """The picture in gray with a color over each region, as strong as its mask there."""
+    """Return the picture in gray, with each region tinted in its color as strongly as its mask."""
     height, width = picture.shape[:2]
     planes = np.stack([images.resize(mask, height, width, "bilinear") for mask in masks], axis=-1)
-    shares = (
-        TINT * planes / np.maximum(1, planes.sum(-1, keepdims=True))
-    )  # those that overlap share
+    # Overlapping masks are normalized, so that opacities sum to at most TINT.
+    shares = TINT * planes / np.maximum(1, planes.sum(-1, keepdims=True))
     paints = np.array([paint(k) for k in range(len(masks))], np.float32)
     gray = (picture @ LUMA)[..., None]
     return shares @ paints + (1 - shares.sum(-1, keepdims=True)) * gray
 
 
 def paint(region: int) -> Color:
-    """The color of a region: each of the hues, then each of them darker, then lighter."""
+    """Return the color of a region: the hues in order, then darker ones, then lighter ones."""
     cycle, hue = divmod(region, len(HUES))
     saturation, value = ((0.75, 0.9), (0.9, 0.55), (0.35, 1.0))[cycle % 3]
     return colorsys.hsv_to_rgb(HUES[hue], saturation, value)
@@ -104,7 +111,7 @@ def _labels(styles: int) -> list[str]:
 
 
 def _legend(regions: Regions, top: int, width: int) -> list[Entry]:
-    """Entries in lines of at most this width, if each of them goes into a line."""
+    """Arrange the entries in lines of this width; a single longer entry may exceed it."""
     entries, left = [], GAP
     for k, (name, mask) in enumerate(zip(regions.names, regions.content, strict=True)):
         entry = Entry(left, top, f"{name}: {_percent(float(mask.mean()))}", paint(k))
@@ -122,5 +129,5 @@ def _percent(share: float) -> str:
 
 def _font() -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(LETTERS)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # it is one where a size is given
+    assert isinstance(font, ImageFont.FreeTypeFont)  # always, if a size is given
     return font

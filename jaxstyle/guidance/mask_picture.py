@@ -1,7 +1,7 @@
-"""One picture of masks: its values as they are stored, and which of the two kinds it is.
+"""Reading of mask pictures, of which there are two kinds.
 
-A *graded* one has one mask, soft or hard: gray levels, white being inside, or, where one color is
-more or less opaque, its alpha. A *segmentation* has many masks, one a color.
+A *graded* mask picture holds a single mask, soft or hard: its gray levels, where white is inside,
+or, for a picture of one color, its alpha. A *segmentation* holds one mask per color.
 """
 
 import os
@@ -19,11 +19,14 @@ from jaxstyle.images._read import Picture, read, read_stored
 
 @dataclass(frozen=True)
 class MaskPicture:
-    """A picture of masks, upright.
+    """A decoded mask picture, upright.
 
-    name: for messages. graded: its gray levels or alpha, 1 being inside. colors: its colors in 8
-    bits, as they are stored. visible: where it is not transparent. colored: whether it can only be
-    a segmentation.
+    Attributes:
+      name: The name used in messages.
+      graded: Gray levels or alpha in [0, 1], where 1 is inside.
+      colors: Colors in 8 bits as stored in the file, without color conversion.
+      visible: Pixels whose alpha is at least one half.
+      colored: True if it can only be a segmentation.
     """
 
     name: str
@@ -34,21 +37,22 @@ class MaskPicture:
 
     @property
     def sides(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width in pixels."""
         return self.graded.shape[0], self.graded.shape[1]
 
 
 def read_mask(source: Any, name: str) -> MaskPicture:
-    """A picture of masks from a path, a PIL image or an array (which may be of truth values).
+    """Read a mask picture.
 
-    EXIF orientation is obeyed, an ICC profile is not: colors are classes here, and keep their
-    values.
+    EXIF orientation is applied. ICC profiles are ignored: colors are class labels here and must
+    keep their values.
 
     Args:
-      name: what messages call it if it has no path.
+      source: A path, a PIL image, or an array, which may be boolean.
+      name: The name used in messages if the source is not a path.
 
     Raises:
-      MaskError: it cannot be read.
+      MaskError: The picture cannot be read.
     """
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else name
     try:
@@ -67,7 +71,7 @@ def read_mask(source: Any, name: str) -> MaskPicture:
 
 
 def _stored(source: Any) -> tuple[Picture, bool]:
-    """The picture without color management, and whether its pixels are indices of a palette."""
+    """Read a picture without color conversion; also return whether it uses a palette."""
     if isinstance(source, str | os.PathLike | Image.Image):
         return read_stored(source)
     if getattr(source, "dtype", None) == np.bool_:
@@ -80,9 +84,11 @@ def _eight_bit(rgb: Float32[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _colored(pixels: UInt8[np.ndarray, "*pixels 3"], indexed: bool) -> bool:
-    """Whether any of the colors is not gray, or the grays are the few of a palette: classes too.
+    """Return whether pixels are those of a segmentation.
 
-    Where colors are many, some stray pixels do not count; neither does a tinge, as JPEG's.
+    They are if any color is not gray, or if the picture uses a palette of 3 to `FEW` grays. Slight
+    tints, as from JPEG, count as gray. If there are more than `FEW` colors, a fraction of `STRAY`
+    of the pixels is ignored.
     """
     colors, counts = distinct(pixels)
     few = len(colors) <= FEW

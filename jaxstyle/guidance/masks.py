@@ -1,16 +1,17 @@
-"""Which region of the content takes the style of which region of the style pictures.
+"""Regions from masks: which region of the content takes the style of which style region.
 
-Pictures of masks come in two kinds. If any of those given has a color, all are *segmentations*: one
-for the content and one for each style picture, whose colors are classes (`colors`); the regions are
-the classes of the content, the largest first. Otherwise all are *graded*, each of them one soft or
-hard mask, and with K of the content and S style pictures there may be of the style
+There are two kinds of mask pictures. If any of them has colors, all are *segmentations*: one for
+the content and one for each style picture. Their colors are classes (`colors`), and the regions are
+the classes of the content, the largest first. Otherwise all are *graded*: one soft or hard mask
+each. With K content masks and S style pictures, the number of style masks can be
 
-    K x S      style by style: region k of the content is region k of each style picture
-    K = S      region k of the content is in style picture k only
-    none       region k takes the whole style picture: the only one, or with S = K the k-th;
-               with K = 1 that one region is all that is styled
+    K x S      in order of the style pictures: content region k takes the style of region k of
+               each style picture
+    K = S      content region k takes the style of the masked part of style picture k only
+    none       content region k takes the style of a whole picture: of the k-th if S = K, or of
+               the only one if S = 1; if K = 1, of all of them
 
-One mask of the content with one for each style picture makes two regions, "inside" and "outside".
+One content mask with one mask for each style picture makes two regions, "inside" and "outside".
 """
 
 from collections.abc import Sequence
@@ -31,18 +32,21 @@ Sides = tuple[int, int]
 Masks = Float32[np.ndarray, "k _ _"]
 
 FAINT = 0.1
-"""A mask that is nowhere stronger than this is empty: black is not always quite black."""
+"""A mask whose maximum is at most this is empty; black is not always exactly 0."""
 
 
 @dataclass(frozen=True)
 class Regions:
-    """The regions of a content picture, and those they correspond to in each style picture.
+    """The regions of a content picture and the corresponding regions of each style picture.
 
-    Masks are in [0, 1] and of the shape of their picture, in the resolution they were given in. No
-    region is empty, neither in the content nor in all style pictures together.
+    Masks have values in [0, 1], the aspect ratio of their picture, and the resolution they were
+    given in. Every region is non-empty in the content and in at least one style picture.
 
-    names: of the regions. content: one mask for each. styles: the same for each style picture.
-    notes: lines to tell the user.
+    Attributes:
+      names: Names of the k regions.
+      content: Masks of the content, (k, h, w).
+      styles: Masks of each style picture, (k, h, w).
+      notes: Messages for the user.
     """
 
     names: tuple[str, ...]
@@ -57,28 +61,30 @@ def read_regions(
     content_sides: Sides,
     style_sides: Sequence[Sides],
 ) -> Regions:
-    """The regions that these masks tell of, by the rules above.
+    """Read masks and match the regions of the content with those of the styles.
 
-    A mask may be of another size than its picture, of the same shape. A region that is empty in
-    the content is left out. One that no style picture has takes the style of the whole of each.
-    Notes say so.
+    The module docstring gives the rules. A mask may differ from its picture in size, but not in
+    aspect ratio. A region that is empty in the content is left out. A region that no style picture
+    has takes the style of the whole pictures. These cases add notes.
 
     Args:
-      content_masks, style_masks: paths, PIL images or arrays, as many as the rules want.
-      content_sides, style_sides: height and width of the content and of each style picture.
+      content_masks: Paths, PIL images or arrays.
+      style_masks: Paths, PIL images or arrays.
+      content_sides: Height and width of the content in pixels.
+      style_sides: Height and width of each style picture in pixels.
 
     Raises:
-      MaskError: a mask cannot be read, has not the shape of its picture, or there are too many or
-        too few; or nothing of the content is in any region.
+      MaskError: A mask cannot be read or differs from its picture in aspect ratio, the number of
+        masks is wrong, or all content masks are empty.
     """
     contents = [read_mask(mask, f"content mask {i}") for i, mask in enumerate(content_masks, 1)]
     styles = [read_mask(mask, f"style mask {i}") for i, mask in enumerate(style_masks, 1)]
     if not contents:
-        raise MaskError("there is no mask of the content: give one at least")
+        raise MaskError("no content mask: give at least one")
     sides = (content_sides, *style_sides)
     if any(mask.colored for mask in (*contents, *styles)):
-        return _settled(*_segmented(contents, styles, sides))
-    return _settled(*_graded(contents, styles, sides))
+        return _completed(*_segmented(contents, styles, sides))
+    return _completed(*_graded(contents, styles, sides))
 
 
 # --- segmentations --------------------------------------------------------------------------------
@@ -87,26 +93,28 @@ def read_regions(
 def _segmented(
     contents: list[MaskPicture], styles: list[MaskPicture], sides: Sequence[Sides]
 ) -> tuple[list[str], list[Masks], list[str]]:
-    """Names, masks of the content and of each style picture, and notes."""
+    """Return region names, masks of the content and of each style picture, and notes."""
     masks, pictures = [*contents, *styles], len(sides) - 1
     if (len(contents), len(styles)) != (1, pictures):
         colored = next(mask.name for mask in masks if mask.colored)
         raise MaskError(
-            f"{colored} is a segmentation, with colors: give 1 content mask and "
+            f"{colored} is a segmentation, as it has colors: give 1 content mask and "
             f"{_counted(pictures, 'style mask')}, one for each style picture, "
             f"not {len(contents)} and {len(styles)}"
         )
-    notes = [note for mask, side in zip(masks, sides, strict=True) for note in _fit([mask], side)]
+    notes = [
+        note for mask, side in zip(masks, sides, strict=True) for note in _check_sizes([mask], side)
+    ]
     palette, exact = palette_of([m.colors for m in masks], [m.visible for m in masks])
     if not palette or len(palette) > FEW:
         raise MaskError(
             f"{', '.join(mask.name for mask in masks)}: {_counted(len(palette), 'color')} that "
-            f"fill areas: a segmentation has from 1 to {FEW}"
+            f"fill areas: a segmentation needs 1 to {FEW}"
         )
     stacks = [_classes(mask, palette, 0.0 if exact else STRAY) for mask in masks]
     for mask, stack in zip(masks, stacks, strict=True):
         if (share := stack.sum() / stack[0].size) < MOST:
-            notes.append(f"{mask.name}: {1 - share:.0%} of it has the color of no class")
+            notes.append(f"{mask.name}: {1 - share:.0%} of its pixels match no class color")
     areas = stacks[0].mean(axis=(1, 2))
     order = [k for k in np.argsort(-areas, kind="stable") if areas[k] > 0]
     names = list(palette)
@@ -114,7 +122,7 @@ def _segmented(
 
 
 def _classes(mask: MaskPicture, palette: Palette, least: float) -> Masks:
-    """The masks of the classes; empty ones for those of less than this share of the picture."""
+    """Return the masks of the classes; those that cover less than ``least`` are empty."""
     labels = np.where(mask.visible, classified(mask.colors, palette), -1)
     masks = labels == np.arange(len(palette))[:, None, None]
     masks[masks.mean(axis=(1, 2)) < least] = False
@@ -127,9 +135,11 @@ def _classes(mask: MaskPicture, palette: Palette, least: float) -> Masks:
 def _graded(
     contents: list[MaskPicture], styles: list[MaskPicture], sides: Sequence[Sides]
 ) -> tuple[list[str], list[Masks], list[str]]:
-    """Names, masks of the content and of each style picture, and notes."""
+    """Return region names, masks of the content and of each style picture, and notes."""
     rows = [contents, *_rows(contents, styles, len(sides) - 1)]
-    notes = [note for row, side in zip(rows, sides, strict=True) for note in _fit(row, side)]
+    notes = [
+        note for row, side in zip(rows, sides, strict=True) for note in _check_sizes(row, side)
+    ]
     stacks = [_stacked(row, side) for row, side in zip(rows, sides, strict=True)]
     if len(contents) == 1 and styles:
         return ["inside", "outside"], [np.concatenate([s, 1 - s]) for s in stacks], notes
@@ -139,7 +149,7 @@ def _graded(
 def _rows(
     contents: list[MaskPicture], styles: list[MaskPicture], pictures: int
 ) -> list[list[MaskPicture | float]]:
-    """For each style picture its mask of each region, or a number that is all of it."""
+    """Return the masks of the regions in each style picture; a number is a constant mask."""
     count = len(contents)
     each = range(count)
     if not styles and (count == 1 or pictures == 1):
@@ -150,17 +160,17 @@ def _rows(
         own = styles or [1.0] * count
         return [[own[k] if k == picture else 0.0 for k in each] for picture in each]
     raise MaskError(
-        f"{_counted(count, 'content mask')} and {_counted(pictures, 'style picture')} go with "
+        f"{_counted(count, 'content mask')} and {_counted(pictures, 'style picture')} need "
         f"{_counted(count * pictures, 'style mask')}"
         + (" (style by style)" if pictures > 1 else "")
         + (f" or {count} (one for each style picture)" if pictures == count > 1 else "")
         + (" or none" if count == 1 or pictures in (1, count) else "")
-        + f", not with {len(styles)}"
+        + f", not {len(styles)}"
     )
 
 
 def _stacked(row: Sequence[MaskPicture | float], sides: Sides) -> Masks:
-    """One picture's masks of all regions, in the size of the largest."""
+    """Stack the masks of one picture, resized to the largest of them."""
     given = [mask.sides for mask in row if isinstance(mask, MaskPicture)]
     height, width = max(given, default=sides)
     return np.stack(
@@ -176,10 +186,13 @@ def _stacked(row: Sequence[MaskPicture | float], sides: Sides) -> Masks:
 # --- both -----------------------------------------------------------------------------------------
 
 
-def _fit(row: Sequence[MaskPicture | float], sides: Sides) -> list[str]:
-    """Notes on masks of another size than their picture; another shape is refused.
+def _check_sizes(row: Sequence[MaskPicture | float], sides: Sides) -> list[str]:
+    """Check the aspect ratios of a picture's masks; return notes on masks to be resized.
 
-    Shapes are the same if one of the two could be the other scaled and rounded to whole pixels.
+    Aspect ratios are equal if one size could be the other, scaled and rounded to whole pixels.
+
+    Raises:
+      MaskError: A mask differs from the picture in aspect ratio.
     """
     height, width = sides
     notes = []
@@ -189,13 +202,15 @@ def _fit(row: Sequence[MaskPicture | float], sides: Sides) -> list[str]:
         high, wide = mask.sides
         both = f"{wide}x{high} mask for a {width}x{height} picture"
         if abs(high * width - wide * height) >= max(high + wide, height + width):
-            raise MaskError(f"{mask.name}: {both}: their shapes differ; crop one like the other")
+            raise MaskError(
+                f"{mask.name}: {both}: aspect ratios differ; crop one to match the other"
+            )
         notes.append(f"{mask.name}: {both}: resized")
     return notes
 
 
-def _settled(names: list[str], stacks: list[Masks], notes: list[str]) -> Regions:
-    """The regions that the content has, each with a style."""
+def _completed(names: list[str], stacks: list[Masks], notes: list[str]) -> Regions:
+    """Drop regions that the content lacks; give the whole style to those that no style has."""
     content, *styles = stacks
     there = content.max(axis=(1, 2), initial=0) > FAINT
     if not there.any():

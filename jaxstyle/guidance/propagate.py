@@ -1,19 +1,19 @@
-"""Masks taken through the network: how much of each feature map belongs to a region.
+"""Propagation of masks through the network to guides at its layers.
 
-A region's style is the Gram matrix of its features alone: those of the layer times a *guide* g, one
-number a position (Gatys et al., CVPR 2017, section 3; Luan et al., CVPR 2017, section 3.2). With T
-the region's mask as it arrives at a layer, and N positions there:
+The style of a region is the Gram matrix of the features at a layer multiplied by a *guide* g, with
+one value per position (Gatys et al., CVPR 2017, section 3; Luan et al., CVPR 2017, section 3.2).
+With T the mask of the region propagated to the layer, and N positions there:
 
-    augmented   T: after each convolution the mean of 3x3 positions, zeros outside counting too,
-                and at each pooling the area averaged; g = T sqrt(N / sum T). A region weighs the
-                mean of the content's T. What Deep Photo Style Transfer does.
-    simple      T: the area averaged at each pooling, nothing else
-    inside      T: one where a feature sees nothing outside the region
-    all         T: one where it sees anything of the region
+    augmented   T: the 3x3 mean (zero padding) at each convolution and the area average at each
+                pooling; g = T sqrt(N / sum T). The weight of a region is the mean of the content's
+                T. The method of Deep Photo Style Transfer.
+    simple      T: the area average at each pooling, unchanged by convolutions
+    inside      T: one where the receptive field of a feature lies inside the region
+    all         T: one where the receptive field of a feature overlaps the region
 
-The last three are those of Gatys et al.: g = T sqrt(N / sum T^2), every one of K regions weighs
-1 / K, and masks are first cut at one half (all but "simple"). Where a region leaves nothing at a
-layer by "inside", it is taken there by "simple".
+The last three are those of Gatys et al.: g = T sqrt(N / sum T^2), and each of K regions has the
+weight 1 / K. "inside" and "all" first threshold masks at one half. Where T is zero everywhere at a
+layer, as can happen by "inside", that of "simple" is used.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,10 +29,10 @@ from jaxstyle.losses.targets import Guides
 from jaxstyle.network import vgg
 
 GUIDANCES = ("augmented", "simple", "inside", "all")
-"""Ways to take a mask through the network."""
+"""Methods to propagate masks; see the module docstring."""
 
 HALF = 0.5
-"""From which on a soft mask counts as inside."""
+"""Least value of a soft mask that counts as inside."""
 
 Masks = Float32[np.ndarray, "k _ _"]
 ByLayer = dict[str, Masks]
@@ -46,12 +46,22 @@ def guides(
     layers: Sequence[str],
     guidance: str,
 ) -> Guides:
-    """The guides of pictures whose heights and widths are given, at these layers."""
+    """Compute the guides of content and style pictures at the layers of the style loss.
+
+    Args:
+      regions: The masks of the regions.
+      network: The network, whose pooling and rounding determine the sizes of layers.
+      content: Height and width of the content in pixels.
+      styles: Height and width of each style picture in pixels.
+      layers: Names of the layers.
+      guidance: One of `GUIDANCES`.
+    """
     halved = partial(_halved, up=vgg.rounds_up(network.pooling, network.rounding))
-    travel = partial(_travel, layers=layers, guidance=guidance, halved=halved)
-    arrived = travel(at_size(regions.content, *content))
+    propagated = partial(_propagated, layers=layers, guidance=guidance, halved=halved)
+    arrived = propagated(at_size(regions.content, *content))
     of_styles = [
-        travel(at_size(masks, *sides)) for masks, sides in zip(regions.styles, styles, strict=True)
+        propagated(at_size(masks, *sides))
+        for masks, sides in zip(regions.styles, styles, strict=True)
     ]
     augmented, count = guidance == "augmented", len(regions.names)
     normalized = partial(_normalized, power=1 if augmented else 2)
@@ -68,34 +78,34 @@ def guides(
 
 
 def at_size(masks: Masks, height: int, width: int) -> Masks:
-    """Masks of another size: averaged over areas where they shrink."""
+    """Resize masks, by area averages where they shrink."""
     return np.stack([images.resize(mask, height, width, "area") for mask in masks])
 
 
-def _travel(
+def _propagated(
     masks: Masks,
     layers: Sequence[str],
     guidance: str,
     halved: Callable[[tuple[int, int]], tuple[int, int]],
 ) -> ByLayer:
-    """The masks as they arrive at each layer."""
+    """Propagate masks to each of the layers."""
     plain = masks
     x = masks if guidance in ("augmented", "simple") else (masks >= HALF).astype(np.float32)
     arrived, until = {}, max(map(vgg.LAYERS.index, layers), default=-1)
     for name in vgg.LAYERS[: until + 1]:
         if name.startswith("conv"):
-            x = _spread(x, guidance)
+            x = _convolved(x, guidance)
         elif name.startswith("pool"):
             sides = halved(x.shape[1:])
-            plain, x = at_size(plain, *sides), _shrunk(x, sides, guidance)
+            plain, x = at_size(plain, *sides), _pooled(x, sides, guidance)
         if name in layers:
-            gone = ~x.any(axis=(1, 2), keepdims=True)
-            arrived[name] = np.where(gone, plain, x)
+            empty = ~x.any(axis=(1, 2), keepdims=True)
+            arrived[name] = np.where(empty, plain, x)
     return arrived
 
 
-def _spread(x: Masks, guidance: str) -> Masks:
-    """What a 3x3 convolution makes of masks."""
+def _convolved(x: Masks, guidance: str) -> Masks:
+    """Propagate masks through a 3x3 convolution."""
     if guidance == "simple":
         return x
     mode: Literal["constant", "edge"] = "constant" if guidance == "augmented" else "edge"
@@ -104,7 +114,7 @@ def _spread(x: Masks, guidance: str) -> Masks:
 
 
 def _three(x: Masks, axis: int, guidance: str) -> Masks:
-    """Of every three neighbors the mean, the least or the largest."""
+    """Return the mean, minimum or maximum of every three neighbors."""
     length = x.shape[axis] - 2
     first, middle, last = (np.take(x, range(i, i + length), axis) for i in range(3))
     if guidance == "augmented":
@@ -113,8 +123,8 @@ def _three(x: Masks, axis: int, guidance: str) -> Masks:
     return chosen(chosen(first, middle), last)
 
 
-def _shrunk(x: Masks, sides: tuple[int, int], guidance: str) -> Masks:
-    """What pooling makes of masks."""
+def _pooled(x: Masks, sides: tuple[int, int], guidance: str) -> Masks:
+    """Propagate masks through a pooling layer."""
     averaged = at_size(x, *sides)
     if guidance == "inside":
         return (averaged >= 1 - 1e-6).astype(np.float32)
@@ -122,7 +132,7 @@ def _shrunk(x: Masks, sides: tuple[int, int], guidance: str) -> Masks:
 
 
 def _normalized(masks: Masks, power: int) -> Masks:
-    """As guides; a region that is not there at all has a guide of zeros."""
+    """Normalize masks to guides; an empty mask has a guide of zeros."""
     mean = np.mean(masks.astype(np.float64) ** power, axis=(1, 2), keepdims=True)
     return np.where(mean > 0, masks / np.sqrt(np.maximum(mean, 1e-30)), 0).astype(np.float32)
 

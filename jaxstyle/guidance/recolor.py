@@ -1,9 +1,8 @@
-"""Colors alone: the photo with the mean color and covariance of the style, region by region.
+"""Color transfer: gives each region of a photo the mean color and covariance of the style.
 
-Each region of the photo is changed by one affine map of its colors
-(`jaxstyle.images.color.map_between`), and where masks are soft the results are mixed. A baseline by
-itself, and a start for a run that has the light of the style already, and all of the photo's
-structure.
+Each region is recolored by an affine map (`jaxstyle.images.color.map_between`), and the results are
+blended by soft masks. This serves as a baseline, and as an initialization that has the light of the
+style and all of the photo's structure.
 """
 
 from collections.abc import Sequence
@@ -21,23 +20,24 @@ from jaxstyle.images.guided_filter import guided_filter
 Image = Float[np.ndarray, "_ _ 3"]
 
 REACH = 0.006
-"""Of the longest side: half the width of lines between masks, and half the reach of their edges."""
+"""Radius, relative to the longest side, of the opening that finds gaps between masks; half the
+radius of the guided filter."""
 
 EDGES = 1e-4
-"""The guided filter's epsilon: masks follow edges of the photo whose variance is more."""
+"""Epsilon of the guided filter: masks follow edges of the photo of a larger variance."""
 
 FAINT = 0.05
-"""A share of no region that is less is none."""
+"""Weight of pixels outside all regions below which it is set to zero."""
 
 LARGE = 768
-"""Longest side at which masks are made to follow edges: a photo of 24 megapixels needs no more."""
+"""Longest side in pixels for the refinement of masks; enough for a photo of 24 megapixels."""
 
 SMALL = 256
-"""Longest side of the pictures that statistics are taken from: they hardly depend on it."""
+"""Longest side in pixels for color statistics, which hardly depend on it."""
 
 RIDGE = 5e-4
-"""Added to the variances of both: what varies by less is not made to vary much more, as the noise
-and the bands of a clear sky would be."""
+"""Variance added to photo and style, so that small variations, such as the noise and banding of a
+clear sky, are not amplified."""
 
 
 def recolored(
@@ -47,8 +47,18 @@ def recolored(
     method: str = "symmetric",
     ridge: float = RIDGE,
 ) -> Float32[np.ndarray, "_ _ 3"]:
-    """The photo, each region with the colors of its region in the style pictures; what is in no
-    region stays as it is. Clipped to [0, 1]."""
+    """Transfer the colors of the style pictures to the photo, region by region.
+
+    Args:
+      photo: The photo to recolor.
+      styles: The style pictures, whose pixels are pooled with equal weight per picture.
+      regions: The regions of photo and styles; None: the whole pictures.
+      method: One of `jaxstyle.images.color.COLOR_MATCHES`.
+      ridge: Variance added to the colors of photo and style.
+
+    Returns:
+      The recolored photo, clipped to [0, 1]. Pixels outside all regions are unchanged.
+    """
     if regions is None:
         return _mapped(photo, None, styles, [None] * len(styles), method, ridge).clip(0, 1)
     height, width, _ = photo.shape
@@ -64,8 +74,10 @@ def recolored(
 
 
 def _soft(photo: Image, masks: Float32[np.ndarray, "k h w"]) -> Float32[np.ndarray, "_ h w"]:
-    """Shares that add up to one and follow the edges of the photo, of each mask and of what is in
-    none. Lines between masks that are in none go to those beside them."""
+    """Compute soft masks of the regions and of the rest, which sum to one.
+
+    They follow the edges of the photo. Thin gaps between masks are filled from the adjacent masks.
+    """
     outside = (1 - masks.sum(axis=0)).clip(0, 1)
     radius = max(1, round(max(photo.shape) * REACH))
     lines = outside - np.asarray(_opened(outside, radius))
@@ -76,7 +88,7 @@ def _soft(photo: Image, masks: Float32[np.ndarray, "k h w"]) -> Float32[np.ndarr
 
 
 def _opened(mask: Float32[np.ndarray, "h w"], radius: int) -> Float32[np.ndarray, "h w"]:
-    """The mask without what is narrower than a square of this radius."""
+    """Remove structures narrower than a square of this radius: a morphological opening."""
     size = 2 * radius + 1
     image = Image8.fromarray(np.rint(mask * 255).astype(np.uint8))
     opened = image.filter(ImageFilter.MinFilter(size)).filter(ImageFilter.MaxFilter(size))
@@ -91,24 +103,24 @@ def _mapped(
     method: str,
     ridge: float,
 ) -> Float32[np.ndarray, "_ _ 3"]:
-    """The whole photo under the map of one region."""
-    pairs = [_counted(style, of) for style, of in zip(styles, masks, strict=True)]
+    """Recolor the whole photo by the map of one region."""
+    pairs = [_reduced(style, of) for style, of in zip(styles, masks, strict=True)]
     seen = [(style, of) for style, of in pairs if of is None or of.any()]
     pixels = np.concatenate([style.reshape(-1, 3) for style, _ in seen])[None]
     counts = np.concatenate([_weights(style, of) for style, of in seen])[None]
-    before = color.statistics(*_counted(photo, mask))
+    before = color.statistics(*_reduced(photo, mask))
     matrix, shift = color.map_between(before, color.statistics(pixels, counts), method, ridge)
     return photo @ matrix.T.astype(np.float32) + shift.astype(np.float32)
 
 
 def _weights(style: Image, mask: np.ndarray | None) -> Float32[np.ndarray, " n"]:
-    """Of each pixel, adding up to one."""
+    """Return the weights of the pixels of a style picture, which sum to one."""
     each = np.ones(style.shape[:2], np.float32) if mask is None else mask
     return each.ravel() / each.sum()
 
 
-def _counted(picture: Image, mask: np.ndarray | None) -> tuple[Image, np.ndarray | None]:
-    """A picture and the mask of what counts in it, as small as statistics can be."""
+def _reduced(picture: Image, mask: np.ndarray | None) -> tuple[Image, np.ndarray | None]:
+    """Reduce a picture and its mask to the size used for statistics."""
     small = _small(picture, SMALL)
     height, width, _ = small.shape
     return small, None if mask is None else images.resize(mask, height, width, "area")

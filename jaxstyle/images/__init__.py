@@ -1,8 +1,9 @@
-"""Pictures: files, sizes, colors. An image is float32, (height, width, 3), sRGB values in [0, 1].
+"""Image input, output and processing.
 
-This package reads and writes (`read`, `write`) and resizes (`resize`) pictures; its modules
-transfer colors (`color`, `histogram`), filter (`guided_filter`, `affine`, `full_size`) and
-put pictures together (`grid`, `timelapse`).
+An image is a float32 array of shape (height, width, 3) with sRGB values in [0, 1]. This package
+reads, writes and resizes images (`read`, `write`, `resize`). Its modules transfer colors (`color`,
+`histogram`), filter (`guided_filter`, `affine`, `full_size`) and combine several images into one
+(`grid`, `timelapse`).
 """
 
 from jaxstyle.errors import ImageError

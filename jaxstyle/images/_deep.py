@@ -1,4 +1,4 @@
-"""16 bits a channel, of which Pillow knows gray alone."""
+"""Decoding of images with 16 bits per channel, which Pillow supports for gray images only."""
 
 import sys
 from collections.abc import Iterator
@@ -14,25 +14,29 @@ from jaxstyle.images._strips import cut, strips
 from jaxstyle.images._types import FORMATS_READ
 
 Strip = tuple[slice, np.ndarray, np.ndarray | None]
-"""Which rows, the levels of their color in 1 or 3 channels, and of their alpha, if there is any."""
+"""The rows of a strip, their color in 1 or 3 channels of 8 or 16 bits, and their alpha or None."""
 
 
 def low_bytes(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> Image.Image | None:
-    """The low bytes of 16-bit RGB or RGBA, of which Pillow keeps the high ones only.
+    """Return the low bytes of 16-bit RGB or RGBA, or None for other images.
 
-    Pillow unpacks "RGB;16B" by taking the first byte of each pair and "RGB;16L" by taking the
-    second, so decoding once more with the opposite byte order gives the other half.
+    Pillow keeps only the high byte: the first of each pair in "RGB;16B", the second in "RGB;16L".
+    Decoding once more with the opposite byte order gives the low byte.
+
+    Raises:
+      ImageError: The image is a 16-bit TIFF with separate color planes.
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode in ("RGB", "RGBA", "CMYK"):
         tags = image.tag_v2
         if tags.get(ExifTags.Base.PlanarConfiguration) == 2 and max(_bits_per_sample(tags)) > 8:
-            raise ImageError(  # Pillow would misread it without a word
-                f"{name}: a 16-bit TIFF with separate color planes; save it interleaved"
+            raise ImageError(  # Pillow would silently misread it
+                f"{name}: 16-bit TIFF with separate color planes is not supported; "
+                "save it interleaved"
             )
     tiles = [tile._replace(args=_other_byte_order(tile.args)) for tile in image.tile]
     if not tiles or any(tile.args is None for tile in tiles):
         return None
-    image.load()  # done with the file before it is read a second time
+    image.load()  # must finish before the file is read again
     with Image.open(file, formats=FORMATS_READ) as again:
         again.tile = tiles
         again.load()
@@ -44,7 +48,7 @@ def _bits_per_sample(tags: Any) -> tuple[int, ...]:
 
 
 def _other_byte_order(args: Any) -> Any:
-    """A decoder's arguments with the other byte order; None unless they tell of 16-bit color."""
+    """Return decoder arguments with the byte order swapped, or None if not of 16-bit color."""
     rawmode, *rest = (args,) if isinstance(args, str) else args or ("",)
     color, order = str(rawmode)[:-1], str(rawmode)[-1:]
     if color not in ("RGB;16", "RGBX;16", "RGBA;16"):
@@ -55,17 +59,29 @@ def _other_byte_order(args: Any) -> Any:
 
 
 def deep_strips(image: Image.Image, low: Image.Image | None, name: str) -> Iterator[Strip]:
-    """A 16-bit image, gray or with its `low` bytes, in sRGB: in 8 bits where a profile says so."""
+    """Yield the strips of a 16-bit image, converted to sRGB.
+
+    The strips have 16 bits, or 8 where an ICC profile is converted.
+
+    Args:
+      image: A gray image of 16 bits, or the high bytes of a color image.
+      low: The low bytes of a color image; None for a gray one.
+      name: The name of the image in messages.
+
+    Raises:
+      ImageError: A gray image has values of more than 16 bits.
+    """
     gray, transparent = low is None, image.info.get("transparency")
     convert = to_srgb(image.info.get("icc_profile"), "L" if gray else "RGB", name)
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    inverted = gray and tags.get(262) == 0  # "white is zero", which Pillow heeds in 8 bits only
+    # PhotometricInterpretation is WhiteIsZero, which Pillow handles in 8 bits only.
+    inverted = gray and tags.get(262) == 0
     for rows in strips(image.height, image.width):
         levels = _levels(cut(image, rows), low and cut(low, rows), name)
         color, opacity = (65535 - levels if inverted else levels)[..., :3], None
         if levels.shape[2] == 4:
             opacity = levels[..., 3]
-        elif transparent is not None:  # the one color that is
+        elif transparent is not None:  # a single color marked as transparent
             opacity = np.uint16(65535) * np.any(color != np.asarray(transparent), axis=-1)
         if convert:
             shallow = np.rint(color * np.float32(255 / 65535)).astype(np.uint8)
@@ -77,10 +93,12 @@ def deep_strips(image: Image.Image, low: Image.Image | None, name: str) -> Itera
 def _levels(
     high: Image.Image, low: Image.Image | None, name: str
 ) -> UInt16[np.ndarray, "height width channels"]:
-    """The levels of a 16-bit strip: of color its high bytes and its low ones."""
+    """Return the 16-bit levels of a strip, combining high and low bytes of color."""
     if low is not None:
         return (np.asarray(high).astype(np.uint16) << 8) | np.asarray(low)
     levels = np.asarray(high)
     if levels.min() < 0 or levels.max() > 65535:
-        raise ImageError(f"{name}: a picture of 32-bit integers; save it with 8 or 16 bits")
+        raise ImageError(
+            f"{name}: 32-bit integer pixels are not supported; save it with 8 or 16 bits"
+        )
     return levels.astype(np.uint16)[..., None]

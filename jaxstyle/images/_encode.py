@@ -1,7 +1,7 @@
-"""A picture as the bytes of a file: PNG, JPEG, WebP or TIFF, the same ones every time.
+"""Encoding of pictures as PNG, JPEG, WebP or TIFF, with reproducible bytes.
 
-PNG and TIFF are made strip by strip. JPEG, WebP and small PNGs are Pillow's, which holds all of a
-picture, in 8 bits.
+TIFF and large or 16-bit PNG are encoded strip by strip. JPEG, WebP and small PNG are encoded by
+Pillow, which needs the whole picture in memory, in 8 bits.
 """
 
 import io
@@ -18,13 +18,14 @@ from jaxstyle.images._read import SOFTWARE, Picture
 from jaxstyle.images._strips import strips
 
 PILLOW_PIXELS = 2**24
-"""Of the largest PNG that Pillow compresses: better than we do, with all of it in memory."""
+"""Maximum pixels of a PNG encoded by Pillow, which compresses better than our writer but needs
+the whole picture in memory."""
 
 CLASSIC_BYTES = 2**32 - 2**25
-"""Of the largest picture in an ordinary TIFF: positions in it end at 4 GB. More is a BigTIFF."""
+"""Maximum bytes of pixels in a classic TIFF, which has 32-bit offsets; larger ones are BigTIFF."""
 
 TIFF_STRIP_BYTES = 2**18
-"""A reader may want a part of the picture alone: strips of a file are shorter than ours."""
+"""Bytes of a strip in a TIFF file: few, so that readers can decode a part of the picture."""
 
 
 def encode(
@@ -33,12 +34,16 @@ def encode(
     """Write a picture to a file open for writing.
 
     Args:
+      file: A file open for writing.
+      picture: Values are clipped to [0, 1] and rounded to the nearest level.
       kind: "PNG", "JPEG", "WEBP" or "TIFF".
       bits: 8, or 16 for PNG and TIFF.
       description: ASCII text for the EXIF tag ImageDescription.
 
     Raises:
-      OSError, ValueError, MemoryError: with an errno if it is the file that fails.
+      OSError: The file cannot be written (with an errno), or the encoder failed (without).
+      ValueError: The picture or its description cannot be encoded.
+      MemoryError: There is not enough memory.
     """
     height, width, _ = picture.rgb.shape
     shape = height, width, 3 if picture.alpha is None else 4
@@ -53,7 +58,7 @@ def encode(
 
 
 def levels(picture: Picture, rows: slice, bits: int) -> Levels:
-    """Some rows as whole numbers: values clipped to [0, 1], at the nearest level."""
+    """Return some rows as integers, clipped to [0, 1] and rounded to the nearest level."""
     values = picture.rgb[rows]
     if picture.alpha is not None:
         values = np.concatenate([values, picture.alpha[rows, :, None]], axis=-1)
@@ -63,14 +68,14 @@ def levels(picture: Picture, rows: slice, bits: int) -> Levels:
 
 
 def _by_pillow(picture: Picture, shape: tuple[int, int, int], kind: str, description: str) -> bytes:
-    over_white = kind == "JPEG"  # which has no alpha
+    over_white = kind == "JPEG"  # JPEG has no alpha
     whole = np.empty((*shape[:2], 3 if over_white else shape[2]), np.uint8)
     for rows in strips(*shape[:2]):
         part = _over_white(picture, rows) if over_white else picture
         whole[rows] = levels(part, slice(None) if over_white else rows, 8)
     options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
     buffer, image = io.BytesIO(), Image.fromarray(whole)
-    del whole  # Pillow has its own now
+    del whole  # Pillow holds its own copy
     image.save(buffer, kind, icc_profile=srgb_profile(), exif=_exif(description), **options)
     return buffer.getvalue()
 
@@ -98,7 +103,7 @@ def _tiff(
     bits: int,
     description: str,
 ) -> None:
-    import tifffile  # slow to import, and needed here only
+    import tifffile  # slow to import, and only needed here
 
     height, width, channels = shape
     row_bytes = width * channels * bits // 8
@@ -107,7 +112,7 @@ def _tiff(
     def compressed() -> Iterator[bytes]:
         for top in range(0, height, rows):
             values = levels(picture, slice(top, top + rows), bits)
-            values[:, 1:] -= values[:, :-1].copy()  # predictor 2; whole numbers wrap
+            values[:, 1:] -= values[:, :-1].copy()  # predictor 2; integers wrap
             yield zlib.compress(values.data, 6)
 
     tifffile.imwrite(
@@ -124,5 +129,5 @@ def _tiff(
         iccprofile=srgb_profile(),
         description=description or None,
         software=SOFTWARE,
-        metadata=None,  # no description of tifffile's own
+        metadata=None,  # omit tifffile's own description
     )

@@ -1,6 +1,6 @@
-"""A PNG writer that takes a picture strip by strip, of 8 or 16 bits a channel.
+"""A streaming PNG writer for 8 or 16 bits per channel.
 
-Pillow's has no 16-bit color, and holds all of a picture. The format is that of the PNG
+Pillow cannot write 16-bit color, and needs the whole image in memory. The format follows the PNG
 specification, third edition (W3C, 2025).
 """
 
@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-_UP = 2  # the filter that stores each byte as its difference from the byte above
+_UP = 2  # PNG filter type Up: each byte minus the byte above it
 
 Levels = UInt8[np.ndarray, "rows width channels"] | UInt16[np.ndarray, "rows width channels"]
 
@@ -27,13 +27,15 @@ def write_png(
     icc_profile: bytes,
     exif: bytes,
 ) -> None:
-    """Write a PNG file with 3 (RGB) or 4 (RGBA) channels, a data chunk for each strip.
+    """Write a PNG file with 3 (RGB) or 4 (RGBA) channels, one data chunk per strip.
 
     Args:
-      strips: the rows of the picture, from the top.
-      shape: height, width and channels of all of it.
-      bits: 8 or 16, as the levels have.
-      exif: bare TIFF data, without the "Exif" marker that JPEG puts before it.
+      file: A file open for writing.
+      strips: The rows of the image, from top to bottom.
+      shape: Height, width and channels of the whole image.
+      bits: 8 or 16, matching the type of the strips.
+      icc_profile: The ICC profile to embed.
+      exif: The EXIF data, without the "Exif" marker that precedes it in JPEG.
     """
     height, width, channels = shape
     color_type = {3: 2, 4: 6}[channels]
@@ -45,7 +47,7 @@ def write_png(
     stream = zlib.compressobj()
     above, row = np.zeros(width * channels * bits // 8, np.uint8), 0
     for strip in strips:
-        # Big-endian rows of bytes, each behind the number of its filter; uint8 arithmetic wraps.
+        # Big-endian bytes, each row preceded by its filter type; uint8 subtraction wraps as needed.
         rows = np.ascontiguousarray(strip, f">u{bits // 8}").reshape(len(strip), -1).view(np.uint8)
         filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
         filtered[:, 0] = _UP

@@ -1,7 +1,7 @@
-"""Pixels in: any picture a newcomer may have, as float32 sRGB in [0, 1] with straight alpha.
+"""Reading of images as float32 sRGB in [0, 1] with straight alpha.
 
-Everything that Pillow may do on bad input (exceptions of a dozen kinds, warnings, pixels clipped
-or misread in silence) ends here: `read` gives a `Picture` or raises `ImageError`.
+On bad input Pillow may raise many kinds of exceptions, emit warnings, or silently clip or misread
+pixels. This module hides that: `read` returns a `Picture` or raises `ImageError`.
 """
 
 import os
@@ -33,8 +33,8 @@ __all__ = [
     "read_stored",
 ]
 
-MAX_PIXELS = 32768**2  # those of the largest result: what we write can be read again
-SOFTWARE = "jaxstyle"  # how our own files are known again
+MAX_PIXELS = 32768**2  # the size of the largest result, so that every output can be read
+SOFTWARE = "jaxstyle"  # EXIF tag Software, which identifies files written by `write`
 
 _EIGHT_BIT_MODES = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
@@ -45,16 +45,22 @@ _LOCK = threading.Lock()
 def read(source: Any) -> Picture:
     """Read a picture from a path, a PIL image or an array.
 
-    Files: JPEG, PNG, WebP, TIFF, GIF (first frame) and BMP, told apart by content. EXIF
-    orientation is applied and an ICC profile converted to sRGB (in 8 bits; 16-bit sRGB keeps all
-    its bits). A broken profile is ignored with a log message, as web browsers do. Transparent
-    pixels keep their color. A PIL image of 16-bit color has what Pillow kept of it: 8 bits.
+    EXIF orientation is applied. An ICC profile is converted to sRGB in 8 bits; 16-bit sRGB keeps
+    its precision. A broken profile is ignored with a log message, as in web browsers. Transparent
+    pixels keep their color.
 
-    Arrays, and all that `np.asarray` makes one of: (height, width), or (height, width, channels)
-    with 1, 3 or 4 channels, the fourth being alpha; uint8, uint16, or floats in [0, 1].
+    Args:
+      source: One of
+
+        - the path of a JPEG, PNG, WebP, TIFF, GIF (first frame) or BMP file; the format is
+          detected from the content;
+        - a PIL image; of 16-bit color, Pillow keeps only 8 bits;
+        - an array, or anything `np.asarray` accepts, of shape (height, width) or
+          (height, width, channels) with 1, 3 or 4 channels, the fourth being alpha, and of type
+          uint8, uint16, or float with values in [0, 1].
 
     Raises:
-      ImageError: the picture cannot be read, or is larger than `MAX_PIXELS`.
+      ImageError: The picture cannot be read, or has more than `MAX_PIXELS` pixels.
     """
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
@@ -67,11 +73,14 @@ def read(source: Any) -> Picture:
 
 
 def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, bool]:
-    """A picture whose colors are labels, of a file or a PIL image: as `read` would give it without
-    its ICC profile; and whether the colors are those of a palette.
+    """Read a picture whose colors are labels, such as a mask, without color conversion.
+
+    Returns:
+      The picture as `read` returns it, but with its ICC profile ignored, and whether the file
+      stores its colors in a palette.
 
     Raises:
-      ImageError: it cannot be read.
+      ImageError: The picture cannot be read.
     """
     if isinstance(source, Image.Image):
         bare = source.copy() if "icc_profile" in source.info else source
@@ -89,10 +98,10 @@ def _stored(image: Image.Image, name: str) -> tuple[Picture, bool]:
 
 
 def read_sides(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width of the picture that `read` would give, from the head of its file alone.
+    """Return height and width of a picture as `read` returns it, without decoding its pixels.
 
     Raises:
-      ImageError: the file cannot be read; its pixels may be damaged all the same.
+      ImageError: The header of the file cannot be read. Damaged pixels are not detected.
     """
     name = os.fspath(path)
     with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
@@ -102,10 +111,10 @@ def read_sides(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def read_description(path: str | os.PathLike[str]) -> str:
-    """Read back the text that `write` put into a file's metadata.
+    """Return the description that `write` stored in the metadata of a file.
 
     Raises:
-      ImageError: the file cannot be read, or `write` put no description into it.
+      ImageError: The file cannot be read, or holds no description written by `write`.
     """
     name = os.fspath(path)
     with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
@@ -118,7 +127,7 @@ def read_description(path: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def _opened(name: str) -> Iterator[BinaryIO]:
-    """A file open for reading, not empty; what the system refuses becomes an ImageError."""
+    """Open a file that is not empty for reading; raise ImageError where that fails."""
     try:
         file = open(name, "rb")  # noqa: SIM115 (only opening is guarded here)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -128,20 +137,22 @@ def _opened(name: str) -> Iterator[BinaryIO]:
         if os.fstat(file.fileno()).st_size == 0:
             raise ImageError(f"{name}: the file is empty")
         if file.peek(4)[:4] == b"MM\0+":
-            raise ImageError(f"{name}: a big-endian BigTIFF; save it little-endian")
+            raise ImageError(
+                f"{name}: big-endian BigTIFF is not supported; save it as little-endian"
+            )
         yield file
 
 
 @contextmanager
 def _pillow(name: str) -> Iterator[None]:
-    """Pillow at work: silent, with our limit of pixels, and every failure an ImageError.
+    """Silence Pillow's warnings, set its pixel limit, and convert its exceptions to ImageError.
 
-    The limit and the warning filters belong to the whole process, so one thread at a time.
+    The limit and the warning filters are global to the process, hence the lock.
     """
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow warns from here, refuses from twice this
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises above twice this
         try:
             yield
         except ImageError:
@@ -152,27 +163,27 @@ def _pillow(name: str) -> Iterator[None]:
             ) from error
         except Image.DecompressionBombError as error:
             raise ImageError(
-                f"{name}: over {MAX_PIXELS // 10**6} million pixels; make it smaller first"
+                f"{name}: more than {MAX_PIXELS // 10**6} million pixels; downscale it first"
             ) from error
         except MemoryError as error:
             raise ImageError(
-                f"{name}: too large for the memory there is, or damaged; make it smaller first"
+                f"{name}: does not fit in memory, or is damaged; downscale it first"
             ) from error
-        except Exception as error:  # plugins raise whatever the damage leads to
+        except Exception as error:  # on damaged files plugins raise exceptions of any type
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise ImageError(f"{name}: a damaged or unsupported picture: {reason}") from error
+            raise ImageError(f"{name}: damaged or unsupported picture: {reason}") from error
         finally:
             Image.MAX_IMAGE_PIXELS = before
 
 
 def _decode(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
-    """The picture in a Pillow image; `low` has the low bytes of 16-bit color.
+    """Convert a Pillow image to a picture; `low` holds the low bytes of 16-bit color.
 
-    It is converted strip by strip, into arrays that are upright from the start: of a whole picture
-    there are what Pillow decoded, and the floats.
+    Each strip is written straight to its place in the upright result, so that memory holds only
+    the image decoded by Pillow and the float arrays.
     """
     image.load()
-    orientation = _orientation(image)  # after load: by then Pillow has turned TIFFs by itself
+    orientation = _orientation(image)  # after load, in which Pillow rotates TIFFs by itself
     height, width = image.height, image.width
     sides = (width, height) if orientation in _SIDEWAYS else (height, width)
     rgb, alpha = np.empty((*sides, 3), np.float32), None
@@ -187,14 +198,14 @@ def _decode(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
 
 
 def _to_unit(levels: np.ndarray, out: np.ndarray) -> None:
-    """Levels of 8 or 16 bits as floats in [0, 1]; gray ones go to all channels."""
+    """Scale levels of 8 or 16 bits to [0, 1]; gray is broadcast to all channels of `out`."""
     np.divide(levels, np.float32(np.iinfo(levels.dtype).max), out=out, dtype=np.float32)
 
 
 def _strips(image: Image.Image, name: str) -> Iterator[Strip]:
-    """An 8-bit image in sRGB."""
+    """Yield the strips of an 8-bit image, converted to sRGB."""
     if image.mode not in _EIGHT_BIT_MODES:
-        raise ImageError(f"{name}: pixels of Pillow's mode {image.mode} are not supported")
+        raise ImageError(f"{name}: Pillow mode {image.mode} is not supported; convert it to RGB")
     profile = image.info.get("icc_profile") if image.mode != "LAB" else None
     one_pixel, _ = _split(image.crop((0, 0, 1, 1)))
     convert = to_srgb(profile, one_pixel.mode, name)
@@ -205,29 +216,33 @@ def _strips(image: Image.Image, name: str) -> Iterator[Strip]:
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The color of an 8-bit image, in mode L, RGB or CMYK, and its alpha in mode L."""
+    """Split an 8-bit image into color (mode L, RGB or CMYK) and alpha (mode L, or None)."""
     if image.mode in ("1", "La"):
         image = image.convert("L" if image.mode == "1" else "LA")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        grey = image.mode in ("L", "LA")
-        return rgba.getchannel("R") if grey else rgba.convert("RGB"), rgba.getchannel("A")
+        gray = image.mode in ("L", "LA")
+        return rgba.getchannel("R") if gray else rgba.convert("RGB"), rgba.getchannel("A")
     return (image if image.mode in ("L", "CMYK") else image.convert("RGB")), None
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged metadata is no reason to refuse the pixels
+    except Exception:  # ignore damaged metadata: the pixels may be fine
         return 1
 
 
-_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange height and width
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
 
 def _as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """A view of an upright picture in which rows and columns are those of a file with an EXIF
-    orientation (1 to 8; others mean nothing)."""
+    """Return a view of an upright picture with rows and columns ordered as in the file.
+
+    Args:
+      upright: The picture after rotation.
+      orientation: The EXIF orientation of the file, 1 to 8; other values are ignored.
+    """
     if orientation in (2, 3, 6, 7):
         upright = upright[:, ::-1]
     if orientation in (3, 4, 7, 8):
@@ -239,10 +254,10 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp")
 
 
 def listed(sources: Iterable[Any]) -> list[Any]:
-    """The sources, every folder among them replaced by the pictures in it, by name.
+    """Return the sources with every folder replaced by its pictures, sorted by name.
 
     Raises:
-      ImageError: there is no picture in a folder.
+      ImageError: A folder contains no picture.
     """
     each = [
         _pictures_in(Path(source))

@@ -1,15 +1,15 @@
-"""Large pictures a few rows at a time, so that what is made on the way is never large itself."""
+"""Splitting of large images into strips of rows, which keeps intermediate arrays small."""
 
 from collections.abc import Iterator
 
 from PIL import Image
 
 STRIP_PIXELS = 2**20
-"""Of a strip, unless one row has more."""
+"""Maximum number of pixels in a strip; a single row may exceed it."""
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
-    """The rows of one strip after the other, from the top.
+    """Return the row slices of the strips of an image, from top to bottom.
 
     >>> list(strips(3, STRIP_PIXELS // 2))
     [slice(0, 2, None), slice(2, 3, None)]
@@ -19,5 +19,5 @@ def strips(height: int, width: int) -> Iterator[slice]:
 
 
 def cut(image: Image.Image, rows: slice) -> Image.Image:
-    """The rows of an image that are a strip."""
+    """Return the given rows of an image, at full width."""
     return image.crop((0, rows.start, image.width, rows.stop))

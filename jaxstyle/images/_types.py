@@ -1,4 +1,4 @@
-"""What a picture is, and what is said of one that is none."""
+"""The `Picture` type and the file formats that can be read."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,17 @@ import numpy as np
 from jaxtyping import Float32
 
 FORMATS_READ = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
-"""Pillow's names of what is read; it is told no others."""
+"""Pillow's names of the accepted input formats; all others are refused."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels: sRGB values in [0, 1], and the straight (not premultiplied) alpha if there is any."""
+    """A decoded image.
+
+    Attributes:
+      rgb: sRGB values in [0, 1].
+      alpha: straight (not premultiplied) alpha in [0, 1], or None for an opaque image.
+    """
 
     rgb: Float32[np.ndarray, "height width 3"]
     alpha: Float32[np.ndarray, "height width"] | None = None

@@ -1,4 +1,4 @@
-"""Pixels out: PNG, JPEG, WebP or TIFF, whole or not at all, the same bytes every time."""
+"""Atomic writing of PNG, JPEG, WebP and TIFF files, with reproducible bytes."""
 
 import contextlib
 import io
@@ -26,61 +26,70 @@ FORMATS = {
     ".tiff": "TIFF",
 }
 _SIXTEEN_BIT = ("PNG", "TIFF")
-_LONGEST = {"JPEG": 65500, "WEBP": 16383}  # pixels: the limits of libjpeg and of the WebP format
+_LONGEST = {"JPEG": 65500, "WEBP": 16383}
+"""Maximum side in pixels, of libjpeg and of the WebP format."""
 
 
 def check_writable(path: Path, *, bits: int = 8, longest: int = 1) -> None:
-    """Find out before a long run whether `write` can write this path afterwards.
+    """Check before a long run that `write` will be able to write a path.
 
     Args:
-      path: the file to be; what is there now is left alone, and no trace remains beside it.
+      path: The output file. An existing file is not changed, and no other file is left behind.
       bits: 8, or 16 for PNG and TIFF.
-      longest: the picture's longest side in pixels, if it is known.
+      longest: The longest side of the picture in pixels, if known.
 
     Raises:
-      ImageError: it cannot, with the reason and what to do.
+      ImageError: The path cannot be written.
     """
     check_target(path, tuple(FORMATS))
     check_format(path, bits=bits, longest=longest)
 
 
 def check_format(path: Path, *, bits: int = 8, longest: int = 1) -> None:
-    """The part of `check_writable` that is about the format of a file, wherever it is to be.
+    """Check that the format of a file extension supports these bits and this size.
+
+    The file system is not accessed: `path` may be on another machine.
+
+    Args:
+      path: The output file.
+      bits: 8, or 16 for PNG and TIFF.
+      longest: The longest side of the picture in pixels, if known.
 
     Raises:
-      ImageError: no picture of so many bits or pixels can have this extension.
+      ImageError: The extension is unknown, or its format does not support them.
     """
     name = os.fspath(path)
     kind = FORMATS.get(_extension(name))
     if kind is None:
         raise ImageError(_unknown_extension(name, tuple(FORMATS)))
     if bits not in (8, 16):
-        raise ImageError(f"{name}: {bits} bits a channel are not possible: 8 or 16 are")
+        raise ImageError(f"{name}: {bits} bits per channel are not supported: use 8 or 16")
     if bits == 16 and kind not in _SIXTEEN_BIT:
-        raise ImageError(f"{name}: {kind} has no 16 bits a channel: name a .png or .tif file")
+        raise ImageError(f"{name}: {kind} does not support 16 bits per channel: use .png or .tif")
     if longest > _LONGEST.get(kind, longest):
         raise ImageError(
-            f"{name}: {kind} has at most {_LONGEST[kind]} pixels a side, not {longest}: name a "
-            ".png or .tif file"
+            f"{name}: {kind} has at most {_LONGEST[kind]} pixels a side, not {longest}: use .png "
+            "or .tif"
         )
 
 
 def write(path: Path, picture: Picture, *, bits: int = 8, description: str = "") -> None:
     """Write a picture in the format of its file extension, atomically.
 
-    The sRGB profile is embedded, `description` goes into the EXIF tag ImageDescription, and the
-    same input gives the same bytes. PNG, WebP and TIFF keep alpha; JPEG has none and is laid over
-    white. JPEG and WebP have quality 95, JPEG without chroma subsampling. PNG and TIFF go to the
-    disk strip by strip, and a TIFF that may pass 4 GB is a BigTIFF.
+    The sRGB profile is embedded, and the same input gives the same bytes. PNG, WebP and TIFF keep
+    alpha; for JPEG, the picture is composited over white. JPEG and WebP have quality 95, JPEG
+    without chroma subsampling. PNG and TIFF are written strip by strip, and a TIFF that may exceed
+    4 GB is a BigTIFF.
 
     Args:
-      path: a .png, .jpg, .jpeg, .webp, .tif or .tiff file, in an existing directory.
-      picture: values are clipped to [0, 1] and rounded to the nearest level.
+      path: A .png, .jpg, .jpeg, .webp, .tif or .tiff file in an existing directory.
+      picture: Values are clipped to [0, 1] and rounded to the nearest level.
       bits: 8, or 16 for PNG and TIFF.
-      description: ASCII text; settings as JSON, usually. `read_description` gives it back.
+      description: ASCII text for the EXIF tag ImageDescription, usually settings as JSON.
+        `read_description` reads it back.
 
     Raises:
-      ImageError: it cannot be written; a file that was there before is still there, unchanged.
+      ImageError: The file cannot be written. An existing file is left unchanged.
     """
     name = os.fspath(path)
     check_writable(name, bits=bits, longest=max(picture.rgb.shape))
@@ -89,10 +98,12 @@ def write(path: Path, picture: Picture, *, bits: int = 8, description: str = "")
 
 
 def encoded(path: Path, picture: Picture, *, bits: int = 8, description: str = "") -> bytes:
-    """What `write` would put at a path, which need not be on this machine.
+    """Return the bytes that `write` would write to a path.
+
+    Only the extension of `path` is used: it may be on another machine.
 
     Raises:
-      ImageError: it cannot be encoded in the format of this extension.
+      ImageError: The picture cannot be encoded in the format of this extension.
     """
     name = os.fspath(path)
     check_format(name, bits=bits, longest=max(picture.rgb.shape))
@@ -104,16 +115,20 @@ def encoded(path: Path, picture: Picture, *, bits: int = 8, description: str = "
 def _encode(
     file: BinaryIO | io.BytesIO, name: str, picture: Picture, bits: int, description: str
 ) -> None:
-    """Write a picture to an open file in the format of a name. Raises ImageError, or OSError where
-    it is the file that fails."""
+    """Write a picture to an open file in the format of the extension of `name`.
+
+    Raises:
+      ImageError: The picture cannot be encoded.
+      OSError: The file cannot be written.
+    """
     kind = FORMATS[_extension(name)]
     if not description.isascii():
         raise ImageError(f"{name}: the description has characters beyond ASCII")
     if not all(np.isfinite(picture.rgb[rows]).all() for rows in strips(*picture.rgb.shape[:2])):
-        raise ImageError(f"{name}: the picture holds NaN or infinite values")
+        raise ImageError(f"{name}: the picture has NaN or infinite values")
     try:
         encode(file, picture, kind, bits, description)
-    except (OSError, ValueError, MemoryError) as error:  # such as EXIF of over 64 kB in a JPEG
+    except (OSError, ValueError, MemoryError) as error:  # e.g. EXIF of more than 64 kB in a JPEG
         if isinstance(error, OSError) and error.errno:
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -121,10 +136,10 @@ def _encode(
 
 
 def check_target(path: Path, extensions: tuple[str, ...]) -> str:
-    """Check that a file of one of these extensions can be put at `path`; return its extension.
+    """Check that a path can be written and has one of these extensions; return its extension.
 
     Raises:
-      ImageError: another extension, or what `check_directory` says.
+      ImageError: The extension is another one, or the file cannot be created there.
     """
     name = os.fspath(path)
     extension = _extension(name)
@@ -135,10 +150,10 @@ def check_target(path: Path, extensions: tuple[str, ...]) -> str:
 
 
 def check_directory(path: Path) -> None:
-    """Check that a file can be put at `path`, whatever its extension; leaves nothing behind.
+    """Check that a file can be created or replaced at a path, without leaving anything behind.
 
     Raises:
-      ImageError: there is no such directory, it is not writable, or `path` is one itself.
+      ImageError: The directory does not exist or is not writable, or `path` is a directory.
     """
     name = os.fspath(path)
     target = os.path.realpath(name)
@@ -147,55 +162,62 @@ def check_directory(path: Path) -> None:
         raise ImageError(f"{name}: is a directory, not a file")
     if not os.path.isdir(directory):
         raise ImageError(f"{name}: there is no directory {directory}: create it first")
-    beside = _beside(target)
+    temporary = _temporary_path(target)
     try:
         if os.path.exists(target):
-            open(target, "r+b").close()  # unchanged; refused where it is read-only
-        open(beside, "xb").close()
-        os.unlink(beside)
+            open(target, "r+b").close()  # raises if the file is read-only; does not change it
+        open(temporary, "xb").close()
+        os.unlink(temporary)
     except OSError as error:
         reason = error.strerror or error
         raise ImageError(f"{name}: cannot be written there: {reason}") from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file as safely as a picture; raises what `replace_file` raises."""
+    """Write a UTF-8 text file atomically.
+
+    Raises:
+      ImageError: The file cannot be written. An existing file is left unchanged.
+    """
     replace_file(path, text.encode())
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put a file in place all at once: see `replaced`, which says what it raises."""
+    """Write a file atomically.
+
+    Raises:
+      ImageError: The file cannot be written. An existing file is left unchanged.
+    """
     with replaced(path) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which is put in place all at once: written beside, synced, renamed.
+    """Open a file for atomic writing: a temporary file in the same directory, synced and renamed.
 
-    The mode is that of the file it replaces, or what the umask leaves of a new one. A symbolic
-    link is followed.
+    The permissions are those of the file it replaces, or the default of a new file. A symbolic
+    link is followed. After any exception, an existing file is left unchanged.
 
     Raises:
-      ImageError: the system refuses (disk full, say); an old file is still there, unchanged, as
-        it is after any exception.
+      ImageError: The operating system reports an error, such as a full disk.
     """
     name = os.fspath(path)
     target = os.path.realpath(name)
-    beside = _beside(target)
+    temporary = _temporary_path(target)
     try:
-        with open(beside, "xb") as file:
+        with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         if os.path.exists(target):
-            shutil.copymode(target, beside)
-        os.replace(beside, target)
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
     except OSError as error:
         raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from error
     finally:
-        with contextlib.suppress(OSError):  # after the rename there is nothing left to remove
-            os.unlink(beside)
+        with contextlib.suppress(OSError):  # it no longer exists after the rename
+            os.unlink(temporary)
 
 
 def _unknown_extension(name: str, extensions: tuple[str, ...]) -> str:
@@ -207,6 +229,6 @@ def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def _beside(target: str) -> str:
-    """A new name in the same directory, hence on the same file system."""
+def _temporary_path(target: str) -> str:
+    """Return a temporary path in the same directory, so that a rename is atomic."""
     return os.path.join(os.path.dirname(target), f".jaxstyle-{secrets.token_hex(8)}.tmp")

@@ -1,18 +1,18 @@
-"""Local affine maps of color: a result made a photograph of the same scene again.
+"""Local affine color maps, which make a stylized result photorealistic again.
 
 Luan, Paris, Shechtman, Bala, "Deep Photo Style Transfer", CVPR 2017, and the last step of the
-authors' code, SmoothLocalAffine. Around each pixel k, the affine map A_k from the photo's colors to
-the result's is fitted in a window of 3 x 3 pixels, less at the border where it is cut off:
+authors' code, SmoothLocalAffine. For each pixel k, an affine map A_k from the photo's colors to the
+result's is fitted in a window of 3 x 3 pixels, cropped at the image border:
 
     least sum over the window of |A [r g b 1]^T - result|^2 + ridge |A without its last column|^2
 
-Maps of pixels that are close to one another and alike in the photo are averaged,
+The maps are averaged with those of nearby pixels of similar color in the photo,
 
     weight of k for i = exp(-|place_i - place_k|^2 / (2 (radius / 3)^2))
                         exp(-mean over r, g, b of (photo_i - photo_k)^2 / (2 edge^2))
 
-over a square of (2 radius + 1)^2 pixels, and applied to the photo. What does not follow from the
-photo by an affine map, such as brushwork and distortions, does not come through.
+over a square of (2 radius + 1)^2 pixels, and applied to the photo. This removes whatever is not
+locally an affine function of the photo's colors, such as brushwork and distortions.
 """
 
 import jax
@@ -29,20 +29,25 @@ RIDGE, RADIUS, EDGE = 1e-3, 15, 0.01
 """The ridge of the authors' code; radius (f_radius) and edge (f_edge) of their examples."""
 
 _WINDOW = 1  # the radius of 3 x 3 pixels
-_STRIP = 8  # rows at a time, with which a CPU works in its cache: several times as fast
+_STRIP = 8  # rows per strip on a CPU: fits into its cache, which is several times faster
 
 
 def fit(
     photo: Float[Picture, "h w 3"], result: Float[Picture, "h w 3"], ridge: float = RIDGE
 ) -> Float[Array, "h w 3 4"]:
-    """The map of each pixel: its rows are the result's r, g, b, its columns the photo's r, g, b, 1.
+    """Fit the affine map of each pixel.
 
     Args:
-      ridge: how much slopes cost; more than 0. Where a window of the photo varies less, as a sum
-        of squares, the map tends to the window's mean color: weak detail gets weaker.
+      photo: The photo.
+      result: The stylized photo.
+      ridge: The penalty on slopes, more than 0. Where the squared deviations of a window of the
+        photo sum to less, the map tends to the window's mean color: weak detail is weakened.
+
+    Returns:
+      For each pixel, rows for the result's r, g, b and columns for the photo's r, g, b, 1.
 
     Raises:
-      ValueError: if the ridge is not more than 0.
+      ValueError: The ridge is not positive.
     """
     if not ridge > 0:
         raise ValueError(f"ridge must be more than 0: {ridge}")
@@ -56,10 +61,16 @@ def smoothed(
     radius: int = RADIUS,
     edge: float = EDGE,
 ) -> Float[Array, "h w 3 4"]:
-    """The maps, each averaged with those around it: a joint bilateral filter guided by the photo.
+    """Average each map with those around it: a joint bilateral filter guided by the photo.
+
+    Args:
+      maps: The map of each pixel, from `fit`.
+      photo: The photo, the guide of the filter.
+      radius: Radius of the square in pixels, at least 1; three standard deviations in space.
+      edge: Standard deviation of the color weight, more than 0, for colors in [0, 1].
 
     Raises:
-      ValueError: if the radius is less than 1 or the edge not more than 0.
+      ValueError: The radius is less than 1, or the edge is not positive.
     """
     if radius < 1:
         raise ValueError(f"radius must be at least 1: {radius}")
@@ -72,7 +83,7 @@ def smoothed(
 def applied(
     maps: Float[Picture, "h w 3 4"], photo: Float[Picture, "h w 3"]
 ) -> Float[Array, "h w 3"]:
-    """The photo's colors under the map of each pixel; may leave [0, 1]."""
+    """Apply the map of each pixel to the photo's colors; the result may leave [0, 1]."""
     return affine_applied(maps, photo)
 
 
@@ -83,7 +94,7 @@ def _smoothed(maps, photo, radius, edge, strip):
     rows = (radius, radius + strips * strip - height)
 
     def planes(values):
-        """Each with a border of zeros, so that a pixel's whole square can be read."""
+        """Move channels first, with a border of zeros so that every pixel has its whole square."""
         padded = jnp.pad(values.reshape(height, width, -1), (rows, (radius, radius), (0, 0)))
         return jnp.moveaxis(padded, -1, 0)
 
@@ -103,7 +114,7 @@ def _smoothed(maps, photo, radius, edge, strip):
 
 
 def _average(colors, entries, inside, radius, edge):
-    """Of one strip. All planes apart: stacked, they would be copied at every step."""
+    """Average one strip; planes are separate, since a stack would be copied at every step."""
     height, width = (side - 2 * radius for side in inside.shape)
     side, sigma = 2 * radius + 1, radius / 3
     here = [lax.slice(plane, (radius,) * 2, (radius + height, radius + width)) for plane in colors]

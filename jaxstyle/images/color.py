@@ -1,14 +1,15 @@
-"""Color preservation: the colors of the content with the brushwork of the style.
+"""Color preservation: style transfer that keeps the colors of the content.
 
 Gatys, Bethge, Hertzmann, Shechtman, "Preserving Color in Neural Artistic Style Transfer",
-arXiv:1606.05897, has two ways. Before the transfer, the style is given the content's colors by a
-linear map of its pixels, x -> A x + b, such that mean and covariance become the content's:
+arXiv:1606.05897, describes two methods. The first recolors the style before the transfer by an
+affine map of its pixels, x -> A x + b, that gives it the content's mean and covariance:
 
     b = mean_C - A mean_S               A S A^T = C
 
-Or only the luminance is transferred, and the content's chroma is put back afterwards.
+The second transfers only the luminance, and restores the content's chroma afterwards.
 
-All is computed in float64. Pictures of one color, gray ones and single pixels are no special case.
+Everything is computed in float64. Images of one color, gray images and single pixels need no
+special treatment.
 """
 
 from typing import NamedTuple
@@ -19,21 +20,21 @@ from jaxtyping import Float, Float32, Float64
 from jaxstyle.images import resize
 
 COLOR_MATCHES = ("cholesky", "pca", "symmetric")
-"""Square roots of a covariance, which determine A; `color_map` explains them."""
+"""Methods to choose A, which the covariances do not determine; see `map_between`."""
 
 LUMINANCES = ("rec601", "rec709", "lab")
-"""What can count as luminance; `luminance` explains them."""
+"""Definitions of luminance; see `luminance`."""
 
-_RIDGE = 1e-5  # on the diagonal of both covariances, as the authors' code has it
-_FLAT = 1e-6  # a standard deviation below which a picture is of one luminance
+_RIDGE = 1e-5  # added to the diagonal of both covariances, as in the authors' code
+_FLAT = 1e-6  # standard deviation below which luminance counts as constant
 
 _LUMA = {"rec601": (0.299, 0.587, 0.114), "rec709": (0.2126, 0.7152, 0.0722)}
 _XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-_XYZ /= _XYZ.sum(axis=1, keepdims=True)  # IEC 61966-2-1, relative to white, which becomes (1, 1, 1)
+_XYZ /= _XYZ.sum(axis=1, keepdims=True)  # IEC 61966-2-1, scaled so that white is (1, 1, 1)
 
 
 class Statistics(NamedTuple):
-    """Of the colors of a picture."""
+    """Mean and covariance of the colors of an image."""
 
     mean: Float64[np.ndarray, "3"]
     covariance: Float64[np.ndarray, "3 3"]
@@ -42,10 +43,15 @@ class Statistics(NamedTuple):
 def match_colors(
     style: Float32[np.ndarray, "hs ws 3"], content: Float32[np.ndarray, "hc wc 3"], method: str
 ) -> Float32[np.ndarray, "hs ws 3"]:
-    """The style with the content's mean color and covariance, by `color_map`; clipped to [0, 1].
+    """Recolor the style to the content's mean color and covariance, clipped to [0, 1].
+
+    Args:
+      style: The image to recolor.
+      content: The image whose colors are matched.
+      method: One of `COLOR_MATCHES`; see `map_between`.
 
     Raises:
-      ValueError: if there is no such method.
+      ValueError: The method is unknown.
     """
     matrix, shift = color_map(style, content, method)
     return _picture(style @ matrix.T + shift)
@@ -54,29 +60,38 @@ def match_colors(
 def color_map(
     style: Float32[np.ndarray, "hs ws 3"], content: Float32[np.ndarray, "hc wc 3"], method: str
 ) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
-    """A and b of the map x -> A x + b that gives the style the content's mean and covariance."""
+    """Return A and b of the map x -> A x + b that matches the style's colors to the content's.
+
+    The method is one of `COLOR_MATCHES`; see `map_between`.
+    """
     return map_between(statistics(style), statistics(content), method)
 
 
 def map_between(
     source: Statistics, target: Statistics, method: str, ridge: float = _RIDGE
 ) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
-    """A and b of the map x -> A x + b that turns one mean and covariance into another.
+    """Return A and b of the map x -> A x + b from one mean and covariance to another.
 
-    With S and C the covariances of source and target, each with ``ridge`` I added, without which a
-    gray source has no A, and ^(1/2) the symmetric square root:
+    With S and C the covariances of source and target, each plus ``ridge`` I (a gray source would
+    have no A otherwise), and ^(1/2) the symmetric square root:
 
         cholesky    A = L_C L_S^-1, where S = L_S L_S^T and C = L_C L_C^T, lower triangular
         pca         A = C^(1/2) S^(-1/2), the color transfer of Image Analogies (Hertzmann et al.
-                    2001, appendix B), under its name in the authors' code
-        symmetric   A = S^(-1/2) (S^(1/2) C S^(1/2))^(1/2) S^(-1/2), the one that moves colors the
+                    2001, appendix B); the name is that of the authors' code
+        symmetric   A = S^(-1/2) (S^(1/2) C S^(1/2))^(1/2) S^(-1/2), which changes colors the
                     least (linear Monge-Kantorovitch map; Pitie & Kokaram 2007)
 
+    Args:
+      source: Statistics of the image to recolor.
+      target: Statistics to match.
+      method: One of `COLOR_MATCHES`.
+      ridge: Variance added to all colors of source and target.
+
     Raises:
-      ValueError: if there is no such method.
+      ValueError: The method is unknown.
     """
     if method not in COLOR_MATCHES:
-        raise ValueError(f"no color match {method!r}: choose from {', '.join(COLOR_MATCHES)}")
+        raise ValueError(f"unknown color match {method!r}: choose from {', '.join(COLOR_MATCHES)}")
     before, after = (each.covariance + ridge * np.eye(3) for each in (source, target))
     if method == "cholesky":
         matrix = np.linalg.cholesky(after) @ np.linalg.inv(np.linalg.cholesky(before))
@@ -90,15 +105,19 @@ def map_between(
 
 
 def luminance(image: Float32[np.ndarray, "h w 3"], space: str) -> Float32[np.ndarray, "h w"]:
-    """How light each pixel is, from 0 for black to 1 for white.
+    """Compute the luminance of each pixel, from 0 for black to 1 for white.
 
-    rec601: luma, 0.299 R + 0.587 G + 0.114 B: the Y of YUV, YIQ and YCbCr. The chroma planes of
-        these three are the same plane in other coordinates, so one choice stands for them all.
-    rec709: luma, 0.2126 R + 0.7152 G + 0.0722 B.
-    lab: L* / 100 of CIELAB, from linear light, white D65: even steps look even.
+    Args:
+      image: The image.
+      space: One of
+
+        - ``rec601``: luma, 0.299 R + 0.587 G + 0.114 B: the Y of YUV, YIQ and YCbCr, whose chroma
+          planes differ only in their coordinates.
+        - ``rec709``: luma, 0.2126 R + 0.7152 G + 0.0722 B.
+        - ``lab``: L* / 100 of CIELAB, from linear light, white D65; perceptually uniform.
 
     Raises:
-      ValueError: if there is no such space.
+      ValueError: The space is unknown.
     """
     return _lightness(_responses(image, space), space).astype(np.float32)
 
@@ -106,15 +125,19 @@ def luminance(image: Float32[np.ndarray, "h w 3"], space: str) -> Float32[np.nda
 def with_luminance(
     colors: Float32[np.ndarray, "h w 3"], luminance: Float32[np.ndarray, "h w"], space: str
 ) -> Float32[np.ndarray, "h w 3"]:
-    """The chroma of `colors` and the luminance given; clipped to [0, 1].
+    """Replace the luminance of an image and keep its chroma; the result is clipped to [0, 1].
 
-    In each of these spaces chroma is differences of three responses to light (R, G and B, or the
-    cube roots that Lab is made of): luminance changes alone when all three get the same amount
-    added. Colors that leave sRGB are clipped, which moves their luminance. Black as `colors` makes
-    a gray picture.
+    In each space, chroma consists of differences of three responses to light (R, G and B, or the
+    cube roots of CIELAB), so adding one amount to all three changes the luminance only. Clipping
+    of colors outside sRGB changes their luminance. Black as ``colors`` gives a gray image.
+
+    Args:
+      colors: The image that provides the chroma.
+      luminance: The new luminance in [0, 1].
+      space: One of `LUMINANCES`.
 
     Raises:
-      ValueError: if there is no such space.
+      ValueError: The space is unknown.
     """
     responses = _responses(colors, space)
     change = luminance - _lightness(responses, space)
@@ -127,12 +150,17 @@ def with_luminance(
 def original_colors(
     stylized: Float32[np.ndarray, "h w 3"], content: Float32[np.ndarray, "hc wc 3"], space: str
 ) -> Float32[np.ndarray, "h w 3"]:
-    """The luminance of a result and the chroma of its content, resized to it where they differ.
+    """Combine the luminance of a result with the chroma of its content.
 
-    What neural-style calls original colors: "rec601" is its YUV.
+    The option -original_colors of neural-style, whose YUV is "rec601".
+
+    Args:
+      stylized: The result.
+      content: The content, resized to the result if their sizes differ.
+      space: One of `LUMINANCES`.
 
     Raises:
-      ValueError: if there is no such space.
+      ValueError: The space is unknown.
     """
     chroma = resize(content, *stylized.shape[:2])
     return with_luminance(chroma, luminance(stylized, space), space)
@@ -141,12 +169,12 @@ def original_colors(
 def match_luminance(
     style: Float32[np.ndarray, "hs ws"], content: Float32[np.ndarray, "hc wc"]
 ) -> Float32[np.ndarray, "hs ws"]:
-    """The style's luminance, shifted and scaled to the content's mean and standard deviation.
+    """Shift and scale the style's luminance to the content's mean and standard deviation.
 
         L' = (std_C / std_S) (L - mean_S) + mean_C
 
-    so that the style's brush strokes are looked for in the content's range (1606.05897,
-    luminance-only transfer). Not clipped. A flat style becomes the content's mean.
+    as in luminance-only transfer (arXiv:1606.05897). The result is not clipped. A style of constant
+    luminance becomes the content's mean.
     """
     deviations = style - style.mean(dtype=np.float64)
     scale = content.std(dtype=np.float64) / max(deviations.std(), _FLAT)
@@ -160,7 +188,12 @@ def _picture(values: Float64[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3
 def statistics(
     image: Float32[np.ndarray, "h w 3"], weights: Float32[np.ndarray, "h w"] | None = None
 ) -> Statistics:
-    """Mean color and covariance; of pixels that count by ``weights``, if there are any."""
+    """Compute the mean and covariance of the colors of an image.
+
+    Args:
+      image: The image.
+      weights: Weights of the pixels, not necessarily normalized. None or all zeros: equal weights.
+    """
     pixels = image.reshape(-1, 3).astype(np.float64)
     shares = np.full(len(pixels), 1 / len(pixels))
     if weights is not None and weights.any():
@@ -171,15 +204,15 @@ def statistics(
 
 
 def _root(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
-    """The symmetric square root of a symmetric positive definite matrix."""
+    """Compute the symmetric square root of a symmetric positive definite matrix."""
     values, vectors = np.linalg.eigh(matrix)
     return vectors * np.sqrt(values) @ vectors.T
 
 
 def _responses(image: Float32[np.ndarray, "h w 3"], space: str) -> Float64[np.ndarray, "h w 3"]:
-    """The three numbers of a pixel whose differences are its chroma; equal where it is gray."""
+    """Compute three responses per pixel whose differences are its chroma; equal for gray."""
     if space not in LUMINANCES:
-        raise ValueError(f"no luminance {space!r}: choose from {', '.join(LUMINANCES)}")
+        raise ValueError(f"unknown luminance {space!r}: choose from {', '.join(LUMINANCES)}")
     values = image.astype(np.float64)
     return _cube_root(_decode(values) @ _XYZ.T) if space == "lab" else values
 
@@ -189,22 +222,22 @@ def _lightness(responses: Float64[np.ndarray, "h w 3"], space: str) -> Float64[n
 
 
 def _decode(encoded: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """sRGB values to linear light (IEC 61966-2-1)."""
+    """Convert sRGB values to linear light (IEC 61966-2-1)."""
     curve = ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4
     return np.where(encoded <= 0.04045, encoded / 12.92, curve)
 
 
 def _encode(linear: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Linear light to sRGB values; below black goes on as a line."""
+    """Convert linear light to sRGB values; negative light continues the linear part."""
     curve = 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
     return np.where(linear <= 0.0031308, 12.92 * linear, curve)
 
 
 def _cube_root(light: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """CIELAB's f: the cube root, and its tangent line where light is less than (6 / 29)^3."""
+    """Compute CIELAB's f: the cube root, or its tangent line for light below (6 / 29)^3."""
     return np.where(light > (6 / 29) ** 3, np.cbrt(light), light * (29 / 6) ** 2 / 3 + 4 / 29)
 
 
 def _cube(response: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """The inverse of f."""
+    """Compute the inverse of CIELAB's f."""
     return np.where(response > 6 / 29, response**3, 3 * (6 / 29) ** 2 * (response - 4 / 29))

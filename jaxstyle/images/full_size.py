@@ -1,17 +1,17 @@
-"""Affine maps found on a small photo, applied to the photo as large as the camera made it.
+"""Affine color maps computed on a small photo, applied to the photo at full resolution.
 
-Joint bilateral upsampling (Kopf, Cohen, Lischinski, Uyttendaele, SIGGRAPH 2007), of maps and not of
+Joint bilateral upsampling (Kopf, Cohen, Lischinski, Uyttendaele, SIGGRAPH 2007), of maps instead of
 colors (Chen, Adams, Wadhwa, Hasinoff, "Bilateral Guided Upsampling", SIGGRAPH Asia 2016), so that
-the large photo keeps its detail. The map of a pixel i is the mean of those of the 4 x 4 pixels k of
-the small photo that are nearest, weighted by
+the large photo keeps its detail. The map of a pixel i is the mean over the nearest 4 x 4 pixels k
+of the small photo, weighted by
 
     B(vertical distance) B(horizontal distance)
         (exp(-mean over r, g, b of (large_i - small_k)^2 / (2 edge^2)) + 1e-4)
 
-with distances in pixels of the small photo, and B the cubic B-spline: nearly a Gaussian, but zero
-beyond the 4 x 4, hence without steps where these change. By the second factor a pixel beside an
-edge gets the map of its own side; by the last number, one of a color that is nowhere around gets
-the map of the place.
+with distances in pixels of the small photo, and B the cubic B-spline: close to a Gaussian, but zero
+outside the 4 x 4 pixels, so that the result has no steps where these change. The second factor
+gives a pixel next to an edge the map of its own side. Its constant 1e-4 gives a pixel whose color
+does not occur nearby the spatial mean of the maps.
 """
 
 import io
@@ -34,20 +34,25 @@ Picture = Array | np.ndarray
 Path = str | os.PathLike[str]
 
 EDGE = 0.05
-"""In [0, 1], how much colors differ that are of different things. From 0.02 to 0.1 results hardly
-depend on it."""
+"""Standard deviation of the color weight, for colors in [0, 1]. Between 0.02 and 0.1 it hardly
+changes results."""
 
 VERSION = 1
-"""Of the file. A program reads those of its own version and of earlier ones."""
+"""Version of the file format. Files of this and earlier versions can be read."""
 
 _ANYWHERE = 1e-4
-_REACH = 2  # pixels of the small photo, the support of B
-_ROWS = 64  # of the large photo at a time
-_ANOTHER = 0.1  # mean difference of most colors, of photos that are not of the same thing
+_REACH = 2  # pixels of the small photo: the half-width of the support of B
+_ROWS = 64  # of a strip of the large photo
+_ANOTHER = 0.1  # median color difference above which two photos are taken to be different
 
 
 class AffineMaps(NamedTuple):
-    """What a file of affine maps holds: the maps, and the photo they were found on."""
+    """The contents of a file of affine maps.
+
+    Attributes:
+      maps: For each pixel, rows for the result's r, g, b and columns for the photo's r, g, b, 1.
+      photo: The photo that the maps were computed on.
+    """
 
     maps: Float32[np.ndarray, "h w 3 4"]
     photo: Float32[np.ndarray, "h w 3"]
@@ -58,12 +63,20 @@ def applied_at(
     photo_small: Float[Picture, "h w 3"],
     photo_full: Float32[np.ndarray, "H W 3"],
 ) -> Float32[np.ndarray, "H W 3"]:
-    """The large photo under the maps found on the small one; clipped to [0, 1].
+    """Apply maps computed on a small photo to the large one.
 
-    Works in strips of 64 rows, so that beyond the two large pictures it needs little memory.
+    Runs in strips of 64 rows, so that it needs little memory besides the large photo and result.
+
+    Args:
+      maps: The map of each pixel of the small photo, as `jaxstyle.images.affine.fit` returns them.
+      photo_small: The small photo.
+      photo_full: The large photo.
+
+    Returns:
+      The recolored large photo, clipped to [0, 1].
 
     Raises:
-      MapsError: the two photos differ in shape.
+      MapsError: The two photos differ in aspect ratio.
     """
     small, maps = np.asarray(photo_small, np.float32), np.asarray(maps, np.float32)
     _check_shape(small, photo_full)
@@ -78,7 +91,7 @@ def applied_at(
     reached = min(int(rows * height / full_height) + 2 * _REACH + 2, len(around))
     result = np.empty_like(photo_full)
     for start in range(0, full_height, rows):
-        start = min(start, full_height - rows)  # all strips have one shape, and one program
+        start = min(start, full_height - rows)  # equal shapes, so that XLA compiles one program
         part = slice(start, start + rows)
         first = min(int(down[part][0]) - _REACH + 1, len(around) - reached)
         near = around[first : first + reached]
@@ -94,12 +107,12 @@ def applied_at(
 def write_maps(
     path: Path, maps: Float[Picture, "h w 3 4"], photo_small: Float[Picture, "h w 3"]
 ) -> None:
-    """Write a NumPy .npz file of maps and the photo they were found on, whole or not at all.
+    """Write maps and the photo they were computed on to a NumPy .npz file, atomically.
 
-    In float32: slopes reach 30 and more, of which float16 would leave steps that can be seen.
+    Values are float32: slopes reach 30 and more, for which float16 causes visible steps.
 
     Raises:
-      ImageError: it cannot be written; a file that was there before is still there, unchanged.
+      ImageError: The file cannot be written. An existing file is left unchanged.
     """
     buffer = io.BytesIO()
     np.savez(
@@ -112,10 +125,10 @@ def write_maps(
 
 
 def read_maps(path: Path) -> AffineMaps:
-    """What `write_maps` wrote.
+    """Read a file written by `write_maps`.
 
     Raises:
-      MapsError: there is no such file, or it is damaged, of another kind, or of a later version.
+      MapsError: The file does not exist, is damaged, of another kind, or of a later version.
     """
     name = os.fspath(path)
     try:
@@ -124,18 +137,20 @@ def read_maps(path: Path) -> AffineMaps:
     except OSError as error:
         raise MapsError(f"{name}: cannot be read: {error.strerror or error}") from error
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise MapsError(f"{name}: damaged, or not a file of affine maps: make it anew") from error
+        raise MapsError(
+            f"{name}: damaged, or not a file of affine maps: create it again"
+        ) from error
     version = entries.get("version")
     if version is None or version.shape != () or version.dtype.kind != "i":
         raise MapsError(f"{name}: not a file of affine maps")
     if version > VERSION:
         raise MapsError(
-            f"{name}: a file of affine maps of version {version}, of which this program knows none "
-            f"after {VERSION}: update jaxstyle"
+            f"{name}: affine maps of version {version}, but only versions up to {VERSION} are "
+            "supported: update jaxstyle"
         )
     found = AffineMaps(*(entries.get(key, np.empty(0)) for key in AffineMaps._fields))
-    if not _are_sound(found):
-        raise MapsError(f"{name}: damaged: its maps and photo are not as they should be")
+    if not _are_valid(found):
+        raise MapsError(f"{name}: damaged: its maps or photo have invalid shapes, types or values")
     return found
 
 
@@ -146,7 +161,7 @@ def _entries(file):
     return {key: archive[key] for key in archive.files}
 
 
-def _are_sound(found):
+def _are_valid(found):
     sides = found.photo.shape[:2]
     return (
         found.photo.size > 0
@@ -157,15 +172,19 @@ def _are_sound(found):
 
 
 def check_same(small: Float32[np.ndarray, "h w 3"], full: Float32[np.ndarray, "H W 3"]) -> None:
-    """Raises MapsError where the small photo is not the large one in small."""
+    """Check that the small photo shows the same picture as the large one.
+
+    Raises:
+      MapsError: They differ in aspect ratio or in content.
+    """
     _check_shape(small, full)
     height, width, _ = small.shape
     differences = np.abs(resize(full, height, width, "area") - small).mean(axis=-1)
     if np.median(differences) > _ANOTHER:
         height, width, _ = full.shape
         raise MapsError(
-            f"the photo of {width} x {height} pixels is another than the one that the affine maps "
-            "are of: use the photo they were made from"
+            f"the photo ({width} x {height} pixels) is not the one that the affine maps were "
+            "computed on: use the same photo"
         )
 
 
@@ -175,19 +194,29 @@ def _check_shape(small, full):
     expected = full_height * width / full_width, full_width * height / full_height
     if min(abs(expected[0] - height), abs(expected[1] - width)) > 1:
         raise MapsError(
-            f"the photo of {sides[0]} pixels has another shape than the one of {sides[1]} that the "
-            "affine maps are of: use the photo they were made from"
+            f"the photo ({sides[0]} pixels) differs in aspect ratio from the one that the affine "
+            f"maps were computed on ({sides[1]} pixels): use the same photo"
         )
 
 
 def _places(full: int, small: int) -> Float64[np.ndarray, " {full}"]:
-    """Where the centers of the large photo's pixels are, in pixels of the small one."""
+    """Return the pixel centers of the large photo, in pixel coordinates of the small one."""
     return (np.arange(full) + 0.5) * small / full - 0.5
 
 
 @jax.jit
 def _strip(near, colors, down, right):
-    """Of some rows: near (3 + 12, reached, w), colors (rows, 3, W), places in near (rows), (W)."""
+    """Compute a strip of the result.
+
+    Args:
+      near: Colors and maps of the small photo around the strip, (3 + 12, reached, w).
+      colors: Colors of the large photo, (rows, 3, W).
+      down: Vertical position of each row in ``near``, (rows,).
+      right: Horizontal position of each column in ``near``, (W,).
+
+    Returns:
+      The strip, (rows, W, 3).
+    """
     left = jnp.floor(right).astype(jnp.int32)
     steps = jnp.arange(1 - _REACH, 1 + _REACH)
     across = _spline(right - left - steps[:, None])
@@ -223,6 +252,6 @@ def _strip(near, colors, down, right):
 
 
 def _spline(distance):
-    """The cubic B-spline."""
+    """Evaluate the cubic B-spline."""
     x = jnp.abs(distance)
     return jnp.where(x < 1, 4 - 6 * x**2 + 3 * x**3, jnp.maximum(2 - x, 0) ** 3) / 6

@@ -1,4 +1,4 @@
-"""The papers' grid: one labelled picture of many."""
+"""Labeled grids of images, as in papers."""
 
 import math
 from collections.abc import Sequence
@@ -17,10 +17,16 @@ GRAY = "#dddddd"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are on the sheet, in pixels.
+    """The layout of a grid; all lengths are in pixels.
 
-    height, width: of the sheet. tops, lefts: of the rows and columns of cells. font: of the labels.
-    rows, columns: the labels, in lines.
+    Attributes:
+      height: Height of the whole image.
+      width: Width of the whole image.
+      tops: Top edge of the cells of each row.
+      lefts: Left edge of the cells of each column.
+      font: Font of the labels.
+      rows: Label of each row, as lines of text.
+      columns: Label of each column, as lines of text.
     """
 
     height: int
@@ -35,10 +41,15 @@ class Layout:
 def layout(
     size: tuple[int, int], row_labels: Sequence[str], column_labels: Sequence[str]
 ) -> Layout:
-    """The sheet of a grid whose cells have this height and width.
+    """Compute the layout of a grid.
 
-    Letters grow with the cells and are never too small to read; long labels take several lines.
-    Rows and columns are larger than their cells only where the labels need it.
+    The font size grows with the cells, from a readable minimum. Long labels are wrapped. Rows and
+    columns are larger than their cells only where the labels need it.
+
+    Args:
+      size: Height and width of a cell in pixels.
+      row_labels: One label per row.
+      column_labels: One label per column.
     """
     height, width = size
     font = _font(max(13, round(math.sqrt(height * width) / 18)))
@@ -65,11 +76,13 @@ def grid(
     row_labels: Sequence[str],
     column_labels: Sequence[str],
 ) -> Float[np.ndarray, "h w 3"]:
-    """One picture of all cells, with labels at the left and above.
+    """Draw images as a grid, with labels to the left and above.
 
     Args:
-      images: row by row; in place of one that there is not, the reason.
-      size: height and width of each of them.
+      images: The cells, row by row. A string stands for a missing image and is drawn in its cell.
+      size: Height and width of each image in pixels.
+      row_labels: One label per row.
+      column_labels: One label per column.
     """
     places = layout(size, row_labels, column_labels)
     (height, width), font = size, places.font
@@ -96,7 +109,7 @@ def grid(
 
 
 def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Lines of at most this width; a word that is longer than a line loses its end."""
+    """Wrap text into lines of at most this width in pixels; longer words are truncated."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -110,14 +123,14 @@ def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
 def _above(
     labels: Sequence[str], font: ImageFont.FreeTypeFont, width: int
 ) -> tuple[list[str], ...]:
-    """The labels in lines; if one is too long for one line, all have their last word in another."""
+    """Wrap column labels; if any is too wide for a line, all get their last word on a new line."""
     if any(font.getlength(label) > width for label in labels):
         width = min(width, _widest([[label.rpartition(" ")[0] for label in labels]], font))
     return tuple(wrapped(label, font, width) for label in labels)
 
 
 def fitting(text: str, font: ImageFont.FreeTypeFont, size: tuple[int, int]) -> list[str]:
-    """As many lines of a text as there is room for in a cell."""
+    """Wrap text into the lines that fit into a cell, truncating the rest."""
     height, width = (side - round(font.size) for side in size)
     lines, room = wrapped(text, font, width), max(1, height // _line(font))
     if len(lines) <= room:
@@ -134,7 +147,7 @@ def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # it is one where a size is given
+    assert isinstance(font, ImageFont.FreeTypeFont)  # always, if a size is given
     return font
 
 
@@ -143,18 +156,18 @@ def _widest(labels: Sequence[Sequence[str]], font: ImageFont.FreeTypeFont) -> in
 
 
 def _capital(font: ImageFont.FreeTypeFont) -> int:
-    """Height of a capital letter."""
+    """Return the height of a capital letter."""
     _, top, _, bottom = font.getbbox("H")
     return round(bottom - top)
 
 
 def _line(font: ImageFont.FreeTypeFont) -> int:
-    """From one baseline to the next."""
+    """Return the distance between baselines."""
     return round(1.3 * font.size)
 
 
 def _centered(lines: Sequence[str], height: int, font: ImageFont.FreeTypeFont) -> int:
-    """The first baseline of lines in the middle of this height."""
+    """Return the first baseline of lines centered in this height."""
     return round((height + _capital(font) - (len(lines) - 1) * _line(font)) / 2)
 
 
@@ -165,7 +178,7 @@ def _write(
     anchor: str,
     font: ImageFont.FreeTypeFont,
 ) -> None:
-    """Lines of text; ``at`` is on the first one's baseline."""
+    """Draw lines of text; ``at`` is on the baseline of the first."""
     for index, line in enumerate(lines):
         place = at[0], at[1] + index * _line(font)
         draw.text(place, line, fill=INK, font=font, anchor=anchor)

@@ -1,16 +1,16 @@
-"""The guided filter: smooths one picture and keeps the edges of another, its guide.
+"""The guided filter, which smooths an image but keeps the edges of a guide image.
 
 He, Sun, Tang, "Guided Image Filtering", ECCV 2010 and PAMI 2013. In each window w_k of
-(2 radius + 1)^2 pixels, less at the border where it is cut off, the values p are fitted by an
-affine map of the colors I of the guide, and each pixel gets the mean of the maps around it:
+(2 radius + 1)^2 pixels, cropped at the image border, the values p are fitted by an affine map of
+the guide's colors I. The result at a pixel is the mean of the maps of all windows that contain it:
 
     a_k = (S_k + epsilon I)^-1 cov_k(I, p)        b_k = mean_k(p) - a_k . mean_k(I)
     q_i = mean of a_k over the windows k with i in them . I_i + mean of b_k
 
-with S_k the covariance of the guide's colors in the window. Of a gray guide, S_k is its variance.
+where S_k is the covariance of the guide's colors in the window (the variance of a gray guide).
 
-Means and covariances are taken along rows and then along columns, by the law of total covariance,
-and of deviations from the mean: the difference of two large numbers would cost float32 its digits.
+Means and covariances are computed along rows, then along columns, by the law of total covariance.
+Covariances are computed from deviations: E[xy] - E[x] E[y] would lose precision in float32.
 """
 
 import jax
@@ -30,17 +30,17 @@ def guided_filter(
     radius: int,
     epsilon: float,
 ) -> Float[Array, "h w *c"]:
-    """`values`, smoothed within windows but not over edges that the guide has.
+    """Smooth values, except across edges of the guide.
 
     Args:
-      guide: a picture in color, or a gray one without a channel axis.
-      values: what is filtered, channel by channel.
-      radius: of the windows, in pixels; 0 or more.
-      epsilon: the variance of the guide under which something counts as flat; more than 0. For a
-        guide in [0, 1] usually from 1e-4 (keeps faint edges) to 0.1.
+      guide: A color image, or a gray one without a channel axis.
+      values: The values to filter, channel by channel.
+      radius: Radius of the windows in pixels, at least 0.
+      epsilon: The variance of the guide below which a window counts as flat, more than 0. For a
+        guide in [0, 1], usually from 1e-4 (keeps faint edges) to 0.1.
 
     Raises:
-      ValueError: if radius or epsilon are not as they should be.
+      ValueError: The radius is negative, or epsilon is not positive.
     """
     _check(radius, epsilon)
     return _filtered(guide, values, radius, epsilon)
@@ -52,12 +52,15 @@ def refined(
     radius: int = POSTERIZED_RADIUS,
     epsilon: float = POSTERIZED_EPSILON,
 ) -> Float[Array, "h w 3"]:
-    """A result with the fine detail of its photo, against posterization; may leave [0, 1].
+    """Add the fine detail of the photo to a result, to counter posterization.
 
-    Luan et al., "Deep Photo Style Transfer", CVPR 2017, the refinement in the authors' code: result
-    J, photo I, and GF each channel of I filtered with I itself, in color, as the guide:
+    The refinement in the authors' code of Luan et al., "Deep Photo Style Transfer", CVPR 2017. With
+    the result J, the photo I, and GF(I) each channel of I filtered with the color image I as guide:
 
         K = J + I - GF(I)
+
+    Returns:
+      K, which may leave [0, 1].
     """
     return jnp.asarray(result) + photo - guided_filter(photo, photo, radius, epsilon)
 
@@ -68,16 +71,21 @@ def local_affine(
     radius: int,
     epsilon: float | Float[Picture, "h w"],
 ) -> Float[Array, "h w channels inputs"]:
-    """The affine map from the guide's colors to the values that fits best in each pixel's window.
-
-    The last axis holds a_k and then b_k, for each channel of the values (one if they have no
-    channel axis). Where the colors of a window leave a choice, it is the map of smallest slopes.
+    """Fit an affine map from the guide's colors to the values in the window of each pixel.
 
     Args:
-      epsilon: one number, or one for each window.
+      guide: A color image, or a gray one without a channel axis.
+      values: The values to fit, channel by channel.
+      radius: Radius of the windows in pixels, at least 0.
+      epsilon: The ridge penalty on slopes: one number, or one per window. Where the colors of a
+        window do not determine the map, it selects the smallest slopes.
+
+    Returns:
+      For each pixel and each channel of the values (one, without a channel axis), the slopes a_k
+      followed by the offset b_k.
 
     Raises:
-      ValueError: if the radius is negative or epsilon a number that is not positive.
+      ValueError: The radius is negative, or epsilon is a number that is not positive.
     """
     _check(radius, epsilon)
     return _fitted(guide, values, radius, epsilon)
@@ -87,19 +95,19 @@ def local_affine(
 def affine_applied(
     maps: Float[Picture, "h w channels inputs"], guide: Float[Picture, "h w *g"]
 ) -> Float[Array, "h w channels"]:
-    """The values that the map of each pixel gives for its color."""
+    """Apply the affine map of each pixel to its color in the guide."""
     colors = jnp.reshape(guide, (*guide.shape[:2], 1, -1))
     return jnp.sum(maps[..., :-1] * colors, axis=-1) + maps[..., -1]
 
 
 @jax.jit(static_argnames="radius")
 def window_mean(values: Float[Picture, "h w c"], radius: int) -> Float[Array, "h w c"]:
-    """Mean over the window of each pixel, which is cut off at the borders."""
+    """Compute the mean over the window of each pixel, cropped at the image border."""
     return jnp.moveaxis(_mean(_mean(_planes(values), -1, radius), -2, radius), 0, -1)
 
 
 def window_pixels(height: int, width: int, radius: int) -> Float32[np.ndarray, "{height} {width}"]:
-    """How many pixels the window of each pixel has."""
+    """Return the number of pixels in the window of each pixel."""
     return np.outer(_pixels(height, radius), _pixels(width, radius))
 
 
@@ -111,7 +119,7 @@ def _check(radius, epsilon):
 
 
 def _planes(values: Float[Picture, "h w *c"]) -> Float[Array, "planes h w"]:
-    """In float32, with the channels first: elementwise work on whole rows."""
+    """Convert to float32 with the channels first, so that inner loops run along rows."""
     array = jnp.asarray(values, jnp.float32)
     return jnp.moveaxis(array.reshape(*array.shape[:2], -1), -1, 0)
 
@@ -139,7 +147,7 @@ def _fitted(guide, values, radius, epsilon):
 
 
 def _mean(planes, axis, radius):
-    """Mean over the window along one axis."""
+    """Compute the mean over the window along one axis."""
     around = _padded(planes, axis, radius)
 
     def add(offset, total):
@@ -150,7 +158,7 @@ def _mean(planes, axis, radius):
 
 
 def _covariance(planes, means, inputs, axis, radius):
-    """Covariances of the first planes, as many as inputs, with each: (inputs, planes, h, w)."""
+    """Return the covariances of the first ``inputs`` planes with all: (inputs, planes, h, w)."""
     around = _padded(planes, axis, radius)
     inside = _padded(jnp.ones_like(planes[:1]), axis, radius)
 
@@ -172,7 +180,7 @@ def _padded(planes, axis, radius):
 
 
 def _count(shape, axis, radius):
-    """How many pixels of a window are in the picture, along one axis; to be broadcast."""
+    """Return the pixels of each window inside the image along one axis, for broadcasting."""
     counts = _pixels(shape[axis], radius)
     return counts if axis == -1 else counts[:, None]
 
@@ -184,10 +192,11 @@ def _pixels(length, radius):
 
 
 def _solve(matrix, right, epsilon):
-    """x of (matrix + epsilon I) x = right in every pixel, by elimination.
+    """Solve (matrix + epsilon I) x = right in every pixel, by Gaussian elimination.
 
-    No pivot of a matrix like that is under epsilon, but by rounding. Cramer's rule would lose all
-    digits in windows along an edge, where one eigenvalue is thousands of times the others.
+    In exact arithmetic no pivot is less than epsilon, so pivots are clamped to it. Cramer's rule
+    would lose all precision in windows along an edge, where one eigenvalue is thousands of times
+    the others.
     """
     size = len(matrix)
     rows = [[matrix[i, j] + epsilon * (i == j) for j in range(size)] for i in range(size)]

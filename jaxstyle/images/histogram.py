@@ -1,12 +1,12 @@
-"""Histogram matching: a picture with the colors of another as often as it has them.
+"""Exact histogram matching.
 
-Gonzalez & Woods, "Digital Image Processing", section 3.3: with P and R the shares of pixels that
-are at most of a value, in the picture and in the reference, each value v of the picture becomes
+Gonzalez & Woods, "Digital Image Processing", section 3.3: with P and R the cumulative distributions
+of the picture and of the reference, each value v of the picture becomes
 
     R^-1(P(v))
 
-channel by channel, between the values of the reference by linear interpolation. Exact: from the
-values themselves, with no bins.
+in each channel, with linear interpolation between the values of the reference. The distributions
+are those of the values themselves, without bins.
 """
 
 import numpy as np
@@ -16,10 +16,10 @@ from jaxtyping import Float32, Float64
 def match_histograms(
     picture: Float32[np.ndarray, "h w 3"], reference: Float32[np.ndarray, "hr wr 3"]
 ) -> Float32[np.ndarray, "h w 3"]:
-    """The picture with the reference's histogram of each channel.
+    """Transfer the histogram of each channel from the reference to the picture.
 
-    Pixels that are equal stay equal, so a picture of few values gets as few: one of a single color
-    gets the reference's highest of each channel.
+    Equal values stay equal, so a picture never gets more distinct values than it has: a picture
+    of a single color gets the maximum of each channel of the reference.
     """
     channels = [_matched(picture[..., c], reference[..., c]) for c in range(picture.shape[-1])]
     return np.stack(channels, axis=-1).astype(np.float32)

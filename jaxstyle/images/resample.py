@@ -1,16 +1,18 @@
-"""Resampling rules: how one plane of pixels becomes another of a different size.
+"""Image resizing by several resampling rules.
 
-Peers resize by different rules, and a preset that repeats one of them must see the same pixels.
-Two rules that Pillow does not have, one axis at a time, n pixels becoming m, in float64 and with
-positions as exact fractions, so that no edge falls on the wrong side of a pixel:
+Other implementations of style transfer resize by different rules, and a preset that reproduces one
+of them needs the same pixels. Most rules are Pillow's; two are implemented here, separably in
+float64. To resize n pixels to m along an axis, they use positions that are exact fractions, so that
+no rounding moves an edge to another pixel:
 
-    area, m < n     pixel i is the mean of the input over [i n / m, (i + 1) n / m), pixels that
-                    lie partly in it counting for that part
-    area, m > n     linear, at i (n - 1) / (m - 1): the outermost pixels stay where they are
-    linear          linear, at (i + 1/2) n / m - 1/2 held to [0, n - 1]: no antialiasing
+    area, m < n     pixel i is the mean of the input over [i n / m, (i + 1) n / m), with pixels
+                    weighted by the part of them that lies inside
+    area, m > n     linear interpolation at i (n - 1) / (m - 1): the outermost pixels are kept
+    linear          linear interpolation at (i + 1/2) n / m - 1/2, clamped to [0, n - 1], without
+                    antialiasing
 
-"area" is Torch7's image.scale (generic/image.c, scaleLinear_rowcol), of jcjohnson/neural-style and
-Deep Photo; "linear" is TensorFlow's tf.image.resize with its default settings.
+"area" is Torch7's image.scale (generic/image.c, scaleLinear_rowcol), used by
+jcjohnson/neural-style and Deep Photo; "linear" is TensorFlow's tf.image.resize with its defaults.
 """
 
 from collections.abc import Callable
@@ -28,16 +30,16 @@ _PILLOW = {
 }
 
 RESAMPLINGS = ("lanczos", *_PILLOW, "area", "linear")
-"""The rules by name. The first four are Pillow's; of these only "nearest" is not antialiased."""
+"""Names of the rules. The first four are Pillow's, all antialiased except "nearest"."""
 
 
 def resample(
     plane: Float32[np.ndarray, "h w"], height: int, width: int, resampling: str
 ) -> Float32[np.ndarray, "{height} {width}"]:
-    """A plane of another size by one of `RESAMPLINGS`.
+    """Resize a plane by one of `RESAMPLINGS`.
 
-    "lanczos" is Lanczos when the picture shrinks, which keeps it crisp, and bicubic when it grows,
-    which rings less at hard edges. These two can leave the range of the input.
+    "lanczos" uses Lanczos to reduce the size, which keeps images crisp, and bicubic to enlarge it,
+    which rings less at hard edges. Both, like "bicubic", can leave the range of the input.
     """
     if resampling == "area":
         return _separable(plane, height, width, _area)
@@ -51,7 +53,7 @@ def resample(
     image = Image.fromarray(np.ascontiguousarray(plane))  # float32 becomes mode F
     image = image.resize((width, height), kernel)
     resized = np.empty((height, width), np.float32)
-    for rows in strips(height, width):  # Pillow makes copies of what it gives away
+    for rows in strips(height, width):  # np.asarray makes Pillow copy what it converts
         resized[rows] = np.asarray(cut(image, rows))
     return resized
 
@@ -62,7 +64,7 @@ def _separable(
     width: int,
     rule: Callable[[np.ndarray, int], np.ndarray],
 ) -> Float32[np.ndarray, "{height} {width}"]:
-    """Both axes by the same rule, the one that shrinks the most first: less is left to hold."""
+    """Resize both axes by a rule, first the one that shrinks the most, to save memory."""
     sizes = (height, width)
     for axis in sorted((0, 1), key=lambda axis: sizes[axis] / plane.shape[axis]):
         if sizes[axis] != plane.shape[axis]:
@@ -72,12 +74,12 @@ def _separable(
 
 
 def _area(plane: Float[np.ndarray, "n k"], size: int) -> Float64[np.ndarray, "{size} k"]:
-    """Torch7's rule for the rows."""
+    """Resize the first axis by Torch7's rule."""
     before = len(plane)
     if size > before:
         return _interpolate(plane, np.arange(size) * (before - 1), size - 1)
-    # The sum over [a, b) is that of the whole rows from floor(a) to floor(b), less the part of the
-    # first of them that lies before a, plus the part of row floor(b) that lies before b.
+    # The sum over [a, b) is the sum of rows floor(a) to floor(b) - 1, minus the part of row
+    # floor(a) before a, plus the part of row floor(b) before b.
     edges, parts = np.divmod(np.arange(size + 1) * before, size)
     sums = np.add.reduceat(plane, edges[:-1], axis=0, dtype=np.float64)
     cut = plane[edges[1:-1]] * (parts[1:-1, None] / size)
@@ -87,7 +89,7 @@ def _area(plane: Float[np.ndarray, "n k"], size: int) -> Float64[np.ndarray, "{s
 
 
 def _linear(plane: Float[np.ndarray, "n k"], size: int) -> Float64[np.ndarray, "{size} k"]:
-    """TensorFlow's rule for the rows."""
+    """Resize the first axis by TensorFlow's rule."""
     before = len(plane)
     halves = (2 * np.arange(size) + 1) * before - size
     return _interpolate(plane, halves.clip(0, 2 * size * (before - 1)), 2 * size)
@@ -96,7 +98,7 @@ def _linear(plane: Float[np.ndarray, "n k"], size: int) -> Float64[np.ndarray, "
 def _interpolate(
     plane: Float[np.ndarray, "n k"], numerators: Int[np.ndarray, " m"], denominator: int
 ) -> Float64[np.ndarray, "m k"]:
-    """Linear interpolation between rows, at numerators / denominator."""
+    """Interpolate linearly between rows, at numerators / denominator."""
     lower, parts = np.divmod(numerators, denominator)
     upper = np.minimum(lower + 1, len(plane) - 1)
     between = np.empty((len(lower), plane.shape[1]))
@@ -112,25 +114,28 @@ def resize(
     width: int,
     resampling: str = "lanczos",
 ) -> Float32[np.ndarray, "{height} {width} *channels"]:
-    """Resample an image (or alpha, without a channel axis) in float32; clipped to [0, 1].
+    """Resize an image, or a plane without a channel axis, and clip it to [0, 1].
 
-    The same size gives the same values, by any rule.
+    An unchanged size returns a copy of the values, by any rule.
 
     Args:
-      resampling: one of `RESAMPLINGS`, which `resample` explains.
+      values: The image or plane.
+      height: The new height in pixels.
+      width: The new width in pixels.
+      resampling: One of `RESAMPLINGS`; see `resample` and the module docstring.
 
     Raises:
-      ValueError: if a size is less than 1, or if there is no such rule.
+      ValueError: A size is less than 1, or the rule is unknown.
     """
     if min(height, width) < 1:
         raise ValueError(f"sizes must be at least 1: {height} x {width}")
     if resampling not in RESAMPLINGS:
-        raise ValueError(f"no resampling {resampling!r}: choose from {', '.join(RESAMPLINGS)}")
+        raise ValueError(f"unknown resampling {resampling!r}: choose from {', '.join(RESAMPLINGS)}")
     if values.shape[:2] == (height, width):
         return values.copy()
     channels = values.reshape(*values.shape[:2], -1)
     resized = np.empty((height, width, channels.shape[2]), np.float32)
-    for channel in range(channels.shape[2]):  # one at a time: a large picture is large enough
+    for channel in range(channels.shape[2]):  # one at a time, to save memory
         plane = channels[..., channel]
         np.clip(resample(plane, height, width, resampling), 0, 1, out=resized[..., channel])
     return resized.reshape(height, width, *values.shape[2:])

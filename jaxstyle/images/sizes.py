@@ -1,4 +1,4 @@
-"""The rules by which the size of a picture is measured."""
+"""Size rules: how a single number determines the height and width of an image."""
 
 import math
 from typing import Literal, get_args
@@ -8,11 +8,17 @@ SIZE_RULES: tuple[str, ...] = get_args(SizeRule)
 
 
 def fit(height: int, width: int, size: int, rule: SizeRule = "longest") -> tuple[int, int]:
-    """Return height and width of the same shape, each at least 1, at a size measured by ``rule``.
+    """Return the height and width, each at least 1, of an image scaled to a size.
 
-    longest: the longest side is ``size``, the other one rounded to the nearest pixel.
-    longest-floor, shortest, height: the side of that name is ``size``, the other rounded down.
-    area: as many pixels as a square of that side.
+    Args:
+      height, width: The size of the original in pixels; its aspect ratio is kept.
+      size: The target size in pixels.
+      rule: What ``size`` measures:
+
+        - ``longest``: the longest side; the other side is rounded to the nearest pixel.
+        - ``longest-floor``, ``shortest``, ``height``: the longest side, the shortest side or the
+          height; the other side is rounded down.
+        - ``area``: the side of a square with as many pixels.
 
     >>> fit(734, 979, 512), fit(734, 979, 512, "longest-floor"), fit(734, 979, 512, "shortest")
     ((384, 512), (383, 512), (512, 682))
@@ -21,5 +27,5 @@ def fit(height: int, width: int, size: int, rule: SizeRule = "longest") -> tuple
     measured = {"shortest": shortest, "height": height, "area": math.sqrt(height * width)}
     side = measured.get(rule, longest)
     whole = round if rule in ("longest", "area") else math.floor
-    # Multiplied before it is divided, so that the side that is fitted comes out exactly.
+    # Multiply before dividing, so that the measured side comes out as exactly ``size``.
     return max(1, whole(height * size / side)), max(1, whole(width * size / side))

@@ -1,4 +1,4 @@
-"""An animation of the optimization, as WebP or GIF."""
+"""Animations of the optimization, as WebP or GIF."""
 
 import io
 import os
@@ -14,15 +14,15 @@ from jaxstyle.images._write import check_target, replace_file
 from jaxstyle.images.sizes import fit
 
 _EXTENSIONS = (".webp", ".gif")
-_LONGEST = 640  # pixels: an animation is for looking at, and its size on disk counts
-_HOLD = 2000  # milliseconds more for the last frame
+_LONGEST = 640  # longest side in pixels, which limits the size of the file
+_HOLD = 2000  # extra milliseconds for the last frame
 
 
 def check_timelapse(path: str | os.PathLike[str]) -> None:
-    """Find out before a run whether `write_timelapse` can write this path afterwards.
+    """Check before a run that `write_timelapse` will be able to write a path.
 
     Raises:
-      ImageError: it cannot, with the reason and what to do.
+      ImageError: The path cannot be written.
     """
     check_target(path, _EXTENSIONS)
 
@@ -30,7 +30,7 @@ def check_timelapse(path: str | os.PathLike[str]) -> None:
 def frame(
     image: Float32[np.ndarray, "height width 3"],
 ) -> Float32[np.ndarray, "small_height small_width 3"]:
-    """An image at the size an animation has, for keeping until `write_timelapse`."""
+    """Return an image reduced to at most 640 pixels a side, as `write_timelapse` needs it."""
     height, width, _ = image.shape
     return resize(image, *fit(height, width, min(_LONGEST, max(height, width))))
 
@@ -40,21 +40,28 @@ def write_timelapse(
     frames: Sequence[Float32[np.ndarray, "_ _ 3"]],
     milliseconds: int = 80,
 ) -> None:
-    """Write frames as an endless animation, .webp or .gif, atomically.
+    """Write frames as a looping animation, atomically.
 
-    Frames of coarser scales are enlarged to the size of the last one, of which at most 640 pixels
-    a side are kept. The last frame stays two seconds longer. Browsers show frames of under 20
-    milliseconds slower than asked.
+    All frames are resized to the size of the last one, reduced to at most 640 pixels a side. The
+    last frame is shown two seconds longer.
+
+    Args:
+      path: A .webp or .gif file in an existing directory.
+      frames: At least one image; sizes may differ, as those of coarser scales do.
+      milliseconds: The duration of a frame, at least 1. Browsers slow down frames shorter than 20.
 
     Raises:
-      ImageError: no frames, or the file cannot be written; an old file there is unchanged.
+      ImageError: There are no frames, the duration is too short, or the file cannot be written. An
+        existing file is left unchanged.
     """
     name = os.fspath(path)
     extension = check_target(name, _EXTENSIONS)
     if not frames:
         raise ImageError(f"{name}: a timelapse needs at least one frame")
     if milliseconds < 1:
-        raise ImageError(f"{name}: {milliseconds} milliseconds a frame are too few")
+        raise ImageError(
+            f"{name}: {milliseconds} milliseconds per frame are too few: use at least 1"
+        )
     height, width, _ = frame(frames[-1]).shape
     images = [_image(resize(each, height, width)) for each in frames]
     durations = [milliseconds] * (len(images) - 1) + [milliseconds + _HOLD]
@@ -71,8 +78,8 @@ def _webp(images: list[Image.Image], durations: list[int]) -> bytes:
 
 
 def _gif(images: list[Image.Image], durations: list[int]) -> bytes:
-    # A palette of its own for each frame, as the colors change from photograph to painting, and
-    # then dithering: median cut alone leaves bands in skies.
+    # Each frame has its own palette, since colors change from photograph to painting. The second
+    # quantization adds dithering: median cut alone leaves bands in skies.
     paletted = [image.quantize(palette=image.quantize()) for image in images]
     return _animation("GIF", paletted, durations)
 

@@ -1,6 +1,6 @@
-"""Settings with a name, as data: one file each, every number with its source.
+"""The presets: named settings as data, one file each, every number with its source.
 
-A preset holds only what it changes; ``jaxstyle.settings.Settings`` has the rest.
+A preset holds only what it changes; the rest are the defaults of `jaxstyle.settings.Settings`.
 """
 
 from jaxstyle.presets import (
@@ -55,5 +55,5 @@ PRESETS: dict[str, Preset] = {
 }
 
 ALIASES = {"quanfita": "anishathalye", "fast": "photo"}
-"""Other names. Quanfita/Neural-Style is an older copy of anishathalye/neural-style; `photo` is a
-fast way to what `deep-photo` does."""
+"""Other names of presets. Quanfita/Neural-Style is an older copy of anishathalye/neural-style;
+`photo` is a fast alternative to `deep-photo`."""

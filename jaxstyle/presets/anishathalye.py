@@ -8,7 +8,7 @@ from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
 PRESET = Preset(
     title="anishathalye/neural-style",
     link="https://github.com/anishathalye/neural-style",
-    differs="the photo's own size, pooling keeps odd edges, one loss a style picture, Adam",
+    differs="the photo's own size, pooling with ceil rounding, one loss per style picture, Adam",
     settings={
         "size_rule": "own",
         "resampling": "bicubic",  # Image.resize, imresize

@@ -32,5 +32,5 @@ PRESET = Preset(
         "carry": True,  # scale_adam, L285
         "average": 0.99,  # avg_decay
     },
-    network="any",  # torchvision's, whose features are about as large as the normalized ones
+    network="any",  # torchvision's; its features are about as large as the normalized ones
 )

@@ -1,4 +1,4 @@
-"""Luan, Paris, Shechtman, Bala, "Deep Photo Style Transfer", CVPR 2017, luanfujun's code."""
+"""Luan, Paris, Shechtman, Bala, "Deep Photo Style Transfer", CVPR 2017, by the authors' code."""
 
 from jaxstyle.presets import neural_style
 from jaxstyle.presets.preset import Preset
@@ -6,11 +6,11 @@ from jaxstyle.presets.preset import Preset
 PRESET = Preset(
     title="Luan et al.: Deep Photo Style Transfer (CVPR 2017)",
     link="https://github.com/luanfujun/deep-photo-styletransfer",
-    differs="a photo stays a photo: the matting-Laplacian energy in a second stage, one style loss "
-    "a region (--content-mask, --style-mask), smoothing by local affine maps",
+    differs="keeps a photo photorealistic: matting-Laplacian energy in a second stage, one style "
+    "loss per region (--content-mask, --style-mask), smoothing by local affine maps",
     settings={
-        **neural_style.PRESET.settings,  # on which both of its programs build
-        "size": 700,  # of the pictures published
+        **neural_style.PRESET.settings,  # both of its programs are based on it
+        "size": 700,  # of the published pictures
         "steps": (1000, 1000),  # gen_all.py: num_iterations of both stages
         "guidance": "augmented",  # neuralstyle_seg.lua L113-126
         "noise_level": 0.0001 / 256,  # L183

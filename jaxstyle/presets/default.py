@@ -1,4 +1,4 @@
-"""The house settings: a good picture within two minutes on two CPU cores."""
+"""The default settings: a good picture within two minutes on two CPU cores."""
 
 from jaxstyle.presets.preset import Preset
 

@@ -5,7 +5,7 @@ from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
 PRESET = Preset(
     title="Gatys, Ecker, Bethge: A Neural Algorithm of Artistic Style (2015)",
     link="https://arxiv.org/abs/1508.06576",
-    differs="the paper's sums (equations 1 and 4), average pooling, from white noise",
+    differs="sums as in equations 1 and 4, average pooling, from white noise",
     settings={
         "size": 512,
         "smallest_size": ONE_SCALE,
@@ -17,12 +17,12 @@ PRESET = Preset(
         "style_layers": dict.fromkeys(STYLE_1_TO_5, 1 / 5),  # w_l: one over the active layers
         "content_layers": ("relu4_2",),  # figure 2
         "tv_weight": 0,
-        "style_fit": "stretch",  # equation 4 has one M: both pictures are of one size
+        "style_fit": "stretch",  # equation 4 has one M: both pictures have the same size
         "pooling": "average",  # "Methods"
         "padding": "zeros",
         "rounding": "ceil",  # Caffe
         "init": "noise",  # "Methods": white noise
-        "optimizer": "lbfgs",  # the paper says gradient descent, its authors' code L-BFGS
+        "optimizer": "lbfgs",  # the paper says gradient descent; the authors' code uses L-BFGS
         "learning_rate": 1.0,
         "white": 255,
         "clamp": False,

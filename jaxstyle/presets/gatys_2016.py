@@ -1,9 +1,9 @@
 """Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
 
-Equations 1 and 4 are sums, but with them the alpha / beta of figure 3 leaves the photo as it is.
-The authors' released code (leongatys/NeuralImageSynthesis, normalized network) has the same ratio
-between means, and makes pictures like theirs: so does this preset. The sums are content-sum (twice
-equation 1) and gram-sum (equation 4).
+Equations 1 and 4 are sums, but with them the alpha / beta of figure 3 hardly changes the photo.
+This preset follows the authors' released code (leongatys/NeuralImageSynthesis, normalized network),
+which applies the same ratio to means and makes pictures like the paper's. The sums are available as
+content-sum (twice equation 1) and gram-sum (equation 4).
 """
 
 from jaxstyle.presets.gatys_pytorch import IMAGENET_MEAN

@@ -6,8 +6,8 @@ from jaxstyle.presets.preset import Preset
 PRESET = Preset(
     title="Gatys et al.: Controlling Perceptual Factors in Neural Style Transfer (CVPR 2017)",
     link="https://arxiv.org/abs/1611.07865",
-    differs="two scales (pictures of 512^2, then 1024^2 pixels); --fine-style PICTURE for coarse "
-    "style from one picture, fine from another",
+    differs="two scales (512^2, then 1024^2 pixels); --fine-style PICTURE takes the fine texture "
+    "from another picture",
     settings={
         # BasicStyleTransfer.ipynb of leongatys/NeuralImageSynthesis; section 6
         "size": 1024,

@@ -1,11 +1,11 @@
-"""Spatial control of Gatys et al., CVPR 2017, section 3: one style loss a region, three ways."""
+"""Spatial control of Gatys et al., CVPR 2017, section 3: three kinds of guides for the regions."""
 
 from jaxstyle.presets import gatys_2017
 from jaxstyle.presets.preset import Preset
 
 
 def _guided(guidance: str, differs: str) -> Preset:
-    """SpatialControl.ipynb of leongatys/NeuralImageSynthesis."""
+    """Return a preset of SpatialControl.ipynb, leongatys/NeuralImageSynthesis."""
     return gatys_2017.PRESET._replace(
         title="Gatys et al.: Controlling Perceptual Factors, spatial control (CVPR 2017)",
         differs=f"guided Gram matrices (--content-mask, --style-mask): {differs}",

@@ -5,12 +5,12 @@ from jaxstyle.presets.preset import Preset
 CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}
 STYLE_LAYERS = {layer: 1 / n**2 for layer, n in CHANNELS.items()}
 IMAGENET_MEAN = (0.48501961, 0.45795686, 0.40760392)
-"""The authors' mean color: that of Caffe, rounded in another place."""
+"""The authors' mean color: Caffe's, rounded differently."""
 
 PRESET = Preset(
     title="leongatys/PytorchNeuralStyleTransfer",
     link="https://github.com/leongatys/PytorchNeuralStyleTransfer",
-    differs="Gram / (H W), 1e3 / C^2 a layer, two scales, L-BFGS from the photo",
+    differs="Gram / (H W), weight 1e3 / C^2 per layer, two scales, L-BFGS from the photo",
     settings={
         "size": 800,  # img_size_hr
         "size_rule": "shortest",  # transforms.Scale

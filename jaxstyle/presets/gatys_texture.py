@@ -6,7 +6,7 @@ from jaxstyle.presets.preset import ONE_SCALE, Preset
 PRESET = Preset(
     title="Gatys, Ecker, Bethge: Texture Synthesis Using CNNs (NIPS 2015)",
     link="https://arxiv.org/abs/1505.07376",
-    differs="style alone, from noise, average pooling, Grams after every pooling layer, L-BFGS",
+    differs="no content, from noise, average pooling, Gram matrices of pooling layers, L-BFGS",
     settings={
         "size": 256,  # im_size, Example.ipynb of leongatys/DeepTextures
         "size_rule": "area",  # load_image, Misc.py

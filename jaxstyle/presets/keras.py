@@ -6,7 +6,7 @@ from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
 PRESET = Preset(
     title="Keras example: Neural style transfer (F. Chollet)",
     link="https://keras.io/examples/generative/neural_style_transfer/",
-    differs="sums of squares, content at relu5_2, gradient descent with decay from the photo",
+    differs="sums of squares, content at relu5_2, gradient descent from the photo, decaying rate",
     settings={
         "size": 400,  # img_nrows
         "size_rule": "height",

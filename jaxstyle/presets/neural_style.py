@@ -5,7 +5,7 @@ from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
 PRESET = Preset(
     title="jcjohnson/neural-style",
     link="https://github.com/jcjohnson/neural-style",
-    differs="Gram / (C H W), white is 256, max pooling keeps odd edges, Torch7's resizing",
+    differs="Gram / (C H W), white is 256, max pooling with ceil rounding, Torch7's resizing",
     settings={
         "size": 512,  # L15
         "size_rule": "longest-floor",  # image.scale

@@ -1,4 +1,4 @@
-"""The house settings for photographs that stay photographs."""
+"""jaxstyle's own settings for photorealistic transfer from one photo to another."""
 
 from jaxstyle.presets.preset import Preset
 
@@ -6,7 +6,7 @@ PRESET = Preset(
     title="jaxstyle's own settings for photos",
     link="",
     differs="a photo in the light of another, with or without masks: starts from the photo in the "
-    "other's colors, few steps of L-BFGS on relative losses, three scales",
+    "style's colors, few steps of L-BFGS on relative losses, three scales",
     settings={
         "steps": (60, 40, 30),
         "tv_weight": 0,

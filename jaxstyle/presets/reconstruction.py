@@ -1,11 +1,11 @@
-"""The house settings for reconstructions: from noise, a gentle prior against its grain."""
+"""jaxstyle's own settings for reconstructions: from noise, with a weak total variation loss."""
 
 from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="jaxstyle's own settings for reconstructions",
     link="",
-    differs="one loss at a time, from noise; what `reconstruct` uses unless told otherwise",
+    differs="one loss at a time, from noise; the default of `reconstruct`",
     settings={
         "size": 256,
         "smallest_size": ONE_SCALE,

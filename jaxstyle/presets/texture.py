@@ -1,11 +1,11 @@
-"""The house settings for textures: no content, from noise, coarse to fine."""
+"""jaxstyle's own settings for textures: no content, from noise, coarse to fine."""
 
 from jaxstyle.presets.preset import STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="jaxstyle's own settings for texture synthesis",
     link="",
-    differs="no content, from noise; what `texture` uses unless told otherwise",
+    differs="no content, from noise; the default of `texture`",
     settings={
         "content_weight": 0,
         "style_weight": 1,

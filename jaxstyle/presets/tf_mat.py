@@ -1,15 +1,15 @@
-"""The TensorFlow listing, passed on from blog to blog, that reads imagenet-vgg-verydeep-19.mat.
+"""The TensorFlow code, copied from blog to blog, that reads imagenet-vgg-verydeep-19.mat.
 
-The listing names no learning rate of its own; 5 is that of its nearest published relative,
+The code names no learning rate; 5 is that of the most similar published notebook,
 sjchoi86/Tensorflow-101, notebooks/neural_style.ipynb.
 """
 
 from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
-    title="The TensorFlow listing of the blogs that read the .mat",
+    title="TensorFlow code of many blogs, for imagenet-vgg-verydeep-19.mat",
     link="https://github.com/sjchoi86/Tensorflow-101/blob/master/notebooks/neural_style.ipynb",
-    differs="average pooling, Gram / size, weights 5 and 0.2, Adam from faint noise",
+    differs="average pooling, Gram / (C H W), weights 5 and 0.2, Adam from faint noise",
     settings={
         "size": 512,
         "smallest_size": ONE_SCALE,
@@ -22,7 +22,7 @@ PRESET = Preset(
         "style_layers": STYLE_1_TO_5,
         "tv_weight": 0,
         "pooling": "average",
-        "rounding": "ceil",  # padding SAME, as in all of its family
+        "rounding": "ceil",  # padding SAME, as in all variants
         "padding": "zeros",
         "init": "noise",
         "noise": "gaussian",

@@ -5,7 +5,7 @@ from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
 PRESET = Preset(
     title="rjnp2/neural-style-transfer (TensorFlow's tutorial)",
     link="https://github.com/rjnp2/neural-style-transfer",
-    differs="content at relu5_2, Gram / (H W), Adam with epsilon 0.1, clipped, the best kept",
+    differs="content at relu5_2, Gram / (H W), Adam with epsilon 0.1, clipped, best iterate kept",
     settings={
         "size": 512,  # max_dim
         "resampling": "lanczos",  # Image.ANTIALIAS

@@ -59,7 +59,7 @@ class Settings:
 
     preset: str = _setting(
         "default",
-        "named settings to start from ('jaxstyle presets' lists them); other flags override them",
+        "named settings to start from, which other flags override; 'jaxstyle presets' lists all",
     )
 
     # Size and scales
@@ -190,7 +190,7 @@ class Settings:
         ROUNDINGS,
     )
     pooling_scale: bool = _setting(
-        False, "multiply pooled features by a constant that makes up for average or l2 pooling"
+        False, "multiply pooled features by 2 (average) or 0.78 (l2), to keep their magnitude"
     )
     padding: Padding = _setting(
         "replicate-first",
@@ -216,7 +216,8 @@ class Settings:
     init_noise: float = _setting(0.0, "share of noise in the starting image, from 0 to 1")
     noise: str = _setting(
         "uniform",
-        "distribution of the noise; uniform: from black to white; gaussian: around the mean color",
+        "distribution of the noise; uniform: from black to white; gaussian: around the network's "
+        "mean color",
         NOISES,
     )
     noise_level: float = _setting(0.25, "standard deviation of Gaussian noise, where white is 1")
@@ -224,7 +225,9 @@ class Settings:
 
     # The optimizer
     optimizer: str | optax.GradientTransformation = _setting("adam", "optimizer", OPTIMIZERS)
-    learning_rate: float | None = _setting(None, "learning rate; the optimizer's own if omitted")
+    learning_rate: float | None = _setting(
+        None, "learning rate; if omitted 0.02 x white for adam, 0.1 x white^2 for sgd, 1 for L-BFGS"
+    )
     learning_rate_decay: float = _setting(
         1.0, "factor of the learning rate from one step to the next"
     )

@@ -1,4 +1,4 @@
-"""Many pictures in one program: each comes out as it would by itself."""
+"""Batched runs: each picture equals its single run."""
 
 import importlib
 import subprocess
@@ -34,7 +34,7 @@ ONE_SCALE = {"smallest_size": 32, "steps": 3}
 
 
 def cell_of(number=0, **settings):
-    """A cell: ``number`` tells pictures apart."""
+    """Return a cell; each ``number`` has other pictures."""
     content, style = picture(2 * number, 24, 32), picture(2 * number + 1, 28, 20)
     return Cell(Picture(content), [style], resolve(**{**SMALL, **settings}))
 
@@ -67,15 +67,12 @@ OWN = {
     "far steps": {"learning_rate": 0.5},
     "best of far steps": {"keep_best": True, "learning_rate": 0.5},
 }
-"""What each picture of a batch can have of its own."""
+"""Settings that may differ within a batch, by name."""
 
 
 @pytest.fixture(scope="module")
 def batch(small_weights):
-    """A batch's results by name, with their cells; programs it compiled; and its progress.
-
-    No other test has a batch of so many.
-    """
+    """Results and cells of a large batch by name, its compiled programs and its progress."""
     cells, seen = [cell_of(**settings) for settings in OWN.values()], []
     with counted() as compiled:
         results = run_together(small_weights, cells, seen.append)
@@ -83,7 +80,7 @@ def batch(small_weights):
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_each_picture_comes_out_as_by_itself(batch, small_weights, name):
+def test_each_picture_equals_its_single_run(batch, small_weights, name):
     together, cell = batch[0][name]
     assert_same(together, by_itself(small_weights, cell))
 
@@ -114,14 +111,14 @@ def test_progress_has_every_picture(batch):
     ],
     ids=str,
 )
-def test_other_pictures_and_ways(small_weights, settings, count):
+def test_other_pictures_and_settings(small_weights, settings, count):
     cells = [cell_of(number, **settings) for number in (0, 1)]
     together = run_together(small_weights, [*cells, *cells * count][:count])
     for made, cell in zip(together, cells, strict=False):
         assert_same(made, by_itself(small_weights, cell))
 
 
-def test_batches_with_other_layers_are_one_program_where_told(small_weights):
+def test_batches_with_given_layers_share_one_program(small_weights):
     both = [cell_of(style_layers=of, **ONE_SCALE) for of in (("relu1_1",), ("relu1_1", "relu2_1"))]
     layers = layers_of(each.settings for each in both)
     with counted() as compiled:
@@ -142,7 +139,7 @@ def test_a_picture_that_diverges_is_run_again_and_harms_no_other(small_weights):
 
 
 def test_a_picture_that_is_run_again_goes_through_its_own_scales(small_weights):
-    """Those of a cell of a bucket are not what its content would be planned."""
+    """The scales of a padded cell differ from those planned for its content."""
     way, seen = (Scale(24, 32, 25, 2),), []
     run_together(small_weights, [replace(cell_of(**STEEP), way=way)] * 2, seen.append)
     assert {tuple(progress.scales) for progress in seen} == {way}
@@ -151,7 +148,7 @@ def test_a_picture_that_is_run_again_goes_through_its_own_scales(small_weights):
     assert [scale.steps for scale in made.scales] == [2]
 
 
-def test_what_can_go_together():
+def test_which_settings_can_share_a_batch():
     base = resolve(**SMALL)
     assert static_key(base) == static_key(replace(base, style_weight=9.0, seed=3))
     assert static_key(base) == static_key(replace(base, style_layers={"relu1_1": 3.0}))
@@ -159,7 +156,7 @@ def test_what_can_go_together():
         assert static_key(base) != static_key(replace(base, **change))
 
 
-def test_layers_are_those_of_any():
+def test_layers_of_is_the_union_of_all_layers():
     cells = [
         cell_of(style_layers=("relu2_1",)),
         cell_of(style_layers=("relu1_1",), content_weight=0.0),
@@ -224,8 +221,8 @@ print(len(devices))
 
 
 @pytest.mark.slow
-def test_several_devices_give_the_same_pictures_and_ask_each_other_nothing():
-    """Four devices are in the quick tests: see test_space.py."""
+def test_several_devices_give_the_same_pictures_without_communication():
+    """For four devices in the quick tests, see test_space.py."""
     done = subprocess.run(
         [sys.executable, "-c", MANY_DEVICES],
         capture_output=True,

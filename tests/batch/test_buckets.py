@@ -1,4 +1,4 @@
-"""Pictures of many sizes in few shapes, with no border to be seen."""
+"""Padding of pictures of many sizes to few shapes, without visible borders."""
 
 import importlib
 from dataclasses import replace
@@ -22,7 +22,7 @@ SETTINGS = resolve(
 
 
 def jobs_of(sides, settings=SETTINGS):
-    """A job for each content picture, and the sides of all pictures."""
+    """Return a job for each content picture, and the sides of all pictures."""
     jobs = [Job(f"c{i}.png", ("s.png",), settings, f"c{i}__s.png") for i in range(len(sides))]
     return jobs, {"s.png": (50, 40)} | {f"c{i}.png": each for i, each in enumerate(sides)}
 
@@ -45,7 +45,7 @@ def test_few_shapes_stay_as_they_are():
 
 
 @pytest.mark.parametrize("rule", ["longest", "shortest", "area", "own"])
-def test_many_shapes_go_into_a_handful(rule):
+def test_many_shapes_are_padded_to_few_buckets(rule):
     settings = replace(SETTINGS, size_rule=rule)
     jobs, sides = jobs_of([(40 + i, 64) for i in range(24)], settings)
     found, refused = works(jobs, sides, most(100))
@@ -63,7 +63,7 @@ def test_many_shapes_go_into_a_handful(rule):
             assert result == (alone[-1].height, alone[-1].width)
 
 
-def test_the_companions_of_a_job_do_not_depend_on_what_is_asked_again():
+def test_the_batch_of_a_job_does_not_depend_on_what_is_run_again():
     jobs, sides = jobs_of([(40 + i % 7, 64) for i in range(20)])
     first, _ = works(jobs, sides, most(4))
     again, _ = works(jobs, sides, most(4))
@@ -83,7 +83,7 @@ def test_a_picture_that_is_too_small_is_refused_and_harms_no_other():
     assert "too small" in refused[0].reason
 
 
-def test_settings_that_cannot_go_together_do_not():
+def test_incompatible_settings_are_not_batched_together():
     jobs, sides = jobs_of([(48, 64)] * 4)
     other = replace(SETTINGS, optimizer="lbfgs")
     heavier = replace(SETTINGS, style_weight=7.0)
@@ -133,7 +133,7 @@ def test_pictures_of_their_own_sizes_go_together_each_with_its_own_sizes_of_styl
     assert inner.mean() < 0.01  # a border that is not there is missed a little everywhere
 
 
-def test_each_job_says_itself_whether_it_can_be_continued():
+def test_padding_is_decided_for_each_job():
     jobs, sides = jobs_of([(40 + i, 64) for i in range(2 * MOST_SHAPES + 2)])
     other = replace(SETTINGS, init="start.png")
     mixed = [replace(job, settings=other) if i % 2 else job for i, job in enumerate(jobs)]
@@ -147,7 +147,7 @@ def test_each_job_says_itself_whether_it_can_be_continued():
 @pytest.mark.parametrize(
     "change", [{"padding": "circular"}, {"init": "start.png"}, {"style_fit": "width"}]
 )
-def test_where_a_picture_cannot_be_continued_it_is_not(change):
+def test_a_picture_that_cannot_be_padded_is_not(change):
     settings = replace(SETTINGS, **change)
     jobs, sides = jobs_of(
         [(32 + 16 * i, 64 + 16 * (i % 3)) for i in range(MOST_SHAPES + 3)], settings
@@ -156,7 +156,7 @@ def test_where_a_picture_cannot_be_continued_it_is_not(change):
     assert all(work.bucket is None for work in found)
 
 
-def test_a_continued_picture_is_mirrored_and_cut_off_again():
+def test_a_padded_picture_is_mirrored_and_cropped_again():
     jobs, sides = jobs_of([(40 + i, 64) for i in range(MOST_SHAPES + 1)])
     found, _ = works(jobs, sides, most(9))
     work = found[0]
@@ -175,7 +175,7 @@ def test_a_continued_picture_is_mirrored_and_cut_off_again():
 
 
 @pytest.mark.parametrize("change", [{}, {"init_noise": 0.3}, {"original_colors": True}], ids=str)
-def test_a_content_made_small_before_gives_the_same_picture(picture, small_weights, change):
+def test_a_content_resized_in_advance_gives_the_same_picture(picture, small_weights, change):
     settings = replace(SETTINGS, smallest_size=16, size=32, steps=(2, 2), **change)
     jobs, sides = jobs_of([(90, 120)], settings)
     ((work,), _) = works(jobs, sides, most(1))
@@ -191,7 +191,7 @@ def test_a_content_made_small_before_gives_the_same_picture(picture, small_weigh
 
 
 @pytest.mark.parametrize("match", ["cholesky", "luminance"])
-def test_colors_that_are_matched_before_give_the_same_picture(
+def test_colors_matched_in_advance_give_the_same_picture(
     picture, small_weights, monkeypatch, match
 ):
     settings = replace(SETTINGS, smallest_size=16, size=32, steps=(2, 2), color_match=match)
@@ -206,7 +206,7 @@ def test_colors_that_are_matched_before_give_the_same_picture(
     assert ready.content is content
 
 
-def test_a_content_that_is_run_by_itself_stays_whole(picture):
+def test_the_content_of_a_single_run_keeps_its_size(picture):
     jobs, sides = jobs_of([(90, 120)], replace(SETTINGS, tolerance=0.1))
     ((work,), _) = works(jobs, sides, most(1))
     content = Picture(np.asarray(picture(0, 90, 120)))

@@ -1,4 +1,4 @@
-"""A folder of results: complete, whole, none made twice, whatever happens in between."""
+"""Output folders: complete, without partial files or repeated work, even after a kill."""
 
 import importlib
 import json
@@ -37,7 +37,7 @@ ALONE = Host(0, 1, ("here",))
 
 @pytest.fixture
 def pictures(tmp_path, picture):
-    """Contents of several shapes, one of them no picture, and two styles."""
+    """Write contents of several shapes, one of them unreadable, and two styles."""
     for index, (height, width) in enumerate([(24, 32), (24, 32), (32, 24), (24, 32)]):
         content = Picture(np.asarray(picture(index, height, width)))
         images.write(tmp_path / f"c{index}.png", content)
@@ -50,7 +50,7 @@ def pictures(tmp_path, picture):
 
 @pytest.fixture
 def do(tmp_path, small_weights):
-    """A function that does jobs in a folder."""
+    """Return a function that runs jobs into a folder."""
 
     def run(jobs, options=None, host=ALONE, watch=lambda status: None, force=False):
         tasks.style_picture.cache_clear()
@@ -67,7 +67,7 @@ def log_of(tmp_path):
     return [json.loads(line) for line in lines]
 
 
-def test_every_picture_comes_out_as_by_itself(tmp_path, pictures, do, small_weights):
+def test_every_picture_equals_its_single_run(tmp_path, pictures, do, small_weights):
     status = do(pictures)
     assert (status.total, status.made, status.failed, status.found) == (8, 6, 2, 0)
     for job in pictures:
@@ -83,7 +83,7 @@ def test_every_picture_comes_out_as_by_itself(tmp_path, pictures, do, small_weig
     assert all("c1.png" in line["reason"] for line in failed)
 
 
-def test_what_is_there_is_not_made_again(tmp_path, pictures, do):
+def test_existing_outputs_are_not_made_again(tmp_path, pictures, do):
     do(pictures)
     before = {
         p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in (tmp_path / "out").glob("*.png")
@@ -100,7 +100,7 @@ def test_what_is_there_is_not_made_again(tmp_path, pictures, do):
     assert do(pictures, force=True).made == 6
 
 
-def test_other_settings_are_made_anew(pictures, do):
+def test_changed_settings_are_run_again(pictures, do):
     do(pictures)
     changed = [replace(job, settings=replace(SETTINGS, style_weight=9.0)) for job in pictures]
     assert do(changed).made == 6
@@ -135,7 +135,7 @@ def test_hosts_do_disjoint_shares_of_all(tmp_path, pictures, do):
     assert len(list((tmp_path / "out").glob("*.png"))) == 6
 
 
-def test_memory_that_gives_out_halves_the_batch(tmp_path, pictures, do, monkeypatch):
+def test_running_out_of_memory_halves_the_batch(tmp_path, pictures, do, monkeypatch):
     run_together, sizes = batched.run_together, []
 
     def scarce(loaded, cells, *arguments, **options):
@@ -176,7 +176,7 @@ def test_a_batch_of_which_nothing_can_be_read_is_not_run(pictures, do, monkeypat
     assert do(pictures).failed == 2
 
 
-def test_pictures_that_may_end_early_are_run_one_by_one(pictures, do):
+def test_pictures_that_may_stop_early_run_one_by_one(pictures, do):
     early = [replace(job, settings=replace(SETTINGS, tolerance=0.5)) for job in pictures]
     seen = []
     status = do(early, watch=lambda status: seen.append(status.running))
@@ -216,7 +216,7 @@ def command(out, batch_size=2):
 
 
 def write_photos(folder, picture, count, shapes):
-    """Write so many contents of these shapes in turn, and a style."""
+    """Write ``count`` contents, cycling through the shapes, and a style."""
     for index in range(count):
         rgb = np.asarray(picture(index, *shapes[index % len(shapes)]))
         path = folder / "photos" / f"{index:03}.png"
@@ -246,7 +246,7 @@ os.fsync = fsync
 """
     + SMALL_COMMAND
 )
-"""The command, which after its third picture stops in the middle of writing a file."""
+"""The command, blocked in the middle of writing the file after its third picture."""
 
 
 def test_a_killed_batch_is_completed_by_the_next_and_nothing_is_made_twice(
@@ -268,7 +268,7 @@ def test_a_killed_batch_is_completed_by_the_next_and_nothing_is_made_twice(
             pass
         process.kill()
     assert f"another process (pid {process.pid} on " in str(refused.value)
-    assert "is at work in out: wait for it" in str(refused.value)
+    assert "is working in out: wait for it" in str(refused.value)
     before, (half,) = pngs(tmp_path / "out"), (tmp_path / "out").glob(".jaxstyle-*.tmp")
     assert len(before) == 3 and half.stat().st_size > 0
     assert main(command("out")) == 0
@@ -281,7 +281,7 @@ def test_a_killed_batch_is_completed_by_the_next_and_nothing_is_made_twice(
 
 
 def run_process(out, seconds=None):
-    """The exit status of a whole run, or of one that is killed after some seconds."""
+    """Run the command, and kill it after ``seconds``; return its exit status and stderr."""
     process = subprocess.Popen(
         [sys.executable, "-c", SMALL_COMMAND, *command(out, batch_size=16)],
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Hosts that meet, share, and die: real processes on this machine."""
+"""Rendezvous, sharing and loss of hosts, with real processes on one machine."""
 
 import json
 import os
@@ -25,14 +25,14 @@ HERE = socket.gethostname()
 
 
 def free_address() -> str:
-    """Where nobody listens yet."""
+    """Return a local address on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("", 0))
         return f"localhost:{probe.getsockname()[1]}"
 
 
 def joined(*indices: int, count: int, timeout: float, address: str = "") -> list[Host | HostsError]:
-    """How it ends for hosts that join at one time, each with a process of its own to meet."""
+    """Join as several hosts at once; return the host or the error of each."""
     address = address or free_address()
 
     def one(index: int) -> Host | HostsError:
@@ -47,7 +47,7 @@ def joined(*indices: int, count: int, timeout: float, address: str = "") -> list
 
 @pytest.fixture
 def no_cluster(monkeypatch):
-    """An environment in which JAX finds no cluster."""
+    """Remove the variables by which JAX detects a cluster."""
     for name in list(os.environ):
         if name.startswith(("SLURM_", "OMPI_", "KUBERNETES_", "JOB_COMPLETION")):
             monkeypatch.delenv(name)
@@ -77,11 +77,11 @@ def test_alone(flags, no_cluster):
 @pytest.mark.parametrize(
     "coordinator, count, index, problem",
     [
-        ("a:1", None, None, "need --num-hosts and --host-id too"),
-        (None, 2, None, "need --coordinator and --host-id too"),
-        (None, None, 0, "need --coordinator and --num-hosts too"),
-        ("a:1", 2, None, "need --host-id too"),
-        (None, 2, 1, "need --coordinator too"),
+        ("a:1", None, None, "several hosts also need --num-hosts and --host-id"),
+        (None, 2, None, "several hosts also need --coordinator and --host-id"),
+        (None, None, 0, "several hosts also need --coordinator and --num-hosts"),
+        ("a:1", 2, None, "several hosts also need --host-id"),
+        (None, 2, 1, "several hosts also need --coordinator"),
         ("a:1", 0, 0, "--num-hosts must be at least 1, not 0"),
         ("a:1", 2, 2, "--host-id of 2 hosts must be 0 to 1, not 2"),
         ("a:1", 2, -1, "not -1"),
@@ -92,7 +92,7 @@ def test_alone(flags, no_cluster):
         ("a:70000", 2, 0, "must be HOST:PORT"),
     ],
 )
-def test_flags_that_do_not_fit(coordinator, count, index, problem):
+def test_contradictory_flags_are_refused(coordinator, count, index, problem):
     with pytest.raises(HostFlagsError, match=problem):
         join(coordinator, count, index, timeout=1.0)
 
@@ -111,14 +111,14 @@ def test_a_coordinator_that_is_not_there():
     address = free_address()
     (error,) = joined(1, count=2, timeout=1.0, address=address)
     assert isinstance(error, HostsError)
-    assert str(error).startswith(f"host 0 was not to be reached at {address} within 1 seconds (")
+    assert str(error).startswith(f"host 0 could not be reached at {address} within 1 seconds (")
     assert "is it running" in str(error)
 
 
 @pytest.mark.slow
 def test_a_coordinator_whose_name_is_unknown():
     (error,) = joined(1, count=2, timeout=1.0, address="nowhere.invalid:1234")
-    assert "not to be reached at nowhere.invalid:1234" in str(error)
+    assert "could not be reached at nowhere.invalid:1234" in str(error)
 
 
 def test_a_port_in_use():
@@ -135,14 +135,14 @@ def test_a_host_that_never_comes():
     for error in joined(0, 1, count=3, timeout=4.0):
         assert isinstance(error, HostsError)
         assert "\n" not in str(error)
-        assert "not all 3 hosts came" in str(error)
+        assert "not all 3 hosts connected" in str(error)
 
 
 @pytest.mark.slow
 def test_two_hosts_with_one_id():
     errors = [str(error) for error in joined(0, 1, 1, count=3, timeout=6.0)]
-    assert "another host has --host-id 1 too: give each its own, 0 to 2" in errors
-    assert all(re.match(r"another host has|not all 3 hosts came", error) for error in errors)
+    assert "another host also has --host-id 1: give each its own, 0 to 2" in errors
+    assert all(re.match(r"another host also|not all 3 hosts", error) for error in errors)
 
 
 @pytest.mark.slow
@@ -151,26 +151,26 @@ def test_hosts_that_do_not_agree_how_many_they_are():
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(joined, 0, count=2, timeout=8.0, address=address)
         (second,) = joined(2, count=3, timeout=8.0, address=address)
-    assert str(second).startswith(f"host 0 at {address} was not told of 3 hosts")
-    assert str(first.result()[0]).startswith(f"not all 2 hosts came to {address}")
+    assert str(second).startswith(f"host 0 at {address} does not expect 3 hosts")
+    assert str(first.result()[0]).startswith(f"not all 2 hosts connected to {address}")
 
 
 @pytest.mark.parametrize(
     "errors, line",
     [
-        ("", "not all 3 hosts came to a:1 within 5 seconds: is each running, .*this is 1.$"),
-        ("F0 absl::Status: UNAVAILABLE: gone\n\nRPC: x\n", "not all 3 hosts came"),
+        ("", "not all 3 hosts connected to a:1 within 5 seconds: is each running, .*this is 1.$"),
+        ("F0 absl::Status: UNAVAILABLE: gone\n\nRPC: x\n", "not all 3 hosts connected"),
         (
             "absl::Status: INTERNAL: out of\tluck\n@ 0x1\n",
-            "the hosts could not meet at a:1: out of luck$",
+            "the hosts could not connect at a:1: out of luck$",
         ),
         (
             "Traceback\n  line\nImportError: no jax\n\n",
-            "could not meet at a:1: ImportError: no jax$",
+            "could not connect at a:1: ImportError: no jax$",
         ),
     ],
 )
-def test_whatever_is_said_at_the_end_is_told_in_one_line(errors, line):
+def test_every_failure_to_connect_is_one_line(errors, line):
     assert re.search(line, meeting._explained("a:1", 3, 1, 5.0, errors))
 
 
@@ -178,7 +178,7 @@ def test_whatever_is_said_at_the_end_is_told_in_one_line(errors, line):
 
 
 def slurm(monkeypatch, count: int) -> None:
-    """As in the first task of a Slurm job of this machine."""
+    """Set the variables of the first task of a local Slurm job."""
     environment = {"JOB_ID": "7", "STEP_NODELIST": "localhost", "NTASKS": count, "PROCID": 0}
     for name, value in {**environment, "LOCALID": 0}.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
@@ -204,15 +204,15 @@ def test_a_slurm_job_of_one_task_is_alone(no_cluster, monkeypatch):
     assert join(None, None, None, timeout=1.0).count == 1
 
 
-def test_being_alone_can_be_had_in_a_cluster(no_cluster, monkeypatch):
+def test_one_host_can_work_alone_in_a_cluster(no_cluster, monkeypatch):
     slurm(monkeypatch, count=2)
     assert join(None, 1, None, timeout=1.0).count == 1
 
 
-def test_a_cluster_that_is_not_understood(no_cluster, monkeypatch):
+def test_a_cluster_whose_variables_are_invalid(no_cluster, monkeypatch):
     slurm(monkeypatch, count=2)
     monkeypatch.setenv("SLURM_NTASKS", "many")
-    with pytest.raises(HostsError, match="finds a cluster here but not its hosts .*many.*: give"):
+    with pytest.raises(HostsError, match="cannot find its hosts .*many.*: give"):
         join(None, None, None, timeout=1.0)
 
 
@@ -237,7 +237,7 @@ def three(run: str = "now") -> list[Host]:
     return [Host(index, 3, ("a", "b", "c"), run) for index in range(3)]
 
 
-def test_who_is_done_is_waited_for_and_nothing_remains(folder):
+def test_hosts_are_waited_for_and_their_files_deleted(folder):
     first, second, third = three()
     with Presence(folder, first, every=0.05) as presence:
         assert ".host-0-of-3.json" in folder.names()
@@ -247,7 +247,7 @@ def test_who_is_done_is_waited_for_and_nothing_remains(folder):
     assert folder.names() == set()
 
 
-def test_who_works_on_is_waited_for_beyond_the_time_of_silence(folder):
+def test_a_host_with_a_heartbeat_is_waited_for_beyond_the_timeout(folder):
     first, second, _ = three()
     checked = []
 
@@ -263,7 +263,7 @@ def test_who_works_on_is_waited_for_beyond_the_time_of_silence(folder):
     assert checked[-1] - checked[0] > 2.0
 
 
-def test_who_falls_silent_or_fails_is_lost(folder):
+def test_a_host_without_heartbeat_or_failed_is_lost(folder):
     first, second, third = three()
     folder.write(".host-1-of-3.json", json.dumps({"run": "now", "state": "working"}).encode())
     with pytest.raises(ZeroDivisionError), Presence(folder, third):
@@ -272,7 +272,7 @@ def test_who_falls_silent_or_fails_is_lost(folder):
         assert presence.wait_for_others(0.3) == ["c", "b"]
 
 
-def test_files_of_earlier_runs_and_others_say_nothing(folder):
+def test_heartbeats_of_other_runs_are_ignored(folder):
     for junk in (b"", b"{", b"7", b'{"run": "before", "state": "done"}'):
         for name in (".host-1-of-3.json", ".host-2-of-3.json"):
             folder.write(name, junk)
@@ -294,7 +294,7 @@ def test_a_single_host_leaves_no_file(folder):
         assert presence.wait_for_others() == []
 
 
-def test_a_file_that_cannot_be_renewed_for_a_while_is_no_failure(tmp_path, monkeypatch):
+def test_a_heartbeat_that_cannot_be_written_for_a_while_is_no_failure(tmp_path, monkeypatch):
     folder, refusals = Folder(str(tmp_path)), []
 
     def refuse(self: Folder, name: str, data: bytes) -> None:
@@ -332,7 +332,7 @@ print(json.dumps([jax.process_count(), len(jax.devices()), lost]))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 2])
-def test_one_is_killed_and_the_others_end_well(victim, tmp_path):
+def test_if_one_host_is_killed_the_others_end_normally(victim, tmp_path):
     arguments = [sys.executable, "-c", WORK, free_address()]
     processes = [
         subprocess.Popen(
@@ -369,7 +369,7 @@ def test_one_is_killed_and_the_others_end_well(victim, tmp_path):
 
 
 @pytest.mark.slow
-def test_who_is_killed_while_waiting_gives_the_port_back():
+def test_a_host_killed_while_waiting_frees_the_port():
     address = free_address()
     call = f"from jaxstyle.batch.hosts import join; join({address!r}, 2, 0, 60.0)"
     with subprocess.Popen([sys.executable, "-c", call], env=process_environment()) as process:
@@ -379,7 +379,7 @@ def test_who_is_killed_while_waiting_gives_the_port_back():
 
 
 def until_listening(address: str, listening: bool = True, seconds: float = 30.0) -> None:
-    """Wait until somebody is at an address, or nobody."""
+    """Wait until something, or nothing, listens at an address."""
     name, port = address.split(":")
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

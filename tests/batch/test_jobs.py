@@ -1,4 +1,4 @@
-"""What a batch is to do: products, pairs, manifests."""
+"""The jobs of a batch: products, pairs and manifests."""
 
 import json
 
@@ -13,7 +13,7 @@ QUICK = resolve(size=64, steps=1)
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with folders of files that have the names of pictures."""
+    """Change to a folder with folders of empty files named like pictures."""
     monkeypatch.chdir(tmp_path)
     for name in ("photos/cat.jpg", "photos/dog.jpg", "paintings/a.png", "paintings/b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -43,7 +43,7 @@ def test_a_product_is_every_content_in_every_style():
     ]
 
 
-def test_what_is_given_twice_is_made_once():
+def test_repeated_arguments_make_one_job():
     jobs = product(["cat.jpg", "cat.jpg"], ["a.png", "a.png"], QUICK, "webp")
     assert [job.output for job in jobs] == ["cat__a.webp"]
 
@@ -153,7 +153,7 @@ def test_names_given_go_before_names_made(here):
     assert [job.output for job in jobs] == ["cat__a-2.png", "CAT__A.jpg"]
 
 
-def test_settings_given_beneath_are_refused_as_themselves(here):
+def test_an_invalid_default_setting_is_not_blamed_on_a_row(here):
     with pytest.raises(SettingError, match="^size: "):
         from_csv("content,style\ncat.jpg,a.png\n", given={"size": 0})
 
@@ -161,15 +161,15 @@ def test_settings_given_beneath_are_refused_as_themselves(here):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "jobs.csv: there are no rows in this manifest"),
-        ("content,style\n\n", "jobs.csv: there are no rows in this manifest"),
-        ("content,stile\n", "jobs.csv: there is no column 'stile': the nearest is style"),
-        ("content,style-weight\n", ".*no column 'style-weight': the nearest is style_weight"),
-        ("content;style\n", ".*no column 'content;style': the nearest is content"),
+        ("", "jobs.csv: this manifest has no rows"),
+        ("content,style\n\n", "jobs.csv: this manifest has no rows"),
+        ("content,stile\n", "jobs.csv: unknown column 'stile': the nearest is style"),
+        ("content,style-weight\n", ".*unknown column 'style-weight': the nearest is style_weight"),
+        ("content;style\n", ".*unknown column 'content;style': the nearest is content"),
         ("style,content,style\n", "jobs.csv: there are two columns 'style'"),
         ("content,style\na.png,b.png,c.png\n", ".*: row 1: 'c.png' is in a column without a name"),
         ("content,style,\na.png,b.png,c.png\n", ".*: row 1: 'c.png' is in a column without a name"),
-        ('content,style\na.png,b.png\n"c.png,d.png\n', ".*: after row 1: damaged CSV: "),
+        ('content,style\na.png,b.png\n"c.png,d.png\n', ".*: after row 1: is not valid CSV: "),
         ("style,seed\n\nb.png,1\n", ".*: row 2: names no content, and no --contents are given"),
         ("content\na.png\n", ".*: row 1: names no style, and no --styles are given"),
         ("content,style\na.png,|\n", ".*: row 1: names no style"),
@@ -177,19 +177,31 @@ def test_settings_given_beneath_are_refused_as_themselves(here):
         ("content,style,size\na.png,b.png,0\n", ".*: row 1: size: must be at least 1"),
         ("content,style,clamp\na.png,b.png,2\n", ".*: row 1: clamp: '2' is neither true nor false"),
         ("content,style,preset\na.png,b.png,kears\n", ".*: row 1: preset: .* did you mean keras"),
-        ("content,style,output\na.png,b.png,x/y.png\n", ".*row 1: output: must be the name of a "),
-        ("content,style,output\na.png,b.png,x\\y.png\n", ".*row 1: output: must be the name of a "),
-        ("content,style,output\na.png,b.png,.png\n", ".*row 1: output: '.png' begins with a dot"),
-        ("content,style,output\na.png,b.png,index.html\n", ".*: 'index.html' does not end in .png"),
-        ("content,style,output\na.png,b.png,log.jsonl\n", ".*: 'log.jsonl' does not end in .png"),
-        (f"content,style,output\na,b,{'x' * 200}.png\n", ".*: output: 'x.* has 200 bytes or more"),
+        ("content,style,output\na.png,b.png,x/y.png\n", ".*row 1: output: must be a file name "),
+        ("content,style,output\na.png,b.png,x\\y.png\n", ".*row 1: output: must be a file name "),
+        (
+            "content,style,output\na.png,b.png,.png\n",
+            ".*row 1: output: '.png' must not begin with",
+        ),
+        (
+            "content,style,output\na.png,b.png,index.html\n",
+            ".*: 'index.html' must end in one",
+        ),
+        (
+            "content,style,output\na.png,b.png,log.jsonl\n",
+            ".*: 'log.jsonl' must end in one",
+        ),
+        (
+            f"content,style,output\na,b,{'x' * 200}.png\n",
+            ".*: output: 'x.* must be shorter than",
+        ),
         (
             "content,style,output\na,b,x.png\na,b,\na,b,X.PNG\n",
-            "jobs.csv: rows 1 and 3 have one output, X.PNG",
+            "jobs.csv: rows 1 and 3 have the same output, X.PNG",
         ),
     ],
 )
-def test_a_table_that_cannot_be_meant_is_refused_in_one_line(here, text, problem):
+def test_an_invalid_table_is_refused_in_one_line(here, text, problem):
     with pytest.raises(JobsError, match=f"^{problem}") as refused:
         from_csv(text)
     assert "\n" not in str(refused.value)
@@ -198,20 +210,20 @@ def test_a_table_that_cannot_be_meant_is_refused_in_one_line(here, text, problem
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("{", "row 2: not JSON"),
-        ("[" * 100_000, "row 2: not JSON"),
-        ("[1]", "row 2: not an object"),
+        ("{", "row 2: is not valid JSON"),
+        ("[" * 100_000, "row 2: is not valid JSON"),
+        ("[1]", "row 2: must be an object"),
         ({"content": 1}, "row 2: content: must be a path or a URL, not 1"),
         ({"content": "a.png", "style": ["b.png", 2]}, "row 2: style: must be a path or a URL"),
-        ({"contents": "a.png"}, "row 2: there is no column 'contents': the nearest is content"),
+        ({"contents": "a.png"}, "row 2: unknown column 'contents': the nearest is content"),
         ({"content": "a.png", "style": "b.png", "size": [1]}, r"row 2: size: must be .*\[1\]"),
         ({"content": "a.png", "style": "b.png", "clamp": "no"}, "row 2: clamp: must be true or"),
-        ({"content": "a.png", "style": "b.png", "output": 5}, "row 2: output: must be the name"),
+        ({"content": "a.png", "style": "b.png", "output": 5}, "row 2: output: must be a file name"),
         ({"content": "a.png", "style": "b.png", "output": "a\nb.png"}, "row 2: output: must be"),
         ({"content": "a.png", "style": "b.png", "output": "\udc80.png"}, "row 2: output: must be"),
     ],
 )
-def test_lines_that_cannot_be_meant_are_refused_with_their_number(here, row, problem):
+def test_invalid_lines_are_refused_with_their_number(here, row, problem):
     good = {"content": "a.png", "style": "b.png"}
     with pytest.raises(JobsError, match=f"^jobs.jsonl: {problem}") as refused:
         from_jsonl(good, row)
@@ -227,10 +239,10 @@ def test_one_name_for_several_pictures_is_refused(here):
     ("path", "problem"),
     [
         ("no.csv", "no.csv: cannot be read: No such file"),
-        ("jobs.xlsx", "jobs.xlsx: a manifest is a .csv or a .jsonl file"),
+        ("jobs.xlsx", "jobs.xlsx: a manifest must be a .csv or .jsonl file"),
     ],
 )
-def test_no_manifest_is_one_line(here, path, problem):
+def test_a_missing_manifest_is_refused_in_one_line(here, path, problem):
     with pytest.raises(JobsError, match=f"^{problem}"):
         from_manifest(path, {}, None, None)
 

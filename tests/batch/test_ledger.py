@@ -1,4 +1,4 @@
-"""What is done, what is missing, and that one process works in a folder at a time."""
+"""The ledger: done and missing jobs, and the lock of the folder."""
 
 import json
 import secrets
@@ -71,7 +71,7 @@ def test_everything_is_missing_at_first(folder):
         assert outputs(ledger.missing(jobs("abc"))) == "abc"
 
 
-def test_what_is_done_is_not_missing(folder):
+def test_done_jobs_are_not_missing(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         make(ledger, folder, *ledger.missing(jobs("ab")))
     with Ledger.open(folder, ALONE, GUARD) as ledger:
@@ -100,14 +100,14 @@ def test_a_line_for_every_picture(folder):
     assert failed["reason"] == "b.jpg: not a picture, at all"
 
 
-def test_what_failed_is_tried_again(folder):
+def test_failed_jobs_are_tried_again(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         fail(ledger, ledger.missing(jobs("a")))
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         assert outputs(ledger.missing(jobs("a"))) == "a"
 
 
-def test_what_was_removed_is_missing_again(folder):
+def test_jobs_whose_output_was_removed_are_missing_again(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         make(ledger, folder, *ledger.missing(jobs("ab")))
         folder.delete("a.png")
@@ -123,7 +123,7 @@ def test_other_settings_are_done_again(folder):
         assert ledger.missing(mixed) == []
 
 
-def test_an_old_output_whose_renewal_failed_is_not_taken_for_new(folder):
+def test_an_old_output_does_not_count_as_done_after_a_failed_rerun(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         make(ledger, folder, *ledger.missing(jobs("a")))
         fail(ledger, ledger.missing(jobs("a", "changed")))
@@ -150,7 +150,7 @@ def test_killed_before_the_line_was_written(folder):
         assert outputs(ledger.missing(jobs("ab", "changed"))) == "ab"
 
 
-def test_lines_that_are_torn_or_foreign_are_passed_over(folder):
+def test_truncated_and_foreign_lines_are_skipped(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         make(ledger, folder, *ledger.missing(jobs("a")))
     whole = folder.read("log.jsonl") or b""
@@ -164,7 +164,7 @@ def test_lines_that_are_torn_or_foreign_are_passed_over(folder):
         folder.delete("b.png")
 
 
-def test_lines_of_the_wrong_types_are_passed_over(folder):
+def test_lines_of_wrong_types_are_skipped(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         make(ledger, folder, *ledger.missing(jobs("a")))
     (entry,) = log(folder)
@@ -199,12 +199,12 @@ def test_a_folder_of_another_guard_is_left_alone(folder):
         pass
     line = str(failure.value)
     assert line.startswith(f"{folder.root}: ") and "\n" not in line
-    assert "weights (aaaaaaaa... there, bbbbbbbb... now)" in line
-    assert "bits (8 there, nothing now)" in line and "version" not in line
+    assert "weights (aaaaaaaa... before, bbbbbbbb... now)" in line
+    assert "bits (8 before, nothing now)" in line and "version" not in line
     assert folder.read("batch.json") == kept
 
 
-def test_a_guard_is_compared_as_it_is_kept(folder):
+def test_a_guard_is_compared_as_json(folder):
     for _ in range(2):
         with Ledger.open(folder, ALONE, {"sizes": (1, 2)}):
             pass
@@ -307,31 +307,37 @@ def test_a_second_process_is_kept_out_until_the_first_is_killed(local):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert f"another process (pid {process.pid} on " in str(failure.value)
-    assert f"is at work in {local.root}: wait for it" in str(failure.value)
+    assert f"is working in {local.root}: wait for it" in str(failure.value)
     with Ledger.open(local, ALONE, {}):
         pass
 
 
-def test_hosts_of_one_batch_share_a_folder_each_in_its_place(local):
+def test_hosts_of_one_batch_share_a_folder(local):
     first, second = hosts(2)
     with Ledger.open(local, first, GUARD), Ledger.open(local, second, GUARD):
         for other in (first, second, ALONE):
-            with pytest.raises(LedgerError, match="at work"), Ledger.open(local, other, GUARD):
+            with (
+                pytest.raises(LedgerError, match="working in"),
+                Ledger.open(local, other, GUARD),
+            ):
                 pass
     with Ledger.open(local, ALONE, GUARD):
         for other in (first, second):
-            with pytest.raises(LedgerError, match="at work"), Ledger.open(local, other, GUARD):
+            with (
+                pytest.raises(LedgerError, match="working in"),
+                Ledger.open(local, other, GUARD),
+            ):
                 pass
 
 
-def test_a_failure_gives_the_lock_back(local):
+def test_a_failure_releases_the_lock(local):
     with pytest.raises(ZeroDivisionError), Ledger.open(local, ALONE, GUARD):
         raise ZeroDivisionError
     with Ledger.open(local, ALONE, GUARD):
         pass
 
 
-def test_where_there_are_no_locks_nobody_is_kept_out(local, monkeypatch):
+def test_without_file_locks_the_folder_is_not_locked(local, monkeypatch):
     def refuse(*arguments: object) -> None:
         raise OSError(37, "No locks available")
 

@@ -1,4 +1,4 @@
-"""Names of files: unique, the same everywhere, fit for every file system."""
+"""File names: unique, reproducible and valid on every file system."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The contact sheet: whole HTML whatever the names are, and nothing from afar."""
+"""The contact sheet: valid HTML for any file names, without remote content."""
 
 import io
 import os
@@ -18,7 +18,7 @@ VOID = {"meta", "img"}
 
 
 class Page(HTMLParser):
-    """What is in a page: elements that are open, links and images, text by element."""
+    """A parsed page: open elements, attributes, and texts by element."""
 
     def __init__(self, page):
         super().__init__()
@@ -79,7 +79,7 @@ def test_the_summary_counts_and_leads_to_the_first_that_failed():
     assert page.all("href").count("x__a.png") == 0
 
 
-def test_of_the_settings_those_that_differ_are_told():
+def test_settings_that_differ_are_shown():
     common = {"size": 64, "fine_style": "Fine.png"}
     rows = [
         done(settings=resolve(style_weight=1e4, clamp=False, steps=(3, 2), **common)),
@@ -93,7 +93,7 @@ def test_of_the_settings_those_that_differ_are_told():
     assert "small" not in Page(sheet(rows[:1] * 3, {}, "t")).texts
 
 
-def test_sources_that_are_elsewhere_are_shown_by_their_thumbnails_alone():
+def test_remote_sources_are_shown_by_thumbnails_only():
     row = done("gs://bucket/cat.jpg", ("https://example.org/a.png", "b.tif"))
     page = Page(sheet([row], {"gs://bucket/cat.jpg": "thumbs/1.jpg"}, "t"))
     assert page.all("src") == ["thumbs/1.jpg", "cat__a.png"]
@@ -104,7 +104,7 @@ def test_sources_that_are_elsewhere_are_shown_by_their_thumbnails_alone():
     assert away.all("href") == ["cat__a.png"]
 
 
-def test_nothing_is_run_and_nothing_fetched():
+def test_no_scripts_and_no_network():
     page = Page(sheet([done("http://example.org/a.png")], {}, "t"))
     policy = next(text for text in page.all("content") if "default-src" in text)
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -126,7 +126,7 @@ def odd_word(chance):
 
 
 def odd_name(chance):
-    """Without what no file can have in its name."""
+    """Return an odd file name, without characters that are impossible in one."""
     return odd_word(chance).replace("/", "|").replace("\ud800", "") + ".png"
 
 
@@ -214,7 +214,7 @@ def test_a_photo_has_a_thumbnail_in_its_own_colors_and_the_right_way_up(tmp_path
         np.testing.assert_allclose(np.asarray(small)[20, 20], (200, 40, 90), atol=4)
 
 
-def test_other_files_have_none_so(tmp_path):
+def test_other_files_have_no_thumbnail(tmp_path):
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     Image.new("CMYK", (9, 9)).save(tmp_path / "inks.jpg")
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff")
@@ -223,7 +223,7 @@ def test_other_files_have_none_so(tmp_path):
 
 
 def test_a_sheet_opens_from_disk(tmp_path, monkeypatch):
-    """Every link and image is a file, seen from where the sheet is."""
+    """Every link and image resolves to a file, relative to the sheet."""
     monkeypatch.chdir(tmp_path)
     for name in ("in #1/50%.png", "in #1/what?.png", "out/thumbs/'1'.jpg", "out/r&d.png"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)

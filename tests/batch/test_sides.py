@@ -1,4 +1,4 @@
-"""The sides of pictures, here and at URLs, before any is read."""
+"""Reading the sides of pictures, local and at URLs."""
 
 import io
 import secrets
@@ -15,7 +15,7 @@ from jaxstyle.batch.folder import HEAD, sides_of
 
 @pytest.fixture
 def put(monkeypatch):
-    """A function that puts a picture at a URL. Its list ``whole`` has what is fetched whole."""
+    """Return a function that writes a picture to a URL; its ``whole`` lists files fetched whole."""
     files, place = fsspec.filesystem("memory"), secrets.token_hex(4)
     get_file = type(files).get_file
 
@@ -43,7 +43,7 @@ def turned():
     return exif
 
 
-def test_of_a_photo_at_a_url_its_head_is_enough(put):
+def test_of_a_jpeg_at_a_url_only_the_head_is_fetched(put):
     paths = [put("b.jpg", quality=95), put("a.jpg", quality=95, exif=turned())]
     sides, reasons = sides_of([*paths, paths[0]])
     assert list(sides.items()) == [(paths[0], (600, 800)), (paths[1], (800, 600))]
@@ -51,7 +51,7 @@ def test_of_a_photo_at_a_url_its_head_is_enough(put):
     assert put.whole == []
 
 
-def test_where_the_head_is_not_enough_the_whole_is_fetched(put):
+def test_pictures_whose_head_is_not_enough_are_fetched_whole(put):
     png = put("a.png", exif=turned())
     long = put("long.jpg", quality=95, icc_profile=bytes(HEAD))
     sides, _ = sides_of([png, long])
@@ -59,7 +59,7 @@ def test_where_the_head_is_not_enough_the_whole_is_fetched(put):
     assert sorted(put.whole) == ["a.png", "long.jpg"]
 
 
-def test_what_cannot_be_read_is_told_of_each(put, tmp_path):
+def test_every_unreadable_picture_has_its_reason(put, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     bad, nowhere, good = str(tmp_path / "bad.png"), "memory://none/a.jpg", put("c.jpg", quality=95)
     sides, reasons = sides_of([bad, nowhere, good])
@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_told_of_each(put, tmp_path):
     assert "there is no such file" in reasons[nowhere]
 
 
-def test_an_interrupt_is_heard_while_sides_are_read(monkeypatch):
+def test_reading_sides_can_be_interrupted(monkeypatch):
     ended, begun = threading.Event(), []
 
     def slow(path):

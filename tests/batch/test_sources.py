@@ -1,4 +1,4 @@
-"""What folders, globs and lists stand for."""
+"""Expansion of folders, globs and lists into pictures."""
 
 import os
 
@@ -11,7 +11,7 @@ from jaxstyle.images import listed
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """A folder with files in it, none of them a real picture."""
+    """A folder of empty files, some of them named like pictures."""
     monkeypatch.chdir(tmp_path)
     for name in ("b.JPG", "a.png", "notes.txt", ".hidden.png", "deep/er/c.webp", "x[1].png"):
         path = tmp_path / "photos" / name
@@ -24,7 +24,7 @@ def in_photos(*names):
     return [os.path.join("photos", name) for name in names]
 
 
-def test_a_folder_is_the_pictures_in_it_as_everywhere(photos):
+def test_a_folder_is_the_pictures_in_it(photos):
     assert pictures("photos") == in_photos("a.png", "b.JPG", "x[1].png")
     assert pictures("photos") == listed(["photos"])
 
@@ -57,12 +57,12 @@ def test_a_list_keeps_its_order_and_is_relative_to_its_folder(photos):
         ("photos/z.png", "photos/z.png: there is no such folder or file"),
         ("photos/*.gif", "photos/*.gif: no picture matches this pattern"),
         ("empty", "empty: there are no pictures in this folder"),
-        ("empty/list.txt", "empty/list.txt: no picture is named in this list"),
-        ("empty/latin.txt", "empty/latin.txt: is not a text in UTF-8: save it as such"),
+        ("empty/list.txt", "empty/list.txt: this list names no pictures"),
+        ("empty/latin.txt", "empty/latin.txt: is not UTF-8 text: save it as UTF-8"),
         ("missing/list.txt", "missing/list.txt: there is no such folder or file"),
     ],
 )
-def test_no_picture_is_one_line(photos, source, problem):
+def test_a_source_without_pictures_is_refused_in_one_line(photos, source, problem):
     empty = photos.parent / "empty"
     empty.mkdir()
     (empty / "list.txt").write_text("\n# nothing\n\n")
@@ -72,7 +72,7 @@ def test_no_picture_is_one_line(photos, source, problem):
     assert str(refused.value) == problem
 
 
-def test_a_text_that_is_missing_is_one_line(tmp_path):
+def test_a_missing_text_is_refused_in_one_line(tmp_path):
     with pytest.raises(JobsError, match="^no.csv: cannot be read: No such file or directory$"):
         read_text("no.csv")
 
@@ -114,7 +114,7 @@ def test_the_url_of_a_picture_is_itself(url):
 
 @pytest.fixture
 def bucket():
-    """Files in memory, at memory://jobs/."""
+    """Write files to memory://jobs/."""
     fsspec = pytest.importorskip("fsspec")
     files = fsspec.filesystem("memory")
     for name in ("b.png", "a.JPG", "notes.md", ".c.png", "deep/d.png"):
@@ -137,7 +137,7 @@ def test_urls_are_folders_globs_and_lists_too(bucket):
 
 
 @pytest.mark.parametrize("source", ["nowhere", "nowhere/", "*.png", "no.txt"])
-def test_no_picture_at_a_url_is_one_line(bucket, source):
+def test_a_url_without_pictures_is_refused_in_one_line(bucket, source):
     with pytest.raises(JobsError, match=f"^{bucket}/.*: ") as refused:
         pictures(f"{bucket}/{source}")
     assert "\n" not in str(refused.value)

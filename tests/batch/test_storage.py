@@ -1,4 +1,4 @@
-"""Files and objects, whole or not at all."""
+"""Reading and atomic writing of local files and URLs."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ from tests.processes import process_environment
 
 @pytest.fixture(params=["local", "memory", "file"])
 def root(request, tmp_path) -> str:
-    """A folder that is not there yet."""
+    """Path or URL of a folder that does not exist yet."""
     if request.param == "local":
         return str(tmp_path / "deep" / "out")
     if request.param == "file":
@@ -34,7 +34,7 @@ def folder(root) -> Folder:
 
 
 def gone() -> int:
-    """The id of a process that has ended."""
+    """Return the id of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-S", "-E", "-c", ""])
     process.wait()
     return process.pid
@@ -53,7 +53,7 @@ def test_a_folder_is_created_and_left_empty(folder):
     assert folder.names() == set()
 
 
-def test_what_is_written_is_read(folder):
+def test_a_written_file_is_read_back(folder):
     folder.write("a.png", b"first")
     folder.write("b.png", b"")
     folder.write("a.png", b"second")
@@ -62,14 +62,14 @@ def test_what_is_written_is_read(folder):
     assert folder.read("b.png") == b""
 
 
-def test_what_is_not_there(root):
+def test_missing_files(root):
     folder = Folder(root)
     assert folder.read("a.png") is None
     assert folder.names() == set()
     folder.delete("a.png")
 
 
-def test_what_is_deleted_is_gone(folder):
+def test_deleted_files_are_gone(folder):
     folder.write("a.png", b"a")
     folder.delete("a.png")
     assert folder.names() == set()
@@ -88,7 +88,7 @@ def test_lines_are_appended(folder):
     assert folder.read("log") == "one\ntwö\n".encode()
 
 
-def test_a_torn_line_does_not_swallow_the_next(folder):
+def test_a_line_after_a_truncated_line_is_whole(folder):
     folder.write("log", b'one\n{"torn')
     folder.append("log", "two")
     assert folder.read("log") == b'one\n{"torn\ntwo\n'

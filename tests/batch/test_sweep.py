@@ -1,4 +1,4 @@
-"""Which runs a sweep is made of, and how they are dealt out to batches."""
+"""The cells of a sweep, and their grouping into batches."""
 
 from dataclasses import replace
 from itertools import product
@@ -21,7 +21,7 @@ def labels(sweep):
     return [row.label for row in sweep.rows], [column.label for column in sweep.columns]
 
 
-def test_rows_are_the_first_so_many_style_layers_as_in_the_paper():
+def test_rows_have_growing_sets_of_style_layers_as_in_the_paper():
     given = {"style_weight": (1e3, 1e4), "style_layers": {"relu3_1": 2, "relu1_1": 1, "relu2_1": 5}}
     sweep = sweep_of(["style.png"], given)
     assert labels(sweep) == (
@@ -47,7 +47,7 @@ def test_a_preset_has_its_own_layers_and_shares():
     assert sweep.cells[-1].settings == replace(resolve("gatys-2016"), style_weight=1e9)
 
 
-def test_nothing_but_what_is_swept_differs():
+def test_only_swept_settings_differ():
     given = {"size": 64, "steps": (3,), "tv_weight": (7.0,)}
     sweep = sweep_of(["a.png", "b.png"], {**given, "style_weight": (2.0,)}, "none")
     (cell,) = sweep.cells
@@ -112,35 +112,35 @@ def test_rows_of_seeds(given, seeds):
         ({"style_weight": ()}, None, None, "style_weight: needs at least one number"),
         ({"style_weight": (1.0, -1.0)}, None, None, "style_weight: must be at least 0 .* not -1.0"),
         ({"tv_weight": (1.0, np.nan)}, None, None, "tv_weight: must be at least 0 .* not nan"),
-        ({"content_weight": (1e3, 2.0, 1e3)}, None, None, "content_weight: has 1e3 twice"),
+        ({"content_weight": (1e3, 2.0, 1e3)}, None, None, "content_weight: contains 1e3 twice"),
         ({}, "tv-weight", None, "rows: tv-weight needs a list: --tv-weight 1,10,100"),
         ({}, "content-weight", None, "rows: content-weight needs a list"),
-        ({}, "seeds", None, "seeds: goes with --rows seeds"),
-        (NOISE, "styles", (1, 2), "seeds: goes with --rows seeds"),
-        ({}, None, (1, 2), "seeds: would all give the same: add --init noise"),
-        (NOISE, None, (1, 1), "seeds: has 1 twice"),
+        ({}, "seeds", None, "seeds: and --rows seeds need each other"),
+        (NOISE, "styles", (1, 2), "seeds: and --rows seeds need each other"),
+        ({}, None, (1, 2), "seeds: would all give the same picture: add"),
+        (NOISE, None, (1, 1), "seeds: contains 1 twice"),
         (NOISE, None, (0,), "seeds: must be from 1 to 1024, not 0"),
         (NOISE, None, (10**9,), "seeds: must be from 1 to 1024"),
         (NOISE, None, (-1, 1), "seed: must be at least 0"),
-        ({"style_blend": (1.0,)}, "styles", None, "style_blend: means nothing"),
+        ({"style_blend": (1.0,)}, "styles", None, "style_blend: has no effect"),
         ({"style_scale": (1.0, 2.0, 3.0)}, "styles", None, "style_scale: has 3 scales for 2 style"),
-        ({"tv_weight": (1.0, 2.0)}, "none", None, "tv_weight: has 2 values, which are neither"),
+        ({"tv_weight": (1.0, 2.0)}, "none", None, "tv_weight: has 2 values, but is neither"),
         (
             {"content_weight": (1.0, 2.0), "style_weight": (1.0, 2.0)},
             "styles",
             None,
-            "content_weight: has 2 values, which are neither rows nor columns",
+            "content_weight: has 2 values, but is neither the rows nor the columns",
         ),
         (
             {"content_weight": THIRTY_TWO, "style_weight": (*THIRTY_TWO, 0.5)},
             None,
             None,
-            "rows: and columns make 32 x 33 cells: there can be 1024",
+            "rows: and columns make 32 x 33 cells: the most is 1024",
         ),
         ({"size": 0}, None, None, "size: must be at least 1"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(given, rows, seeds, problem):
+def test_invalid_sweeps_are_refused(given, rows, seeds, problem):
     with pytest.raises(SettingError, match=f"^{problem}") as error:
         sweep_of(["a.png", "b.png"], given, rows, seeds)
     assert "\n" not in str(error.value)
@@ -168,7 +168,7 @@ def test_batches_have_one_size_and_leave_nothing_out():
 
 @pytest.fixture
 def cells(picture):
-    """A function that makes a cell for each of some settings."""
+    """Return a function that makes a cell for each of the given settings."""
     content, style = Picture(np.asarray(picture(0, 24, 32))), np.asarray(picture(1, 24, 24))
 
     def make(given, each):
@@ -191,7 +191,7 @@ def test_batches_are_of_one_size(cells, small_weights, monkeypatch):
     assert all(part.layers == (["relu4_2"], ["relu1_1", "relu2_1"]) for part in work)
 
 
-def test_cells_of_other_scales_go_apart(cells, small_weights):
+def test_cells_of_different_scales_are_not_batched(cells, small_weights):
     given = {"size": 32, "smallest_size": 4, "content_layers": "relu1_1"}
     each = [{"style_layers": of} for of in ("relu1_1", "relu4_1")]
     assert indices(batches_of(small_weights, cells(given, each), devices=1)) == [[0], [1]]
@@ -204,7 +204,7 @@ def test_cells_are_spread_over_no_more_devices_than_there_are_cells(cells, small
     assert indices(batches_of(small_weights, cells(given, each), devices=2)) == [[0, 1, 2, 0]]
 
 
-def test_runs_that_may_end_early_are_alone(cells, small_weights):
+def test_runs_that_may_stop_early_are_alone(cells, small_weights):
     each = [{"style_weight": w} for w in (1.0, 2.0)]
     given = {"size": 32, "tolerance": 0.1, "style_layers": "relu1_1"}
     assert indices(batches_of(small_weights, cells(given, each), devices=8)) == [[0], [1]]

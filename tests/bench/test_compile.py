@@ -1,4 +1,4 @@
-"""Compile against run: the tables' arithmetic, and the measurements of one process."""
+"""Tests of bench compile: the tables' arithmetic, and the measurements of one process."""
 
 from argparse import Namespace
 
@@ -21,7 +21,7 @@ def arguments(**given):
 
 @pytest.fixture
 def answers(monkeypatch):
-    """Canned answers in place of processes; every question is kept."""
+    """Canned results in place of processes; every call is recorded."""
     asked = []
 
     def ask(task, **options):
@@ -60,7 +60,7 @@ def test_every_part_has_rows(answers):
     assert scales[2]["compile"] == 8
     table = bench_compile.table(rows)
     assert "| sum | 2 | 4 |" in table
-    assert "not as many as expected" in table
+    assert "unexpected count" in table
 
 
 def test_the_cache_is_filled_by_one_process_and_used_by_the_next(answers):

@@ -1,4 +1,4 @@
-"""The matting energy against pymatting's matrix: a trial of the command, and its table."""
+"""Tests of bench matting, by a trial run."""
 
 import json
 from argparse import Namespace
@@ -14,7 +14,7 @@ ARGUMENTS = Namespace(quick=True, rounds=15)
 
 @pytest.mark.slow
 def test_the_command_measures_both_ways_and_they_agree(monkeypatch, tmp_path, capsys):
-    """The trial of a command that the quick tests have: from its arguments to record and table."""
+    """Run the command with --quick, from its arguments to record and table."""
     pytest.importorskip("pymatting")
     asked, path = [], tmp_path / "record.json"
     monkeypatch.setattr(matting, "call", lambda *function, **options: asked.append(options))

@@ -1,4 +1,4 @@
-"""Predicted and measured memory: the arithmetic, and one tiny case measured for real."""
+"""Tests of bench memory: the arithmetic, and one tiny measured case."""
 
 import sys
 from argparse import Namespace
@@ -28,7 +28,7 @@ def test_compared_per_megapixel():
     assert memory.compared(500, predicted=100, measured=91)["within_10_percent"] is True
 
 
-def test_a_system_that_does_not_say_gives_a_prediction_alone():
+def test_without_a_measurement_only_the_prediction_is_given():
     row = memory.compared(500, predicted=1_000_000, measured=None)
     assert row == {"predicted_per_megapixel": 4_000_000}
 

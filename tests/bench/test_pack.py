@@ -1,4 +1,4 @@
-"""What is carried to a machine with no internet: enough, and small."""
+"""Tests of bench/pack.py: what it collects is complete and small."""
 
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def test_names_are_compared_as_indexes_do(requirement, name):
 
 
 def test_only_what_is_missing_is_carried(tmp_path, monkeypatch):
-    """pip is replaced by one that leaves four wheels, and an old one is lying there."""
+    """A stub of pip writes four wheels; the folder has an old one from before."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     (folder / "old-1-py3-none-any.whl").touch()

@@ -1,4 +1,4 @@
-"""The comparison with PyTorch: the same loss on both sides, ratios turn by turn, time to a loss."""
+"""Tests of bench peers: equal losses on both sides, ratios per round, time to a loss."""
 
 import importlib
 from argparse import ArgumentParser
@@ -15,7 +15,7 @@ from jaxstyle.images import Picture
 
 @pytest.fixture
 def torch():
-    """Where it is installed; with one thread, since tests run in several processes."""
+    """PyTorch, if installed; with one thread, because tests run in several processes."""
     found = pytest.importorskip("torch")
     found.set_num_threads(1)
     return found
@@ -122,7 +122,7 @@ def test_a_total_that_is_not_confirmed_does_not_count(pair, monkeypatch):
 
 @pytest.mark.slow
 def test_pytorch_starts_from_the_same_total(torch, pair):
-    """The baseline's first loss is what an attempt confirms for the picture before any step."""
+    """The baseline's first loss equals the total that an attempt computes for the initial image."""
     from bench import torch_peers
 
     photo, painting = schedules.at_full_size(*pair, 32)
@@ -136,7 +136,7 @@ def test_pytorch_starts_from_the_same_total(torch, pair):
 
 
 @pytest.mark.slow
-def test_the_race_has_everybody(torch, monkeypatch):
+def test_the_race_has_all_racers(torch, monkeypatch):
     monkeypatch.setattr(compilation, "persist", lambda directory: None, raising=False)
     told = schedules.told
     monkeypatch.setattr(race.child, "call", lambda function, **options: told(**options))

@@ -1,4 +1,4 @@
-"""Records of measurements: complete, plain, whole."""
+"""Tests of records: complete, valid JSON, written atomically."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def test_arguments_without_a_value_or_a_limit_are_left_out():
     assert made(seconds=math.inf, size=None, sizes=[1])["arguments"] == {"sizes": [1]}
 
 
-def test_what_json_cannot_say_leaves_the_old_record_in_place(tmp_path):
+def test_values_that_json_lacks_leave_the_old_record_in_place(tmp_path):
     path = tmp_path / "a.json"
     record.save({"rows": []}, path)
     with pytest.raises(ValueError, match="JSON"):

@@ -1,4 +1,4 @@
-"""The page and the plots, from records."""
+"""Tests of the page and the plots."""
 
 from argparse import Namespace
 
@@ -59,7 +59,7 @@ def test_the_page_has_a_section_plot_and_table_for_every_record(folder):
 
 
 def test_without_records_nothing_is_written(tmp_path):
-    with pytest.raises(UsageError, match="measure something first"):
+    with pytest.raises(UsageError, match="run a benchmark first"):
         write(tmp_path)
     assert not any(tmp_path.iterdir())
 

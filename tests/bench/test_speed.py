@@ -1,4 +1,4 @@
-"""Steps against the peak: which cases, what a row says, what failures become."""
+"""Tests of bench speed: cases, rows and failures."""
 
 import math
 from argparse import Namespace
@@ -20,7 +20,7 @@ def arguments(**given):
 
 @pytest.fixture(autouse=True)
 def programs_are_kept(monkeypatch):
-    """Between cases all programs are dropped: not those of other tests."""
+    """Keep the cached programs of other tests, which a benchmark would drop between cases."""
     monkeypatch.setattr(speed.solve, "forget_programs", lambda: None)
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks of large pictures, on small ones."""
+"""Tests of bench tiles and bench split, on small pictures."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from tests.processes import process_environment
 
 
 class NoSteps:
-    """A case that takes no time but for what it says."""
+    """A stub of a case whose steps take a millisecond."""
 
     def step(self):
         time.sleep(0.001)

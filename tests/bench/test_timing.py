@@ -1,4 +1,4 @@
-"""Turns, spreads, peaks."""
+"""Tests of timing in alternation, spreads and peaks."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The PyTorch peers compute the loss that jaxstyle does, and step as it does."""
+"""Tests that the PyTorch peers compute jaxstyle's loss and take the same steps."""
 
 from dataclasses import replace
 
@@ -88,7 +88,7 @@ def test_a_batch_is_the_sum_and_steps_as_one(peer):
 
 
 def test_the_conventions_of_other_weights(loaded, pictures):
-    """RGB in 0..1 with a standard deviation: the same network, described in another way."""
+    """The same network, for input RGB in 0..1 with a standard deviation."""
     content, style, start = pictures
     first = loaded.weights.layers["conv1_1"]
     flipped = replace(first, kernel=np.ascontiguousarray(first.kernel[:, :, ::-1]))

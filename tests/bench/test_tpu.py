@@ -1,4 +1,4 @@
-"""The TPU table: arithmetic with plain numbers, and what is handed to the compiler."""
+"""Tests of bench tpu: the arithmetic, and the arguments of the compiler."""
 
 import importlib.util
 from argparse import Namespace
@@ -81,7 +81,7 @@ def test_shapes_are_those_of_vgg19():
 
 @pytest.fixture
 def installed(monkeypatch):
-    """A TPU compiler that is there, or not."""
+    """Return a function that makes libtpu appear installed or missing."""
 
     def set_to(there: bool) -> None:
         spec = importlib.util.find_spec

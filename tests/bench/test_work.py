@@ -1,4 +1,4 @@
-"""The work measured: arithmetic, seeded problems, batches."""
+"""Tests of the benchmarks' problems: arithmetic, seeds, batches."""
 
 from argparse import Namespace
 

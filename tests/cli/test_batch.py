@@ -1,4 +1,4 @@
-"""The batch command: what it is told, what it leaves, what it says."""
+"""The batch command: its arguments, files and messages."""
 
 import json
 import os
@@ -25,7 +25,7 @@ ALL = ["--contents", "photos", "--styles", "styles"]
 
 @pytest.fixture
 def photos(folder, picture):
-    """Two folders of pictures in the current one."""
+    """Write two folders of pictures and make their parent the current folder."""
     for name, count in (("photos", 3), ("styles", 2)):
         (folder / name).mkdir()
         for index in range(count):
@@ -55,7 +55,8 @@ def test_folders_make_every_pair_with_a_log_and_a_sheet(photos, capsys):
     assert "http" not in re.sub(r"http-equiv", "", page)
     said = capsys.readouterr().err.splitlines()[-1]
     assert re.match(
-        r"out: 6 made, \d+ s; compiled 1 times for steps and \d for targets; \d+% of the ", said
+        r"out: 6 made, \d+ s; 1 compilations of steps, \d of targets; \d+% of the time in steps",
+        said,
     )
 
 
@@ -144,12 +145,12 @@ BAD_ARGUMENTS = [
     (["--contents", "nowhere", "--styles", "styles"], 1, "nowhere: "),
     (["--contents", "photos/*.jpg", "--styles", "styles"], 1, "photos/*.jpg: "),
     ([*ALL, "--pairs", "zip"], 1, "there are 3 contents and 2 styles"),
-    (["--manifest", "column.csv"], 1, "there is no column 'stile': the nearest is style"),
+    (["--manifest", "column.csv"], 1, "unknown column 'stile': the nearest is style"),
     (["--manifest", "value.csv"], 1, "value.csv: row 2: style_weight"),
-    (["--manifest", "twice.csv"], 1, "rows 1 and 2 have one output, a.png"),
+    (["--manifest", "twice.csv"], 1, "rows 1 and 2 have the same output, a.png"),
     ([*ALL, "--batch-size", "0"], 2, "least 1"),
     ([*ALL, "--num-hosts", "2"], 2, "--coordinator and --host-id"),
-    ([*ALL, "--format", "jpg", "--bits", "16"], 1, "no 16 bits"),
+    ([*ALL, "--format", "jpg", "--bits", "16"], 1, "JPEG does not support 16 bits"),
     ([*ALL, "--checkpoint-every", "9", "-o", "memory://o"], 2, "folder on this machine"),
     ([*ALL, "-o", "photos"], 1, "in the output folder"),
 ]
@@ -172,26 +173,26 @@ def test_a_folder_that_cannot_be_written(photos, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("jaxstyle: out: ")
 
 
-def test_what_was_made_is_no_content_of_the_next_run(photos):
+def test_results_are_not_contents_of_the_next_run(photos):
     given = "--contents", "photos/**/*.png", "--styles", "styles/s0.png", "-o", "photos/made"
     assert batch(*given) == 0
     assert batch(*given) == 0
     assert pictures_of(photos / "photos", "made") == [f"p{i}__s0.png" for i in range(3)]
 
 
-def test_a_folder_with_files_of_others_is_left_alone(photos, capsys):
+def test_a_folder_with_foreign_files_is_left_alone(photos, capsys):
     (photos / "out").mkdir()
     (photos / "out" / "index.html").write_text("mine")
     assert batch(*ALL) == 1
     error = capsys.readouterr().err
-    assert "index.html: is there, and no batch has made it" in error
+    assert "index.html: exists and was not made by a batch" in error
     assert (photos / "out" / "index.html").read_text() == "mine"
     assert batch(*ALL, "--force") == 0
 
 
 @pytest.fixture
 def ended(monkeypatch):
-    """A function that has the batch at work ended by a signal, at its report of that number."""
+    """Return a function that makes the next batch send itself a signal at its n-th report."""
     run_together = batched.run_together
 
     def end(at, number):
@@ -212,15 +213,13 @@ def ended(monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_batch_that_is_told_to_end_goes_on_from_where_it_was(
-    photos, capsys, ended, number, status
-):
+def test_an_interrupted_batch_is_resumed(photos, capsys, ended, number, status):
     steps = "--steps", "5", "--batch-size", "8"
     assert batch(*ALL, *steps, out="whole") == 0
     ended(2, number)
     assert batch(*ALL, *steps) == status
     said = capsys.readouterr().err
-    assert said.endswith(": the same command again goes on from here\n")
+    assert said.endswith(": run the same command again to continue from here\n")
     assert list((photos / "out" / ".checkpoints").iterdir())
     ended(0, number)
     assert batch(*ALL, *steps) == 0
@@ -236,7 +235,7 @@ def test_a_lost_host_is_named(photos, capsys, monkeypatch):
 
 
 def started(folder, *more, out="out"):
-    """A batch in a process of its own."""
+    """Start a batch in a subprocess."""
     impatient = "from jaxstyle.batch import hosts\nhosts.SILENCE = 6.0\n"
     given = ["batch", *ALL, "-o", out, "--batch-size", "8", *ONE_SCALE, *more]
     return subprocess.Popen(
@@ -249,7 +248,7 @@ def started(folder, *more, out="out"):
 
 
 def wait_for(path, seconds=90):
-    """Wait until a file is there."""
+    """Wait until a file exists."""
     deadline = time.monotonic() + seconds
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -257,7 +256,7 @@ def wait_for(path, seconds=90):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_process_that_is_told_to_end_goes_on_from_where_it_was(photos, number, status):
+def test_an_interrupted_process_is_resumed(photos, number, status):
     steps = "--steps", "3000"
     whole = started(photos, *steps, out="whole")
     _, said = whole.communicate()
@@ -268,7 +267,7 @@ def test_a_process_that_is_told_to_end_goes_on_from_where_it_was(photos, number,
     told.send_signal(number)
     _, said = told.communicate()
     assert told.returncode == status, said
-    assert said.endswith(": the same command again goes on from here\n")
+    assert said.endswith(": run the same command again to continue from here\n")
     assert list((photos / "out" / ".checkpoints").iterdir())
     again = started(photos, *steps)
     _, said = again.communicate()
@@ -279,7 +278,7 @@ def test_a_process_that_is_told_to_end_goes_on_from_where_it_was(photos, number,
 
 
 @pytest.mark.slow
-def test_two_processes_on_one_folder_do_not_meddle(photos):
+def test_two_processes_do_not_share_a_folder(photos):
     both = [started(photos) for _ in range(2)]
     said = [process.communicate()[1] for process in both]
     statuses = sorted(process.returncode for process in both)
@@ -291,20 +290,20 @@ def test_two_processes_on_one_folder_do_not_meddle(photos):
 
 @pytest.fixture
 def address():
-    """Of a coordinator."""
+    """Return a free local address for a coordinator."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def three_hosts(photos, address, *more):
-    """Three processes that do a batch together."""
+    """Start three processes that work on one batch."""
     place = "--coordinator", address, "--num-hosts", "3", "--batch-size", "1"
     return [started(photos, *place, "--host-id", f"{i}", *more) for i in range(3)]
 
 
 @pytest.mark.slow
-def test_three_hosts_do_it_together(photos, address):
+def test_three_hosts_share_a_batch(photos, address):
     hosts = three_hosts(photos, address)
     said = [host.communicate()[1] for host in hosts]
     assert [host.returncode for host in hosts] == [0, 0, 0], said
@@ -315,7 +314,7 @@ def test_three_hosts_do_it_together(photos, address):
 
 
 @pytest.mark.slow
-def test_a_lost_host_is_named_and_a_rerun_makes_up_for_it(photos, address):
+def test_a_lost_host_is_named_and_a_rerun_completes_the_batch(photos, address):
     steps = "--steps", "300"
     hosts = three_hosts(photos, address, *steps)
     wait_for(photos / "out" / ".host-2-of-3.json")

@@ -1,4 +1,4 @@
-"""The table of a batch: what it says, and its silence off a terminal."""
+"""The progress table of a batch: its content, and no output without a terminal."""
 
 import numpy as np
 import pytest
@@ -17,16 +17,16 @@ def running(scale, step):
     return BatchProgress(SCALES, scale, step, SCALES[scale].steps, 1.0, np.zeros(4))
 
 
-def test_all_that_is_asked_for_is_told():
+def test_the_table_has_all_figures():
     status = Status(total=48, found=2, made=9, failed=1, slots=4, seconds=60.0, waited=0.6)
     status.running = running(1, 25)  # two thirds of it are done
     assert rows(status) == {
-        "done": "11 of 48, 2 of them before",
+        "done": "11 of 48, 2 of them by earlier runs",
         "failed": "1",
         "left": "36",
-        "at work": "4 of 20x20: scale 2 of 2, step 25 of 50",
-        "speed": "11.7 pictures a minute, 2:51 left",
-        "waited": "1.0% of the time for files",
+        "running": "4 of 20x20: scale 2 of 2, step 25 of 50",
+        "speed": "11.7 pictures per minute, 2:51 left",
+        "waiting": "1.0% of the time for files",
     }
 
 
@@ -42,7 +42,7 @@ def test_all_that_is_asked_for_is_told():
     ],
     ids=str,
 )
-def test_there_is_always_something_to_tell(status):
+def test_the_table_can_always_be_made(status):
     assert len(rows(status)) == 6 and all(rows(status).values())
 
 
@@ -61,7 +61,14 @@ def test_on_a_terminal_it_is_shown_and_goes_away(capsys, monkeypatch):
     with batch_table() as show:
         show(Status(8, 3, failed=1))
     shown = capsys.readouterr().err
-    for text in ("getting ready", "done", "3 of 8, 3 of them before", "failed", "left", "4"):
+    for text in (
+        "getting ready",
+        "done",
+        "3 of 8, 3 of them by earlier runs",
+        "failed",
+        "left",
+        "4",
+    ):
         assert text in shown
     assert shown.endswith("\x1b[2K")  # the last of its lines is wiped
     with batch_table(hidden=True) as show:

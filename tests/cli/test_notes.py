@@ -64,7 +64,7 @@ def test_the_flags_advised_are_the_equivalent_and_silence_the_note():
 
 def test_original_weights_can_be_normalized():
     (note,) = network_note(resolve(), ORIGINAL)
-    assert note.endswith("python -m convert_weights --normalize makes them so")
+    assert note.endswith("python -m convert_weights --normalize makes it so")
 
 
 def test_what_a_preset_sets_can_be_written_as_flags():

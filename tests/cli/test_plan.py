@@ -86,21 +86,21 @@ def test_the_plan_for_people(planned, capsys):
             ({"size": 48, "size_rule": "shortest"}, {"optimizer": "adam"}),
             "--size 48 --size-rule shortest or --optimizer adam would fit",
         ),
-        ((), "use a machine with more, no setting would make it fit"),
+        ((), "no setting would make it fit: use a machine with more memory"),
     ],
 )
 def test_what_would_fit_is_said(planned, capsys, remedies, said):
     planned(available_bytes=2_000_000, remedies=remedies)
     assert run("--plan") == 0
     verdict = capsys.readouterr().out.splitlines()[-1]
-    start = "does not fit: needs about 3 MB of memory, and there are 2 MB: "
+    start = "does not fit: needs about 3 MB of memory, 2 MB are available: "
     assert verdict == start + said
 
 
 def test_memory_that_is_not_known_is_not_promised(planned, capsys):
     planned(available_bytes=None)
     assert run("--plan") == 0
-    assert "how much there is, is not known" in capsys.readouterr().out
+    assert "how much is available is not known" in capsys.readouterr().out
 
 
 def test_a_texture_is_told_the_shape_that_fits(planned, capsys):
@@ -141,7 +141,7 @@ def test_freed_memory_is_kept_only_where_there_is_plenty(folder, monkeypatch, th
     asked = []
     monkeypatch.setattr("jaxstyle.network.machine.give_memory_back", lambda: asked.append(True))
     monkeypatch.setattr(memory, "total_bytes", lambda: there)
-    monkeypatch.setattr("jaxstyle.cli.memory._rough", lambda *_: 9 * 10**8)
+    monkeypatch.setattr("jaxstyle.cli.memory._rough_bytes", lambda *_: 9 * 10**8)
     assert run("-o", "out.png", *TWO_SCALES) == 0
     assert bool(asked) is given_back
 

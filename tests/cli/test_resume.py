@@ -81,12 +81,14 @@ def test_a_run_that_is_ended_is_kept(
     ended(after, number)
     assert run(flag) == status
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line == f"jaxstyle: {word}: kept the run (step {place}) in {KEPT}: --resume goes on"
+    assert line == (
+        f"jaxstyle: {word}: saved a checkpoint (step {place}) in {KEPT}: continue with --resume"
+    )
     assert not Path("out.png").exists()
     assert KEPT.is_dir()
     assert run("--resume") == 0
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == f"{KEPT}: going on from step {place}"
+    assert said[0] == f"{KEPT}: continuing from step {place}"
     assert said[1].startswith("out.png: 64x48, ")
     assert read("out.png") == untouched
     assert {path.name for path in Path().iterdir()} == {*("content.png", "style.png", "out.png")}
@@ -128,7 +130,7 @@ def test_what_is_kept_by_the_clock_is_gone_on_with(untouched, monkeypatch, capsy
         run(*ALWAYS)
     assert newest() == 4
     assert run("--resume", *ALWAYS) == 0
-    assert "going on from step 1 of scale 2" in capsys.readouterr().err
+    assert "continuing from step 1 of scale 2" in capsys.readouterr().err
     assert read("out.png") == untouched
     assert not KEPT.exists()
 
@@ -190,7 +192,7 @@ def test_another_run_is_not_gone_on_with(folder, ended, capsys, picture, change,
     capsys.readouterr()
     assert run("--resume", *(flag for flag in change if not flag.endswith(".png"))) == 1
     assert capsys.readouterr().err == (
-        f"jaxstyle: {KEPT}: is of a run that differs in {named}: give what was given then, or run "
+        f"jaxstyle: {KEPT}: is of a run that differs in {named}: repeat its arguments, or run "
         "without --resume to start from the beginning\n"
     )
     assert files_in(KEPT) == before
@@ -230,7 +232,7 @@ def test_starting_afresh_replaces_an_earlier_run_and_says_so(untouched, ended, c
     capsys.readouterr()
     assert run(*ALWAYS) == 0
     line = capsys.readouterr().err.splitlines()[0]
-    assert line == f"note: {KEPT} has an earlier run: --resume would go on with that"
+    assert line == (f"note: {KEPT} has an earlier run: starting over (--resume would continue it)")
     assert read("out.png") == untouched
     assert not KEPT.exists()
 

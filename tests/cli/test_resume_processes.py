@@ -61,7 +61,7 @@ def end(process):
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 143, printed
     assert printed.splitlines()[0] == f"{KEPT}: no checkpoint: starting from the beginning"
-    assert printed.splitlines()[1].startswith("jaxstyle: terminated: kept the run (step ")
+    assert printed.splitlines()[1].startswith("jaxstyle: terminated: saved a checkpoint (step ")
     assert not Path("out.png").exists()
 
 
@@ -76,7 +76,7 @@ def kill(process):
 
 def check_it_is_whole(printed):
     """Check the picture against an untouched one, and that nothing is left behind."""
-    assert printed.splitlines()[0].startswith(f"{KEPT}: going on from step ")
+    assert printed.splitlines()[0].startswith(f"{KEPT}: continuing from step ")
     assert images.read("out.png").rgb.tobytes() == images.read("untouched.png").rgb.tobytes()
     assert not KEPT.exists()
     assert not list(Path().glob(".jaxstyle-*"))

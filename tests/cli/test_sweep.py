@@ -1,4 +1,4 @@
-"""python -m jaxstyle sweep: the grid, its cells, and what is refused."""
+"""The sweep command: the grid, its cells and its errors."""
 
 import importlib
 import json
@@ -34,7 +34,7 @@ def sweep(*arguments):
 
 
 def cells_in(path, rows, columns):
-    """The pictures in a grid, row by row."""
+    """Cut a grid into its pictures, row by row."""
     sheet, places = images.read(path).rgb, layout(SIZE, rows, columns)
     assert sheet.shape[:2] == (places.height, places.width)
     return [
@@ -50,12 +50,12 @@ def by_itself(loaded, settings, style="style.png"):
 
 
 def assert_close(picture, other):
-    """But for rounding, which Adam makes much of where there is hardly any gradient."""
+    """Compare up to rounding, which Adam amplifies where the gradient is almost zero."""
     np.testing.assert_allclose(picture, other, atol=3e-3)
     assert np.abs(picture - other).mean() < 3e-5
 
 
-def test_every_cell_is_what_a_run_of_its_settings_gives(folder, small_weights, capsys):
+def test_every_cell_equals_a_single_run(folder, small_weights, capsys):
     assert sweep(*QUICK, *WEIGHTS, "--bits", "16", "--report", "report.json") == 0
     rows, columns = ["relu1_1", "relu1_1 … relu2_1"], ["style weight 1", "style weight 100"]
     report = json.loads(Path("report.json").read_text())
@@ -146,7 +146,7 @@ def test_rows_of_styles_are_runs_with_one_style(folder, second_style, small_weig
 
 
 def failing(bad):
-    """``run_in_halves`` where the cells of these style weights diverge."""
+    """Return a ``run_in_halves`` in which the cells of these style weights diverge."""
     right = command.run_in_halves
 
     def run(loaded, cells, *others):
@@ -175,7 +175,7 @@ def test_a_cell_that_fails_is_reported_and_the_others_are_there(folder, monkeypa
     assert "losses" in cells[0]
 
 
-def test_where_every_cell_fails_what_was_there_is_left_alone(folder, monkeypatch, capsys):
+def test_if_every_cell_fails_existing_files_are_left_alone(folder, monkeypatch, capsys):
     Path("grid.png").write_bytes(b"an earlier one")
     monkeypatch.setattr(command, "run_in_halves", failing({1.0, 100.0}))
     assert sweep(*ONE_SCALE, *WEIGHTS, "--rows", "none", "--report", "report.json") == 1
@@ -215,7 +215,7 @@ def test_alpha_is_kept_in_cells_and_white_in_the_grid(folder, picture):
     assert shown[:, -1].min() < 1
 
 
-def test_the_plan_says_how_many_go_together(folder, monkeypatch, capsys):
+def test_the_plan_tells_the_batch_size(folder, monkeypatch, capsys):
     monkeypatch.setattr(sweeps, "batch_that_fits", lambda *arguments: 3)
     assert sweep(*QUICK, "--style-weight", "1,2,3", "--plan") == 0
     *_, verdict, together = capsys.readouterr().out.splitlines()
@@ -236,7 +236,7 @@ BAD_ARGUMENTS = [
     ("content.png style.png -o nowhere/grid.png", 1, "nowhere"),
     ("content.png style.png -o style.png", 1, "is read by this run"),
     ("content.png style.png -o grid.png --report grid.png", 1, "the same name as another"),
-    ("content.png style.png -o grid.jpg --bits 16", 1, "JPEG has no 16 bits"),
+    ("content.png style.png -o grid.jpg --bits 16", 1, "JPEG does not support 16 bits"),
     (
         "content.png style.png -o grid.png --out-dir content.png",
         1,

@@ -171,7 +171,7 @@ def test_what_is_no_run_is_refused(folder, refused):
     for name, said in (
         ("none.png", "none.png"),
         ("style.png", "no jaxstyle settings"),
-        ("t.png", "'jaxstyle texture', and is no run's"),
+        ("t.png", "'jaxstyle texture', which cannot be repeated"),
     ):
         refused(["run", "--upscale", name], 1, said)
 

@@ -1,4 +1,4 @@
-"""Shared by the tests of the converter: one random VGG-19, and room on disk that is given back."""
+"""Fixtures of the converter's tests: a random VGG-19, and temporary directories."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from tests.convert_weights import web_server, writers
 
 @pytest.fixture
 def scratch():
-    """A directory for large files, emptied at once (pytest keeps its own for three sessions)."""
+    """A directory for large files, deleted after the test (pytest keeps tmp_path longer)."""
     with tempfile.TemporaryDirectory() as directory:
         yield Path(directory)
 
@@ -27,7 +27,7 @@ def scratch():
 def arrays() -> Iterator[writers.Arrays]:
     """Random kernels (height x width x input x output) and biases of all sixteen layers.
 
-    In such a test VGG-19 has few channels for the converter too; test_full_size.py has all.
+    The converter is patched to expect few channels; test_full_size.py uses all of them.
     """
     few = zip([3, *writers.FEW], writers.FEW, strict=False)
     with mock.patch.dict(vgg19.LAYERS, zip(writers.NAMES, few, strict=True)):
@@ -61,12 +61,12 @@ def written(weights, scratch) -> bytes:
 
 @pytest.fixture
 def same_layers(arrays):
-    """Asserts that weights hold exactly the arrays."""
+    """Return a function that asserts that weights are equal to the arrays."""
     return partial(assert_same_layers, expected=arrays)
 
 
 def complaint(call: Callable, *arguments, case: object) -> str:
-    """The one line with which a call refuses its arguments; failures name the case."""
+    """Return the one-line WeightsError message of a call; test failures name the case."""
     try:
         call(*arguments)
     except WeightsError as error:
@@ -87,6 +87,6 @@ def assert_same_layers(found: Weights, expected: writers.Arrays) -> None:
 
 @pytest.fixture
 def server():
-    """A web server on this machine: fill `pages` with path: (content type, bytes) or a function."""
+    """A local web server; `pages` maps paths to (content type, bytes) or a function."""
     with web_server.serve() as running:
         yield running

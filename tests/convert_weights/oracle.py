@@ -1,4 +1,4 @@
-"""VGG-19 evaluated plainly in float64, in whatever convention a source file has."""
+"""Reference implementation of VGG-19 in float64, for the conventions of all source files."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ Layer = tuple[Callable[[int, int], np.ndarray], np.ndarray]
 
 
 def features(x: np.ndarray, layers: Sequence[Layer]) -> list[np.ndarray]:
-    """Activations after ReLU of all layers, zero padding and max pooling, from conv1_1's input."""
+    """Compute all activations after ReLU from conv1_1's input (zero padding, max pooling)."""
     results = []
     for index, (tap, bias) in enumerate(layers):
         if index in (2, 4, 8, 12):
@@ -27,7 +27,7 @@ def features(x: np.ndarray, layers: Sequence[Layer]) -> list[np.ndarray]:
 
 
 def features_of_weights(weights, image: np.ndarray) -> list[np.ndarray]:
-    """The same of converted weights and an RGB image in [0, 1]."""
+    """Compute the activations of converted weights for an RGB image in [0, 1]."""
     x = image if weights.channel_order == "RGB" else image[..., ::-1]
     x = (x * weights.scale - np.array(weights.mean)) / np.array(weights.std)
     layers = [

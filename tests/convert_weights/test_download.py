@@ -1,4 +1,4 @@
-"""Downloads: whole or refused, and passwords go to their own server only."""
+"""Tests of downloads: complete or refused, and passwords are sent only to their server."""
 
 import pytest
 
@@ -38,18 +38,18 @@ def test_cut_short_is_refused(server, tmp_path):
 
 
 def test_failures_are_one_line(server, tmp_path):
-    with pytest.raises(WeightsError, match=r"/none: the server answers 404 Not Found"):
+    with pytest.raises(WeightsError, match=r"/none: the server returned 404 Not Found"):
         download(f"{server.url}/none", tmp_path)
     with pytest.raises(WeightsError, match=r"http://127\.0\.0\.1:9/x: Connection refused"):
         download("http://127.0.0.1:9/x", tmp_path)
-    with pytest.raises(WeightsError, match="not an address on the web"):
+    with pytest.raises(WeightsError, match="not a valid URL"):
         download("http://[::bad/x", tmp_path)
 
 
 def test_redirect_to_a_local_file_is_not_followed(server, tmp_path):
     (tmp_path / "secret").write_text("secret")
     server.redirects["/x"] = (tmp_path / "secret").as_uri()
-    with pytest.raises(WeightsError, match="the server answers 302"):
+    with pytest.raises(WeightsError, match="the server returned 302"):
         download(f"{server.url}/x", tmp_path)
 
 

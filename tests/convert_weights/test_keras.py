@@ -1,4 +1,4 @@
-"""Keras' files: every nesting of groups, and nothing but VGG-19."""
+"""Tests of Keras files: all layouts are read, other networks are refused."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""The command line: results on standard output, complaints on one line, exit status."""
+"""Tests of the command line: output, one-line errors, exit status."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_float16_and_force(source, capsys):
     capsys.readouterr()
     assert cli.main(["source.h5", "-o", "small.h5"]) == 1
     assert complaint(capsys) == (
-        "small.h5: exists already; give --force to replace it, or another name"
+        "small.h5: already exists; use --force to replace it, or another name"
     )
     assert Path("small.h5").read_bytes() == source.read_bytes()
     assert cli.main(["source.h5", "-o", "small.h5", "--force"]) == 0
@@ -89,7 +89,7 @@ def test_failures(source, capsys):
         (["."], ".: a directory, not a file"),
         (["source.h5", "-o", "none/x.h5"], "the directory none does not exist"),
         (["source.h5", "-o", "."], ".: a directory; name the file to write"),
-        (["source.h5", "--normalize", "none"], "none: no such directory of pictures"),
+        (["source.h5", "--normalize", "none"], "none: no such directory"),
         (["--info", "none.h5"], "none.h5: no such file"),
         (["http://127.0.0.1:9/x.mat"], "http://127.0.0.1:9/x.mat: Connection refused"),
     ):

@@ -1,4 +1,4 @@
-"""MATLAB v5 files as plain data, against files that SciPy writes, and hostile ones."""
+"""Tests of MATLAB v5 files written by SciPy, and of hostile ones."""
 
 import struct
 import zlib
@@ -58,7 +58,7 @@ def test_all_kinds_of_values(tmp_path, compress):
 
 
 def test_numbers_that_are_stored_smaller(tmp_path):
-    """MATLAB stores doubles that are small integers as bytes; here by hand, big endian too."""
+    """MATLAB stores doubles that are small integers as bytes; written by hand, in both orders."""
     for order, mark in (("<", b"IM"), (">", b"MI")):
         flags = struct.pack(order + "IIII", 6, 8, 6, 0)
         shape = struct.pack(order + "IIii", 5, 8, 1, 3)
@@ -82,7 +82,7 @@ def test_large_arrays_are_passed_over(tmp_path):
 
 
 def matrix(array_class: int, shape: tuple[int, ...], contents: bytes, name: bytes = b"") -> bytes:
-    """An array as an element, from its parts."""
+    """Return the bytes of an array element, given its parts."""
     flags = struct.pack("<IIII", 6, 8, array_class, 0)
     pad = b"\0" * (-4 * len(shape) % 8)
     dimensions = struct.pack("<II", 5, 4 * len(shape)) + struct.pack(f"<{len(shape)}i", *shape)
@@ -142,7 +142,7 @@ def test_hostile_arrays_are_refused(tmp_path, pack):
 @pytest.mark.parametrize("limit", [1000, pytest.param(None, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("pack", [bytes, compressed], ids=["plain", "compressed"])
 def test_many_cells_are_refused(tmp_path, monkeypatch, pack, limit):
-    """Beyond a limit that is smaller here: 100,000 cells take seconds."""
+    """The limit is patched to a smaller one, because 100,000 cells take seconds."""
     if limit:
         monkeypatch.setattr("convert_weights.mat_v5._MAX_PARTS", limit)
     for cells, message in ((limit or 100_000, ""), ((limit or 100_000) + 1, "too many")):

@@ -1,4 +1,4 @@
-"""MATLAB v7.3 files as plain data, and hostile ones."""
+"""Tests of MATLAB v7.3 files, valid and hostile."""
 
 import h5py
 import numpy as np
@@ -44,7 +44,7 @@ def cycle(file):
 
 
 def many_paths(file):
-    """Twelve cells of twelve references each to the next: 12 ** 12 ways through."""
+    """Twelve cells, each with twelve references to the next: 12 ** 12 paths."""
     last = file.create_dataset("c0", data=np.ones(1))
     for index in range(1, 13):
         cells = file.create_dataset(f"c{index}", (12, 1), h5py.ref_dtype)
@@ -73,8 +73,8 @@ def soft(file):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (cycle, "never end"),
-        (many_paths, "never end"),
+        (cycle, "too many or too deeply nested"),
+        (many_paths, "too many or too deeply nested"),
         (huge, "has shape"),
         (external, "stored in another file"),
         (dangling, "damaged HDF5 file"),

@@ -1,4 +1,4 @@
-"""MatConvNet's .mat: every container and layout gives the features of the source."""
+"""Tests that every container and layout of MatConvNet gives the features of the source."""
 
 import re
 
@@ -89,7 +89,7 @@ def test_average_image_is_averaged_over_pixels(arrays, scratch):
 
 
 def with_original_filters(arrays, transposed: bool) -> writers.Arrays:
-    """The arrays, with the filters that mark the original network, in either orientation."""
+    """Return the arrays with the original network's marker filters, in either orientation."""
     kernel, bias = arrays["conv1_1"]
     kernel = kernel.copy()
     for channel, values in _FILTERS.items():
@@ -119,10 +119,10 @@ BAD_LAYERS = {
         lambda layers: [x for x in layers if x["name"] not in ("conv3_4", "conv4_4", "conv5_4")],
         "not a VGG-19: it has no conv3_4",
     ),
-    "no layers": (lambda layers: layers[1:2], "none of its layers is called conv1_1"),
+    "no layers": (lambda layers: layers[1:2], "it has no layers named conv1_1"),
     "one parameter": (
         lambda layers: [{**layers[0], "weights": layers[0]["weights"][:1]}],
-        "conv1_1 does not have two parameters",
+        "conv1_1 should have two parameters",
     ),
     "5x5": (
         lambda layers: [
@@ -143,7 +143,7 @@ BAD_LAYERS = {
             {**layers[0], "weights": [layers[0]["weights"][0] * np.float32("nan"), np.ones(64)]},
             *layers[1:],
         ],
-        "conv1_1 holds values that are NaN or infinite",
+        "conv1_1 has values that are NaN or infinite",
     ),
 }
 
@@ -161,7 +161,7 @@ def test_another_network_is_refused(arrays, scratch, container, case):
 
 def test_bad_mean_is_refused(arrays, scratch):
     for variables, message in (
-        ({}, "it has no averageImage"),
+        ({}, "averageImage is missing"),
         (new(np.ones((1, 4))), "averageImage has shape (1, 4)"),
         (new(np.full((1, 3), np.inf)), "not finite"),
     ):

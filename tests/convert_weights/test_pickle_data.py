@@ -1,4 +1,4 @@
-"""Pickles as data: nothing runs, nothing is imported, damage is told."""
+"""Tests of parsing pickles: nothing is executed or imported, damage is reported."""
 
 import collections
 import io
@@ -30,7 +30,7 @@ def test_plain_data_is_what_pickle_says():
 
 
 class Runs:
-    """Unpickling it by the pickle module would call a function."""
+    """An object that calls a function when unpickled by the pickle module."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -51,7 +51,7 @@ def test_code_is_refused_by_name(tmp_path):
 
 
 def test_name_is_told_in_full():
-    with pytest.raises(WeightsError, match=r"refused: its pickle asks for os\.system, and only"):
+    with pytest.raises(WeightsError, match=r"refused: its pickle asks for os\.system; only"):
         parse(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.")
     with pytest.raises(WeightsError, match=r"asks for os\.system"):
         parse(b"(S'ls'\nios\nsystem\n.".replace(b"S'ls'\n", b"X\x02\x00\x00\x00ls"))
@@ -77,7 +77,7 @@ def test_permitted_calls_are_recorded_and_not_made():
     assert parse(data, "torch.rebuild") == Call("torch.rebuild", (1, 2))
     data = b"\x80\x02" + writers.name("torch", "FloatStorage") + b"."
     assert parse(data, "torch.FloatStorage") == Name("torch.FloatStorage")
-    with pytest.raises(WeightsError, match="calls something that has no name"):
+    with pytest.raises(WeightsError, match="calls an unnamed function"):
         parse(b"\x80\x02K\x01)R.")
 
 

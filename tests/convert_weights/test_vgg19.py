@@ -1,4 +1,4 @@
-"""The architecture and its check."""
+"""Tests of the architecture and its validation."""
 
 import numpy as np
 import pytest
@@ -27,14 +27,14 @@ def test_network_orders_and_casts(arrays):
     np.testing.assert_array_equal(layers["conv1_1"].kernel, arrays["conv1_1"][0])
 
 
-def test_what_is_no_vgg19_is_refused(arrays):
+def test_arrays_that_are_not_vgg19_are_refused(arrays):
     kernel, bias = arrays["conv1_1"]
     for name, pair, message in (
         ("conv2_1", (np.zeros((3, 3, 16, 8)), bias), "conv2_1 is 3x3x16x8 and should be 3x3x8x16"),
         ("conv3_1", (np.zeros(7), bias), "the kernel of conv3_1 is 7 and should be"),
         ("conv1_1", (kernel, np.zeros(63)), "conv1_1 has 63 biases and should have 64"),
-        ("conv1_1", (kernel, np.full(64, np.nan)), "conv1_1 holds values that are NaN"),
-        ("conv1_1", (np.full((3, 3, 3, 64), 1e300), bias), "conv1_1 holds values that are NaN"),
+        ("conv1_1", (kernel, np.full(64, np.nan)), "conv1_1 has values that are NaN"),
+        ("conv1_1", (np.full((3, 3, 3, 64), 1e300), bias), "conv1_1 has values that are NaN"),
         ("conv1_1", (np.full((3, 3, 3, 64), 1j), bias), "conv1_1 holds complex128"),
         ("conv1_1", (np.full((3, 3, 3, 64), None), bias), "conv1_1 holds object"),
     ):

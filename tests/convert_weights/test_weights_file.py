@@ -1,4 +1,4 @@
-"""The output format: what is written is read, and nothing hostile gets through."""
+"""Tests of the output format: round trips, and refusal of hostile files."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from tests.convert_weights.conftest import complaint
 
 @pytest.fixture
 def damaged(written, scratch):
-    """A function that writes the valid file, lets the test change it, and returns its path."""
+    """Return a function that writes a valid file, applies a change, and returns its path."""
 
     def make(change):
         path = scratch / "vgg19.h5"
@@ -27,7 +27,7 @@ def damaged(written, scratch):
 
 
 def refused(path) -> str:
-    """The complaint about a file: one line that starts with its name."""
+    """Return the error message of a file; checks that it starts with the path."""
     message = complaint(read_weights, path, case=path)
     assert message.startswith(f"{path}: ")
     return message
@@ -79,7 +79,7 @@ def test_same_weights_give_the_same_bytes(weights, scratch, written):
 def test_existing_file_needs_force(weights, scratch):
     path = scratch / "vgg19.h5"
     path.write_bytes(b"old")
-    with pytest.raises(WeightsError, match="exists already; give --force"):
+    with pytest.raises(WeightsError, match="already exists; use --force"):
         write_weights(path, weights)
     assert path.read_bytes() == b"old"
     write_weights(path, weights, dtype="float16", force=True)
@@ -112,7 +112,7 @@ def test_a_disk_that_changes_bytes_is_noticed(weights, scratch, monkeypatch):
     layers = {**weights.layers, "conv5_4": Convolution(kernel, last.bias)}
     for other in (replace(weights, scale=254.0), replace(weights, layers=layers)):
         monkeypatch.setattr("convert_weights.weights_file.read_weights", lambda path, o=other: o)
-        with pytest.raises(WeightsError, match="reads back differently"):
+        with pytest.raises(WeightsError, match="gave different weights"):
             write_weights(scratch / "x.h5", weights)
         assert list(scratch.iterdir()) == []
 
@@ -155,7 +155,7 @@ def test_truncated_file(written, scratch):
 
 @pytest.mark.parametrize("times", [30, pytest.param(1000, marks=pytest.mark.slow)])
 def test_damaged_bytes_never_crash_the_reader(written, scratch, times):
-    """Random damage to the structure ends in a complaint or, in unused bytes, in valid weights."""
+    """Random damage of the structure gives an error or, in unused bytes, valid weights."""
     rng = np.random.default_rng(0)
     path = scratch / "x.h5"
     path.write_bytes(written)
@@ -185,8 +185,8 @@ def replace_array(file, name, **options):
 BAD_CONTENTS = [
     (lambda f: f.attrs.__setitem__("format_version", 2), "format version is 2"),
     (lambda f: f.attrs.__setitem__("channel_order", np.bytes_("GRB")), "is 'GRB'"),
-    (lambda f: f.attrs.__setitem__("licence", "MIT"), "licence is of variable length"),
-    (lambda f: f.attrs.__setitem__("channel_order", 3), "channel_order is not a text"),
+    (lambda f: f.attrs.__setitem__("licence", "MIT"), "licence has variable length"),
+    (lambda f: f.attrs.__setitem__("channel_order", 3), "channel_order is not text"),
     (lambda f: f.attrs.__setitem__("padding", np.bytes_("mirror")), "padding is 'mirror'"),
     (lambda f: f.attrs.__setitem__("mean", [1.0, 2.0]), "mean is not 3 finite numbers"),
     (lambda f: f.attrs.__setitem__("mean", [1.0, 2.0, np.nan]), "mean is not 3 finite numbers"),
@@ -201,15 +201,15 @@ BAD_CONTENTS = [
     ),
     (
         lambda f: replace_array(f, "conv1_1/kernel", data=np.full((3, 3, 3, 64), np.inf)),
-        "conv1_1 holds values that are NaN or infinite",
+        "conv1_1 has values that are NaN or infinite",
     ),
     (
         lambda f: replace_array(f, "conv1_1/kernel", data=np.zeros((3, 3, 3, 64), "i4")),
-        "holds int32 where real numbers should be",
+        "holds int32, not real numbers",
     ),
     (
         lambda f: replace_array(f, "conv1_1/bias", data=["text"] * 64),
-        "holds object where real numbers should be",
+        "holds object, not real numbers",
     ),
     (
         lambda f: replace_array(f, "conv1_1/kernel", shape=(3, 3, 3, 64), dtype="f4"),

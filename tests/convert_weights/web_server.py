@@ -1,4 +1,4 @@
-"""A web server for the tests, on this machine only."""
+"""A local web server for the tests."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server:
-    """What is served, and what was asked for."""
+    """The served pages and the received requests."""
 
     def __init__(self) -> None:
         self.pages: dict[str, tuple[str, bytes]] = {}

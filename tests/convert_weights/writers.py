@@ -1,4 +1,4 @@
-"""Source files of every format, written from known arrays by code that shares nothing with readers.
+"""Write source files of every format from known arrays; shares no code with the readers.
 
 Arrays are kernels as height x width x input x output and biases, by layer name.
 """
@@ -24,7 +24,7 @@ MEAN_RGB = [123.68, 116.779, 103.939]
 
 
 def random_arrays(channels: list[int] = CHANNELS) -> Arrays:
-    """He-scaled random kernels and small biases in the shapes of VGG-19, or with few channels."""
+    """Return random He-scaled kernels and small biases, with the given channels."""
     rng = np.random.default_rng(0)
     arrays = {}
     for name, inputs, outputs in zip(NAMES, [3, *channels], channels, strict=False):

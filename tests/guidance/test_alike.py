@@ -1,4 +1,4 @@
-"""Clusters that are no regions of their own: those that look alike, and those that do not agree."""
+"""Tests of merging: clusters that look alike, and clusters that do not correspond."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ EYE = np.eye(4)
 
 
 def picture(features, looks, seed=0, shares=(1, 1, 1)):
-    """Sums of clusters of these mean features and looks."""
+    """Return the sums of clusters with these mean features and appearances."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(shares)), PLACES * np.array(shares))
     hard = (labels[:, None] == np.arange(len(shares))).astype(float)
@@ -27,7 +27,7 @@ def test_clusters_that_differ_and_agree_are_regions():
     assert parts(3, EYE[:3], 0.4 * EYE[:3]) == [[0], [1], [2]]
 
 
-def test_no_more_than_asked_for_and_the_nearest_looks_are_merged():
+def test_merges_the_most_similar_down_to_the_number_asked_for():
     looks = np.array([EYE[0], 3 * EYE[0], 9 * EYE[0]])
     assert parts(2, EYE[:3], EYE[:3], looks, looks) == [[0, 1], [2]]
     assert parts(1, EYE[:3], EYE[:3], looks, looks) == [[0, 1, 2]]
@@ -38,7 +38,7 @@ def test_clusters_that_look_alike_are_one_region():
     assert parts(3, EYE[:3], 0.4 * EYE[:3], looks, looks) == [[0, 1], [2]]
 
 
-def test_in_the_same_picture_even_those_that_look_alike_are_regions():
+def test_clusters_that_look_alike_stay_apart_in_identical_pictures():
     assert parts(3, EYE[:3], EYE[:3], 0 * EYE[:3], 0 * EYE[:3]) == [[0], [1], [2]]
 
 
@@ -62,7 +62,7 @@ def test_a_region_may_be_missing_in_one_of_several_styles():
     assert sorted(merged(clusters, 3)) == [[0], [1], [2]]
 
 
-def test_a_region_is_worth_what_it_explains_of_the_looks():
+def test_worth_is_the_explained_variance_of_the_appearance():
     looks = np.array([EYE[0], 4 * EYE[0], 4 * EYE[0] + 0.01])
     one = picture(EYE[:3], looks)
     clusters = clusters_of(one, [one])

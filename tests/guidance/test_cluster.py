@@ -1,4 +1,4 @@
-"""Regions found by clustering: the same things meet, whatever their place and their light."""
+"""Tests of clustering: regions correspond regardless of position and light."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +10,13 @@ from jaxstyle.guidance.cluster import auto_regions
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """A quarter of the real sides: the network is small too."""
+    """Use a quarter of the real sizes, for a small network."""
     monkeypatch.setattr(cluster, "FEATURES_SIDE", 128)
     monkeypatch.setattr(cluster, "MASKS_SIDE", 96)
 
 
 def scene(mirrored=False, light=(1.0, 1.0, 1.0), seed=0, height=64, width=80):
-    """Rough on the left and smooth on the right, or the other way around."""
+    """Return a picture that is rough on the left and smooth on the right, or the reverse."""
     rng = np.random.default_rng(seed)
     rough = 0.5 + 0.3 * np.sign(rng.normal(size=(height // 4, width // 8, 1)))
     smooth = np.linspace(0.55, 0.6, height)[:, None, None]
@@ -28,11 +28,11 @@ def scene(mirrored=False, light=(1.0, 1.0, 1.0), seed=0, height=64, width=80):
 
 @pytest.fixture
 def textures(picture):
-    """A function from a seed to a picture of nothing in particular, as large as a scene."""
+    """Return a function from a seed to a random texture of the size of a scene."""
     return lambda seed, height=64, width=80: picture(seed, height, width)
 
 
-def test_the_same_things_meet_in_another_place_and_another_light(network):
+def test_regions_correspond_in_another_position_and_light(network):
     night = scene(mirrored=True, light=(0.3, 0.35, 0.6), seed=1)
     regions = auto_regions(network, scene(), [night], 2)
     (style,) = regions.styles
@@ -92,14 +92,14 @@ def test_a_single_region_is_the_whole_and_needs_no_features(network, textures, m
         np.testing.assert_allclose(masks, 1, atol=1e-6)
 
 
-def test_what_is_in_one_picture_only_is_no_region_and_a_note_says_so(network):
+def test_a_cluster_in_one_picture_only_is_dropped_with_a_note(network):
     flat = np.full((64, 80, 3), 0.4, np.float32)
     regions = auto_regions(network, flat, [scene()], 3)
     assert regions.names == ("region 1",)
     assert regions.notes == ("asked for 3 regions: 1 found in both content and style",)
 
 
-def test_arbitrary_parts_of_two_textures_are_no_regions(network, textures):
+def test_two_unrelated_textures_have_one_region(network, textures):
     regions = auto_regions(network, textures(0), [textures(1, 80, 64)], 4)
     assert regions.names == ("region 1",)
     np.testing.assert_allclose(regions.content, 1, atol=1e-6)
@@ -114,7 +114,7 @@ def test_arbitrary_parts_of_two_textures_are_no_regions(network, textures):
         pytest.param((20, 17), (20, 17), marks=pytest.mark.slow),
     ],
 )
-def test_tiny_and_narrow_pictures_are_no_special_case(network, shape, sides):
+def test_tiny_and_narrow_pictures(network, shape, sides):
     tiny = np.random.default_rng(0).random((*shape, 3), np.float32)
     regions = auto_regions(network, tiny, [scene()], 3)
     assert regions.content.shape[1:] == sides and regions.styles[0].shape[1:] == (64, 80)

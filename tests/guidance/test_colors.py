@@ -1,4 +1,4 @@
-"""Which colors of a segmentation are classes, and which pixels belong to which."""
+"""Tests of the classes of color segmentations."""
 
 import io
 
@@ -12,7 +12,7 @@ OWN = [(200, 30, 30), (60, 120, 180), (90, 200, 40), (30, 30, 60)]
 
 
 def row(*colors):
-    """A picture of one row."""
+    """Return a picture of one row."""
     return np.array([colors], np.uint8)
 
 
@@ -26,7 +26,7 @@ def name_of(*color):
 
 
 def disks(colors, side=160, radius=50):
-    """A disk of each color but the first on it, with soft edges."""
+    """Return a picture of disks with soft edges, on a background of the first color."""
     y, x = np.mgrid[: 4 * side, : 4 * side] / 4
     picture = np.full((4 * side, 4 * side, 3), colors[0], np.uint8)
     for i, color in enumerate(colors[1:]):

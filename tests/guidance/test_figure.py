@@ -1,4 +1,4 @@
-"""The picture of regions."""
+"""Tests of the figure of regions."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from jaxstyle.guidance.masks import Regions
 
 @pytest.fixture
 def gray():
-    """A function that makes a gray picture."""
+    """Return a function that makes a gray picture."""
     return lambda height, width, level=0.5: np.full((height, width, 3), level, np.float32)
 
 
@@ -69,7 +69,7 @@ def test_the_legend_breaks_into_lines_that_fit_and_tells_shares(gray):
     assert sheet.shape[0] > one.shape[0]
 
 
-def test_small_shares_are_not_said_to_be_nothing():
+def test_small_shares_are_not_rounded_to_zero():
     speck = np.zeros((1, 100, 100), np.float32)
     speck[0, 5, 5] = 1
     (entry,) = figure._legend(Regions(("speck",), speck, ()), 0, 400)

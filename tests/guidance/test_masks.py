@@ -1,4 +1,4 @@
-"""Masks of all kinds, and which regions they make."""
+"""Tests of reading masks of all kinds and of the regions they define."""
 
 import io
 
@@ -14,14 +14,14 @@ BLUE, RED, BLACK, WHITE = (0, 0, 255), (255, 0, 0), (0, 0, 0), (255, 255, 255)
 
 
 def left(columns=6, sides=SIDES):
-    """A mask of the columns at the left."""
+    """Return a mask of the leftmost columns."""
     mask = np.zeros(sides, np.float32)
     mask[:, :columns] = 1
     return mask
 
 
 def painted(*colors, sides=SIDES):
-    """A segmentation in stripes of equal width."""
+    """Return a segmentation in stripes of equal width."""
     columns = np.arange(sides[1]) * len(colors) // sides[1]
     return np.broadcast_to(np.array(colors, np.uint8)[columns], (*sides, 3)).copy()
 
@@ -99,7 +99,7 @@ def test_one_pair_makes_inside_and_outside():
     np.testing.assert_array_equal(regions.styles[0], np.stack([left(6), 1 - left(6)]))
 
 
-def test_one_content_mask_and_one_for_each_style_makes_them_too():
+def test_one_mask_for_content_and_each_style_makes_inside_and_outside():
     regions = read([left(3)], [left(6), left(2)], style_sides=(SIDES, SIDES))
     assert regions.names == ("inside", "outside")
     np.testing.assert_array_equal(regions.styles[1][1], 1 - left(2))
@@ -143,11 +143,11 @@ def test_one_mask_and_whole_style_pictures():
 @pytest.mark.parametrize(
     ("contents", "styles", "pictures", "wanted"),
     [
-        (2, 1, 1, "2 style masks or none, not with 1"),
+        (2, 1, 1, "2 style masks or none, not 1"),
         (2, 3, 2, "4 style masks (style by style) or 2 (one for each style picture) or none"),
-        (2, 0, 3, "6 style masks (style by style), not with 0"),
-        (1, 2, 1, "1 style mask or none, not with 2"),
-        (0, 1, 1, "there is no mask of the content"),
+        (2, 0, 3, "6 style masks (style by style), not 0"),
+        (1, 2, 1, "1 style mask or none, not 2"),
+        (0, 1, 1, "no content mask: give at least one"),
     ],
 )
 def test_other_numbers_of_masks_are_refused(contents, styles, pictures, wanted):
@@ -255,7 +255,7 @@ def test_masks_of_another_size_stay_as_they_are_with_a_note(tmp_path):
         ((700, 437), (437, 700), False),
     ],
 )
-def test_shapes_must_agree_but_for_rounding(mask, picture, fits):
+def test_aspect_ratios_must_agree_up_to_rounding(mask, picture, fits):
     if fits:
         assert len(read([left(3, mask)], [], content_sides=picture).notes) == 1
     else:
@@ -263,7 +263,7 @@ def test_shapes_must_agree_but_for_rounding(mask, picture, fits):
             read([left(3, mask)], [], content_sides=picture)
 
 
-def test_style_masks_are_held_to_their_own_picture():
+def test_style_masks_are_checked_against_their_own_picture():
     with pytest.raises(MaskError, match="style mask 2: 12x8 mask for a 9x9 picture"):
         read([left()] * 2, [left()] * 2, style_sides=(SIDES, (9, 9)))
 
@@ -282,7 +282,7 @@ def test_an_empty_region_of_the_content_is_left_out():
     assert regions.notes == ('the content has no region "region 1": it is left out',)
 
 
-def test_no_region_at_all_is_refused():
+def test_empty_content_masks_are_refused():
     with pytest.raises(MaskError, match="the content masks are empty"):
         read([np.zeros(SIDES, np.uint8)], [])
 

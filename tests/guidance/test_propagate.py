@@ -1,4 +1,4 @@
-"""Masks on their way through the network."""
+"""Tests of the propagation of masks through the network."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +13,7 @@ SIDES = (24, 32)
 
 
 def halves(height, width):
-    """Two regions: the left half and the right half."""
+    """Return two regions: the left half and the right half."""
     left = np.zeros((height, width), np.float32)
     left[:, : width // 2] = 1
     return np.stack([left, 1 - left])
@@ -29,7 +29,7 @@ def guided(guidance, masks=None, styles=None, **options):
 
 
 def three_by_three(mask):
-    """The mean over 3x3 positions, zeros outside, written out."""
+    """Compute the mean over 3x3 positions with zero padding, as a plain sum."""
     padded = np.pad(mask, 1)
     height, width = mask.shape
     return sum(padded[i : i + height, j : j + width] for i in range(3) for j in range(3)) / 9
@@ -53,7 +53,7 @@ def test_augmented_masks_are_averaged_with_every_convolution_and_pooling():
 
 @pytest.mark.parametrize("guidance", GUIDANCES[1:])
 def test_guides_of_gatys_have_as_much_energy_as_the_whole_picture(guidance):
-    """Also where pooling makes an edge soft that is not at an even column."""
+    """This includes edges at odd columns, which pooling makes soft."""
     left = np.zeros(SIDES, np.float32)
     left[:, :13] = 1
     found = guided(guidance, np.stack([left, 1 - left]))
@@ -63,8 +63,8 @@ def test_guides_of_gatys_have_as_much_energy_as_the_whole_picture(guidance):
         np.testing.assert_allclose(found.weights[layer], [1 / 2, 1 / 2])
 
 
-def test_inside_and_all_are_what_receptive_fields_see():
-    """relu2_1 sees 10 pixels: two convolutions reach 2, one of the next scale twice as far."""
+def test_inside_and_all_follow_receptive_fields():
+    """relu2_1 has a receptive field of 10 pixels: two convolutions reach 2, the third 2 more."""
     place = {
         name: guided(name).content["relu2_1"][0][0] > 0 for name in ("simple", "inside", "all")
     }
@@ -72,7 +72,7 @@ def test_inside_and_all_are_what_receptive_fields_see():
     assert place["inside"].sum() == 6 and place["all"].sum() == 10
 
 
-def test_a_region_that_nothing_sees_alone_is_taken_there_as_it_is():
+def test_a_region_smaller_than_receptive_fields_falls_back_to_simple():
     masks = np.zeros((2, *SIDES), np.float32)
     masks[0, 4:8, 4:8] = 1
     masks[1] = 1 - masks[0]
@@ -82,7 +82,7 @@ def test_a_region_that_nothing_sees_alone_is_taken_there_as_it_is():
 
 
 @pytest.mark.parametrize("guidance", GUIDANCES[1:])
-def test_the_whole_picture_as_one_region_is_no_guide(guidance):
+def test_the_whole_picture_as_one_region_has_a_guide_of_ones(guidance):
     found = guided(guidance, np.ones((1, *SIDES), np.float32))
     np.testing.assert_allclose(found.content["relu3_1"][0], 1, rtol=1e-6)
 

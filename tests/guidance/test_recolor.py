@@ -1,4 +1,4 @@
-"""Colors of one photo for another, region by region."""
+"""Tests of color transfer by regions."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def halves(height, width):
 
 
 @pytest.mark.parametrize("method", color.COLOR_MATCHES)
-def test_without_regions_it_is_the_map_of_all_colors(method):
+def test_without_regions_one_map_recolors_the_photo(method):
     one, other = photo(0), photo(1, low=0.3, high=0.6)
     found = recolored(one, [other], None, method, ridge=1e-5)
     np.testing.assert_allclose(found, color.match_colors(one, other, method), atol=1e-5)
@@ -36,7 +36,7 @@ def test_each_region_gets_the_colors_of_its_own():
         np.testing.assert_allclose(found[place].mean((0, 1)), other[its].mean((0, 1)), atol=0.03)
 
 
-def test_what_is_in_no_region_stays():
+def test_pixels_outside_all_regions_are_unchanged():
     one, other = photo(0), photo(1) * np.float32(0.3)
     regions = Regions(("a",), halves(40, 60)[:1], (np.ones((1, 40, 60), np.float32),))
     found = recolored(one, [other], regions)
@@ -44,7 +44,7 @@ def test_what_is_in_no_region_stays():
     assert found[:, :25].mean() < 0.25
 
 
-def test_lines_between_regions_go_to_those_beside_them():
+def test_gaps_between_regions_are_filled_from_their_neighbors():
     one, other = photo(0, 200, 300), photo(1, 200, 300) * np.float32(0.3)
     masks = halves(200, 300)
     masks[:, :, 149:151] = 0
@@ -53,8 +53,8 @@ def test_lines_between_regions_go_to_those_beside_them():
     assert found[:, 149:151].mean() < 0.2
 
 
-def test_a_clear_sky_keeps_its_calm():
-    """A variance of next to nothing is not made that of the style."""
+def test_noise_of_a_clear_sky_is_not_amplified():
+    """A tiny variance is not amplified to that of the style."""
     sky, style = photo(0, low=0.699, high=0.701), photo(1)
     assert recolored(sky, [style]).std() < 0.02
     flat = np.full((20, 20, 3), 0.5, np.float32)

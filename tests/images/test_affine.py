@@ -1,4 +1,4 @@
-"""Local affine maps against loops over pixels in float64, and on results of known maps."""
+"""Tests of local affine maps against loops over pixels in float64, and on known maps."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def recolored(photo):
 
 
 def fitted(photo, result, ridge):
-    """The normal equations of the authors' code: sums over the window, ridge on the slopes."""
+    """Solve the normal equations of the authors' code: sums over windows, ridge on slopes."""
     maps = np.empty((*photo.shape[:2], 3, 4))
     for i, j in np.ndindex(photo.shape[:2]):
         window = slice(max(i - 1, 0), i + 2), slice(max(j - 1, 0), j + 2)
@@ -49,7 +49,7 @@ def test_fit_solves_the_normal_equations(ridge):
     )
 
 
-def test_fit_keeps_its_digits_where_the_photo_hardly_varies():
+def test_fit_is_precise_where_the_photo_hardly_varies():
     photo = 0.9 + 0.003 * PHOTO
     np.testing.assert_allclose(fit(photo, RESULT), fitted(photo, RESULT, 1e-3), atol=3e-4)
 
@@ -61,7 +61,7 @@ def test_smoothed_is_a_joint_bilateral_filter(radius, edge):
 
 
 @pytest.mark.parametrize("strip", [4, 20])
-def test_strips_of_any_height_are_the_same_picture(strip):
+def test_the_height_of_strips_does_not_change_the_result(strip):
     expected = averaged(MAPS, PHOTO, 3, 0.2)
     np.testing.assert_allclose(_smoothed(MAPS, PHOTO, 3, 0.2, strip), expected, atol=1e-5)
 
@@ -82,7 +82,7 @@ def test_a_constant_photo_gets_the_mean_of_its_windows_and_no_slopes():
     np.testing.assert_allclose(maps[4, 4, :, 3], RESULT[3:6, 3:6].mean(axis=(0, 1)), rtol=1e-5)
 
 
-def test_a_photo_that_is_its_own_result_stays():
+def test_a_photo_as_its_own_result_is_unchanged():
     maps = smoothed(fit(PHOTO, PHOTO), PHOTO)
     np.testing.assert_allclose(applied(maps, PHOTO), PHOTO, atol=0.01)
 
@@ -94,7 +94,7 @@ def test_a_global_recoloring_is_reproduced():
     np.testing.assert_allclose(applied(maps, PHOTO), recolored(PHOTO), atol=1e-4)
 
 
-def test_what_the_photo_does_not_have_goes():
+def test_details_that_the_photo_lacks_are_removed():
     photo = np.linspace(0, 1, 40 * 40, dtype=np.float32).reshape(40, 40, 1).repeat(3, axis=2)
     brushwork = 0.1 * RANDOM.standard_normal(photo.shape).astype(np.float32)
     found = applied(smoothed(fit(photo, photo + brushwork), photo, edge=0.1), photo)
@@ -102,12 +102,12 @@ def test_what_the_photo_does_not_have_goes():
 
 
 @pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan")])
-def test_a_ridge_that_is_not_possible(ridge):
+def test_invalid_ridge_is_refused(ridge):
     with pytest.raises(ValueError, match="ridge must be"):
         fit(PHOTO, RESULT, ridge)
 
 
 @pytest.mark.parametrize("radius, edge", [(0, 0.1), (3, 0.0), (3, float("nan"))])
-def test_smoothing_that_is_not_possible(radius, edge):
+def test_invalid_smoothing_is_refused(radius, edge):
     with pytest.raises(ValueError, match="must be"):
         smoothed(MAPS, PHOTO, radius, edge)

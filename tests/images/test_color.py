@@ -1,4 +1,4 @@
-"""jaxstyle.images.color: what is matched is matched, what is kept is kept."""
+"""Tests of color matching and of luminance transfer."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ ONE_PIXEL = np.array([[[0.2, 0.6, 0.7]]], np.float32)
 
 
 def correlated(seed: int, height: int = 24, width: int = 31, spread: float = 0.12) -> np.ndarray:
-    """A picture of correlated channels; with little spread every color is well within range."""
+    """Return a picture of correlated channels; a small spread keeps all colors within range."""
     rng = np.random.default_rng(seed)
     mixing = np.eye(3) + rng.uniform(-0.6, 0.6, (3, 3))
     pixels = rng.uniform(-1, 1, (height, width, 3)) @ mixing
@@ -26,7 +26,7 @@ def statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def root(matrix: np.ndarray) -> np.ndarray:
-    """The symmetric square root by Denman and Beavers' iteration: no eigenvalues."""
+    """Compute the symmetric square root by Denman and Beavers' iteration, without eigenvalues."""
     value, inverse = matrix, np.eye(3)
     for _ in range(60):
         value, inverse = (
@@ -77,7 +77,7 @@ def test_the_symmetric_map_moves_colors_the_least():
 
 
 @for_each("method", color.COLOR_MATCHES)
-def test_its_own_colors_change_nothing(method):
+def test_matching_a_picture_to_itself_changes_nothing(method):
     for picture in (correlated(4), GRAY, ONE_COLOR, ONE_PIXEL):
         matched = color.match_colors(picture, picture, method)
         np.testing.assert_allclose(matched, picture, atol=1e-6, err_msg=f"{picture.shape}")
@@ -105,7 +105,7 @@ def test_degenerate_pictures_give_pictures(method):
 
 
 @for_each("method", color.COLOR_MATCHES)
-def test_one_color_and_gray_come_out_as_such(method):
+def test_one_color_and_gray_stay_so(method):
     content = correlated(9)
     mean = content.mean(axis=(0, 1))
     for flat in (ONE_COLOR, ONE_PIXEL):
@@ -151,7 +151,7 @@ def test_a_picture_with_its_own_luminance_is_itself(space):
 
 
 @for_each("space", color.LUMINANCES)
-def test_luminance_given_is_luminance_had(space):
+def test_with_luminance_sets_the_luminance(space):
     colors, other = correlated(0, spread=0.05), correlated(1, spread=0.1)
     wanted = color.luminance(other, space)
     recolored = color.with_luminance(colors, wanted, space)
@@ -264,9 +264,11 @@ def test_original_colors_have_the_content_s_chroma_of_scikit_image(space, conver
 # --- names ----------------------------------------------------------------------------------------
 
 
-def test_unknown_names_are_told_the_known():
+def test_errors_on_unknown_names_list_the_known_ones():
     picture, values = correlated(0, 4, 4), np.zeros((4, 4), np.float32)
-    with pytest.raises(ValueError, match="'mean': choose from cholesky, pca, symmetric"):
+    with pytest.raises(
+        ValueError, match="unknown color match 'mean': choose from cholesky, pca, symmetric"
+    ):
         color.match_colors(picture, picture, "mean")
     for call in (
         lambda: color.luminance(picture, "hsv"),

@@ -1,4 +1,4 @@
-"""jaxstyle.images's way with files: what cannot be written is known before, and nothing is lost."""
+"""Tests of writing files: errors are found in advance, and existing files are never lost."""
 
 import os
 import resource
@@ -20,7 +20,7 @@ NAMES = ["a.png", "a.jpg", "a.jpeg", "a.webp", "a.tif", "a.tiff", "a.PNG"]
 # --- before a run ---------------------------------------------------------------------------------
 
 
-def test_writable_leaves_nothing_behind(tmp_path):
+def test_check_writable_leaves_nothing_behind(tmp_path):
     for name in NAMES:
         images.check_writable(tmp_path / name)
         assert list(tmp_path.iterdir()) == []
@@ -39,8 +39,8 @@ def test_writable_leaves_nothing_behind(tmp_path):
         ("none/a.png", {}, "there is no directory .*none: create it"),
         ("file/a.png", {}, "there is no directory .*file"),
         ("directory.png", {}, "is a directory"),
-        ("a.jpg", {"bits": 16}, "16 bits a channel: name a .png or .tif"),
-        ("a.webp", {"bits": 16}, "16 bits a channel"),
+        ("a.jpg", {"bits": 16}, "16 bits per channel: use .png or .tif"),
+        ("a.webp", {"bits": 16}, "16 bits per channel"),
         ("a.png", {"bits": 12}, "8 or 16"),
         ("a.webp", {"longest": 16384}, "at most 16383 pixels a side, not 16384"),
         ("a.jpg", {"longest": 65501}, "at most 65500"),
@@ -62,7 +62,7 @@ def test_not_writable(tmp_path, name, options, message):
 
 @pytest.fixture
 def unprivileged():
-    """A directory of one's own, entered as a user whom permissions bind."""
+    """Create a temporary directory and run the test without root privileges."""
     directory = tempfile.mkdtemp()
     superuser = os.geteuid() == 0
     if superuser:
@@ -94,7 +94,7 @@ def test_read_only_directory_and_file(unprivileged):
 
 
 def failing_write(path, match: str, picture: Picture | None = None, **options):
-    """Write where an old file is; it must fail, and leave that file and nothing else."""
+    """Check that writing over a file fails and leaves that file unchanged and nothing else."""
     path.write_bytes(b"the old file")
     with pytest.raises(ImageError, match=match) as caught:
         images.write(path, picture or Picture(RGB), **options)
@@ -135,7 +135,7 @@ def test_interrupted_while_writing(tmp_path, monkeypatch):
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the old file"]
 
 
-def test_what_cannot_be_encoded(tmp_path):
+def test_pictures_that_cannot_be_encoded(tmp_path):
     not_a_number = Picture(np.where(RGB < 0.1, np.float32(np.nan), RGB))
     failing_write(tmp_path / "a.png", "NaN", not_a_number)
     failing_write(tmp_path / "a.png", "beyond ASCII", description="ü")

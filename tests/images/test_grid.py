@@ -1,4 +1,4 @@
-"""The labelled picture of a grid: where cells and labels are, and that they can be read."""
+"""Tests of labeled grids: positions and legibility of cells and labels."""
 
 import math
 
@@ -14,7 +14,7 @@ WEIGHTS = ["style weight 1e3", "style weight 1e4"]
 
 @pytest.fixture
 def images():
-    """A function that makes as many pictures of noise."""
+    """Return a function that makes a number of pictures of noise."""
 
     def make(count, height, width):
         return list(np.random.default_rng(0).random((count, height, width, 3), np.float32))
@@ -23,12 +23,12 @@ def images():
 
 
 def inked(pixels):
-    """Whether there is anything but white."""
+    """Return whether any pixel is not white."""
     return bool((pixels < 0.99).any())
 
 
 @pytest.mark.parametrize("size", [(24, 32), (96, 128), (512, 340)])
-def test_every_cell_is_there_unchanged_and_in_line(images, size):
+def test_every_cell_is_unchanged_and_aligned(images, size):
     pictures = images(6, *size)
     sheet, places = grid(pictures, size, LAYERS, WEIGHTS), layout(size, LAYERS, WEIGHTS)
     assert sheet.shape == (places.height, places.width, 3)

@@ -1,4 +1,4 @@
-"""The guided filter against loops over windows in float64, and on pictures of known answers."""
+"""Tests of the guided filter against loops over windows in float64, and on known results."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ VALUES = RANDOM.random((9, 12, 2), np.float32)
 
 
 def windows(sides, radius):
-    """Of each pixel, its row and column and the slices of its window, cut off at the borders."""
+    """Yield row and column of each pixel and the slices of its window, cropped at the border."""
     for i in range(sides[0]):
         for j in range(sides[1]):
             rows = slice(max(i - radius, 0), i + radius + 1)
@@ -32,7 +32,7 @@ def means(values, radius):
 
 
 def fitted(guide, values, radius, epsilon):
-    """Of each window, least squares with epsilon for each pixel on the slopes."""
+    """Fit each window by least squares, with a penalty of epsilon per pixel on the slopes."""
     maps = np.empty((*guide.shape[:2], values.shape[-1], guide.shape[-1] + 1))
     for i, j, window in windows(guide.shape, radius):
         colors = guide[window].reshape(-1, guide.shape[-1]).astype(np.float64)
@@ -62,19 +62,19 @@ def test_gray_guide_and_values_without_channels():
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-def test_float32_keeps_its_digits_where_the_guide_hardly_varies():
+def test_float32_is_precise_where_the_guide_hardly_varies():
     guide = 0.9 + 1e-3 * PHOTO
     expected = filtered(guide, VALUES, 2, 1e-7)
     np.testing.assert_allclose(guided_filter(guide, VALUES, 2, 1e-7), expected, atol=2e-4)
 
 
-def test_float32_keeps_its_digits_along_an_edge():
+def test_float32_is_precise_along_an_edge():
     edge = np.where(np.arange(12)[None, :, None] < 6, 0.05, 0.95) + 0.01 * PHOTO
     expected = filtered(edge, VALUES, 2, 1e-5)
     np.testing.assert_allclose(guided_filter(edge, VALUES, 2, 1e-5), expected, atol=2e-4)
 
 
-def test_keeps_an_edge_of_the_guide_and_smooths_what_it_has_none_of():
+def test_keeps_edges_of_the_guide_and_smooths_all_others():
     guide = np.zeros((16, 16), np.float32)
     guide[:, 8:] = 1
     noise = 0.1 * RANDOM.standard_normal((16, 16)).astype(np.float32)
@@ -84,7 +84,7 @@ def test_keeps_an_edge_of_the_guide_and_smooths_what_it_has_none_of():
 
 
 @pytest.mark.parametrize("sides", [(1, 1), (1, 7), (7, 1)])
-def test_of_one_row_or_column(sides):
+def test_pictures_of_one_row_or_column(sides):
     photo, values = PHOTO[: sides[0], : sides[1]], VALUES[: sides[0], : sides[1]]
     expected = filtered(photo, values, 3, 0.01)
     np.testing.assert_allclose(guided_filter(photo, values, 3, 0.01), expected, atol=2e-5)
@@ -128,6 +128,6 @@ def test_refined_leaves_a_result_alone_where_the_photo_is_flat():
 
 
 @pytest.mark.parametrize("radius, epsilon", [(-1, 0.1), (1, 0.0), (1, -1.0), (1, float("nan"))])
-def test_values_that_are_not_possible(radius, epsilon):
+def test_invalid_parameters_are_refused(radius, epsilon):
     with pytest.raises(ValueError, match="must be"):
         guided_filter(PHOTO, VALUES, radius, epsilon)

@@ -1,4 +1,4 @@
-"""Histogram matching against scikit-image's, and on pictures whose answer is known."""
+"""Tests of histogram matching against scikit-image, and on known results."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,14 @@ EIGHT_BIT = (np.rint(RANDOM.random((15, 20, 3)) * 9) / 9).astype(np.float32)
 
 @pytest.mark.parametrize("picture", [PICTURE, EIGHT_BIT])
 @pytest.mark.parametrize("reference", [REFERENCE, EIGHT_BIT[:7]])
-def test_as_scikit_image(picture, reference):
+def test_matches_scikit_image(picture, reference):
     expected = exposure.match_histograms(picture, reference, channel_axis=-1)
     found = match_histograms(picture, reference)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_picture_of_as_many_pixels_gets_the_very_values():
+def test_a_picture_of_the_same_size_gets_exactly_the_reference_values():
     reference = RANDOM.random((20, 15, 3), np.float32)
     found = match_histograms(PICTURE, reference)
     for c in range(3):
@@ -32,7 +32,7 @@ def test_a_picture_of_as_many_pixels_gets_the_very_values():
         assert (np.diff(found[..., c].ravel()[order]) >= 0).all()
 
 
-def test_a_picture_matched_to_itself_stays():
+def test_a_picture_matched_to_itself_is_unchanged():
     np.testing.assert_allclose(match_histograms(EIGHT_BIT, EIGHT_BIT), EIGHT_BIT, atol=1e-7)
 
 
@@ -50,7 +50,7 @@ def test_pictures_of_one_color():
     np.testing.assert_array_equal(match_histograms(PICTURE, constant)[..., 0], np.float32(0.3))
 
 
-def test_of_one_pixel():
+def test_pictures_of_one_pixel():
     pixel = PICTURE[:1, :1]
     assert match_histograms(pixel, REFERENCE).shape == (1, 1, 3)
     np.testing.assert_array_equal(

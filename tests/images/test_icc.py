@@ -1,4 +1,4 @@
-"""jaxstyle.images._icc: ICC profiles, some of them built here from their specification (ICC.1)."""
+"""Tests of ICC profiles, some of them built here from their specification (ICC.1)."""
 
 import logging
 import struct
@@ -29,7 +29,7 @@ def gamma(value: float) -> bytes:
 
 
 def profile(device_class: bytes, space: bytes, pcs: bytes, **tags: bytes) -> bytes:
-    """An ICC version 2 profile of these tags."""
+    """Return an ICC version 2 profile of these tags."""
     text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78 + 1)
     tags = {"desc": text, "cprt": b"text\0\0\0\0free\0\0\0\0", "wtpt": xyz(D50), **tags}
     offset, table, body = 128 + 4 + 12 * len(tags), b"", b""
@@ -51,7 +51,7 @@ def prophoto() -> bytes:
 
 
 def red_cyan_ink() -> bytes:
-    """A CMYK profile whose cyan ink is red: Lab (55, 70, 50); the others only darken."""
+    """Return a CMYK profile whose cyan ink is red, Lab (55, 70, 50), and other inks only darken."""
     identity = struct.pack(">9i", *np.eye(3, dtype=int).ravel() * 65536)
     curve = bytes(range(256))
     colors = b""
@@ -133,7 +133,7 @@ def test_cmyk_profile(tmp_path):
         np.testing.assert_allclose(rgb[8, 13], 1, atol=0.02)
 
 
-def test_srgb_by_any_name_changes_nothing(tmp_path):
+def test_profiles_equivalent_to_srgb_change_nothing(tmp_path):
     cube = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     raw = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for icc in (raw, srgb_profile()):
@@ -151,7 +151,7 @@ def test_srgb_by_any_name_changes_nothing(tmp_path):
         profile(b"mntr", b"RGB ", b"XYZ "),  # no colorants
     ],
 )
-def test_a_profile_of_no_use_is_ignored_and_said(tmp_path, caplog, broken):
+def test_an_unusable_profile_is_ignored_and_logged(tmp_path, caplog, broken):
     pixels = np.random.default_rng(4).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     with caplog.at_level(logging.WARNING):
         picture = saved(tmp_path / "a.png", pixels, broken)

@@ -1,4 +1,4 @@
-"""jaxstyle.images strip by strip: the same pixels, little memory, files beyond the usual limits."""
+"""Tests of strips: unchanged pixels, little memory, and files beyond the usual limits."""
 
 import io
 import resource
@@ -25,7 +25,7 @@ LEVELS = np.random.default_rng(2).integers(0, 65536, (61, 34, 4), dtype=np.uint1
 
 @pytest.fixture
 def short_strips(monkeypatch):
-    """Seven rows of the pictures here, and no PNG left to Pillow."""
+    """Use strips of seven rows, and encode no PNG by Pillow."""
     monkeypatch.setattr(strips, "STRIP_PIXELS", 7 * 34 + 5)
     monkeypatch.setattr(image_encode, "PILLOW_PIXELS", 0)
     monkeypatch.setattr(image_encode, "TIFF_STRIP_BYTES", 900)
@@ -156,10 +156,12 @@ def test_big_tiffs(tmp_path, short_strips, layout, compression):
 
 
 def test_a_big_endian_big_tiff_is_refused(tmp_path):
-    """Pillow takes it for no picture, as it looks for the sign of a BigTIFF in the wrong byte."""
+    """Pillow does not recognize it: it looks for the BigTIFF version in the wrong byte."""
     tifffile.imwrite(tmp_path / "a.tif", LEVELS[..., :3], bigtiff=True, byteorder=">")
     for read in (images.read, images.read_sides, images.read_description):
-        with pytest.raises(ImageError, match="a big-endian BigTIFF; save it little-endian"):
+        with pytest.raises(
+            ImageError, match="big-endian BigTIFF is not supported; save it as little-endian"
+        ):
             read(tmp_path / "a.tif")
 
 

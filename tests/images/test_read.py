@@ -1,4 +1,4 @@
-"""jaxstyle.images.read: every kind of picture that can be read."""
+"""Tests of `jaxstyle.images.read` on every kind of picture that can be read."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ DEEP = np.random.default_rng(2).integers(0, 65536, (6, 9, 4), dtype=np.uint16)
 
 
 def same(picture: Picture, rgb: np.ndarray, alpha: np.ndarray | None = None, within: float = 1e-6):
-    """Whether a picture is this one; levels are given as integers or as floats in [0, 1]."""
+    """Check a picture against levels, given as integers or as floats in [0, 1]."""
 
     def unit(levels):
         return levels if levels.dtype.kind == "f" else levels / np.iinfo(levels.dtype).max
@@ -43,7 +43,7 @@ def grey(levels: np.ndarray) -> np.ndarray:
 
 
 def png(levels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A 16-bit PNG of 1 to 4 channels, unfiltered, with chunks before its pixels."""
+    """Return a 16-bit PNG of 1 to 4 channels, unfiltered, with chunks before its pixels."""
     height, width, channels = levels.shape
     header = struct.pack(">IIBBBBB", width, height, 16, (None, 0, 4, 2, 6)[channels], 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
@@ -74,7 +74,7 @@ def test_jpeg(tmp_path):
     same(saved(tmp_path / "a.jpg", Image.fromarray(smooth), quality=95), grey(smooth), within=0.01)
 
 
-def test_content_counts_and_not_the_extension(tmp_path):
+def test_formats_are_detected_by_content_and_not_by_extension(tmp_path):
     same(saved(tmp_path / "a.jpg", Image.fromarray(PIXELS), format="PNG"), PIXELS)
     same(saved(tmp_path / "noextension", Image.fromarray(PIXELS), format="BMP"), PIXELS)
 
@@ -257,7 +257,7 @@ def test_orientation_of_sixteen_bits(tmp_path, orientation):
     same(images.read(tmp_path / "a.tif"), DEEP[..., :3], DEEP[..., 3])
 
 
-def test_damaged_exif_is_no_reason_to_refuse(tmp_path):
+def test_damaged_exif_is_ignored(tmp_path):
     for exif in (b"Exif\0\0garbage", b"Exif\0\0MM\0*\xff\xff\xff\xff", oriented(99)):
         same(saved(tmp_path / "a.png", Image.fromarray(PIXELS), exif=exif), PIXELS)
 

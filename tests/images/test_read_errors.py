@@ -1,4 +1,4 @@
-"""jaxstyle.images.read on bad input: one line that names it, nothing decoded, nothing leaked."""
+"""Tests of `jaxstyle.images.read` on bad input: one-line errors, and no other exceptions."""
 
 import io
 import os
@@ -33,7 +33,7 @@ def encoded(kind: str, **options) -> bytes:
 
 
 def refusal(path) -> str:
-    """The message with which a path is refused; it is one line and names the path."""
+    """Return the error message for a path, checking that it is one line and names the path."""
     with pytest.raises(ImageError) as caught:
         pytest.fail(f"{path} is read as {images.read(path)}")
     message = str(caught.value)
@@ -73,7 +73,7 @@ def test_nul_in_the_name():
 
 @pytest.fixture
 def unprivileged():
-    """A directory, entered as a user whom permissions bind."""
+    """Create a temporary directory and run the test without root privileges."""
     directory = tempfile.mkdtemp()
     os.chmod(directory, 0o755)
     superuser = os.geteuid() == 0
@@ -128,7 +128,7 @@ def test_random_damage_never_leaks_another_exception(tmp_path, kind, times, capf
     assert capfd.readouterr() == ("", "")
 
 
-def test_whatever_pillow_raises(tmp_path, monkeypatch):
+def test_any_exception_of_pillow_is_converted(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(encoded("PNG"))
     errors = [SyntaxError("a\nb"), struct.error("short"), KeyError(7), EOFError(), IndexError()]
     monkeypatch.setattr(Image, "open", Mock(side_effect=errors))
@@ -142,7 +142,7 @@ def test_a_picture_too_large_for_the_memory(tmp_path, monkeypatch):
 
     (tmp_path / "a.png").write_bytes(encoded("PNG"))
     monkeypatch.setattr(np, "empty", too_large)
-    assert "too large for the memory" in refusal(tmp_path / "a.png")
+    assert "does not fit in memory" in refusal(tmp_path / "a.png")
 
 
 def png_bomb() -> bytes:
@@ -195,7 +195,7 @@ def test_limit_of_pixels_is_ours_and_pillows_is_left_alone(tmp_path, monkeypatch
         if admitted:
             images.read(path)
         else:
-            assert "make it smaller" in refusal(path)
+            assert "downscale it first" in refusal(path)
     assert Image.MAX_IMAGE_PIXELS == 10
     assert warnings.filters == filters
 
@@ -205,7 +205,7 @@ def test_the_limit_admits_the_largest_photographs_and_results():
     assert image_read.MAX_PIXELS == MAX_SIZE**2
 
 
-def test_threads_leave_the_state_of_the_process_as_it_was(tmp_path, monkeypatch):
+def test_threads_restore_global_state(tmp_path, monkeypatch):
     opened, inside, together = Image.open, [], []
 
     def watched(*arguments, **options):
@@ -259,7 +259,7 @@ def test_lazily_opened_pil_image_that_is_truncated():
         images.read(Image.open(io.BytesIO(encoded("PNG")[:2000])))
 
 
-def test_arrays_that_are_no_images():
+def test_arrays_that_are_not_images():
     for array, message in (
         (np.full((4, 4, 3), np.nan), "NaN"),
         (np.full((4, 4, 3), np.inf), "NaN or infinite"),
@@ -275,7 +275,7 @@ def test_arrays_that_are_no_images():
         (np.zeros(()), "shape"),
         (np.zeros((0, 4, 3)), "shape"),
         (None, "array of object"),
-        ([[0.0], [0.0, 1.0]], "makes no array"),
+        ([[0.0], [0.0, 1.0]], "cannot convert list to an array"),
         (b"a.png", "is not an image"),
     ):
         with pytest.raises(ImageError, match=message) as caught:

@@ -1,4 +1,4 @@
-"""Resampling rules: examples worked by hand, properties, and the same rules in PyTorch."""
+"""Tests of resampling rules: worked examples, properties, and comparison with PyTorch."""
 
 import math
 from fractions import Fraction
@@ -14,7 +14,7 @@ SIZES = [(5, 3), (3, 5), (7, 7), (40, 3), (2, 31), (1, 1), (9, 14), (23, 8)]
 
 
 def along(line, size: int, rule: str, axis: int) -> np.ndarray:
-    """A line resized along one axis of a picture that is the same along the other."""
+    """Resize a line along one axis of a picture that is constant along the other."""
     plane = np.tile(np.asarray(line, np.float32), (4, 1))
     if axis == 0:
         return images.resize(plane.T.copy(), size, 4, rule)[:, 1]
@@ -55,7 +55,7 @@ LINEAR = [
 
 
 @for_each(("rule", "examples"), [("area", AREA), ("linear", LINEAR)])
-def test_lines(rule, examples):
+def test_worked_examples_along_a_line(rule, examples):
     for line, size, expected in examples:
         for axis in (0, 1):
             found = along(line, size, rule, axis)
@@ -101,7 +101,7 @@ def test_size_type_and_range(rule):
 
 
 @for_each("rule", images.RESAMPLINGS)
-def test_the_same_size_changes_no_bit(rule):
+def test_an_unchanged_size_changes_no_bit(rule):
     values = np.random.default_rng(1).normal(size=(7, 5, 3)).astype(np.float32)
     same = images.resize(values, 7, 5, rule)
     np.testing.assert_array_equal(same, values)
@@ -109,7 +109,7 @@ def test_the_same_size_changes_no_bit(rule):
 
 
 @for_each("rule", ["area", "linear"])
-def test_an_axis_that_stays_is_not_touched(rule):
+def test_an_axis_of_unchanged_size_is_not_resampled(rule):
     values = np.random.default_rng(2).random((7, 5, 3), dtype=np.float32)
     both = images.resize(values, 7, 3, rule)
     each = [images.resize(row[None], 1, 3, rule) for row in values]
@@ -168,7 +168,7 @@ def test_long_axes_lose_no_precision():
 
 
 @for_each("rule", ["lanczos", "bicubic", "bilinear", "nearest"])
-def test_pillow(rule):
+def test_rules_of_pillow(rule):
     values = np.random.default_rng(7).uniform(0.3, 0.7, (9, 14)).astype(np.float32)
     for size in SIZES:
         kernel = rule
@@ -220,7 +220,7 @@ def test_area_is_adaptive_pooling_only_where_sizes_divide():
 # --- names ----------------------------------------------------------------------------------------
 
 
-def test_unknown_names_are_told_the_known():
+def test_errors_on_unknown_names_list_the_known_ones():
     known = "lanczos, bicubic, bilinear, nearest, area, linear"
     for size in ((2, 2), (4, 4)):
         with pytest.raises(ValueError, match=f"'cubic': choose from {known}"):

@@ -1,4 +1,4 @@
-"""jaxstyle.images: sizes and resampling."""
+"""Tests of `jaxstyle.images.resize`."""
 
 import tracemalloc
 
@@ -34,7 +34,7 @@ def test_resize_works_in_float_and_not_in_8_bits():
     assert len(np.unique(images.resize(ramp, 4, 50))) > 40  # 8 bits would leave 3 levels
 
 
-def test_resize_refuses_nothing():
+def test_resize_refuses_empty_sizes():
     with pytest.raises(ValueError, match="at least 1"):
         images.resize(np.zeros((4, 4, 3), np.float32), 0, 4)
 

@@ -1,4 +1,4 @@
-"""jaxstyle.images.timelapse: animations as other programs see them."""
+"""Tests of animations, as read by other programs."""
 
 import os
 
@@ -12,7 +12,7 @@ from jaxstyle.images import timelapse
 
 
 def frames(count: int, height: int = 40, width: int = 60) -> list[np.ndarray]:
-    """A ramp that turns from red to blue."""
+    """Return frames of a ramp that turns from red to blue."""
     ramp = np.linspace(0, 1, width, dtype=np.float32)[None].repeat(height, axis=0)
     zero = np.zeros_like(ramp)
     red, blue = np.stack([ramp, zero, zero], -1), np.stack([zero, zero, ramp], -1)
@@ -20,7 +20,7 @@ def frames(count: int, height: int = 40, width: int = 60) -> list[np.ndarray]:
 
 
 def opened(path) -> tuple[list[np.ndarray], list[int], int]:
-    """Frames, durations and the number of loops (0: endless)."""
+    """Return frames, durations and the number of loops (0: endless)."""
     pixels, durations = [], []
     with Image.open(path) as pil:
         for number in range(pil.n_frames):
@@ -100,7 +100,7 @@ def test_check_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_to_show(tmp_path):
+def test_no_frames_or_no_duration_is_refused(tmp_path):
     with pytest.raises(ImageError, match="at least one frame"):
         timelapse.write_timelapse(tmp_path / "a.gif", [])
     with pytest.raises(ImageError, match="too few"):

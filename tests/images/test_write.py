@@ -1,4 +1,4 @@
-"""jaxstyle.images.write: what is in the files."""
+"""Tests of the contents of files from `jaxstyle.images.write`."""
 
 import struct
 import zlib
@@ -22,7 +22,7 @@ JSON = '{"style_weight": 1.5, "note": "\\u00fc"}'
 
 
 def chunks(data: bytes) -> dict[bytes, bytes]:
-    """The chunks of a PNG file, each with its checksum checked."""
+    """Return the chunks of a PNG file, after checking their checksums."""
     found, offset = {}, 8
     while offset < len(data):
         (length,) = struct.unpack_from(">I", data, offset)
@@ -35,7 +35,7 @@ def chunks(data: bytes) -> dict[bytes, bytes]:
 
 
 def png_levels(data: bytes) -> np.ndarray:
-    """The levels in a 16-bit PNG whose rows have filter Up, decoded from the specification."""
+    """Decode the levels of a 16-bit PNG whose rows have filter Up, by the specification."""
     found = chunks(data)
     width, height, depth, color = struct.unpack_from(">IIBB", found[b"IHDR"])
     channels = {2: 3, 6: 4}[color]
@@ -132,7 +132,7 @@ def test_profile_and_metadata(tmp_path, name, bits):
     assert 0x0132 not in exif  # DateTime
 
 
-def test_nothing_is_described_unasked(tmp_path):
+def test_no_description_is_written_by_default(tmp_path):
     for name in NAMES:
         images.write(tmp_path / name, Picture(RGB))
         with Image.open(tmp_path / name) as pil:
@@ -153,7 +153,7 @@ def test_no_description(tmp_path):
         images.read_description(tmp_path / "none.png")
 
 
-def test_the_same_bytes_whatever_the_day(monkeypatch):
+def test_bytes_do_not_depend_on_the_date(monkeypatch):
     before = {name: images.encoded(name, Picture(RGB, ALPHA), description=JSON) for name in NAMES}
     tobytes = ImageCms.ImageCmsProfile.tobytes
 
