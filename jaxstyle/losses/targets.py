@@ -1,6 +1,6 @@
-"""Targets: what the losses keep of the content picture and of the style pictures, by layer.
+"""Targets of the losses: statistics of the content and style pictures, by layer.
 
-They are measured once, before the first step, by programs of their own.
+They are computed once, before the first step, by separately compiled programs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,14 @@ Masks = Float32[np.ndarray, "k _ _"]
 
 @dataclass(frozen=True)
 class Guides:
-    """What the style losses are told of K regions.
+    """Guides of K regions: masks that limit the style losses to parts of the pictures.
 
     Attributes:
       names: the regions' names.
-      content: guides of the content picture, by layer.
+      content: guides of the content picture, by layer: regions x height x width.
       styles: guides of each of S style pictures, by layer.
-      weights: the regions' weights, by layer.
-      present: 1 where a style picture has a region, else 0.
+      weights: weights of the regions, by layer.
+      present: 1 where a style picture has a region, else 0: regions x style pictures.
     """
 
     names: tuple[str, ...]
@@ -45,14 +45,19 @@ class Guides:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Filled:
-    """A picture in an array that has more rows and columns: the last ones are none of its own."""
+    """A picture in an array padded with further rows and columns at the bottom and right.
+
+    Attributes:
+      values: the padded array.
+      sides: height and width of the picture in it.
+    """
 
     values: PyTree
     sides: tuple[int, int] = field(metadata={"static": True})
 
 
 def cropped(image: Array, sides: tuple[int, int] | None) -> Array:
-    """An image without what it was filled up with."""
+    """Return an image without its padding, of height and width ``sides`` (None: unpadded)."""
     return image if sides is None else image[: sides[0], : sides[1]]
 
 
@@ -62,10 +67,14 @@ def features_and_image(
     layers: Sequence[str],
     white: PyTree = 1.0,
 ) -> dict[str, Array]:
-    """Features by layer name, the image itself among them under the name ``IMAGE``.
+    """Compute the features by layer name, plus the image itself under the name ``IMAGE``.
 
-    Where the network wraps around, so does the image: its first row and column follow its last
-    (total variations that have no base points count differences along these two twice).
+    With circular padding the image is extended too: its first row and column are repeated after
+    its last. All total variations but "half" and "power" then count the differences along these
+    two twice.
+
+    Args:
+      white: factor of the image, not of the features.
     """
     if isinstance(image, Filled):
         image = cropped(image.values, image.sides)
@@ -76,9 +85,10 @@ def features_and_image(
 
 
 def shares_of(blend: Sequence[float], guides: Guides | None) -> Float[np.ndarray, "k n"]:
-    """What part each style picture has in each region: only those that have the region count.
+    """Compute the share of each style picture in each region.
 
-    Without guides there is one region, the whole picture.
+    In each region the shares of the style pictures that have it are normalized to sum to one; the
+    others have share 0. Without guides there is one region, the whole picture.
     """
     precision = jnp.result_type(float)
     present = 1.0 if guides is None else guides.present.astype(precision)
@@ -90,7 +100,7 @@ def shares_of(blend: Sequence[float], guides: Guides | None) -> Float[np.ndarray
 def content_targets(
     network: VGG19, content: Float[Array, "h w 3"] | Filled, *, layers: tuple[str, ...], loss: str
 ) -> dict[str, PyTree]:
-    """Targets of the content picture by layer."""
+    """Compute the targets of the content picture by layer."""
     features, target = features_and_image(network, content, layers), LOSSES[loss].target
     return {layer: target(statistics(loss, features[layer])) for layer in layers}
 
@@ -106,11 +116,20 @@ def style_targets(
     loss: str,
     sum_styles: bool = False,
 ) -> list[dict[str, list[PyTree]]]:
-    """Targets by layer and region: of each style picture, or (in a list of one) of their blend.
+    """Compute the targets of the style pictures.
 
-    Without guides there is one region, the whole picture.
+    Args:
+      styles: style pictures, each an array or ``Filled``.
+      shares: share of each style picture in each region.
+      guides: guides of each style picture by layer; None for one region, the whole picture.
+      loss: name of the style loss.
+      sum_styles: keep a target for each style picture instead of one for their blend.
+
+    Returns:
+      A list of targets by layer, each a list over regions. The outer list has one entry for each
+      style picture, or a single one for their blend.
     """
-    # A style picture has borders, even where the result has none: they must not become its style.
+    # Style pictures do not wrap around: circular padding would make their seams part of the style.
     bordered = network.padded("reflect") if network.padding == "circular" else network
     each = [
         regions_of(features_and_image(bordered, style, layers), of, loss, layers)
@@ -125,7 +144,7 @@ def targets_of(
     loss: str,
     sum_styles: bool,
 ) -> list[dict[str, list[PyTree]]]:
-    """The targets that ``style_targets`` gives, from each style picture's statistics by layer."""
+    """Compute the targets of ``style_targets`` from the statistics of each style picture."""
     if not sum_styles:
         each = [{layer: _blended([kept[layer] for kept in each], shares) for layer in each[0]}]
     target = LOSSES[loss].target
@@ -138,7 +157,7 @@ def regions_of(
     loss: str,
     layers: Sequence[str],
 ) -> dict[str, list[PyTree]]:
-    """The statistics of every region, by layer."""
+    """Compute the statistics of every region, by layer."""
     return {
         layer: [statistics(loss, features[layer], g) for g in (guides[layer] if guides else [None])]
         for layer in layers
@@ -146,7 +165,7 @@ def regions_of(
 
 
 def statistics(loss: str, x: Float[Array, "h w c"], guide: Array | None = None) -> PyTree:
-    """What ``loss`` keeps of the features of one layer: of all of them, or of a region."""
+    """Compute the statistics of a loss from the features of one layer, or from a region of them."""
     of = LOSSES[loss].statistics
     return of(x) if guide is None else of(x, guide)
 
@@ -154,14 +173,14 @@ def statistics(loss: str, x: Float[Array, "h w c"], guide: Array | None = None) 
 def _blended(
     each: Sequence[list[PyTree]], shares: Float[Array, "k n"] | Float[np.ndarray, "k n"]
 ) -> list[PyTree]:
-    """The mean over pictures, of each region by its own shares."""
+    """Return the weighted mean over style pictures of the statistics of each region."""
     return [
         jax.tree.map(partial(_weighted_sum, of_region), *kept)
         for of_region, *kept in zip(shares, *each, strict=True)
     ]
 
 
-def _weighted_sum(shares: Array, *leaves: Array) -> Array:
-    # Not a matrix product, which accelerators would round.
+def _weighted_sum(shares: Array | np.ndarray, *leaves: Array) -> Array:
+    # Not a matrix product: accelerators would round its inputs.
     parts = [share.astype(leaf.dtype) * leaf for share, leaf in zip(shares, leaves, strict=True)]
     return reduce(jnp.add, parts)
