@@ -1,6 +1,7 @@
-"""How a run is computed: at which sizes, by which strategy, in how much memory.
+"""Execution of a run: the sizes of its scales, their execution strategies, memory and time.
 
-`pyramid` and `plan` settle the scales; `ways` chooses how a scale is computed (whole, with
-checkpoints, in `tiles`, split over devices by `space`); `formulation` builds its objective, state
-and program; `memory`, `footprint` and `estimate` predict bytes and seconds.
+`pyramid` and `plan` compute the sizes of all pictures at every scale. `strategy` defines how a
+scale is computed: whole, with checkpoints, in `tiles`, or split over devices (`sharding`).
+`formulation` builds the objective, the state and the program of a scale. `memory`, `footprint` and
+`estimate` predict bytes and seconds; `footprint` also chooses the strategy.
 """

@@ -1,4 +1,4 @@
-"""The arithmetic of a step, counted from the shapes of the network's maps."""
+"""Floating-point operations of a step, computed from the shapes of the feature maps."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,14 +12,17 @@ def step_flops(
     settings: Settings,
     channels: Sequence[int] = vgg.CHANNELS_PER_BLOCK,
 ) -> float:
-    """Floating-point operations of the loss and its gradient to the image, an addition and a
-    multiplication being two.
+    """Return the floating-point operations of one evaluation of the loss and its gradient.
 
-    Those of the 3x3 convolutions to the deepest layer in use, forward and backward, as the direct
-    algorithm needs them whatever is used instead; and those of Gram and covariance matrices.
+    A multiply-add counts as two operations. Counted are the 3x3 convolutions up to the deepest
+    layer in use, forward and backward, always as if by direct convolution; and the Gram or
+    covariance matrices.
 
     Args:
-      channels: of the five blocks of the network.
+      height: height of the image in pixels.
+      width: width of the image in pixels.
+      settings: settings of the run.
+      channels: number of channels of each of the five blocks of the network.
 
     >>> round(step_flops(256, 256, Settings()) / 1e9)
     99
@@ -37,7 +40,10 @@ def step_flops(
 def maps(
     height: int, width: int, settings: Settings, channels: Sequence[int]
 ) -> Iterator[tuple[str, int, int, int]]:
-    """Layer, channels of its input, its own, and its pixels, to the deepest layer in use."""
+    """Yield the layers up to the deepest one in use.
+
+    Each comes as (layer name, input channels, output channels, number of positions of its map).
+    """
     depth = max((vgg.LAYERS.index(layer) + 1 for layer in settings.layers()), default=0)
     up = vgg.rounds_up(settings.pooling, settings.rounding)
     fan_in = fan_out = 3

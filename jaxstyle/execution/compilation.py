@@ -1,4 +1,4 @@
-"""Compiling: counted and timed, remembered between processes, and done ahead of its use."""
+"""Compilation: counting and timing it, caching its results on disk, doing it in the background."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ from jax import monitoring
 from jaxstyle.network import machine
 
 KEPT_BYTES = 2**30
-"""Of compiled programs kept between processes."""
+"""Size limit of the persistent cache of compiled programs."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -29,7 +29,12 @@ _PREFIX = "/jax/core/compile/"
 
 @dataclass
 class Compilations:
-    """seconds: tracing, lowering and compiling. programs: how often each function was compiled."""
+    """A tally of compilations.
+
+    Attributes:
+      seconds: total time of tracing, lowering and compiling.
+      programs: number of compilations by function name.
+    """
 
     seconds: float = 0.0
     programs: Counter[str] = field(default_factory=Counter)
@@ -37,7 +42,10 @@ class Compilations:
 
 @contextmanager
 def counted(*, here: bool = False) -> Iterator[Compilations]:
-    """Everything compiled in this process, or in this thread (``here``), while the block runs.
+    """Count and time all compilations in this process while the block runs.
+
+    Args:
+      here: count only those of the current thread.
 
     >>> import jax, jax.numpy as jnp
     >>> def double(x):
@@ -68,9 +76,9 @@ def counted(*, here: bool = False) -> Iterator[Compilations]:
 def one_ahead(
     function: Callable[[Item], Made], items: Sequence[Item]
 ) -> Iterator[tuple[Item, Made]]:
-    """Each item with what the function makes of it, the next one being made in the background.
+    """Yield each item with its function value, while the next value is computed in the background.
 
-    JAX's settings for this thread (precisions, the device) hold for the other one too.
+    The background thread inherits JAX's thread-local settings: precisions and default device.
     """
     config: Any = jax.config
     double, precision = config.jax_enable_x64, config.jax_default_matmul_precision
@@ -97,19 +105,21 @@ def one_ahead(
 
 
 def in_turn(function: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[tuple[Item, Made]]:
-    """The same with nothing in the background.
+    """Yield each item with its function value, computed on demand, without a background thread.
 
-    Devices that work together must be given their programs in one order. Of two threads each
-    device, or each host, could hear in another one, and all would wait for each other.
+    Needed where several devices compute together: they must all receive programs in the same order.
+    Two threads could enqueue them in different orders on each device or host: a deadlock.
     """
     return ((item, function(item)) for item in items)
 
 
 def persist(directory: Path | None = None) -> None:
-    """Have JAX keep compiled programs between processes; nothing is done if it does already.
+    """Enable JAX's persistent compilation cache, unless the user has configured it already.
 
-    Up to ``KEPT_BYTES``, in the user's cache directory unless told another one. Where nothing can
-    be written, nothing is kept.
+    The cache is limited to ``KEPT_BYTES``. If its directory is not writable, it stays disabled.
+
+    Args:
+      directory: where to keep it; if None, a folder in the user's cache directory.
     """
     config: Any = jax.config
     if config.jax_compilation_cache_dir or "JAX_COMPILATION_CACHE_DIR" in os.environ:
@@ -124,13 +134,13 @@ def persist(directory: Path | None = None) -> None:
         return
     config.update("jax_compilation_cache_dir", str(directory))
     config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    # An entry that another process left unfinished is compiled anew, which nobody needs to know.
+    # JAX warns about an entry left unfinished by another process, then simply compiles again.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     _trim(programs)
 
 
 def _trim(directory: Path) -> None:
-    """Delete the oldest programs beyond ``KEPT_BYTES``."""
+    """Delete the oldest cache entries until at most ``KEPT_BYTES`` are left."""
     try:
         files = [(path, path.stat()) for path in directory.rglob("*-cache")]
         files.sort(key=lambda file: file[1].st_mtime, reverse=True)
@@ -140,4 +150,4 @@ def _trim(directory: Path) -> None:
             if total > KEPT_BYTES:
                 path.unlink(missing_ok=True)
     except OSError:
-        pass  # another process was at it, or the folder cannot be written
+        pass  # another process is trimming it, or the folder is not writable

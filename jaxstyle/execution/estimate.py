@@ -1,7 +1,8 @@
-"""What a run will take, known before any of it is done: arithmetic, memory and time.
+"""Estimates of a run before it starts: operations, memory and time.
 
-Memory is XLA's own account of the programs, compiled for shapes alone. Time is a guess: a few steps
-of the coarsest scale, and the others in proportion to their arithmetic.
+Memory is taken from XLA's memory analysis of the programs, which are compiled from shapes alone.
+Time is extrapolated: a few steps of the coarsest scale are measured, and the other scales assumed
+to take time in proportion to their operations.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +22,18 @@ from jaxstyle.settings import Settings
 
 @dataclass(frozen=True)
 class ScaleEstimate:
-    """One scale of a run. styles: height and width of each style picture. way: see ``ways``.
+    """The estimate of one scale.
 
-    step_flops: see ``step_flops``. peak_bytes: of the device. compile_seconds: what compiling its
-    programs has just taken. run_seconds: about; None where not even the coarsest scale fits.
+    Attributes:
+      height: height of the image in pixels.
+      width: width of the image in pixels.
+      styles: height and width of each style picture.
+      steps: optimizer steps.
+      step_flops: floating-point operations of a step, including recomputation.
+      peak_bytes: peak memory of the device.
+      compile_seconds: measured time of compiling its programs.
+      run_seconds: estimated time of its steps; None if not even the coarsest scale fits.
+      way: the execution strategy in words, see ``jaxstyle.execution.strategy``.
     """
 
     height: int
@@ -40,10 +49,12 @@ class ScaleEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A whole run.
+    """The estimate of a whole run.
 
-    available_bytes: what the device has for it; None if that is not known. remedies: where that is
-    too little, settings any of which would make it fit.
+    Attributes:
+      scales: one estimate a scale, coarsest first.
+      available_bytes: memory available on the device, None if unknown.
+      remedies: if that is too little, changes of settings, any one of which makes the run fit.
     """
 
     scales: tuple[ScaleEstimate, ...]
@@ -52,27 +63,27 @@ class Estimate:
 
     @property
     def peak_bytes(self) -> int:
-        """Of the scale that needs most."""
+        """Peak memory of the scale that needs most."""
         return max(scale.peak_bytes for scale in self.scales)
 
     @property
     def fits(self) -> bool:
-        """Whether it does, as far as is known."""
+        """Return whether the run fits into memory; True if the available memory is unknown."""
         return self.available_bytes is None or self.peak_bytes <= self.available_bytes
 
     @property
     def compile_seconds(self) -> float:
-        """Of all scales."""
+        """Time of compiling all scales."""
         return sum(scale.compile_seconds for scale in self.scales)
 
     @property
     def seconds(self) -> float | None:
-        """About: compiling and running."""
+        """Estimated time of compiling and running, None if unknown."""
         running = [scale.run_seconds for scale in self.scales if scale.run_seconds is not None]
         return self.compile_seconds + sum(running) if running else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return the estimate as plain values for JSON."""
         return asdict(self) | {
             "compilations": len(self.scales),
             "steps": sum(scale.steps for scale in self.scales),
@@ -91,13 +102,20 @@ def estimate(
     pause: Callable[[], None] = lambda: None,
     regions: Regions | None = None,
 ) -> Estimate:
-    """Compile every scale of a run, run a few steps of the coarsest, and reckon the rest.
+    """Estimate a run: compile every scale, time a few steps of the coarsest, extrapolate the rest.
 
-    What is compiled is what the run would compile: it finds it in JAX's compilation cache.
-    ``pause`` is called between two scales.
+    The programs are those of the run, which will find them in JAX's persistent cache.
+
+    Args:
+      loaded: weights of the network.
+      content: height and width of the content picture.
+      styles: height and width of each style picture.
+      settings: settings of the run.
+      pause: called after each scale; may raise to stop.
+      regions: guidance regions of the run, if any.
 
     Raises:
-      PictureSizeError, SettingError: those of the run.
+      PictureSizeError, SettingError: the run itself would raise it.
     """
     pictures = [blank(*sides) for sides in styles]
     scales = plan(blank(*content), pictures, settings)
@@ -108,7 +126,7 @@ def estimate(
         compiled.append(compile_scale(scale, network, pictures, settings, regions, chosen[-1]))
         pause()
     peaks = run_peaks(compiled, network, settings)
-    available = device_bytes()  # after compiling, which takes some for itself
+    available = device_bytes()  # after compiling, which uses some itself
     flops = [
         step_flops(scale.height, scale.width, settings) * way.work(settings)
         for scale, way in zip(scales, chosen, strict=True)

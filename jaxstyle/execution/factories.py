@@ -1,4 +1,4 @@
-"""The parts of a run as its settings want them: network, optimizer, rates, precision."""
+"""Factories that make the parts of a run from its settings: network, optimizer, precision."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +18,7 @@ from jaxstyle.settings import Settings
 
 
 def tuned_network(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:
-    """The network with the algorithms that are the fastest here."""
+    """Return the network with the convolution algorithms that are fastest on this machine."""
     chosen = tuning.algorithms(settings.precision)
     used = vgg.convolutions_before(settings.layers())
     return network_of(loaded, settings, {name: chosen[name] for name in used if name in chosen})
@@ -27,12 +27,17 @@ def tuned_network(loaded: weights.Loaded, settings: Settings) -> vgg.VGG19:
 def network_of(
     loaded: weights.Loaded, settings: Settings, algorithms: Mapping[str, str] = MappingProxyType({})
 ) -> vgg.VGG19:
-    """The network as the settings want it; bfloat16 where the hardware is made for it.
+    """Return the network that the settings describe.
 
-    ``algorithms`` of its convolutions, by layer: see ``jaxstyle.network.tuning``.
+    Precision "auto" means float32 on CPU and bfloat16 on accelerators.
+
+    Args:
+      loaded: weights of the network.
+      settings: settings of the run.
+      algorithms: convolution algorithms by layer, see ``jaxstyle.network.tuning``.
 
     Raises:
-      SettingError: float64, but JAX has not been told to use it.
+      SettingError: the precision is float64, but ``jax_enable_x64`` is not set.
     """
     precision = settings.precision
     if precision == "auto":
@@ -53,13 +58,15 @@ def network_of(
 
 
 def in_float64() -> bool:
-    """Whether JAX has been told to compute in double precision."""
+    """Return whether JAX computes in double precision (``jax_enable_x64``)."""
     return jnp.result_type(float) == jnp.float64
 
 
 def optimizer_of(settings: Settings) -> optax.GradientTransformation:
-    """Return the optimizer: an Optax transformation of the user's as it is, or a named one with
-    its options, in the units of pixels it was meant for.
+    """Return the optimizer of the settings.
+
+    An Optax transformation is returned unchanged. A named optimizer gets its options from the
+    settings, and its steps are scaled to the pixel range it was designed for.
     """
     if not isinstance(settings.optimizer, str):
         return settings.optimizer
@@ -81,7 +88,7 @@ def _optimizer(
 
 
 def rates_of(settings: Settings) -> solve.Hyperparameters:
-    """Return the traced numbers of a step."""
+    """Return the numeric hyperparameters of a step, which are traced: no change recompiles it."""
     bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
     return solve.Hyperparameters.of(
         settings.rate,
@@ -92,13 +99,16 @@ def rates_of(settings: Settings) -> solve.Hyperparameters:
 
 
 def exactness(settings: Settings) -> AbstractContextManager:
-    """Under which a program is traced: accelerators would round float32 to ten bits or seven."""
+    """Return a context manager that sets the matmul precision while a program is traced.
+
+    By default, accelerators round float32 operands to a mantissa of ten or seven bits.
+    """
     exact = settings.precision in ("float32", "float64")
     return jax.default_matmul_precision("highest") if exact else nullcontext()
 
 
 def report_every(settings: Settings) -> int:
-    """Steps between two reports: on accelerators each report is a wait for the device."""
+    """Return the number of steps between two reports: many on accelerators, where each waits."""
     if jax.default_backend() == "cpu":
         return 1
     return solve.PATIENCE if settings.tolerance else 50

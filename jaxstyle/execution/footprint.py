@@ -1,7 +1,6 @@
-"""What a scale takes of a device's memory, by the programs compiled for it, and the way it is
-worked on so that it fits.
+"""Memory footprint of a scale, and the choice of the execution strategy that makes it fit.
 
-Memory is XLA's own account of the programs, compiled for shapes alone.
+The footprint is XLA's memory analysis of the programs, which are compiled from shapes alone.
 """
 
 import math
@@ -37,27 +36,33 @@ Sides = tuple[int, int]
 """Height and width of a picture."""
 
 TRANSIENTS = 6
-"""How many maps of the largest layer a step works on at a time, by rule of thumb."""
+"""Number of temporary maps, each as large as the largest layer, that ``rough_bytes`` assumes."""
 
 NEAR = 0.5
-"""Share of the memory above which the rule of thumb is not enough: it may be wrong by a third."""
+"""Share of the memory up to which ``rough_bytes`` is trusted: it may be wrong by a third."""
 
 SCORING_TILE = 512
-"""Side of the tiles that a large picture is scored in: its loss alone takes little."""
+"""Side of the tiles in which a large picture is scored: without a gradient they need little."""
 
 FAR = 3.0
-"""Share of the memory above which no way but in tiles can help: checkpoints save half or so."""
+"""Multiple of the memory above which a strategy is rejected by ``rough_bytes`` alone, without
+compiling: checkpoints save about half."""
 
 ROOM = 0.7
-"""Share of the free memory that a way may take where there is another one: beside it there are the
-pictures themselves, and the targets of the next scale in the making."""
+"""Share of the free memory that a strategy may take if another one is left to try. The rest is for
+the pictures themselves, and for the targets of the next scale, computed in the background."""
 
 
 class Programs(NamedTuple):
-    """The compiled programs of one scale: its targets (of content and styles), and a step.
+    """The compiled programs of one scale.
 
-    objective: of shapes. shape: of the image. seconds: compiling. mesh: of the devices that the
-    picture is split over, if it is.
+    Attributes:
+      targets: programs that compute the targets of content and styles.
+      step: program of an optimizer step.
+      objective: the objective, with shapes instead of arrays.
+      shape: shape of the image.
+      seconds: time of compiling.
+      mesh: devices that the picture is split over, None if it is not split.
     """
 
     targets: tuple[jax.stages.Compiled, ...]
@@ -68,8 +73,8 @@ class Programs(NamedTuple):
     mesh: Mesh | None = None
 
     def peaks(self, network: vgg.VGG19, settings: Settings) -> tuple[int, int]:
-        """Bytes while targets are made, and while steps are taken."""
-        # XLA leaves what a program does not use out of its arguments; it is there all the same.
+        """Return the peak bytes while targets are computed, and while steps are taken."""
+        # XLA drops unused arguments, such as kernels of deeper layers; they take memory anyway.
         whole, in_step = nbytes(network), network_bytes(network, settings)
         in_targets = network_bytes(network.direct(), settings)
         step = whole - in_step + peak_bytes(self.step.compiled)
@@ -77,11 +82,11 @@ class Programs(NamedTuple):
         return targets - in_targets, step
 
     def fixed(self, network: vgg.VGG19, settings: Settings) -> int:
-        """Bytes that do not grow with the picture."""
+        """Return the bytes that do not grow with the picture."""
         return fixed_bytes(network, settings)
 
     def step_seconds(self, network: vgg.VGG19, rates: solve.Hyperparameters) -> float:
-        """Seconds of one step, from a few of them. What the targets are makes no difference."""
+        """Measure the seconds of one step, by running a few with arbitrary targets."""
         arbitrary = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), self.objective)
         scored, step = replace(arbitrary, network=network), self.step
         image = jax.random.uniform(jax.random.key(0), self.shape)
@@ -106,7 +111,13 @@ def compile_scale(
     regions: Regions | None = None,
     way: Strategy = WHOLE,
 ) -> Programs | TilePrograms:
-    """Compile the programs of one scale, for shapes alone."""
+    """Compile the programs of one scale from shapes alone.
+
+    Args:
+      styles: style pictures at full size; only their shapes matter.
+      regions: guidance regions, if any.
+      way: execution strategy of the scale.
+    """
     start = time.perf_counter()
     if way.tile:
         return compile_tiles(scale, network, styles, settings, regions, way)
@@ -162,14 +173,17 @@ def _targets(
 
 
 def _shape(*sides: int) -> jax.ShapeDtypeStruct:
-    """Of a picture, or of a table of numbers."""
+    """Return the shape and dtype of a picture (three sides) or a table of numbers (fewer)."""
     return jax.ShapeDtypeStruct(sides, jnp.float32 if len(sides) == 3 else jnp.result_type(float))
 
 
 def run_peaks(
     compiled: Sequence[Programs | TilePrograms], network: vgg.VGG19, settings: Settings
 ) -> list[int]:
-    """Peak bytes by scale. While one runs, the targets of the next are made beside it."""
+    """Return the peak bytes of each scale of a run.
+
+    While one scale runs, the targets of the next one are computed in the background.
+    """
     targets, steps = zip(*(each.peaks(network, settings) for each in compiled), strict=True)
     peaks = [step + other for step, other in zip(steps, [*targets[1:], 0], strict=True)]
     return [max(nbytes(network) + targets[0], peaks[0]), *peaks[1:]]
@@ -182,14 +196,18 @@ def way_of(
     settings: Settings,
     regions: Regions | None = None,
 ) -> Strategy:
-    """The way that the settings name, or the fastest of those that fit into what memory is free."""
+    """Return the strategy named by the settings, or the fastest one that fits into free memory.
+
+    If none fits, return the last candidate, which needs least. Candidates are compiled to know what
+    they need, unless a rule of thumb is enough to decide.
+    """
     sides = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
     there, asked = device_bytes(), asked_for(scale, settings, sides)
     if asked is not None or there is None:
         return asked or WHOLE
     largest = max([(scale.height, scale.width), *sides], key=math.prod)
     if rough_bytes(*largest, settings) <= NEAR * there:
-        return WHOLE  # and nothing is compiled to find that out
+        return WHOLE  # small enough to be sure without compiling
     way = WHOLE
     for way in candidates(scale, settings):
         height, width = (min(way.tile or side, side) for side in largest)
@@ -202,20 +220,25 @@ def way_of(
 
 
 def way_to_score(scale: Scale, styles: Sequence[Sides], settings: Settings) -> Strategy:
-    """The way to measure a picture's loss alone, by rule of thumb: in tiles of middling size, where
-    it is so large."""
+    """Return the strategy to compute a picture's losses without a gradient.
+
+    Chosen by rule of thumb: large pictures are scored in tiles of ``SCORING_TILE`` pixels.
+    """
     there, asked = device_bytes(), asked_for(scale, settings, styles)
     if asked is not None or there is None or untileable(settings):
         return asked or WHOLE
     if settings.padding == "circular" and (scale.height % PERIOD or scale.width % PERIOD):
-        return WHOLE  # each of its maps wraps around by itself
+        return WHOLE  # at such sides each map wraps around by itself: no tiles
     largest = max([(scale.height, scale.width), *styles], key=math.prod)
     return WHOLE if rough_bytes(*largest, settings) <= NEAR * there else Strategy(SCORING_TILE)
 
 
 def rough_bytes(height: int, width: int, settings: Settings) -> int:
-    """Bytes of a step by rule of thumb, nothing compiled: each map of the network, the largest some
-    more times, and the optimizer's memory."""
+    """Return the bytes of a step by rule of thumb, without compiling.
+
+    Counted are the output of each convolution, ``TRANSIENTS`` more copies of the largest one, and
+    the optimizer state.
+    """
     sizes = [
         fan_out * pixels
         for layer, _, fan_out, pixels in maps(height, width, settings, vgg.CHANNELS_PER_BLOCK)
@@ -226,11 +249,11 @@ def rough_bytes(height: int, width: int, settings: Settings) -> int:
 
 
 def fixed_bytes(network: vgg.VGG19, settings: Settings) -> int:
-    """Bytes that do not grow with the picture: the kernels, and as much to turn those in use."""
+    """Return the bytes that do not depend on the picture: kernels, and copies of those in use."""
     return nbytes(network) + network_bytes(network.direct(), settings)
 
 
 def network_bytes(network: vgg.VGG19, settings: Settings) -> int:
-    """Bytes of the kernels in use, as they are used."""
+    """Return the bytes of the kernels in use, in the form their algorithm prepares them."""
     used = map(network.convolutions.__getitem__, vgg.convolutions_before(settings.layers()))
     return nbytes([(c.bias, c.kernel if c.prepared is None else c.prepared) for c in used])

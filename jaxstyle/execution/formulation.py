@@ -1,4 +1,4 @@
-"""The objective of a run at one scale, as settings and pictures have it."""
+"""Builders of the objective, the solver state's shape and the compiled step of one scale."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -32,18 +32,18 @@ from jaxstyle.settings import Settings
 Image = Float[np.ndarray, "_ _ 3"]
 
 Layers = tuple[Sequence[str], Sequence[str]]
-"""Names of content layers and of style layers."""
+"""Names of content layers, then names of style layers."""
 
 NO_LAYERS: Layers = ((), ())
 
 AnyObjective = Any
-"""An ``Objective``, or a ``TiledObjective`` where that is the way."""
+"""An ``Objective``, or a ``TiledObjective`` if the strategy is to work in tiles."""
 
 
 def state_shape(
     scale: Scale, optimizer: optax.GradientTransformation, way: Strategy = WHOLE
 ) -> solve.State:
-    """The solver's state at a scale, without its values."""
+    """Return the shapes of the solver state at a scale."""
     if way.split:
         sides = scale.height, scale.width
         return sharding.state_shape(*sides, optimizer, mesh_of_all())
@@ -63,7 +63,16 @@ def objective_at(
     way: Strategy = WHOLE,
     pause: Callable[[], None] = lambda: None,
 ) -> AnyObjective:
-    """The objective at one scale, content and styles resized to it: see ``objective_of``."""
+    """Build the objective of one scale, with content and styles resized to it.
+
+    Args:
+      scale: the scale.
+      content: content picture at full size.
+      styles: style pictures at full size.
+      resized: resizing function, such as a cached one.
+
+    The other arguments are those of ``objective_of``.
+    """
     sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
     return objective_of(
         network,
@@ -90,11 +99,20 @@ def objective_of(
     way: Strategy = WHOLE,
     pause: Callable[[], None] = lambda: None,
 ) -> AnyObjective:
-    """The objective for pictures of the right sizes.
+    """Build the objective for pictures that have been resized already.
 
-    ``more_layers`` are measured too, and weigh nothing where the settings do not name them.
-    ``photorealism`` is the weight in force, the last one of the settings if None; ``local_colors``
-    are the content's unless others are given (not in tiles). ``pause``: see ``TiledObjective``.
+    Args:
+      network: the network.
+      content: content picture, of the size of the image.
+      styles: style pictures.
+      settings: settings of the run.
+      more_layers: further layers to measure; unless the settings name them, their weight is zero.
+      regions: guidance regions, if any.
+      photorealism: photorealism weight; if None, the last one of the settings.
+      local_colors: target of the photorealism term; if None, computed from the content. Ignored in
+        tiles.
+      way: execution strategy.
+      pause: called after each tile; may raise to end the run.
     """
     content_layers, style_layers = more_layers
     style_weights = dict.fromkeys(style_layers, 0.0) | settings.style_weights()
@@ -129,7 +147,7 @@ def objective_of(
         mesh = mesh_of_all()
         photo = sharding.filled(content, mesh)
         paintings = [sharding.filled(style, mesh) for style in styles]
-        # The compiler can split its own convolutions, and no other algorithm's.
+        # XLA can partition its own convolutions, but not the custom algorithms.
         plain = sharding.everywhere(network.direct(), mesh)
         return sharding.spread(objective.build(plain, photo, paintings, spec, **more), mesh)
     network = network.with_checkpoints() if way.checkpointed else network
@@ -138,7 +156,7 @@ def objective_of(
 
 
 def mesh_of_all() -> Mesh:
-    """All devices, for a picture to be split over."""
+    """Return the mesh of all devices, over which a picture is split."""
     return sharding.mesh_of(jax.devices())
 
 
@@ -148,7 +166,7 @@ def program_of(
     state: solve.State,
     optimizer: optax.GradientTransformation,
 ) -> Program | TiledProgram:
-    """The compiled step of an objective."""
+    """Compile the optimizer step of an objective, tiled, sharded or plain."""
     if isinstance(scored, TiledObjective):
         return tiled_program(scored, optimizer)
     if state.sides:

@@ -1,4 +1,4 @@
-"""Memory: what a program takes, what the device has, and what to do where that is too little."""
+"""Memory: bytes that a program needs, bytes that the device has, and remedies if it is too few."""
 
 import math
 import os
@@ -22,23 +22,25 @@ CONTAINER_LIMITS = (
 )
 
 KEPT = 0.3
-"""Share of the memory up to which freed memory is kept."""
+"""Share of the total memory that a run may want while the process still keeps freed memory."""
 
 ARRAYS = 14
-"""Of the picture's size, beside the optimizer's own, that a step in tiles holds at most: image,
-average and best, before and after it, the gradient, four that L-BFGS works with, the photo, and
-the image that was last reported."""
+"""Arrays of the picture's size that a step in tiles holds at most, besides the optimizer state:
+image, average and best, before and after the step; the gradient; four temporaries of L-BFGS; the
+photo; and the last reported image."""
 
 GRANULARITY = 16
-"""Sizes that are recommended are multiples of this."""
+"""Recommended sizes are multiples of this."""
 
 
 def peak_bytes(compiled: jax.stages.Compiled, *kept: PyTree) -> int:
-    """Bytes of the device while a program runs, as XLA's memory analysis has it: arguments,
-    outputs where they are not written over arguments, and temporaries.
+    """Return the device memory in bytes of a running program, by XLA's memory analysis.
+
+    Counted are arguments, outputs that do not reuse donated arguments, and temporaries.
 
     Args:
-      kept: arrays, or their shapes, that are held beside the program's own.
+      compiled: the program.
+      *kept: further arrays, or their shapes, that are in memory at the same time.
     """
     memory: Any = compiled.memory_analysis()
     own = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
@@ -46,19 +48,21 @@ def peak_bytes(compiled: jax.stages.Compiled, *kept: PyTree) -> int:
 
 
 def nbytes(tree: PyTree) -> int:
-    """Bytes of all arrays, or shapes of arrays, in a tree."""
+    """Return the total bytes of the arrays, or shapes of arrays, in a tree."""
     return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def shapes(function: Callable[[PyTree], PyTree], argument: PyTree) -> PyTree:
-    """Of what a function would return, as strictly typed as arguments of a compiled program."""
+    """Return the shapes and dtypes of a function's result, never weakly typed."""
     found = jax.eval_shape(function, argument)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
 
 
 def device_bytes() -> int | None:
-    """Bytes a run can have on the device: an accelerator's memory, or what is free of a computer's
-    now. None if the system does not say."""
+    """Return the bytes available to a run, None if unknown.
+
+    On an accelerator that is its memory limit; on a CPU, the memory that is free now.
+    """
     limit = _accelerator_bytes()
     if limit is not None:
         return limit
@@ -71,7 +75,7 @@ def device_bytes() -> int | None:
 
 
 def total_bytes() -> int | None:
-    """Bytes of the device's memory, whatever else is in it. None if the system does not say."""
+    """Return the bytes of the device's memory, free or not; None if unknown."""
     limit = _accelerator_bytes()
     if limit is not None:
         return limit
@@ -83,19 +87,22 @@ def total_bytes() -> int | None:
 
 
 def give_back_if_scarce(wanted: int) -> None:
-    """Freed memory is kept for the next step, as ``machine.keep_memory`` has it, only where that
-    may double what is ``wanted`` and leave plenty."""
+    """Return freed memory to the system from now on, if the run wants a large share of it.
+
+    By default the process keeps freed memory for the next step (``machine.keep_memory``), which may
+    double its footprint: fine only while ``wanted`` bytes are at most ``KEPT`` of the total.
+    """
     there = total_bytes()
     if there is not None and wanted > KEPT * there:
         machine.give_memory_back()
 
 
 def _container_bytes() -> int | None:
-    """What a container of Linux' may take, if there is a limit."""
+    """Return the memory limit of the Linux container, None if there is none."""
     for path in CONTAINER_LIMITS:
         try:
             return int(path.read_text())
-        except (OSError, ValueError):  # "max" where there is none
+        except (OSError, ValueError):  # no such file, or "max": no limit
             continue
     return None
 
@@ -105,31 +112,35 @@ def _accelerator_bytes() -> int | None:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an exception, JAX's or Python's, says that memory gave out."""
+    """Return whether an exception of JAX or Python means that memory is exhausted."""
     exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     return exhausted or isinstance(error, MemoryError)
 
 
 def optimizer_bytes(height: int, width: int, settings: Settings) -> int:
-    """Bytes of what the optimizer remembers."""
+    """Return the bytes of the optimizer state."""
     image = jax.ShapeDtypeStruct((height, width, 3), jnp.float32)
     return nbytes(jax.eval_shape(optimizer_of(settings).init, image))
 
 
 def largest_size(size: int, peak: int, limit: int, fixed: int = 0) -> int:
-    """The largest size that fits into ``limit`` bytes, where ``size`` takes ``peak`` of them.
+    """Return the largest size that fits, assuming memory in proportion to the number of pixels.
 
-    All bytes but the ``fixed`` ones (of the network) are in proportion to pixels.
+    Args:
+      size: a size whose memory is known.
+      peak: bytes needed at that size.
+      limit: bytes available.
+      fixed: bytes that do not depend on the size (the network).
 
     Returns:
-      A multiple of ``GRANULARITY``; 0 where nothing fits.
+      A multiple of ``GRANULARITY``; 0 if nothing fits.
     """
     share = max(0, limit - fixed) / max(1, peak - fixed)
     return math.floor(size * math.sqrt(share) / GRANULARITY) * GRANULARITY
 
 
 def _in_tiles(scale: Scale, settings: Settings) -> int:
-    """Bytes of the arrays of a picture's size, which are there in tiles too."""
+    """Return the bytes of the arrays of the picture's size, needed even when working in tiles."""
     image = 12 * scale.height * scale.width
     return ARRAYS * image + optimizer_bytes(scale.height, scale.width, settings)
 
@@ -137,7 +148,18 @@ def _in_tiles(scale: Scale, settings: Settings) -> int:
 def remedies(
     scale: Scale, peak: int, limit: int | None, settings: Settings, fixed: int
 ) -> Iterator[dict[str, Any]]:
-    """Settings any of which makes a scale of ``peak`` bytes fit; none where it does already."""
+    """Yield changes of settings, any one of which makes a scale fit into memory.
+
+    Args:
+      scale: the scale that needs most memory.
+      peak: bytes it needs.
+      limit: bytes available, None if unknown.
+      settings: settings of the run.
+      fixed: bytes that do not grow with the picture.
+
+    Yields:
+      Settings to change, by name. Nothing if the scale fits already, or the limit is unknown.
+    """
     if limit is None or peak <= limit:
         return
     tileable = settings.tile != "auto" and settings.shard == "none" and not untileable(settings)

@@ -1,4 +1,4 @@
-"""The plan of a run: how large every picture is at every scale, settled before any work is done."""
+"""The plan of a run: the size of every picture at every scale, checked before any work is done."""
 
 import math
 from collections.abc import Sequence
@@ -18,19 +18,30 @@ from jaxstyle.settings.checks import MAX_SIZE
 Image = Float[np.ndarray, "_ _ 3"]
 
 PERIOD = 16
-"""Sides of a picture without borders are multiples of this: the network halves them four times."""
+"""Sides of a picture that wraps around must be multiples of this: four poolings halve them."""
 
 
 def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Scale]:
-    """The scales of a run, once it is certain that every picture is large enough for it.
+    """Return the scales of a run, after checking the settings and the sizes of all pictures.
+
+    Args:
+      content: content picture at full size; only its shape matters.
+      styles: style pictures at full size; only their shapes matter.
+      settings: settings of the run.
+
+    Returns:
+      The scales, coarsest first. Scales too coarse for the layers in use are left out.
 
     Raises:
-      PictureSizeError, SettingError: found before any work is done.
+      PictureSizeError: a picture is too small for the layers in use.
+      SettingError: settings contradict each other, or do not fit the number of style pictures.
     """
     check_counts(styles, settings)
     strategy.check(settings)
     if settings.photorealistic and settings.padding == "circular":
-        raise SettingError("photorealism_weight", "is for pictures with borders: not circular ones")
+        raise SettingError(
+            "photorealism_weight", "does not work with circular padding: use another padding"
+        )
     needed = vgg.smallest_side(settings.layers())
     larger = "use a larger one"
     shown = "the content picture" if settings.content_weights() else "the picture"
@@ -72,7 +83,13 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
 
 
 def check_counts(styles: Sequence[Image], settings: Settings) -> None:
-    """Raises SettingError where there is not one share, or one scale, for each style picture."""
+    """Check that there is one blend share and one scale for each style picture.
+
+    A single scale stands for all style pictures; no shares mean equal ones.
+
+    Raises:
+      SettingError: the numbers do not match.
+    """
     if settings.style_blend and len(settings.style_blend) != len(styles):
         raise SettingError(
             "style_blend",
@@ -86,7 +103,14 @@ def check_counts(styles: Sequence[Image], settings: Settings) -> None:
 
 
 def style_size(style: Image, index: int, scale: Scale, settings: Settings) -> tuple[int, int]:
-    """Height and width of a style picture, the ``index``-th one, where the result has ``scale``."""
+    """Return the height and width of a style picture at a scale.
+
+    Args:
+      style: the style picture at full size.
+      index: its place among the style pictures, from zero.
+      scale: scale of the result.
+      settings: settings of the run.
+    """
     height, width = style.shape[:2]
     if settings.style_fit == "stretch":
         return scale.height, scale.width
@@ -101,32 +125,43 @@ def style_size(style: Image, index: int, scale: Scale, settings: Settings) -> tu
 
 
 def resize(image: np.ndarray, scale: Scale, settings: Settings) -> np.ndarray:
-    """An image or its alpha, at the size of a scale."""
+    """Return an image, or an alpha channel, resized to a scale."""
     return images.resize(image, scale.height, scale.width, settings.resampling)
 
 
 def whole_periods(sides: tuple[int, int]) -> tuple[int, int]:
-    """The nearest sides that a picture without borders can have."""
+    """Return the sides rounded to the nearest multiples of ``PERIOD``, at least one period."""
     height, width = (max(PERIOD, round(side / PERIOD) * PERIOD) for side in sides)
     return height, width
 
 
 def seamless(image: Image, scale: Scale, settings: Settings) -> Image:
-    """A picture without borders at the size of a scale: what is beyond its edge is itself again."""
+    """Return a picture that wraps around resized to a scale, without a seam at its edges."""
     tiled = np.tile(image, (3, 3, 1))
     larger = images.resize(tiled, 3 * scale.height, 3 * scale.width, settings.resampling)
     return larger[scale.height : -scale.height, scale.width : -scale.width]
 
 
 def rule_of(settings: Settings) -> sizes.SizeRule:
-    """How sizes are measured; a picture's own size is its longest side."""
+    """Return the rule by which sizes are measured; "own" sizes are longest sides."""
     return "longest" if settings.size_rule == "own" else settings.size_rule
 
 
 def require_side(
     name: str, size: tuple[int, int], needed: int, verb: str = "is", remedy: str = ""
 ) -> None:
-    """Raises PictureSizeError where a picture of this height and width is too small."""
+    """Check that a picture is large enough for the layers in use.
+
+    Args:
+      name: the picture's name in the message.
+      size: its height and width.
+      needed: smallest side allowed.
+      verb: "is" or "would be".
+      remedy: advice that ends the message.
+
+    Raises:
+      PictureSizeError: a side is too small.
+    """
     if min(size) < needed:
         raise PictureSizeError(
             f"{name} {verb} {size[1]}x{size[0]} pixels, too small for the layers in use: "
@@ -135,5 +170,5 @@ def require_side(
 
 
 def blank(height: int, width: int) -> Image:
-    """A picture that has a shape and takes no memory."""
+    """Return a black picture that takes no memory, to stand for a shape."""
     return np.broadcast_to(np.float32(0), (height, width, 3))

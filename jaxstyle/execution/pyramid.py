@@ -1,7 +1,7 @@
-"""Coarse to fine: at which sizes, and for how many steps.
+"""The coarse-to-fine schedule: sizes and step counts.
 
-The receptive field of VGG-19 is fixed in pixels, so large shapes are moved where the picture is
-small, and only texture is left to do where it is large and steps are dear (Gatys et al. 2017,
+The receptive field of VGG-19 is fixed in pixels. So large shapes are formed while the picture is
+small, and only texture is left for large sizes, where steps are expensive (Gatys et al. 2017,
 section 6).
 """
 
@@ -10,9 +10,14 @@ from typing import NamedTuple
 
 
 class Scale(NamedTuple):
-    """height, width of the picture in pixels; size is the number both were fitted to.
+    """A scale of a run.
 
-    photorealism: weight of the matting-Laplacian energy.
+    Attributes:
+      height: height of the image in pixels.
+      width: width of the image in pixels.
+      size: the nominal size from which both sides were computed.
+      steps: optimizer steps.
+      photorealism: weight of the matting-Laplacian energy.
     """
 
     height: int
@@ -23,8 +28,9 @@ class Scale(NamedTuple):
 
 
 def sizes(size: int, smallest: int, factor: float) -> list[int]:
-    """Sizes from coarse to fine: ``size`` divided by powers of ``factor`` while at least
-    ``smallest``. ``size`` is always among them.
+    """Return sizes from coarse to fine: ``size`` divided by powers of ``factor``.
+
+    Sizes below ``smallest`` are left out, but ``size`` itself is always included.
 
     >>> sizes(512, 128, 2.0)
     [128, 256, 512]
@@ -47,21 +53,22 @@ def schedule(
     usable: Callable[[int], bool] = lambda size: True,
     photorealism: Sequence[float] = (0.0,),
 ) -> list[Scale]:
-    """The scales of a run, coarse to fine.
+    """Return the scales of a run, coarsest first.
 
     Args:
-      fitted: height and width of the picture at a size.
-      size: of the result.
-      smallest, factor: see ``sizes``.
-      steps: per scale, coarsest first; the last number repeats where scales outnumber it.
-      usable: whether a scale of this size can be run; the last one is kept in any case.
-      photorealism: its weight; of several, the last scale is there once for each, in that order,
-        and the coarser ones have the first.
+      fitted: function from a size to the picture's height and width.
+      size: size of the result.
+      smallest: smallest size, see ``sizes``.
+      factor: ratio of successive sizes, see ``sizes``.
+      steps: steps per scale, coarsest first; the last number is repeated for further scales.
+      usable: function that returns whether a size can be run; the last size is kept in any case.
+      photorealism: photorealism weights. The finest scale is run once with each, in this order; the
+        coarser scales use the first.
     """
     ladder = sizes(size, smallest, factor)
     chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(photorealism)]
     weights = [photorealism[0]] * (len(chosen) - len(photorealism)) + list(photorealism)
-    # Steps belong to a place in the full ladder: leaving out a coarse scale shifts nothing.
+    # Step counts belong to places in the full ladder: a scale left out does not shift the others.
     first = len(ladder) - 1 + len(photorealism) - len(chosen)
     per_scale = [steps[min(first + i, len(steps) - 1)] for i in range(len(chosen))]
     return [Scale(*fitted(s), s, n, w) for s, n, w in zip(chosen, per_scale, weights, strict=True)]

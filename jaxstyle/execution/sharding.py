@@ -1,12 +1,14 @@
-"""One picture over several devices: each has some of its rows, and XLA's partitioner does the rest.
+"""One picture sharded over several devices by rows, with XLA's SPMD partitioner doing the work.
 
-The step is that of one device. Only its arguments are placed: arrays that have the picture's rows
-are split along these, all else is everywhere. The compiler has neighbors exchange the rows that a
-convolution reads beyond a device's own, and adds up Gram matrices over all. (Split by columns too,
-whole maps would be gathered: a matrix of all positions has them row after row.)
+The step program is that of a single device; only its arguments are sharded. Arrays with the
+picture's rows are split along them, all others are replicated. XLA inserts the communication:
+neighbors exchange the halo rows that a convolution reads, and Gram matrices are summed over all
+devices. (Splitting by columns too would make XLA gather whole maps, since a Gram matrix flattens
+the positions of a map row by row.)
 
-Arguments can only be split evenly. A picture that cannot be is filled up with rows that the
-objective does not see (``State.sides``), and so are its targets (``Uneven``).
+XLA splits arguments only evenly. If the rows cannot be split evenly, the picture is padded at the
+bottom with rows that the objective crops away (``State.sides``), and so are its targets
+(``Uneven``).
 """
 
 from collections.abc import Sequence
@@ -29,18 +31,18 @@ from jaxstyle.optim.program import Kind, Program, compiled_once, solver_loop, so
 from jaxstyle.optim.step import Hyperparameters, Losses, State
 
 ROWS = "rows"
-"""The axis of the mesh of devices."""
+"""Name of the only axis of the device mesh."""
 
 Image = Float[Array | np.ndarray, "_ _ 3"]
 
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:
-    """The devices, one below the other."""
+    """Return the one-dimensional mesh of the devices."""
     return Mesh(np.array(devices), (ROWS,))
 
 
 def filled(image: Image, mesh: Mesh) -> Filled:
-    """A picture split over the devices, filled up with zeros as far as that needs."""
+    """Return a picture split over the devices by rows, padded with zeros to an even split."""
     height, width, _ = image.shape
     whole = np.pad(np.asarray(image), [(0, -height % mesh.size), (0, 0), (0, 0)])
     return Filled(jax.device_put(whole, _placement(whole, mesh, 0)), (height, width))
@@ -49,26 +51,38 @@ def filled(image: Image, mesh: Mesh) -> Filled:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Uneven:
-    """An array of ``rows`` along an axis, filled up with zeros so that it can be split evenly."""
+    """An array padded with zeros along one axis, so that it can be split evenly.
+
+    Attributes:
+      values: the padded array.
+      rows: length of the axis without padding.
+      axis: the axis, counted as in NumPy.
+    """
 
     values: Any
     rows: int = field(metadata={"static": True})
     axis: int = field(metadata={"static": True})
 
     def own(self) -> Array:
-        """Within a program: the array without what it was filled up with."""
+        """Return the array without its padding. To be called while tracing."""
         return jax.lax.slice_in_dim(self.values, 0, self.rows, axis=self.axis % self.values.ndim)
 
 
 def spread(objective: Objective, mesh: Mesh) -> Objective:
-    """An objective with the network on every device, and split what is of the picture's maps, some
-    of it filled up: see ``unfilled``."""
+    """Return an objective placed on the mesh: targets and guides sharded, the rest replicated.
+
+    Arrays that do not split evenly become ``Uneven``; ``unfilled`` removes their padding again.
+    """
     terms = {name: _spread_term(term, mesh) for name, term in objective.terms.items()}
     return replace(everywhere(replace(objective, terms={}), mesh), terms=terms)
 
 
 def _spread_term(term: Term, mesh: Mesh) -> Term:
-    """Targets of the content have rows first, of a photo last but one, of styles not at all."""
+    """Place a term on the mesh.
+
+    Rows are the first axis of content targets and the last but one of photorealism targets; style
+    targets have none.
+    """
     axis = {"content": 0, "photo": -2}.get(LOSSES[term.loss].kind)
     targets = everywhere(term.targets, mesh) if axis is None else _split(term.targets, mesh, axis)
     guide = None if term.guide is None else _split(term.guide, mesh, 0)
@@ -77,12 +91,12 @@ def _spread_term(term: Term, mesh: Mesh) -> Term:
 
 
 def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
-    """Arrays that every device has."""
+    """Replicate the arrays of a tree on every device."""
     return jax.tree.map(lambda x: _put(x, NamedSharding(mesh, PartitionSpec())), tree)
 
 
 def unfilled(objective: Objective) -> Objective:
-    """Within a program: an objective that was spread, its targets without what fills them up."""
+    """Return a ``spread`` objective without padding in its targets. To be called while tracing."""
 
     def own(x: Any) -> Array:
         return x.own() if isinstance(x, Uneven) else x
@@ -95,7 +109,7 @@ def _split(tree: PyTree, mesh: Mesh, axis: int) -> PyTree:
 
 
 def _split_array(x: Any, mesh: Mesh, axis: int) -> Any:
-    """An array (or its shape) split along an axis: an ``Uneven`` where that needs filling."""
+    """Split an array, or its shape, along an axis; return an ``Uneven`` if it needs padding."""
     rows = x.shape[axis]
     if rows % mesh.size == 0:
         return _put(x, _placement(x, mesh, axis))
@@ -107,28 +121,29 @@ def _split_array(x: Any, mesh: Mesh, axis: int) -> Any:
     if isinstance(x, jax.ShapeDtypeStruct):
         whole = _put(shape, sharding)
     elif isinstance(x, jax.Array) and len(x.sharding.device_set) == mesh.size:
-        whole = jax.jit(fill, out_shardings=sharding)(x)  # of several hosts, none has all of it
+        # Pad on the devices: with several hosts, none holds the whole array.
+        whole = jax.jit(fill, out_shardings=sharding)(x)
     else:
         whole = jax.device_put(np.pad(np.asarray(x), around), sharding)
     return Uneven(whole, rows, axis)
 
 
 def _put(x: Any, sharding: NamedSharding) -> Any:
-    """An array, or the shape of one, in its place."""
+    """Return an array, or the shape of one, with the given sharding."""
     if isinstance(x, jax.ShapeDtypeStruct):
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
     return jax.device_put(x, sharding)
 
 
 def _placement(x: Any, mesh: Mesh, axis: int) -> NamedSharding:
-    """Split along an axis."""
+    """Return the sharding of an array that is split along one axis."""
     names: list[str | None] = [None] * x.ndim
     names[axis] = ROWS
     return NamedSharding(mesh, PartitionSpec(*names))
 
 
 def init(image: Image, optimizer: optax.GradientTransformation, mesh: Mesh) -> State:
-    """The state before the first step, split over the devices."""
+    """Return the solver state before the first step, split over the devices."""
     start = filled(image, mesh)
     begin = partial(solve.init, optimizer=optimizer)
     shardings = _shardings(jax.eval_shape(begin, start.values), mesh)
@@ -137,8 +152,14 @@ def init(image: Image, optimizer: optax.GradientTransformation, mesh: Mesh) -> S
 
 
 def placed(state: State, sides: tuple[int, int], mesh: Mesh) -> State:
-    """A state from wherever its arrays are, split over the devices; it may have been split over
-    another number of them."""
+    """Return a solver state split over the devices of the mesh.
+
+    Args:
+      state: a state anywhere, maybe split and padded for another number of devices; arrays or
+        shapes.
+      sides: height and width of the image without padding.
+      mesh: the devices.
+    """
     rows = state.image.shape[-3]
     needed = sides[0] + -sides[0] % mesh.size
 
@@ -153,14 +174,23 @@ def placed(state: State, sides: tuple[int, int], mesh: Mesh) -> State:
 
 
 def carry(before: State, fresh: State, mesh: Mesh) -> State:
-    """``optimizers.carry``, from a state that is split to one of another scale."""
+    """Apply ``optimizers.carry`` to split states: resize the moments of one scale to the next.
+
+    Args:
+      before: final state of the previous scale.
+      fresh: initial state of the next scale.
+      mesh: the devices of both.
+
+    Returns:
+      ``fresh`` with the resized optimizer state.
+    """
     assert before.sides and fresh.sides
 
-    def without(x: Array) -> Array:
+    def unpadded(x: Array) -> Array:
         return cropped(x, before.sides) if x.shape == before.image.shape else x
 
     def resized(old: PyTree, new: PyTree) -> PyTree:
-        small = jax.tree.map(without, old)
+        small = jax.tree.map(unpadded, old)
         moments = optimizers.carry(small, new, *(fresh.sides or ()))
         return jax.tree.map(lambda x, like: _enlarged(x, like.shape), moments, new)
 
@@ -170,7 +200,7 @@ def carry(before: State, fresh: State, mesh: Mesh) -> State:
 
 
 def _enlarged(x: Array, shape: tuple[int, ...]) -> Array:
-    """Filled up with zeros to a shape."""
+    """Pad an array with zeros at the end of each axis, up to a shape."""
     if x.shape == shape:
         return x
     return jnp.pad(x, [(0, large - small) for small, large in zip(x.shape, shape, strict=True)])
@@ -179,14 +209,14 @@ def _enlarged(x: Array, shape: tuple[int, ...]) -> Array:
 def state_shape(
     height: int, width: int, optimizer: optax.GradientTransformation, mesh: Mesh
 ) -> State:
-    """What ``init`` gives, without its values."""
+    """Return the shapes and shardings of the state that ``init`` returns."""
     image = jax.ShapeDtypeStruct((height + -height % mesh.size, width, 3), jnp.float32)
     shapes = jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
     return placed(shapes, (height, width), mesh)
 
 
 def _shardings(state: State, mesh: Mesh) -> PyTree:
-    """Of a state: everything that has the image's shape in its last axes is split as the image."""
+    """Return the shardings of a state: arrays whose last axes have the image's shape are split."""
     shape = state.image.shape
 
     def of(x: Any) -> NamedSharding:
@@ -198,7 +228,7 @@ def _shardings(state: State, mesh: Mesh) -> PyTree:
 
 
 def _kept_split(found: tuple[State, Losses], mesh: Mesh) -> tuple[State, Losses]:
-    """Within a program: what is split stays so, for the program to be called again."""
+    """Constrain the new state to the shardings of the old one, for the next call of the program."""
     state, losses = found
     return jax.lax.with_sharding_constraint(state, _shardings(state, mesh)), losses
 
@@ -206,14 +236,14 @@ def _kept_split(found: tuple[State, Losses], mesh: Mesh) -> tuple[State, Losses]
 def space_step(
     objective: Objective, *others: Any, mesh: Mesh, **static: Any
 ) -> tuple[State, Losses]:
-    """``solver_step`` of a picture that is split."""
+    """Run ``solver_step`` on a split picture."""
     return _kept_split(solver_step(unfilled(objective), *others, **static), mesh)
 
 
 def space_loop(
     objective: Objective, *others: Any, mesh: Mesh, **static: Any
 ) -> tuple[State, Losses]:
-    """``solver_loop`` of a picture that is split."""
+    """Run ``solver_loop`` on a split picture."""
     return _kept_split(solver_loop(unfilled(objective), *others, **static), mesh)
 
 
@@ -223,7 +253,7 @@ _SPLIT = Kind(
 )
 
 PROGRAMS = ("space_step", "space_loop")
-"""Names that a compiled program can have: see ``jaxstyle.execution.compilation``."""
+"""Names under which ``jaxstyle.execution.compilation`` counts these programs."""
 
 
 def compile_split(
@@ -233,7 +263,10 @@ def compile_split(
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
 ) -> Program:
-    """The step of a split picture, compiled once in a process. Arrays may be `ShapeDtypeStruct`."""
+    """Compile the step of a split picture, once a process.
+
+    Arrays may be given as `jax.ShapeDtypeStruct`.
+    """
     return compiled_once(_SPLIT, objective, rates, state, optimizer, mesh=mesh)
 
 
@@ -244,5 +277,5 @@ def traced(
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
 ) -> jax.stages.Traced:
-    """One step before it is lowered and compiled."""
+    """Return the traced step of a split picture, not yet lowered or compiled."""
     return traced_as(_SPLIT, objective, rates, state, optimizer, loop=False, mesh=mesh)

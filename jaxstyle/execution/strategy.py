@@ -1,11 +1,11 @@
-"""Ways to work on a picture: all of it at once, or in less memory and more time.
+"""Execution strategies of a scale, which trade memory against time.
 
-    whole         every map of the network is kept for the gradient
-    checkpointed  every block of the network is computed again for its gradient
-    tile          the picture is worked on tile by tile: see ``jaxstyle.execution.tiles``
-    split         each of several devices has a part of it: see ``jaxstyle.execution.sharding``
+    whole         every feature map is kept for the backward pass
+    checkpointed  every block of the network is recomputed in the backward pass
+    tile          the gradient is computed tile by tile: see ``jaxstyle.execution.tiles``
+    split         the picture is sharded over several devices: see ``jaxstyle.execution.sharding``
 
-All give the same picture, but for rounding.
+All give the same picture, except for rounding.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,18 @@ from jaxstyle.execution.tiles.grid import alignment, halo
 from jaxstyle.settings import Settings
 
 TILES = (2048, 1024, 512, 256, 128)
-"""Sides of tiles to choose from. Smaller ones take less memory, and more time for their halos."""
+"""Candidate tile sides. Smaller tiles need less memory, but spend more time on their halos."""
 
 
 class Strategy(NamedTuple):
-    """tile: side in pixels, 0 if there are none. on_host: arrays of the picture's size are kept in
-    the host's memory, and an accelerator is given tiles."""
+    """An execution strategy.
+
+    Attributes:
+      tile: side of a tile in pixels, 0 if the picture is not cut into tiles.
+      checkpointed: recompute each block of the network in the backward pass.
+      on_host: keep arrays of the picture's size in host memory; only tiles go to the accelerator.
+      split: shard the picture over all devices.
+    """
 
     tile: int = 0
     checkpointed: bool = False
@@ -32,10 +38,11 @@ class Strategy(NamedTuple):
     split: bool = False
 
     def work(self, settings: Settings) -> float:
-        """How many times the arithmetic of the whole picture at once it is, about.
+        """Return the approximate cost of a step relative to ``WHOLE``.
 
-        A step is one part forward, and two parts for the gradient. Halos shrink layer by layer: on
-        the average of all arithmetic they are seven tenths of what they are at the first.
+        A forward pass is taken as one third of a step, the backward pass as two thirds. Halos
+        shrink layer by layer: averaged over all operations, they are seven tenths of the first
+        layer's.
         """
         if not self.tile:
             return 4 / 3 if self.checkpointed else 1.0
@@ -54,12 +61,16 @@ WHOLE = Strategy()
 
 
 def storage_device(way: Strategy) -> Any:
-    """Where arrays of the picture's size are; None for JAX's default device."""
+    """Return the device that stores arrays of the picture's size, None for the default device."""
     return jax.local_devices(backend="cpu")[0] if way.on_host else None
 
 
 def check(settings: Settings) -> None:
-    """Raises SettingError where tiles are asked for that there cannot be, or a picture be split."""
+    """Check that the tiles or the sharding that the settings ask for are possible.
+
+    Raises:
+      SettingError: they are not.
+    """
     if settings.shard == "space":
         if settings.tile_side:
             raise SettingError("shard", "space does not go with tiles: leave --tile out")
@@ -77,7 +88,7 @@ def check(settings: Settings) -> None:
 
 
 def untileable(settings: Settings) -> str:
-    """Why a picture cannot be worked on in tiles; empty if it can."""
+    """Return the reason why these settings rule out tiles, an empty string if they do not."""
     if settings.optimizer == "lbfgs-zoom":
         return "does not go with lbfgs-zoom, which searches along a line: use lbfgs or adam"
     return ""
@@ -86,11 +97,14 @@ def untileable(settings: Settings) -> str:
 def asked_for(
     scale: Scale, settings: Settings, styles: Sequence[tuple[int, int]] = ()
 ) -> Strategy | None:
-    """The way that the settings name; None if it is to be chosen. Where no picture is larger than a
-    tile, they are worked on whole.
+    """Return the strategy that the settings name, None if it is to be chosen automatically.
+
+    If no picture is larger than a tile, the strategy is ``WHOLE``.
 
     Args:
-      styles: heights and widths of the style pictures.
+      scale: scale of the image.
+      settings: settings of the run.
+      styles: height and width of each style picture.
     """
     if settings.shard == "space":
         return Strategy(split=True)
@@ -102,21 +116,23 @@ def asked_for(
 
 
 def host_apart() -> bool:
-    """Whether there is a host's memory beside the device's, that JAX can use."""
+    """Return whether JAX can use host memory apart from the device's."""
     try:
         return jax.default_backend() != "cpu" and bool(jax.local_devices(backend="cpu"))
-    except RuntimeError:  # JAX_PLATFORMS leaves it out
+    except RuntimeError:  # JAX_PLATFORMS excludes "cpu"
         return False
 
 
 def checkpoints_help() -> bool:
-    """Whether checkpoints save memory. XLA's compiler for CPU sees that what is computed again is
-    there already, and keeps it."""
+    """Return whether checkpointing saves memory: not on CPU, where XLA undoes the recomputation.
+
+    Its CPU compiler merges recomputed values with the originals, and so keeps them in memory.
+    """
     return jax.default_backend() != "cpu"
 
 
 def candidates(scale: Scale, settings: Settings) -> Iterator[Strategy]:
-    """The ways there are, the fastest first."""
+    """Yield the possible strategies, fastest first."""
     yield WHOLE
     if checkpoints_help():
         yield Strategy(checkpointed=True)

@@ -1,7 +1,7 @@
-"""The losses: one small file an idea, their registry, their targets and the objective.
+"""Losses: one module per family, their registry, their targets and the objective.
 
-`registry` lists every loss by name; `targets` measures what they compare the image with;
-`objective` is the weighted sum of them all, as one pytree.
+`registry` lists every loss by name; `targets` computes the statistics of the content and style
+pictures that the image is compared with; `objective` is the weighted sum of all losses, a pytree.
 """
 
 from jaxstyle.losses.registry import CONTENT_LOSSES, LOSSES, STYLE_LOSSES, TV_LOSSES, Loss, Pooled

@@ -1,11 +1,14 @@
-"""Content loss: the features themselves.
+"""Content losses: squared differences between features.
 
 Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016,
 equation 1, with F and P the features of the image and of the content picture:
 
-    "content-sum"        sum over i, j, c of (F_ijc - P_ijc)^2       twice the paper's; Keras' own
-    "content"            the mean, so that a weight means the same at any size
-    "content-relative"   the mean divided by the mean of P_ijc^2: the same for any photo as well
+    "content-sum"        sum over i, j, c of (F_ijc - P_ijc)^2   (twice the paper's; as in Keras)
+    "content"            mean over i, j, c of (F_ijc - P_ijc)^2
+    "content-relative"   the mean above, divided by the mean of P_ijc^2
+
+With a mean, the effect of a weight does not depend on the size of the image; relative to the mean
+square of the target, not on the photo either.
 """
 
 from collections.abc import Callable
@@ -19,19 +22,30 @@ from jaxstyle.losses.tile_mask import TileMask
 
 
 def statistics(features: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
-    """The features, in float32 or better."""
+    """Return the features in float32, or in their own type if that is more precise."""
     return features.astype(jnp.promote_types(features.dtype, jnp.float32))
 
 
 class TileTarget(NamedTuple):
-    """A tile's part of the content picture's features, and the mean square of all of them."""
+    """The content target of one tile.
+
+    Attributes:
+      features: features of the content picture at the tile.
+      mean_square: mean square of the content picture's features, over the whole picture.
+    """
 
     features: PyTree
     mean_square: PyTree
 
 
 def of_tile(kind: str) -> Callable[..., Float[Array, ""]]:
-    """A tile's part of one of the losses above."""
+    """Return a function that computes a tile's contribution to a content loss.
+
+    Summed over all tiles, the contributions are the loss of the whole image.
+
+    Args:
+      kind: "content", "content-relative" or "content-sum".
+    """
 
     def share(x: Float[Array, "h w c"], target: TileTarget, cut: TileMask) -> Float[Array, ""]:
         squares = (statistics(x) - target.features) ** 2

@@ -1,12 +1,12 @@
-"""Square roots of covariance matrices by matrix products alone, which suits GPU and TPU.
+"""Square roots of covariance matrices from matrix products alone, which are fast on GPU and TPU.
 
 Newton-Schulz iteration (Higham, "Functions of Matrices", 2008, equation 6.35), from Y = A / |A| and
 Z = I with |A| the Frobenius norm:
 
     T = (3 I - Z Y) / 2,   Y <- Y T,   Z <- T Z;   then   Y -> (A / |A|)^1/2
 
-Lin & Maji, "Improved Bilinear Pooling with CNN", BMVC 2017, do it in a network, and take the
-gradient from the Lyapunov equation of the root rather than through the iteration:
+Lin & Maji, "Improved Bilinear Pooling with CNN", BMVC 2017, use it in a network and compute the
+gradient from the Lyapunov equation of the root, not by differentiating the iteration:
 
     R dR + dR R = dA,   so for   tr R:   R X + X R = I,   whose solution is   X = R^-1 / 2
 
@@ -14,7 +14,7 @@ They solve it by the iteration for the matrix sign, here with P = R / |R| and Q 
 
     T = (3 I - P^2) / 2,   P <- P T,   Q <- Q T;   then   Q -> R^-1
 
-In these directions everything commutes: their general iteration, less its commutators.
+This is their iteration for a right-hand side of I: all matrices commute, so the commutators vanish.
 """
 
 import jax
@@ -22,12 +22,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 ITERATIONS = 12
-"""As many as crowsonkb/style-transfer-pytorch. Each makes what is small 2.25 times larger, so
-eigenvalues under 1e-5 of the largest come out too small: part of that system's definition."""
+"""Number of iterations, as in crowsonkb/style-transfer-pytorch. Each multiplies small eigenvalues
+of Z Y by 2.25, so the roots of eigenvalues under 1e-5 of the largest come out too small. This is
+part of the loss as that program defines it."""
 
 
 def square_root(matrix: Float[Array, "c c"]) -> Float[Array, "c c"]:
-    """Square root of a symmetric positive definite matrix; not meant to be differentiated."""
+    """Return the square root of a symmetric positive definite matrix.
+
+    Do not differentiate it; see ``trace_of_root``.
+    """
     eye = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
     norm = jnp.linalg.norm(matrix)
 
@@ -54,13 +58,17 @@ def _inverse(root: Float[Array, "c c"]) -> Float[Array, "c c"]:
 
 
 def _product(x: Float[Array, "c c"], y: Float[Array, "c c"]) -> Float[Array, "c c"]:
-    # The 10 bits that accelerators keep by default let small eigenvalues turn negative and explode.
+    # At the default precision of accelerators (10 bits) small eigenvalues turn negative and the
+    # iteration diverges.
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 
 @jax.custom_vjp
 def trace_of_root(matrix: Float[Array, "c c"]) -> Float[Array, ""]:
-    """Trace of the square root of a symmetric positive definite matrix; differentiable."""
+    """Return the trace of the square root of a symmetric positive definite matrix.
+
+    It is differentiable, by the Lyapunov equation above.
+    """
     return jnp.trace(square_root(matrix))
 
 

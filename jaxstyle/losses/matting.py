@@ -1,23 +1,23 @@
-"""Photorealism: how far an image is from an affine map of the photo's colors, place by place.
+"""Photorealism loss: distance of an image from local affine maps of the photo's colors.
 
-The cost of Levin, Lischinski, Weiss, "A Closed-Form Solution to Natural Image Matting", PAMI 2008,
-for color images, of which Luan, Paris, Shechtman, Bala, "Deep Photo Style Transfer", CVPR 2017,
-make a loss. With v a channel of the image and I the photo's colors, over every window of 3 x 3
-pixels inside the picture:
+This is the matting energy of Levin, Lischinski, Weiss, "A Closed-Form Solution to Natural Image
+Matting", PAMI 2008, for color images, which Luan, Paris, Shechtman, Bala, "Deep Photo Style
+Transfer", CVPR 2017, use as a loss. With v a channel of the image and I the photo's colors, over
+every window of 3 x 3 pixels inside the picture:
 
     energy = sum over windows and channels of min over (a, b) of
              sum over the window's pixels i of (v_i - a . I_i - b)^2 + epsilon |a|^2
 
-which is the sum over channels of v^T L v, L the matting Laplacian. No matrix is built: each window
-is a least-squares problem, solved by QR. With J and u the 9 x 3 and 9 x 1 matrices of the window's
-I_i and v_i less their means,
+This equals the sum over channels of v^T L v, with L the matting Laplacian. L is never built: each
+window is a least-squares problem, solved by QR. With J and u the 9 x 3 and 9 x 1 matrices of the
+window's I_i and v_i minus their means,
 
     [J; epsilon^1/2 1] = Q R,     c = Q^T [u; 0],     r = [u; 0] - Q c,     energy = |r|^2
 
-Q depends on the photo alone, and comes from float64: in a gray window one singular value of J is
-far above epsilon^1/2 and two are far below. The rest is well conditioned. r is least for that c, so
-that an error in c enters the energy squared, and the slope is that with c held fixed: 2 r_i for
-each pixel i.
+Q depends on the photo alone and is computed in float64, because J is ill-conditioned: in a gray
+window one singular value is far above epsilon^1/2 and two are far below. The rest is well
+conditioned. |r| is minimal for this c, so an error in c changes the energy only to second order,
+and the gradient is that with c held fixed: 2 r_i for each pixel i.
 """
 
 from collections.abc import Iterable
@@ -34,30 +34,41 @@ from jaxtyping import Array, Float
 from jaxstyle.losses.tile_mask import TileMask, both
 
 EPSILON = 1e-7
-"""That of both papers, for colors in [0, 1]: what keeps the map of a flat window at zero."""
+"""Regularization of both papers, for colors in [0, 1]: makes ``a`` zero in a flat window."""
 
 WINDOW = tuple(product(range(3), range(3)))
+"""Row and column in a window of each of its pixels."""
+
 CENTER = WINDOW.index((1, 1))
 
 STRIP = 16
-"""Rows of windows worked on at once: few enough for a processor's cache."""
+"""Rows of windows that ``target`` works on at once: few enough to fit in a CPU cache."""
 
 
 class LocalColors(NamedTuple):
-    """What the energy needs of a photo: 37 planes, a dozen times the photo itself.
+    """Precomputed data of a photo for the energy: 37 planes, twelve times the photo itself.
 
-    Planes have a place for every window that shares a pixel with the picture; all is zero in those
-    that are not wholly inside it.
+    The planes have an entry for every window that shares a pixel with the picture, so they are two
+    rows and columns larger; entries of windows that are not wholly inside the picture are zero.
+
+    Attributes:
+      axes: Q of each window.
+      inside: 1 where the window is inside the picture, else 0.
     """
 
     axes: Float[Array | np.ndarray, "12 3 y x"]
-    """Q of each window."""
     inside: Float[Array | np.ndarray, "y x"]
-    """One where the window is inside the picture."""
 
 
 def target(photo: Float[Array | np.ndarray, "h w 3"]) -> LocalColors:
-    """Local colors of a photo in [0, 1], of its own precision; worked out by the host."""
+    """Compute the local colors of a photo, on the host.
+
+    Args:
+      photo: colors in [0, 1].
+
+    Returns:
+      Arrays on the device, in the photo's precision.
+    """
     colors = np.asarray(photo, np.float64)
     height, width, _ = colors.shape
     places, dtype = (height + 2, width + 2), jnp.result_type(photo)
@@ -71,11 +82,14 @@ def target(photo: Float[Array | np.ndarray, "h w 3"]) -> LocalColors:
 
 
 def of_tile(image: Float[Array, "h w c"], target: LocalColors, cut: TileMask) -> Float[Array, ""]:
-    """A tile's part of the energy: of the windows in the middle of which is a pixel of its own.
+    """Compute a tile's contribution to the energy: windows whose center is the tile's own pixel.
 
-    ``target`` has planes of the piece of the photo that ``image`` is a piece of.
+    Args:
+      image: the tile with its halo.
+      target: local colors of the same part of the photo.
+      cut: position of the tile in the whole image.
     """
-    # A window has its place one further than its middle pixel.
+    # The window centered on pixel (i, j) is at (i + 1, j + 1) in the planes.
     rows = cut.own_rows & (cut.rows >= 1) & (cut.rows <= cut.height - 2)
     columns = cut.own_columns & (cut.columns >= 1) & (cut.columns <= cut.width - 2)
     own = both(jnp.pad(rows, 1), jnp.pad(columns, 1))
@@ -83,13 +97,13 @@ def of_tile(image: Float[Array, "h w c"], target: LocalColors, cut: TileMask) ->
 
 
 def blank_target(height: int, width: int) -> LocalColors:
-    """Local colors that have a shape and take no memory."""
+    """Return all-zero local colors as broadcast views, which have a shape but use no memory."""
     zero, places = np.float32(0), (height + 2, width + 2)
     return LocalColors(*(np.broadcast_to(zero, (*of, *places)) for of in ((12, 3), ())))
 
 
 def _axes(colors: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "12 3 y x"]:
-    """Q of every window inside, by Gram and Schmidt's method as modified."""
+    """Compute Q of every window inside, by the modified Gram-Schmidt process."""
     planes = colors.transpose(2, 0, 1)
     rows, columns = colors.shape[0] - 2, colors.shape[1] - 2
     near = np.stack([planes[:, i : rows + i, j : columns + j] for i, j in WINDOW])
@@ -105,15 +119,16 @@ def _axes(colors: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "12 3 y x"]:
 
 @jax.custom_vjp
 def energy(image: Float[Array, "h w c"], target: LocalColors) -> Float[Array, ""]:
-    """The energy above, in the precision of its arguments; zero if there is no room for a window.
+    """Compute the energy of an image, in the precision of the arguments.
 
-    Its gradient is for the image; to the photo's local colors it is given as zero.
+    It is zero if the image is too small for a window. Only the image has a gradient; that of the
+    local colors is taken as zero.
     """
     return _forward(image, target)[0]
 
 
 def _forward(image: Float[Array, "h w c"], target: LocalColors):
-    """The energy, and what its gradient needs: the image, c, and u's mean, in each window."""
+    """Return the energy, and for the gradient: the arguments, and u's mean and c by window."""
     axes, inside = target
     height, width, _ = image.shape
     near = [_cut(_padded(image), i, j, height + 2, width + 2) for i, j in WINDOW]
@@ -128,7 +143,7 @@ def _forward(image: Float[Array, "h w c"], target: LocalColors):
 
 
 def _backward(saved, slope: Float[Array, ""]):
-    """Twice the sum of the residuals of each pixel, gathered from the windows it is in."""
+    """Return, for each pixel, twice the sum of its residuals over the windows that contain it."""
     image, (axes, inside), mean, fit = saved
     height, width, _ = image.shape
     padded = _padded(image)
@@ -146,19 +161,19 @@ energy.defvjp(_forward, _backward)
 
 
 def _padded(image: Float[Array, "h w c"]) -> Float[Array, "c h+4 w+4"]:
-    """Planes with room for every window that shares a pixel with them."""
+    """Return the image as planes, padded for every window that shares a pixel with it."""
     return jnp.pad(image.transpose(2, 0, 1), ((0, 0), (2, 2), (2, 2)))
 
 
 def _cut(
     planes: Float[Array, "*n y x"], top: int, left: int, height: int, width: int
 ) -> Float[Array, "*n h w"]:
-    """The rectangle of that size with its corner there."""
+    """Return the rectangle whose upper left corner is at (top, left)."""
     return planes[..., top : top + height, left : left + width]
 
 
 def _explained(q: Float[Array, "3 y x"], fit: Float[Array, "3 c y x"]) -> Float[Array, "c y x"]:
-    """q . c, written out: one loop with all around it, where a product of matrices is its own."""
+    """Return q . c, written out so that XLA fuses it; a matrix product would not be fused."""
     return q[0] * fit[0] + q[1] * fit[1] + q[2] * fit[2]
 
 
@@ -167,10 +182,10 @@ def _sum(terms: Iterable[Float[Array, "*n"]]) -> Float[Array, "*n"]:
 
 
 def _total(energies: Float[Array, "c y x"]) -> Float[Array, ""]:
-    """Their sum, rows first.
+    """Return the sum of all energies.
 
-    As a product with ones: before a plain sum XLA's CPU compiler stores 36 terms one by one, which
-    takes six times as long and ten times the memory.
+    Rows are summed by a product with ones: before a plain sum XLA's CPU compiler stores 36 terms
+    one by one, which takes six times as long and ten times the memory.
     """
     ones = jnp.ones(energies.shape[-1], energies.dtype)
     return jnp.sum(jnp.matmul(energies, ones, precision=jax.lax.Precision.HIGHEST))

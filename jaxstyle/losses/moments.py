@@ -1,6 +1,6 @@
-"""Style losses: mean, deviation and covariance of feature channels.
+"""Style losses on the mean, standard deviation and covariance of feature channels.
 
-Unlike a Gram matrix they tell how bright a texture is apart from how much it varies. With mu the
+Unlike a Gram matrix, these separate the mean of the features from their variation. With mu the
 mean over positions, S_cd = mean over i, j of (F_ijc - mu_c) (F_ijd - mu_d), sigma_c^2 = S_cc:
 
     "gram-centered"   mean over c, d of (S_cd - S'_cd)^2
@@ -20,8 +20,8 @@ from jaxtyping import Array, Bool, Float
 from jaxstyle.losses import content, distance
 
 EPSILON = 1e-5
-"""Added to a variance before its root, as in the code of Huang & Belongie: the root has no slope at
-zero, and a flat picture would make the gradient infinite."""
+"""Added to a variance before its square root, as in the code of Huang & Belongie: otherwise the
+gradient of a flat picture would be infinite."""
 
 
 class MeanStd(NamedTuple):
@@ -32,11 +32,16 @@ class MeanStd(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over positions of deviations from an origin near their mean, and of their products.
+    """Weighted sums over positions of deviations from an origin, and of their products.
 
-    Without a good origin the covariance of features that vary little would be lost to rounding.
-    weight: how much the positions count, together. second: of products of channels; or of each
-    channel with itself alone.
+    The origin should be near the mean: otherwise rounding loses the covariance of features that
+    vary little.
+
+    Attributes:
+      weight: sum of the weights of the positions.
+      origin: value of each channel that deviations are measured from.
+      first: sums of the deviations.
+      second: sums of products of the deviations of two channels, or only of their squares.
     """
 
     weight: Float[Array, ""]
@@ -53,10 +58,15 @@ def sums(
     *,
     products: bool = True,
 ) -> Sums:
-    """The sums, in float32 or better, about the mean unless about another ``origin``.
+    """Compute the sums of features, in float32 or better.
 
-    With a guide g those of a region: positions count by g^2, as in a Gram matrix of features times
-    g. Of a tile only the positions ``inside`` count.
+    Args:
+      features: features of one layer.
+      guide: guide g of a region: each position has the weight g^2, as in a Gram matrix of the
+        features times g. None for the whole picture.
+      inside: positions that count, for a tile; None for all.
+      origin: value of each channel that deviations are measured from; None for their mean.
+      products: whether to sum products of all pairs of channels, or only squares.
     """
     flat = content.statistics(features).reshape(-1, features.shape[-1])
     counted = None
@@ -80,7 +90,7 @@ def sums(
 
 
 def merged(one: Sums, other: Sums) -> Sums:
-    """The sums of two tiles together, about the origin of the one that counts more."""
+    """Return the sums over two tiles together, about the origin of the one with more weight."""
     origin = jnp.where(one.weight >= other.weight, one.origin, other.origin)
     one, other = about(one, origin), about(other, origin)
     parts = (a + b for a, b in zip(one[2:], other[2:], strict=True))
@@ -88,8 +98,11 @@ def merged(one: Sums, other: Sums) -> Sums:
 
 
 def about(of: Sums, origin: Float[Array, " c"]) -> Sums:
-    """The same sums about another origin (Chan, Golub & LeVeque, "Updating formulae and a pairwise
-    algorithm for computing sample variances", 1979, equation 2.1, for covariances)."""
+    """Convert sums to another origin.
+
+    Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+    variances", 1979, equation 2.1, for covariances.
+    """
     shift = of.origin - origin
     times = jnp.outer if of.second.ndim == 2 else jnp.multiply
     cross = times(of.first, shift) + times(shift, of.first)
@@ -98,38 +111,38 @@ def about(of: Sums, origin: Float[Array, " c"]) -> Sums:
 
 
 def centered(of: Sums) -> Sums:
-    """The same sums about the mean itself."""
+    """Convert sums to the mean as their origin."""
     return about(of, mean(of))
 
 
 def mean(of: Sums) -> Float[Array, " c"]:
-    """The mean of each channel."""
+    """Return the mean of each channel."""
     return of.origin + _deviation(of)
 
 
 def covariance(of: Sums) -> Float[Array, "c c"]:
-    """Covariance of the channels."""
+    """Return the covariance matrix of the channels, from sums with products."""
     deviation = _deviation(of)
     return of.second / _counted(of) - jnp.outer(deviation, deviation)
 
 
 def mean_std(of: Sums) -> MeanStd:
-    """Mean and standard deviation of each channel, from sums without products."""
+    """Return mean and standard deviation of each channel, from sums without products."""
     variances = of.second / _counted(of) - _deviation(of) ** 2
     return MeanStd(mean(of), jnp.sqrt(jnp.maximum(variances, 0) + EPSILON))
 
 
 def _deviation(of: Sums) -> Float[Array, " c"]:
-    """Of the mean from the origin."""
+    """Return the deviation of the mean from the origin."""
     return of.first / _counted(of)
 
 
 def _counted(of: Sums) -> Float[Array, ""]:
-    return jnp.maximum(of.weight, distance.TINY)  # a region that is not there has none
+    return jnp.maximum(of.weight, distance.TINY)  # an absent region has weight 0
 
 
 def mean_std_distance(image: MeanStd, target: MeanStd) -> Float[Array, ""]:
-    """Mean squared difference of the means plus that of the deviations."""
+    """Return the mean squared difference of the means plus that of the standard deviations."""
     return distance.mean_square(image.mean, target.mean) + distance.mean_square(
         image.std, target.std
     )

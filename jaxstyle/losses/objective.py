@@ -43,7 +43,7 @@ class Term:
 
     Attributes:
       weight: scalar.
-      targets: what the loss compares with: one for each picture (None for a prior).
+      targets: one target for each picture (None for a prior).
       shares: weight of each target.
       loss: name in ``jaxstyle.losses.LOSSES``.
       layer: layer name, or ``IMAGE``.
@@ -198,8 +198,8 @@ def build(
       content: the content picture at the size of the result, values in [0, 1].
       styles: style pictures, each of any size.
       spec: the losses and their weights, which may be tracers (``jax.vmap`` over weights).
-      guides: what regions the content and the style pictures have.
-      local_colors: of the photo that the image is held to.
+      guides: regions of the content and style pictures; None for one region, the whole picture.
+      local_colors: local colors of the photo for the photorealism loss; None to leave it out.
 
     Raises:
       ImageError: a picture is not an array of floats of shape height x width x 3.
@@ -208,7 +208,8 @@ def build(
         for picture in each:
             require_image(name, picture.values if isinstance(picture, Filled) else picture)
     shares = shares_of(spec.style_blend or [1.0] * len(styles), guides)
-    # Where gradients are normalized, rounding must not make one where there is none.
+    # With normalized gradients, targets must be computed by the same algorithms as the image's
+    # features: a rounding difference where the gradient is zero would be scaled up.
     measuring = network if spec.normalize_gradients else network.direct()
     of_content = content_targets(
         measuring, content, layers=tuple(spec.content_weights), loss=spec.content_loss
@@ -265,7 +266,7 @@ def assembled(
             terms[name] = term(weight * share, each[region], spec.style_loss, layer, region, guide)
     terms["tv"] = term(spec.tv_weight, [None], spec.tv_loss, IMAGE)
     if local_colors is not None:
-        # The energy is that of the papers, where white is one.
+        # The papers define the energy for images whose white is 1.
         weight = spec.photorealism_weight / spec.white**2
         terms["photorealism"] = term(weight, [local_colors], PHOTOREALISM, IMAGE)
     return Objective(network, terms, jnp.asarray(float(spec.white)))

@@ -1,9 +1,11 @@
-"""The losses, one small file an idea; a new one is a function or two and a line in ``LOSSES``.
+"""The registry of losses: ``LOSSES`` maps each name to the functions of a loss.
 
-A loss compares *statistics* of the features of one layer: whatever part of them it keeps (the
-features themselves, their Gram matrix). Several style pictures are blended by averaging their
-statistics; what the content or the blend of styles is to be compared by is its *target*, computed
-once.
+A loss compares *statistics* of the features of one layer: the features themselves, their Gram
+matrix or the like. Several style pictures are blended by averaging their statistics. The *target*
+is computed once from the statistics of the content picture or of the blend; the image is compared
+with it at every step.
+
+To add a loss, write its functions in a module of this package and add an entry to ``LOSSES``.
 """
 
 from collections.abc import Callable
@@ -22,15 +24,16 @@ def _one(height: Any, width: Any) -> float:
 
 
 class Pooled(NamedTuple):
-    """How statistics of a picture are put together from those of its tiles: by sums.
+    """Functions that compute the statistics of a picture tile by tile, from sums over positions.
 
-    sums: (features, guide, inside, origin) -> a pytree of sums over the positions inside, about an
-      origin (None: one of their own).
-    merged: (sums, sums) -> those of both tiles.
-    centered: sums -> the same about an origin at which the gradient of what is made of them, to
-      features, is that of the sums about it held fixed.
-    origin: centered sums -> that origin.
-    whole: sums of all tiles -> statistics.
+    Attributes:
+      sums: (features, guide, inside, origin) -> a pytree of sums over the positions inside, of
+        deviations from the origin (None: an origin of their own).
+      merged: (sums, sums) -> sums over both tiles.
+      whole: sums over all tiles -> statistics.
+      centered: sums -> sums about a new origin, for which the gradient of the loss to the features
+        may be computed with the origin held fixed.
+      origin: centered sums -> their origin.
     """
 
     sums: Callable
@@ -40,25 +43,27 @@ class Pooled(NamedTuple):
     origin: Callable = lambda sums: None
 
     def statistics(self, features: Any, guide: Any = None) -> Any:
-        """Of features that are all there is, or of a region of them."""
+        """Compute the statistics of a whole picture, or of a region of it."""
         return self.whole(self.sums(features, guide))
 
 
 class Loss(NamedTuple):
-    """A few pure functions, and what the loss is for.
+    """A loss: its kind and the pure functions that compute it.
 
-    kind: whether it can be the content loss or the style loss of a run, is a prior, or holds the
-      image to the photo.
-    statistics: features of one layer (height x width x channels) -> a pytree of what the loss
-      keeps of them; for a prior, the image itself -> the same. A style loss takes a guide (height x
-      width) besides, or None: the statistics are then those of a region.
-    distance: (statistics of the image, target) -> a scalar. The target of a prior is None.
-    target: statistics of the content picture, or blended ones of the style pictures -> what
-      ``distance`` compares with; for a loss of kind "photo", the photo itself -> the same.
-    image_factor: (height, width of the image in pixels) -> a number that multiplies the distance,
-      for the loss that depends on more than one layer shows.
-    pooled: of a style loss, what its statistics are made of: see ``jaxstyle.execution.tiles``.
-    share: of other losses, (features of a tile, target there, cut) -> its part of the distance.
+    Attributes:
+      kind: "content" or "style" for the content and style losses of a run, "prior" for a loss of
+        the image alone, "photo" for one that compares the image with the photo.
+      statistics: features of one layer (height x width x channels) -> a pytree; for a prior, from
+        the image itself. A style loss also takes a guide (height x width) of a region, or None.
+      distance: (statistics of the image, target) -> a scalar. The target of a prior is None.
+      target: statistics of the content picture, or blended ones of the style pictures -> the
+        target of ``distance``; for a loss of kind "photo", from the photo itself.
+      image_factor: (height, width of the image in pixels) -> a factor of the distance, for a loss
+        that depends on the size of the image and not only on its features.
+      pooled: for style losses, functions that compute the statistics tile by tile: see
+        ``jaxstyle.execution.tiles``.
+      share: for other losses, (features of a tile, target of the tile, position of the tile) ->
+        its contribution to the distance.
     """
 
     kind: Literal["content", "style", "prior", "photo"]

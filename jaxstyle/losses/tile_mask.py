@@ -1,4 +1,4 @@
-"""A piece of a map, and where in the whole map it is."""
+"""The position of a tile in a feature map or image, and the padding of tiles at its borders."""
 
 from typing import NamedTuple
 
@@ -8,12 +8,13 @@ from jaxtyping import Array, Bool, Int, PyTree
 
 
 class TileMask(NamedTuple):
-    """A tile of a feature map or of an image, with or without some of what is around it.
+    """The position of a tile, with or without its halo, in a feature map or an image.
 
-    rows, columns: their numbers in the whole map; they can be outside of it.
-    own_rows, own_columns: those that are this tile's to count. What is outside of the map belongs
-    to the tile that has the map's nearest pixel.
-    height, width: of the whole map.
+    Attributes:
+      rows, columns: indices in the whole map; those outside of the map are negative or too large.
+      own_rows, own_columns: whether a row or column is the tile's own, not its halo. Those outside
+        of the map belong to the tile with the nearest pixel of the map.
+      height, width: size of the whole map.
     """
 
     rows: Int[Array, " h"]
@@ -25,13 +26,13 @@ class TileMask(NamedTuple):
 
     @property
     def inside(self) -> Bool[Array, "h w"]:
-        """The positions of the map that are this tile's."""
+        """Return a mask of the tile's own positions that are inside the map."""
         rows, columns = _between(self.rows, 0, self.height), _between(self.columns, 0, self.width)
         return both(self.own_rows & rows, self.own_columns & columns)
 
 
 def both(rows: Bool[Array, " h"], columns: Bool[Array, " w"]) -> Bool[Array, "h w"]:
-    """The positions in some rows and some columns."""
+    """Return a mask of the positions that are in both the given rows and the given columns."""
     return rows[:, None] & columns
 
 
@@ -40,18 +41,19 @@ def _between(x: Int[Array, " n"], low: int, high: PyTree) -> Bool[Array, " n"]:
 
 
 def filled(x: Array, cut: TileMask, mode: str) -> Array:
-    """The piece with what a picture's border asks for in the first rows and columns outside of it.
+    """Fill the first row and column outside of each border of the map with its padding.
+
+    Positions further out are left as they are: no convolution that counts reads them.
 
     Args:
-      x: h x w x channels.
-      mode: "zeros", "replicate" (the nearest pixel again), "reflect" (the one before that) or
-        "circular" (nothing: pieces of a picture without borders have what is beyond already).
-
-    What is further out is left as it is: no convolution that counts looks there.
+      x: the tile with its halo, height x width x channels.
+      cut: position of the tile in the whole map.
+      mode: "zeros", "replicate" (repeat the border pixel), "reflect" (repeat the pixel next to it)
+        or "circular" (nothing to do: the halo already has the pixels from the other side).
     """
     if mode == "circular":
         return x
-    # A map of one pixel has nothing to reflect: repeating it is the nearest thing.
+    # A map one pixel wide or high has no second pixel to reflect: repeat the only one.
     reflected = (mode == "reflect") & (jnp.minimum(cut.height, cut.width) > 1)
     for axis, places, size in ((0, cut.rows, cut.height), (1, cut.columns, cut.width)):
         for at, inwards in ((-1 - places[0], 1), (size - places[0], -1)):
@@ -61,10 +63,10 @@ def filled(x: Array, cut: TileMask, mode: str) -> Array:
 
 
 def _with_line(x: Array, axis: int, at: Array, source: Array | None) -> Array:
-    """Replace a row (or column), if there is one of that number, by another one, or by zeros.
+    """Replace row or column ``at``, if it is in the array, by that at ``source``, or by zeros.
 
-    In place, and not by a mask over all of the map: that takes a fifth of a gradient's time. In
-    lax, whose operations are traced several times faster than those of jnp.
+    The line is written in place: a mask over the whole map takes a fifth of a gradient's time.
+    Operations of lax are traced several times faster than those of jnp.
     """
 
     def line(number: Array) -> Array:

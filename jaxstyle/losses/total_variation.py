@@ -1,4 +1,4 @@
-"""Total variation: differences between neighboring pixels, the usual smoothness prior.
+"""Total variation: a smoothness prior on the differences between neighboring pixels.
 
 Mahendran & Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015,
 equation 4. With x the image and d_v, d_h, d_1, d_2 its differences to the pixel below, to the
@@ -11,9 +11,10 @@ right, below right and below left:
     "total-variation-nine"       2 (mean d_v^2 / 3 + mean d_h^2 / 3
                                     + mean d_1^2 / 12 + mean d_2^2 / 12)   crowsonkb
 
-The half and the power add both differences at each pixel that has both neighbors, so the last row
-and column count only as neighbors. The nine-point form repeats the border by one pixel all around.
-The means say the same at any size; the sums are for the sake of peers.
+The "half" and "power" forms add both differences at each pixel that has both neighbors, so the last
+row and column count only as neighbors. The "nine" form replicates the border by one pixel on all
+sides. With a mean, the effect of a weight does not depend on the size of the image; the sums
+reproduce other programs.
 """
 
 from collections.abc import Callable
@@ -30,11 +31,16 @@ Values = Float[Array, "_ _ c"]
 
 
 class Differences(NamedTuple):
-    """Those of an image of ``height`` x ``width`` pixels; where there is none it is left out, or
-    zero.
+    """Differences between neighboring pixels of an image, or of a tile of it.
 
-    down, right: to the neighbors. corner_down, corner_right: the same of the pixels that have both.
-    falling, rising: to those below right and below left, the border repeated.
+    Where a pixel has no neighbor, the difference is left out (image) or zero (tile).
+
+    Attributes:
+      down, right: differences to the pixel below and to the right.
+      corner_down, corner_right: the same, only at pixels that have both neighbors.
+      falling, rising: differences along the diagonals (below right, below left), with the border
+        replicated by one pixel.
+      height, width: size of the whole image.
     """
 
     down: Values
@@ -48,7 +54,7 @@ class Differences(NamedTuple):
 
 
 def differences(x: Float[Array, "h w c"]) -> Differences:
-    """Those of a whole image."""
+    """Return the differences of a whole image."""
     down, right = jnp.diff(x, axis=0), jnp.diff(x, axis=1)
     around = jnp.pad(x, ((1, 1), (1, 1), (0, 0)), mode="edge")
     return Differences(
@@ -63,7 +69,12 @@ def differences(x: Float[Array, "h w c"]) -> Differences:
 
 
 def differences_in(x: Float[Array, "h w c"], cut: TileMask) -> Differences:
-    """Those that start at a tile's own pixels, of an image with two pixels around them."""
+    """Return the differences that start at a tile's own pixels.
+
+    Args:
+      x: the tile with a halo of two pixels.
+      cut: position of the tile in the whole image.
+    """
     around = filled(x, cut, "replicate")
     rows, columns = cut.rows[:-1], cut.columns[:-1]  # of the pixels where differences start
     own = cut.own_rows[:-1], cut.own_columns[:-1]
@@ -93,38 +104,41 @@ Formula = Callable[[Differences], Float[Array, ""]]
 
 
 def of_image(formula: Formula) -> Callable[..., Float[Array, ""]]:
-    """The total variation of an image; a prior has nothing to be compared with."""
+    """Return a function that computes the total variation of an image and ignores the target."""
     return lambda image, target=None: formula(differences(image))
 
 
 def of_tile(formula: Formula) -> Callable[..., Float[Array, ""]]:
-    """A tile's part of it."""
+    """Return a function that computes a tile's contribution to the total variation."""
     return lambda image, target, cut: formula(differences_in(image, cut))
 
 
 def mean_square(of: Differences) -> Float[Array, ""]:
-    """Mean squared vertical difference plus mean squared horizontal difference."""
+    """Compute the mean squared vertical plus the mean squared horizontal difference."""
     vertical = _mean_of_squares(of.down, of.height - 1, of.width)
     return vertical + _mean_of_squares(of.right, of.height, of.width - 1)
 
 
 def absolute(of: Differences) -> Float[Array, ""]:
-    """Sum of the absolute differences of both kinds."""
+    """Compute the sum of the absolute vertical and horizontal differences."""
     return _sum_of_sizes(of.down) + _sum_of_sizes(of.right)
 
 
 def half(of: Differences) -> Float[Array, ""]:
-    """Half the sum of squared differences, where there is a neighbor both below and right."""
+    """Compute half the sum of squared differences at pixels with neighbors below and right."""
     return jnp.sum(_squared_slopes(of)) / 2
 
 
 def power(of: Differences) -> Float[Array, ""]:
-    """Sum of the slopes to the power 2.5, where there is a neighbor both below and right."""
+    """Compute the sum of gradient norms to the power 2.5, at pixels with both neighbors."""
     return jnp.sum(_squared_slopes(of) ** KERAS_POWER)
 
 
 def nine_point(of: Differences) -> Float[Array, ""]:
-    """Mean squared differences to the eight neighbors, the border repeated."""
+    """Compute the weighted mean squared differences to the eight neighbors.
+
+    The border is replicated by one pixel.
+    """
     height, width = of.height, of.width
     straight = _mean_of_squares(of.down, height, width) + _mean_of_squares(of.right, height, width)
     diagonal = sum(_mean_of_squares(d, height + 1, width + 1) for d in (of.falling, of.rising))
@@ -136,11 +150,11 @@ def _squared_slopes(of: Differences) -> Values:
 
 
 def _mean_of_squares(x: Values, height: Any, width: Any) -> Float[Array, ""]:
-    # In floats: there may be more of them than 32-bit integers count. A single row has no vertical
-    # difference: zero, not NaN.
+    # The count is a float because it can exceed 32-bit integers. It is at least 1 so that a single
+    # row, which has no vertical differences, gives 0 and not NaN.
     count = jnp.asarray(height, x.dtype) * width * x.shape[-1]
     return jnp.sum(x**2) / jnp.maximum(count, 1)
 
 
 def _sum_of_sizes(x: Values) -> Float[Array, ""]:
-    return jnp.sum(x * jnp.sign(x))  # unlike that of jnp.abs its gradient is zero at zero
+    return jnp.sum(x * jnp.sign(x))  # gradient 0 at 0, unlike jnp.abs

@@ -1,5 +1,6 @@
-"""VGG-19 as a Flax module, and the weights that fill it.
+"""VGG-19 as a Flax module, and its weights.
 
-`vgg` is the network, `pooling` and `convolution` its layers; `tuning` measures which convolution
-is fastest on this machine (`machine`); `weights` finds, loads and prepares weights files.
+`vgg` is the network, `pooling` and `convolution` are its layers; `tuning` measures which
+convolution algorithm is fastest on this host; `machine` describes the host and sets its memory
+allocator; `weights` finds and loads weights files and builds networks from them.
 """

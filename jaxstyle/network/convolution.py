@@ -1,11 +1,11 @@
-"""3x3 convolutions by two algorithms, for the machine to choose from.
+"""3x3 convolutions by two algorithms.
 
-    "direct"    whatever XLA makes of a convolution: the right thing on accelerators
-    "winograd"  F(4x4, 3x3): 36 multiplications for a tile of outputs where direct takes 144
+    "direct"    XLA's own convolution: the fastest on accelerators
+    "winograd"  F(4x4, 3x3): 36 multiplications for a tile of 4 x 4 outputs; "direct" takes 144
 
-On CPU, ``jaxstyle.network.tuning`` measures which is the fastest. The gradient to the input is a
-convolution too, with the kernel turned by half a turn and its channels exchanged: both are prepared
-once, and not in every step.
+On CPU, ``jaxstyle.network.tuning`` measures which is faster. The gradient to the input is a
+convolution too, with the kernel rotated by 180 degrees and its channels swapped: both kernels are
+transformed once, not in every step.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +23,8 @@ ALGORITHMS = ("direct", "winograd")
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
-TILE = 4
-WINDOW = TILE + 2
+TILE = 4  # side of a tile of outputs
+WINDOW = TILE + 2  # side of the window of inputs that a tile depends on
 
 # Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308, section 4.2:
 # the transforms of F(4, 3), which interpolates at 0, 1, -1, 2, -2 and infinity.
@@ -53,17 +53,26 @@ OF_OUTPUT = (
 
 
 class Prepared(NamedTuple):
-    """A kernel as "winograd" wants it, for the convolution and for its gradient."""
+    """A kernel transformed for the "winograd" algorithm.
+
+    Attributes:
+      forward: for the convolution.
+      backward: for its gradient to the input.
+    """
 
     forward: list[Float[Array, "6 n m"]]
     backward: list[Float[Array, "6 m n"]]
 
 
 def prepare(kernel: Float[Array, "3 3 n m"], algorithm: str) -> Prepared | None:
-    """What ``convolve`` needs beside the kernel: nothing for the direct algorithm.
+    """Transform a kernel for ``convolve``, on the host so that nothing has to be compiled.
 
-    Computed on the host, where nothing has to be compiled for it: the kernel must be an array, not
-    a tracer. It is four times the kernel, twice.
+    Args:
+      kernel: an array, not a tracer.
+      algorithm: one of ``ALGORITHMS``.
+
+    Returns:
+      Two transformed kernels, each four times the size of the kernel; None for "direct".
 
     Raises:
       ValueError: there is no such algorithm.
@@ -84,9 +93,13 @@ def convolve(
     *,
     margin: int = 1,
 ) -> Float[Array, "b h2 w2 m"]:
-    """Convolve ``x``, with ``margin`` rows and columns of zeros around it, with a 3x3 kernel.
+    """Convolve a batch of feature maps with a 3x3 kernel.
 
-    A margin of 1 keeps the size. ``prepared`` is ``prepare(kernel, algorithm)``.
+    Args:
+      x: the feature maps.
+      kernel: the kernel.
+      prepared: ``prepare(kernel, algorithm)``, which selects the algorithm.
+      margin: rows and columns of zero padding on each side; 1 keeps the size.
     """
     if prepared is not None:
         return _fast(margin, x, kernel, prepared)
@@ -108,7 +121,7 @@ def _forward(margin: int, x: Array, kernel: Array, prepared: Prepared) -> tuple[
 def _backward(margin: int, kept: tuple, gradient: Array) -> tuple:
     x, kernel, prepared = kept
     to_x = winograd(gradient, prepared.backward, 2 - margin)
-    # Compiled, as in a run, nothing of this is computed where nobody asks for it.
+    # Where the gradient to the kernel is not used, the compiler removes this computation.
     (to_kernel,) = jax.vjp(lambda k: direct(x, k, margin), kernel)[1](gradient)
     return to_x, to_kernel, None
 
@@ -119,15 +132,18 @@ _fast.defvjp(_forward, _backward)
 def direct(
     x: Float[Array, "b h w n"], kernel: Float[Array, "3 3 n m"], margin: int
 ) -> Float[Array, "b h2 w2 m"]:
-    """The convolution of the compiler."""
+    """Convolve by XLA's own convolution; see ``convolve``."""
     around = ((margin, margin), (margin, margin))
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), around, dimension_numbers=DIMENSIONS)
 
 
 @jax.custom_vjp
 def _unpadded(x: Array, kernel: Array) -> Array:
-    """The direct convolution with no margin, for CPU: XLA is faster there with a column of zeros to
-    one side, that is cut off again, than with nothing around; not so for the gradient."""
+    """Convolve directly without padding, on CPU.
+
+    XLA is faster there with a column of zeros on one side, cut off afterwards, than without any
+    padding. This does not hold for the gradient.
+    """
     around = ((0, 0), (0, 1))
     y = jax.lax.conv_general_dilated(x, kernel, (1, 1), around, dimension_numbers=DIMENSIONS)
     return y[:, :, :-1]
@@ -145,7 +161,10 @@ _unpadded.defvjp(_unpadded_forward, _unpadded_backward)
 
 
 def winograd_kernels(kernel: Float[np.ndarray, "3 3 n m"]) -> list[Float[Array, "6 n m"]]:
-    """The kernel at the 6 x 6 points, row by row: a slice of one array would be copied."""
+    """Transform a kernel: its values at the 6 x 6 points, one array for each row of points.
+
+    They are separate arrays because XLA would copy slices of a single one.
+    """
     points = np.kron(OF_KERNEL, OF_KERNEL).astype(kernel.dtype) @ kernel.reshape(9, -1)
     return jax.device_put(list(points.reshape(WINDOW, WINDOW, *kernel.shape[2:])))
 
@@ -154,23 +173,29 @@ def winograd_kernels(kernel: Float[np.ndarray, "3 3 n m"]) -> list[Float[Array, 
 def winograd(
     x: Float[Array, "b h w n"], kernels: Sequence[Float[Array, "6 n m"]], margin: int
 ) -> Float[Array, "b h2 w2 m"]:
-    """Lavin & Gray, equation 12, tile by tile of 4 x 4 outputs from windows of 6 x 6 inputs.
+    """Convolve by F(4x4, 3x3) (Lavin & Gray, equation 12): 4 x 4 outputs from 6 x 6 inputs.
 
-    Under ``jax.vmap``, with the kernels shared, all images' tiles are rows of the same products.
+    Under ``jax.vmap`` with shared kernels, the tiles of all images are rows of the same matrix
+    products.
+
+    Args:
+      x: the feature maps.
+      kernels: ``winograd_kernels`` of the kernel.
+      margin: rows and columns of zero padding on each side.
     """
     return _winograd(margin)(x, list(kernels))
 
 
 @cache
 def _winograd(margin: int) -> Callable[[Array, list[Array]], Array]:
-    """``winograd`` with its own rule for ``jax.vmap``, which would transpose every product."""
+    """Return ``winograd`` with a rule for ``jax.vmap``, whose own would transpose each product."""
     one_batch = custom_vmap(partial(_tile_by_tile, margin))
 
     @one_batch.def_vmap
     def many_batches(
         size: int, batched: Sequence, x: Array, kernels: list[Array]
     ) -> tuple[Array, bool]:
-        if not batched[0] or any(batched[1]):  # nobody maps over kernels for their speed
+        if not batched[0] or any(batched[1]):  # rare: not optimized
             axes = [0 if batched[0] else None, [0 if each else None for each in batched[1]]]
             return jax.vmap(partial(_tile_by_tile, margin), axes)(x, kernels), True
         merged = one_batch(x.reshape(-1, *x.shape[2:]), kernels)
@@ -180,14 +205,16 @@ def _winograd(margin: int) -> Callable[[Array, list[Array]], Array]:
 
 
 def _tile_by_tile(margin: int, x: Array, kernels: Sequence[Array]) -> Array:
-    """A row of points is one array and one product: as many arrays as points would be no faster,
-    and take XLA four times as long to compile. In ``lax`` throughout: with as many operations as
-    these, NumPy's semantics would be most of the time it takes to trace a step.
+    """Compute ``winograd`` with one array and one matrix product for each row of points.
+
+    One array for each point would be no faster and take XLA four times as long to compile. Most
+    operations are those of ``lax``: with so many, those of jnp would dominate the time to trace a
+    step.
     """
     batch = x.shape[0]
     height, width = (side - 2 + 2 * margin for side in x.shape[1:3])
     down, across = -(-height // TILE), -(-width // TILE)
-    # Beyond the last row and column come zeros up to whole tiles; what they give is cut off.
+    # Zeros after the last row and column complete the last tiles; their outputs are cut off.
     more = [TILE * tiles - side + margin for tiles, side in ((down, height), (across, width))]
     around = ((0, 0, 0), (margin, more[0], 0), (margin, more[1], 0), (0, 0, 0))
     padded = lax.pad(x, jnp.zeros((), x.dtype), around)
@@ -197,7 +224,7 @@ def _tile_by_tile(margin: int, x: Array, kernels: Sequence[Array]) -> Array:
         columns = [_every_tile(row, j, across, axis=2) for j in range(WINDOW)]
         points = jnp.stack(_combined(OF_INPUT, columns))
         product = jnp.matmul(points.reshape(WINDOW, batch * down * across, -1), kernel)
-        # As a product of matrices too, small as it is: it compiles in no time.
+        # A matrix product, although it is small: it compiles much faster.
         transform = jnp.asarray(OF_OUTPUT, product.dtype)
         half = jnp.matmul(transform, product.reshape(WINDOW, -1))
         halves.append(half.reshape(TILE, batch, down, across, -1))
@@ -209,7 +236,7 @@ def _tile_by_tile(margin: int, x: Array, kernels: Sequence[Array]) -> Array:
 def _combined(
     matrix: Sequence[Sequence[int]], parts: Sequence[Float[Array, "*size"]]
 ) -> list[Float[Array, "*size"]]:
-    """One linear combination of the parts for each row of the matrix."""
+    """Return one linear combination of the parts for each row of the matrix."""
     used = (
         [
             p if f == 1 else lax.mul(p, np.asarray(f, p.dtype))
@@ -222,5 +249,5 @@ def _combined(
 
 
 def _every_tile(x: Array, first: int, tiles: int, axis: int) -> Array:
-    """The pixel of a number ``first`` or later of each tile along an axis."""
+    """Return every fourth row (or column) from ``first``: one for each tile along the axis."""
     return lax.slice_in_dim(x, first, first + TILE * (tiles - 1) + 1, TILE, axis)

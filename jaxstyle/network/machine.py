@@ -1,4 +1,4 @@
-"""The machine at hand: what it is, and where the user's cache is on it."""
+"""The host: its processor, the user's cache directory and the settings of its allocator."""
 
 import ctypes
 import hashlib
@@ -12,42 +12,50 @@ import platformdirs
 
 
 def cache_directory() -> Path:
-    """Where what can be fetched, measured or compiled again is kept."""
+    """Return the user's cache directory, for weights, measurements and compiled programs."""
     return Path(platformdirs.user_cache_dir("jaxstyle", appauthor=False))
 
 
 def fingerprint() -> str:
-    """A short name of the processor, its cores and the compiler for them.
+    """Return a hash of the processor, its number of cores and the version of jaxlib.
 
-    What was compiled or measured for one is of no use to another, even where several machines
-    share one home directory.
+    It keeps measurements and compiled programs of different hosts apart that share a home
+    directory.
     """
     machine = (*processor(), os.cpu_count(), importlib.metadata.version("jaxlib"))
     return hashlib.sha256(repr(machine).encode()).hexdigest()[:16]
 
 
 def keep_memory() -> bool:
-    """Have the C library keep the memory that one step frees for the next one.
+    """Make glibc keep freed memory for reuse, which speeds up steps on CPU.
 
-    A step on CPU wants some hundred megabytes. glibc would give them back to the system after every
-    step and get new pages, each of which has to be cleared: a fifth to a third of the step's time.
-    For the whole process, so it is for programs to ask for, and before jax starts its threads: the
-    arenas that they would have cannot grow beyond 64 MB. What is kept has gaps, so that the process
-    may hold up to twice what is in use. True where it could be done.
+    A step on CPU needs some hundred megabytes. By default glibc returns them to the system after
+    every step and gets new pages, which have to be cleared: a fifth to a third of the step's time.
+    Because of fragmentation the process may then hold up to twice the memory in use.
+
+    This changes the whole process, so only programs should call it, not libraries, and before JAX
+    starts its threads: the arenas of threads cannot grow beyond 64 MB.
+
+    Returns:
+      Whether it succeeded: False without glibc.
     """
     return _tell_allocator(_ONE_ARENA, *_KEEPING)
 
 
 def give_memory_back() -> bool:
-    """From here on the opposite of ``keep_memory``: what is freed goes back to the system."""
+    """Undo ``keep_memory``: make glibc return freed memory to the system from now on.
+
+    Returns:
+      Whether it succeeded: False without glibc.
+    """
     return _tell_allocator(*_GIVING_BACK)
 
 
-# Options of glibc's malloc, and their values: malloc.h and mallopt(3).
+# Options of glibc's mallopt and their values: see malloc.h and mallopt(3).
 _ARENA_MAX, _MMAP_MAX, _TRIM_THRESHOLD = -8, -4, -1
 _ONE_ARENA = (_ARENA_MAX, 1)
 _KEEPING = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))
-_GIVING_BACK = ((_MMAP_MAX, 65536), (_TRIM_THRESHOLD, 128 * 1024))  # as they are by default
+_GIVING_BACK = ((_MMAP_MAX, 65536), (_TRIM_THRESHOLD, 128 * 1024))  # glibc's defaults
 
 
 def _tell_allocator(*options: tuple[int, int]) -> bool:
@@ -61,12 +69,12 @@ def _tell_allocator(*options: tuple[int, int]) -> bool:
 
 
 def processor() -> tuple[str, ...]:
-    """What the processor is and can do, as far as the system tells."""
+    """Return lines that identify the processor and its features, as far as the system has them."""
     try:
         lines = set(Path("/proc/cpuinfo").read_text().splitlines())
     except OSError:
         lines = set()
-    # The latter three are what there is on Arm.
+    # The last three are those of Arm.
     names = "model name", "flags", "Features", "CPU implementer", "CPU part"
     told = sorted(line for line in lines if line.startswith(names))
     return (platform.machine(), platform.processor(), *told)

@@ -1,7 +1,7 @@
-"""Which convolution algorithm is the fastest on this machine: measured once, and remembered.
+"""The fastest convolution algorithm on this host: measured once and stored in the user's cache.
 
-Not guessed from the name of the processor: on one the direct convolution wins at 64 channels and
-loses at 512 by a factor of three, and where that turns depends on its caches.
+It cannot be predicted from the name of the processor: on one, the direct convolution is faster at
+64 channels and three times slower at 512; the turning point depends on the CPU's caches.
 """
 
 import json
@@ -21,21 +21,29 @@ from jaxstyle.network.convolution import ALGORITHMS, convolve, prepare
 from jaxstyle.network.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS
 
 NARROW = 64
-"""With fewer channels than this, transforming them costs more than it saves."""
+"""Fewest channels for which "winograd" is considered: with fewer, its transforms cost more than it
+saves."""
 
 TUNED = ("auto", "float32")
-"""Precisions in which there is a choice, on CPU; elsewhere, and in others, it is the compiler's."""
+"""Precisions for which the algorithm is chosen, on CPU; otherwise it is always "direct"."""
 
 GAIN = 0.9
-"""Share of the direct convolution's time that another algorithm must not exceed."""
+"""An algorithm is preferred to "direct" if it takes at most this share of its time."""
 
 ROUNDS = 7
+"""Number of measurements of each algorithm."""
 
 Channels = tuple[int, int]
 
 
 def algorithms(precision: str) -> dict[str, str]:
-    """The fastest algorithm for each convolution that is not best left to the compiler."""
+    """Return the algorithm by layer name of the convolutions for which "direct" is not fastest.
+
+    Measures the algorithms if there are no stored times.
+
+    Args:
+      precision: the setting, as "auto" or "float32".
+    """
     if not _is_tuned(precision):
         return {}
     times = remembered(remembered_path())
@@ -44,7 +52,7 @@ def algorithms(precision: str) -> dict[str, str]:
 
 
 def to_be_measured(precision: str) -> bool:
-    """Whether ``algorithms`` will have to measure, which takes some seconds."""
+    """Return whether ``algorithms`` will have to measure, which takes some seconds."""
     return _is_tuned(precision) and read(remembered_path()) is None
 
 
@@ -54,8 +62,11 @@ def _is_tuned(precision: str) -> bool:
 
 @cache
 def remembered(path: Path) -> dict[str, dict[str, float]]:
-    """Seconds by channels and algorithm: from the file, or measured and written there. Once in a
-    process, so that nothing changes within a run where the file cannot be written."""
+    """Return seconds by channels and algorithm: read from a file, or measured and written to it.
+
+    The result is cached, so that it stays the same within a process even if the file cannot be
+    written.
+    """
     times = read(path)
     if times is None:
         times = {_key(pair): measured(pair) for pair in sorted(set(channels().values()))}
@@ -64,7 +75,7 @@ def remembered(path: Path) -> dict[str, dict[str, float]]:
 
 
 def channels() -> dict[str, Channels]:
-    """Channels in and out of every convolution that has enough of them."""
+    """Return the input and output channels of each convolution that has at least ``NARROW``."""
     outputs = {name: CHANNELS_PER_BLOCK[int(name[4]) - 1] for name in CONVOLUTIONS}
     inputs = dict(zip(CONVOLUTIONS, [3, *outputs.values()], strict=False))
     pairs = {name: (inputs[name], outputs[name]) for name in CONVOLUTIONS}
@@ -72,15 +83,19 @@ def channels() -> dict[str, Channels]:
 
 
 def fastest(seconds: Mapping[str, float]) -> str:
-    """The quickest algorithm, if it is clearly quicker than the direct one."""
+    """Return the fastest algorithm, if it is clearly faster than "direct"; else "direct"."""
     best = min(seconds, key=lambda name: seconds[name])
     return best if seconds[best] <= GAIN * seconds["direct"] else "direct"
 
 
 def measured(pair: Channels) -> dict[str, float]:
-    """Seconds that a convolution takes by each algorithm: medians, taken in turns.
+    """Measure the seconds that a convolution takes by each algorithm, as medians.
 
-    The maps are about as large as where VGG-19 has so many channels in a picture of 384 pixels.
+    The algorithms take turns. The maps are about as large as those with as many channels in VGG-19
+    for an image of 384 pixels.
+
+    Args:
+      pair: numbers of input and output channels.
     """
     side = 384 * NARROW // pair[1] // 2
     keys = jax.random.split(jax.random.key(0))
@@ -105,7 +120,7 @@ def measured(pair: Channels) -> dict[str, float]:
 
 
 def remembered_path() -> Path:
-    """The file of this machine's times."""
+    """Return the path of the file with this host's times."""
     return machine.cache_directory() / f"convolutions-{machine.fingerprint()}.json"
 
 
@@ -114,7 +129,7 @@ def _key(pair: Channels) -> str:
 
 
 def read(path: Path) -> dict[str, dict[str, float]] | None:
-    """The times, or None where there are none or others than these are needed."""
+    """Read the times; return None if the file is missing, damaged or lacks some of them."""
     try:
         times = json.loads(path.read_text())
         each = [times[_key(pair)][name] for pair in channels().values() for name in ALGORITHMS]
@@ -125,7 +140,7 @@ def read(path: Path) -> dict[str, dict[str, float]] | None:
 
 
 def _write(path: Path, times: Mapping[str, Mapping[str, float]]) -> None:
-    """Remember them; where nothing can be written, they are measured again next time."""
+    """Write the times; if that fails, they are measured again by the next process."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}")

@@ -1,10 +1,11 @@
-"""VGG-19 as a Flax module: the features that every loss of the project is measured on.
+"""VGG-19 as a Flax module: computes the features that the losses compare.
 
 Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
 arXiv:1409.1556, configuration E, without its fully connected layers.
 
-The module is a pytree: it goes straight into ``jax.jit``, ``jax.grad`` and ``jax.vmap``. Kernels
-and the preprocessing are leaves; pooling and padding are static, and can be those of other systems.
+The module is a pytree that can be passed to ``jax.jit``, ``jax.grad`` and ``jax.vmap``. Kernels and
+the preprocessing are leaves; pooling and padding are static. Their variants reproduce those of
+other programs.
 """
 
 import difflib
@@ -75,13 +76,13 @@ CONVOLUTIONS: tuple[str, ...] = tuple(name for name in LAYERS if name.startswith
 
 
 def canonical_layer(name: str) -> str:
-    """The project's name of a layer.
+    """Return the canonical name of a layer, one of ``LAYERS``.
 
     Keras names are accepted: ``block4_conv2`` is ``relu4_2`` (Keras counts the activation as part
     of the convolution) and ``block4_pool`` is ``pool4``.
 
     Raises:
-      UnknownLayerError: with the nearest existing name, if VGG-19 has no such layer.
+      UnknownLayerError: VGG-19 has no such layer; the message suggests the most similar name.
     """
     alias = re.sub(r"^block(\d)_conv(\d)$", r"relu\1_\2", name.strip().lower())
     alias = re.sub(r"^block(\d)_pool$", r"pool\1", alias)
@@ -99,23 +100,23 @@ def _nearest(word: str) -> str:
 
 
 def smallest_side(layers: Iterable[str]) -> int:
-    """The fewest pixels a side may have for every one of ``layers`` to exist.
+    """Return the fewest pixels that each side of an image needs for all of ``layers``.
 
-    That is when pooling rounds odd sizes down. When it rounds them up any side would do, but there
-    would be nothing left but border: as much is asked.
+    With fewer, pooling that rounds odd sizes down leaves no pixels. If it rounds up, any size would
+    work, but deep features would consist of padding only, so the limit is the same.
     """
     halvings = max((_pools_before(layer) for layer in layers), default=0)
     return 2**halvings
 
 
 def convolutions_before(layers: Iterable[str]) -> tuple[str, ...]:
-    """The convolutions that the features of ``layers`` need."""
+    """Return the names of the convolutions needed for the features of ``layers``."""
     depth = max((LAYERS.index(layer) for layer in layers), default=-1)
     return tuple(name for name in LAYERS[: depth + 1] if name in CONVOLUTIONS)
 
 
 def blocks(layers: Iterable[str]) -> list[tuple[str, ...]]:
-    """The layers that the features of ``layers`` need, block by block."""
+    """Return the names of all layers needed for the features of ``layers``, grouped by block."""
     depth = max((LAYERS.index(layer) + 1 for layer in layers), default=0)
     each = groupby(LAYERS[:depth], key=lambda name: name.partition("_")[0][-1])
     return [tuple(names) for _, names in each]
@@ -130,7 +131,7 @@ class Convolution(nnx.Module):
     """A 3x3 convolution with bias.
 
     Args:
-      kernel: height x width x in x out.
+      kernel: height x width x input channels x output channels.
       bias: one number per output channel.
       algorithm: one of ``jaxstyle.network.convolution.ALGORITHMS``.
     """
@@ -146,35 +147,40 @@ class Convolution(nnx.Module):
         self.prepared = nnx.data(prepare(kernel, algorithm))
 
     def __call__(self, x: Float[Array, "1 h w n"], mode: str) -> Float[Array, "1 h w m"]:
-        """The same size, what surrounds ``x`` being by the padding's ``mode``."""
+        """Convolve to the same size, with padding by ``mode``.
+
+        Args:
+          mode: "zeros", "reflect", "replicate" or "circular".
+        """
         return self.within(x, margin=1) if mode == "zeros" else self.within(_pad(x, mode))
 
     def within(self, x: Float[Array, "1 h w n"], margin: int = 0) -> Float[Array, "1 h2 w2 m"]:
-        """Where the kernel is within ``x``, or within as many rows and columns of zeros around."""
+        """Convolve with ``margin`` rows and columns of zero padding on each side."""
         return convolve(x, self.kernel[...], self.prepared, margin=margin) + self.bias[...]
 
 
 class VGG19(nnx.Module):
-    """VGG-19 to pool5.
+    """VGG-19 up to pool5.
 
     Args:
-      convolutions: (kernel, bias) by layer name, all sixteen, kernels HWIO with RGB input.
-      gain, offset: the preprocessing of the weights' source, per RGB channel:
+      convolutions: (kernel, bias) by layer name, all sixteen; kernels are HWIO with RGB input.
+      gain, offset: preprocessing that the weights were trained with, per RGB channel:
         ``x = image * gain - offset`` for an image in [0, 1].
       pooling: "max", or "average" as Gatys et al. 2016 recommend for synthesis (section 2), or
         "l2", the root of the sum of squares.
-      rounding: whether pooling drops a last odd row or column ("floor") or pools what is there of
-        its windows ("ceil", as TensorFlow's SAME does). "ceil-max" is "ceil" for max pooling and
-        "floor" for the others, as in the networks that Torch reads from Caffe's files.
+      rounding: "floor": pooling drops a last odd row or column; "ceil": it pools them as incomplete
+        windows, like TensorFlow's SAME; "ceil-max": "ceil" for max pooling and "floor" for the
+        others, as in networks that Torch loads from Caffe files.
       pooling_scale: multiply pooled maps by `POOLING_SCALES`.
-      padding: what surrounds each map before a convolution. "zeros" is how the network was
-        trained; "reflect" and "replicate" apply to all convolutions, "...-first" to conv1_1 alone.
+      padding: padding of each map before a convolution. The network was trained with "zeros".
+        "reflect" and "replicate" apply to all convolutions, "...-first" to conv1_1 alone.
         "circular" wraps around, for textures that tile without a seam.
-      algorithms: of the convolutions, by layer name; "direct" where nothing is said.
-      dtype: in which the convolutions are computed; features come out in it.
+      algorithms: algorithm of each convolution by layer name; "direct" where missing.
+      dtype: number format of the convolutions and the features.
 
-    With ``checkpointed`` each block is computed again for its gradient, and only what is between
-    blocks is kept (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).
+    Attributes:
+      checkpointed: whether each block is recomputed for its gradient, so that only the maps between
+        blocks are kept (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).
     """
 
     checkpointed = False
@@ -214,7 +220,7 @@ class VGG19(nnx.Module):
     def __call__(
         self, image: Float[Array, "h w 3"], layers: Iterable[str]
     ) -> dict[str, Float[Array, "_ _ _"]]:
-        """Features of one image by layer name, computing no further than the deepest one.
+        """Compute the features of one image by layer name, up to the deepest of ``layers``.
 
         Args:
           image: sRGB values in [0, 1].
@@ -225,7 +231,8 @@ class VGG19(nnx.Module):
 
         Raises:
           ImageError: not an array of floats of shape height x width x 3.
-          TooSmallError: a side is too short to be halved that often.
+          TooSmallError: a side is shorter than ``smallest_side(layers)``.
+          UnknownLayerError: VGG-19 has no layer of that name.
         """
         wanted = frozenset(layers)
         require_image("the image", image)
@@ -241,13 +248,13 @@ class VGG19(nnx.Module):
         return features
 
     def preprocessed(self, image: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
-        """What the first convolution is shown."""
+        """Return the input of the first convolution: ``image * gain - offset``."""
         return (image * self.gain[...] - self.offset[...]).astype(self.dtype)
 
     def _block(
         self, block: Iterable[str], wanted: Container[str], x: Float[Array, "1 _ _ _"]
     ) -> tuple[Float[Array, "1 _ _ _"], dict[str, Float[Array, "_ _ _"]]]:
-        """The last map of a block, and those that are wanted."""
+        """Return the last map of a block, and the features of its wanted layers."""
         features = {}
         for name in block:
             x = self._layer(name, x)
@@ -256,23 +263,28 @@ class VGG19(nnx.Module):
         return x, features
 
     def with_checkpoints(self) -> "VGG19":
-        """The same network (the same arrays), taking less memory and more time for gradients."""
+        """Return a network with the same arrays whose gradients take less memory and more time.
+
+        See ``checkpointed``.
+        """
         return self._with(checkpointed=True)
 
     def sides(self, height: int, width: int, layer: str) -> tuple[int, int]:
-        """Height and width of a layer's map, for an image of these."""
+        """Return height and width of a layer's map, for an image of that height and width."""
         up = rounds_up(self.pooling, self.rounding)
         for _ in range(_pools_before(layer)):
             height, width = (height + up) // 2, (width + up) // 2
         return height, width
 
     def padded(self, padding: Padding) -> "VGG19":
-        """The same network (the same arrays) with another padding."""
+        """Return a network with the same arrays and another padding."""
         return self._with(padding=padding)
 
     def direct(self) -> "VGG19":
-        """The same network (the same arrays) with no algorithm but the compiler's own: what runs
-        once is not worth the time that the others take to compile."""
+        """Return a network with the same arrays and the "direct" algorithm for all convolutions.
+
+        The other algorithms take longer to compile, which does not pay off for a single run.
+        """
         return self._with(
             convolutions=nnx.Dict(
                 {n: Convolution(c.kernel[...], c.bias[...]) for n, c in self.convolutions.items()}
@@ -280,10 +292,10 @@ class VGG19(nnx.Module):
         )
 
     def _with(self, **changes: Any) -> "VGG19":
-        """Return a network with other attributes that has the same arrays.
+        """Return a network with the same arrays and some attributes changed.
 
-        Rebuilt as a pytree, so that it can be done under a transformation too: Flax forbids to
-        change a module of an outer trace.
+        It is rebuilt as a pytree because, under a JAX transformation, Flax does not allow changing
+        a module that was created outside of it.
         """
         other = jax.tree.map(lambda leaf: leaf, self)
         for name, value in changes.items():
@@ -291,7 +303,7 @@ class VGG19(nnx.Module):
         return other
 
     def computation(self) -> dict[str, str]:
-        """How it is computed: the number format, and the algorithm of every convolution."""
+        """Return the number format ("dtype") and the algorithm of every convolution by name."""
         each = {
             n: "direct" if c.prepared is None else "winograd" for n, c in self.convolutions.items()
         }
@@ -305,18 +317,27 @@ class VGG19(nnx.Module):
         return self.convolutions[name](x, self.padding_mode(name))
 
     def pooled(self, x: Float[Array, "1 h w c"]) -> Float[Array, "1 h2 w2 c"]:
-        """A map halved."""
+        """Return a map halved by pooling, scaled if ``pooling_scale`` is set."""
         halved = pool(x, self.pooling, self.rounding)
         return halved * POOLING_SCALES[self.pooling] if self.pooling_scale else halved
 
     def padding_mode(self, name: str) -> str:
-        """What surrounds the map that a convolution is given."""
+        """Return the padding of a convolution: one of "zeros", "reflect", "replicate", "circular".
+
+        Args:
+          name: layer name of the convolution.
+        """
         mode, _, only_first = self.padding.partition("-")
         return "zeros" if only_first and name != CONVOLUTIONS[0] else mode
 
 
 def require_image(name: str, image: Any) -> None:
-    """Raise ImageError unless an array has the form of an image: floats, height x width x 3."""
+    """Raise ImageError unless an array holds floats of shape height x width x 3.
+
+    Args:
+      name: noun phrase for the array in the message, as "the image".
+      image: the array.
+    """
     shape, dtype = jnp.shape(image), jnp.result_type(image)
     if len(shape) != 3 or shape[-1] != 3:
         raise ImageError(f"{name} has shape {shape}: expected height x width x 3")
@@ -341,6 +362,6 @@ def _pad(x: Float[Array, "1 h w c"], mode: str) -> Float[Array, "1 h2 w2 c"]:
     margin = ((0, 0), (1, 1), (1, 1), (0, 0))
     if mode == "circular":
         return jnp.pad(x, margin, mode="wrap")
-    # A map of one pixel has nothing to reflect: repeating it is the nearest thing.
+    # A map one pixel wide or high has no second pixel to reflect: repeat the only one.
     reflectable = mode == "reflect" and min(x.shape[1:3]) > 1
     return jnp.pad(x, margin, mode="reflect" if reflectable else "edge")

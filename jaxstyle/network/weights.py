@@ -1,4 +1,4 @@
-"""Find the weights file, or have convert_weights fetch it; load it as a network."""
+"""Find, fetch (by convert_weights) and load weights files, and build networks from them."""
 
 import hashlib
 import os
@@ -16,6 +16,7 @@ from jaxstyle.network.machine import cache_directory
 from jaxstyle.network.vgg import VGG19, Padding, Pooling, Rounding
 
 ENVIRONMENT = "JAXSTYLE_WEIGHTS"
+"""Environment variable with the path of the weights file."""
 
 __all__ = [
     "ENVIRONMENT",
@@ -31,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Loaded:
-    """The contents of a weights file, and what identifies it."""
+    """The contents of a weights file, with its path and the SHA-256 digest of the file."""
 
     weights: Weights
     path: Path
@@ -39,18 +40,22 @@ class Loaded:
 
 
 def cached_path() -> Path:
-    """Where the default weights are kept: the user's cache directory."""
+    """Return the path of the default weights, in the user's cache directory."""
     return cache_directory() / "vgg19-normalized.h5"
 
 
 def find(path: str | os.PathLike | None = None, tell: Callable[[str], None] = print) -> Path:
-    """The weights file to use: ``path``, else $JAXSTYLE_WEIGHTS, else the cached default.
+    """Return the weights file to use: ``path``, else $JAXSTYLE_WEIGHTS, else the cached default.
 
-    If the default is not there yet it is fetched and converted, once; ``tell`` is given a line that
-    says so. Several processes may do this at once.
+    If the default is not in the cache, it is fetched and converted first. Several processes may do
+    this at the same time.
+
+    Args:
+      path: a weights file.
+      tell: called with a message for the user before the default is fetched.
 
     Raises:
-      WeightsError: the file that was named is not there, or the default cannot be fetched.
+      WeightsError: the named file does not exist, or the default cannot be fetched.
     """
     named = path or os.environ.get(ENVIRONMENT)
     if named:
@@ -61,9 +66,9 @@ def find(path: str | os.PathLike | None = None, tell: Callable[[str], None] = pr
         return found
     cached = cached_path()
     if not cached.exists():
-        from convert_weights import fetch  # seldom needed, and slow to import
+        from convert_weights import fetch  # rarely needed and slow to import
 
-        tell(f"No weights yet: fetching VGG-19 (88 MB, once) into {cached}")
+        tell(f"Fetching the VGG-19 weights (88 MB, only once) into {cached}")
         fetch.fetch_default(cached)
     return cached
 
@@ -72,23 +77,26 @@ def load(path: Path) -> Loaded:
     """Read and check a weights file.
 
     Raises:
-      WeightsError: it is not one, or is damaged.
+      WeightsError: it is not a weights file, or is damaged.
     """
     try:
         weights = read_weights(path)
     except WeightsError as error:
         if path != cached_path():
             raise
-        raise WeightsError(f"{error}: delete it, and it is fetched again") from error
+        raise WeightsError(f"{error}: delete the file to fetch it again") from error
     with open(path, "rb") as file:
         return Loaded(weights, path, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def loaded(given: str | os.PathLike | Loaded | None) -> Loaded:
-    """Weights as a caller may give them: already loaded, a file, or None for the default.
+    """Return weights as they are if already loaded; else load them from a file.
+
+    Args:
+      given: loaded weights, the path of a weights file, or None for the file that ``find`` returns.
 
     Raises:
-      WeightsError: as ``find`` and ``load``.
+      WeightsError: the file is missing or damaged, or the default cannot be fetched.
     """
     return given if isinstance(given, Loaded) else load(find(given))
 
@@ -105,11 +113,16 @@ def network(
     mean: Sequence[float] = (),
     dtype: jnp.dtype | type = jnp.float32,
 ) -> VGG19:
-    """The network of a weights file, expecting RGB in [0, 1] whatever the file's own convention.
+    """Build the network of a weights file, for RGB images in [0, 1].
 
-    ``white`` is the value of white that the network is shown, in the units of 0..255 it was trained
-    in: 256 is jcjohnson/neural-style's. ``mean`` is the color it takes for zero, RGB in [0, 1], in
-    place of the file's own. The other options are those of ``VGG19``.
+    The channel order, scale and mean of the file are converted. Options that are not listed are
+    those of ``VGG19``.
+
+    Args:
+      weights: contents of a weights file.
+      white: value of a white pixel in the network's input, which was trained on 0..255;
+        jcjohnson/neural-style uses 256.
+      mean: color that is subtracted from the image, RGB in [0, 1]; empty for the file's own.
     """
     convolutions = {name: (c.kernel, c.bias) for name, c in weights.layers.items()}
     zero, std = np.asarray(weights.mean), np.asarray(weights.std)
@@ -119,7 +132,7 @@ def network(
         zero, std = zero[::-1], std[::-1]
     if len(mean):
         zero = np.asarray(mean) * weights.scale
-    # Converted on the host, and put on the device as they are: nothing is compiled for it.
+    # Converted on the host, so that nothing has to be compiled.
     arrays = {n: (np.asarray(k, dtype), np.asarray(b, dtype)) for n, (k, b) in convolutions.items()}
     precise = jnp.promote_types(dtype, jnp.float32)
     return VGG19(

@@ -1,5 +1,6 @@
-"""Optimization of the image: Optax transformations, one step, many steps.
+"""Optimization of the image with Optax transformations.
 
-`lbfgs` is L-BFGS as in Torch; `optimizers` lists all by name; `step` is one pure step; `program`
-compiles it; `solve` takes many, reports, and recovers from steps that are not finite.
+`lbfgs` is L-BFGS as in Torch; `optimizers` lists all optimizers by name; `step` is one optimization
+step as a pure function; `program` compiles it; `solve` is the loop that takes many steps, yields
+reports and retries after values that are not finite.
 """

@@ -1,4 +1,4 @@
-"""L-BFGS with a fixed step, as the neural style systems of the Torch family use it.
+"""L-BFGS with a fixed step size, as in Torch and the neural style programs built on it.
 
 Nocedal & Wright, Numerical Optimization (2nd edition), algorithm 7.4 and equation 7.20, with the
 rules of torch.optim.LBFGS (line_search_fn=None) and of its Lua ancestor, optim.lbfgs:
@@ -8,9 +8,10 @@ rules of torch.optim.LBFGS (line_search_fn=None) and of its Lua ancestor, optim.
     update = -H g                                        H by the two-loop recursion
     first update = -g min(1, 1 / |g|_1)                  later ones are not scaled
 
-One evaluation of the loss a step: a line search would take several of a loss this dear, and the
-published results were made without. Unlike Torch, s is the step really taken, read off the
-parameters, so whatever is chained after it (a rate, clipping) is accounted for:
+Each step evaluates the loss once: a line search would need several expensive evaluations, and the
+published results were made without one. Unlike in Torch, s is the step that was really taken,
+computed from the parameters, so it accounts for transformations chained after it (learning rate,
+clipping):
 
     optax.chain(lbfgs(), optax.scale(rate))
 """
@@ -26,19 +27,20 @@ import optax
 from jaxtyping import Array, PyTree
 
 CURVATURE = 1e-10
-"""Pairs that bend no more than this are skipped: they would make H large or indefinite."""
+"""Pairs with a curvature s.y of at most this are skipped: they would make H large or indefinite."""
 
 
 class LbfgsState(NamedTuple):
-    """The last ``history`` pairs, in a ring, and the point from which the next one is measured.
+    """The last ``history`` pairs in ring buffers, and the point of the last update.
 
-    count: updates made.
-    pairs: how many of the ring's slots are filled.
-    slot: where the next pair goes; once the ring is full, that is the oldest.
-    params, gradient: of the update before; zeros if there was none.
-    steps, changes: s and y, each history x the shape of the parameters.
-    inverse_curvatures: 1 / s.y, one per slot.
-    scale: H0.
+    Attributes:
+      count: number of updates made.
+      pairs: number of filled slots of the ring buffers.
+      slot: slot of the next pair; once the buffers are full, it holds the oldest pair.
+      params, gradient: parameters and gradient of the last update; zeros before the first one.
+      steps, changes: ring buffers of s and y: history x the shape of the parameters.
+      inverse_curvatures: 1 / s.y of each slot.
+      scale: H0.
     """
 
     count: Array
@@ -53,16 +55,17 @@ class LbfgsState(NamedTuple):
 
 
 def lbfgs(history: int = 100) -> optax.GradientTransformationExtraArgs:
-    """L-BFGS without line search; its updates point downhill, to be added to the parameters.
+    """Return L-BFGS without line search, as an Optax transformation.
 
-    Needs the parameters: ``update(gradient, state, params)``. The state holds ``memory_bytes`` for
-    them; donate it to ``jax.jit`` and the ring is written in place.
+    Its updates are descent directions, to be added to the parameters. It needs the parameters:
+    ``update(gradient, state, params)``. The state takes ``memory_bytes``; if it is donated to
+    ``jax.jit``, the ring buffers are written in place.
 
     Args:
-      history: most pairs kept. Torch and the neural style systems keep 100.
+      history: maximum number of pairs. Torch and the neural style programs keep 100.
 
     Raises:
-      ValueError: if history is less than 1, or an update is asked for without params.
+      ValueError: ``history`` is less than 1, or ``update`` is called without params.
     """
     if history < 1:
         raise ValueError(f"L-BFGS needs a history of at least 1 pair, not {history}")
@@ -70,7 +73,7 @@ def lbfgs(history: int = 100) -> optax.GradientTransformationExtraArgs:
     def init(params: PyTree) -> LbfgsState:
         number = jnp.result_type(jnp.float32, *jax.tree.leaves(params))
 
-        def zero() -> Array:  # each time a buffer of its own, so that the state can be donated
+        def zero() -> Array:  # separate buffers, so that the state can be donated
             return jnp.zeros((), jnp.int32)
 
         def ring() -> PyTree:
@@ -105,7 +108,15 @@ def lbfgs(history: int = 100) -> optax.GradientTransformationExtraArgs:
 def memory_bytes(
     shape: Sequence[int], history: int = 100, dtype: jax.typing.DTypeLike = "float32"
 ) -> int:
-    """Bytes of the arrays in the state: s and y of each pair, the last parameters and gradient.
+    """Return the size of the state: s and y of each pair, the last parameters and gradient.
+
+    Args:
+      shape: shape of the parameters.
+      history: maximum number of pairs.
+      dtype: number format of the parameters.
+
+    Returns:
+      Bytes of the arrays, without the scalars and curvatures.
 
     >>> memory_bytes((512, 512, 3)) / 2**20
     606.0
@@ -114,12 +125,12 @@ def memory_bytes(
 
 
 def _remember(state: LbfgsState, params: PyTree, gradient: PyTree) -> LbfgsState:
-    """The state with the pair that led here, unless it bends the wrong way."""
+    """Add the pair of the last step to the state, unless its curvature is too small."""
     step = jax.tree.map(jnp.subtract, params, state.params)
     change = jax.tree.map(jnp.subtract, gradient, state.gradient)
     curvature = _dot(change, step)
     kept = (state.count > 0) & (curvature > CURVATURE)
-    curvature = jnp.where(kept, curvature, 1)  # the other branch must not divide by zero
+    curvature = jnp.where(kept, curvature, 1)  # avoids a division by zero for a skipped pair
     square = jnp.where(kept, _dot(change, change), 1)
     history = state.inverse_curvatures.shape[0]
 
@@ -143,10 +154,10 @@ def _remember(state: LbfgsState, params: PyTree, gradient: PyTree) -> LbfgsState
 
 
 def _direction(state: LbfgsState, gradient: PyTree) -> PyTree:
-    """-H g by the two-loop recursion (algorithm 7.4): two passes over the pairs there are.
+    """Compute -H g by the two-loop recursion (algorithm 7.4), over the filled slots.
 
-    Forms made of matrix products with the whole history were a third quicker at best (512 x 512,
-    100 pairs, CPU), and cancel digits in float32.
+    Forms with matrix products over the whole history were at most a third faster (512 x 512,
+    100 pairs, CPU), and lose digits in float32 by cancellation.
     """
     inverse, history = state.inverse_curvatures, state.inverse_curvatures.shape[0]
 
@@ -161,7 +172,7 @@ def _direction(state: LbfgsState, gradient: PyTree) -> PyTree:
         beta = inverse[at] * _dot(_row(state.changes, at), r)
         return _plus(r, alphas[at] - beta, _row(state.steps, at))
 
-    # Half precision is for storage: what is summed here is at least float32.
+    # Half precision is for storage only: sums are at least float32.
     q = jax.tree.map(lambda g: -g.astype(jnp.promote_types(g.dtype, jnp.float32)), gradient)
     q, alphas = jax.lax.fori_loop(0, state.pairs, backward, (q, jnp.zeros_like(inverse)))
     return jax.lax.fori_loop(0, state.pairs, forward, _scaled(state.scale, q))
@@ -174,7 +185,7 @@ def _row(ring: PyTree, at: Array) -> PyTree:
 def _dot(a: PyTree, b: PyTree) -> Array:
     def dot(x: Array, y: Array) -> Array:
         number = jnp.promote_types(x.dtype, jnp.float32)
-        # Accelerators would round float32 to fewer bits before multiplying.
+        # By default accelerators round float32 to fewer bits before multiplying.
         highest = jax.lax.Precision.HIGHEST
         return jnp.vdot(x, y, precision=highest, preferred_element_type=number)
 
@@ -189,12 +200,12 @@ def _l1_norm(tree: PyTree) -> Array:
 
 
 def _total(function: Callable[..., Array], *trees: PyTree) -> Array:
-    """The sum over leaves of a scalar function of each."""
+    """Return the sum over all leaves of a scalar function of the leaf."""
     return reduce(jnp.add, jax.tree.leaves(jax.tree.map(function, *trees)), jnp.float32(0))
 
 
 def _plus(tree: PyTree, factor: Array, direction: PyTree) -> PyTree:
-    """tree + factor direction, in the precision of tree."""
+    """Return tree + factor * direction, in the precision of tree."""
     return jax.tree.map(lambda x, d: (x + factor * d).astype(x.dtype), tree, direction)
 
 

@@ -1,7 +1,7 @@
-"""The optimizers that a run can name: Optax transformations with a learning rate of 1.
+"""The named optimizers of a run: Optax transformations with a learning rate of 1.
 
-A run multiplies their updates by its own learning rate (``step.Hyperparameters``), a traced number,
-so that a new rate does not recompile the step. Any other Optax transformation can take their place.
+A run multiplies their updates by its learning rate (``step.Hyperparameters``), which is traced, so
+that a new rate does not recompile the step. Any other Optax transformation can be used instead.
 """
 
 from collections.abc import Callable
@@ -17,26 +17,26 @@ from jaxstyle.optim.lbfgs import lbfgs as torch_lbfgs
 def adam(
     *, betas: tuple[float, float] = (0.9, 0.99), epsilon: float = 1e-8
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam (Kingma & Ba 2014).
+    """Return Adam (Kingma & Ba 2014).
 
-    The second moment forgets faster than usual (0.99, not 0.999): an image is optimized for
+    The second moment decays faster than usual (0.99, not 0.999) because an image is optimized for
     hundreds of steps, not a hundred thousand.
     """
     return optax.with_extra_args_support(optax.adam(1.0, betas[0], betas[1], epsilon))
 
 
 def sgd(*, momentum: float = 0.9) -> optax.GradientTransformationExtraArgs:
-    """Gradient descent with Nesterov momentum."""
+    """Return gradient descent with Nesterov momentum."""
     return optax.with_extra_args_support(optax.sgd(1.0, momentum, nesterov=True))
 
 
 def lbfgs(*, history: int = 100) -> optax.GradientTransformationExtraArgs:
-    """L-BFGS as in Torch and PyTorch: one evaluation a step and no line search."""
+    """Return L-BFGS as in Torch and PyTorch: one evaluation per step and no line search."""
     return optax.with_extra_args_support(torch_lbfgs(history))
 
 
 def lbfgs_zoom(*, history: int = 10) -> optax.GradientTransformationExtraArgs:
-    """Optax's L-BFGS with its zoom line search: several evaluations a step."""
+    """Return Optax's L-BFGS with its zoom line search: several evaluations per step."""
     return optax.lbfgs(memory_size=history)
 
 
@@ -53,18 +53,18 @@ LEARNING_RATES: dict[str, Callable[[float], float]] = {
     "lbfgs": lambda white: 1.0,
     "lbfgs-zoom": lambda white: 1.0,
 }
-"""The rate used where none is given, from the value of white (see ``in_units``): whatever that is,
-the picture moves as much."""
+"""Default learning rates, as functions of the value of white (see ``in_units``). They are chosen so
+that the image changes by the same amount per step whatever that value is."""
 
 
 def in_units(
     optimizer: optax.GradientTransformationExtraArgs, white: float
 ) -> optax.GradientTransformationExtraArgs:
-    """The optimizer as it would act on an image whose white is ``white`` and not 1.
+    """Wrap an optimizer so that it acts as if white pixels had the value ``white`` instead of 1.
 
-    Published learning rates, Adam's epsilon and L-BFGS' first step are meant for pixels in 0..255:
-    with y = white x, the gradient to y is that to x divided by ``white``, and so is a step of y
-    that is made in x.
+    Published learning rates, Adam's epsilon and the first step of L-BFGS are meant for pixels in
+    0..255. With y = white * x, the gradient to y is the gradient to x divided by ``white``; the
+    optimizer's step of y, divided by ``white``, is the step of x.
     """
     if white == 1:
         return optimizer
@@ -90,11 +90,18 @@ def in_units(
 
 
 def carry(before: PyTree, fresh: PyTree, height: int, width: int) -> PyTree:
-    """The fresh state of an optimizer, with Adam's moments of the scale before resized into it.
+    """Carry Adam's moments over from one scale to the next, as in crowsonkb/style-transfer-pytorch.
 
-    The first moment by bicubic and the second, which must stay positive, by bilinear
-    interpolation, and the count of steps as it was (crowsonkb/style-transfer-pytorch). Optimizers
-    without such moments start afresh.
+    The first moment is resized by bicubic interpolation, the second, which must not become
+    negative, by bilinear interpolation. The step count is kept.
+
+    Args:
+      before: the optimizer's state at the end of the previous scale.
+      fresh: its initial state at the new scale.
+      height, width: size of the image at the new scale.
+
+    Returns:
+      ``fresh`` with count and moments replaced; unchanged for optimizers without these moments.
     """
     mu, nu = optax.tree.get(before, "mu"), optax.tree.get(before, "nu")
     if mu is None or nu is None:

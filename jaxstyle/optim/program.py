@@ -1,4 +1,4 @@
-"""The step compiled: once for all arguments of one shape, whatever their values."""
+"""Compilation of the optimization step: once for all arguments of the same shapes."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -22,10 +22,14 @@ def solver_step(
     *,
     optimizer: optax.GradientTransformation,
 ) -> tuple[State, Losses]:
-    """``step``, the optimizer's part of the state apart: it alone is donated.
+    """Take one ``step``, with the optimizer's state as a separate argument that can be donated.
 
-    L-BFGS' history is too large to be held twice. The pictures are small, and kept: a bad step can
-    be taken back, and a report be looked at while the solver is at work.
+    The history of L-BFGS is too large to be held twice. The images are small and not donated, so
+    that a bad step can be taken back, and a report be read while the solver continues.
+
+    Args:
+      memory: the optimizer's state, ``state.optimizer``; donated.
+      pictures: the state with ``optimizer=None``.
     """
     state = replace(pictures, optimizer=memory)
     return step(objective, rates, state, optimizer=optimizer)
@@ -40,7 +44,7 @@ def solver_loop(
     *,
     optimizer: optax.GradientTransformation,
 ) -> tuple[State, Losses]:
-    """As many steps as told, at least one; their number is traced."""
+    """Take ``count`` steps, at least one; see ``solver_step``. The count is traced."""
 
     def again(_: Array, before: tuple[State, Losses]) -> tuple[State, Losses]:
         return step(objective, rates, before[0], optimizer=optimizer)
@@ -50,34 +54,39 @@ def solver_loop(
 
 
 def split_donated(state: State) -> tuple[PyTree, State]:
-    """What is donated of a state, and what is kept."""
+    """Split a state into the optimizer's state, to be donated, and the rest, to be kept."""
     return state.optimizer, replace(state, optimizer=None)
 
 
 PROGRAMS = ("solver_step", "solver_loop")
-"""Names that a compiled program can have: see ``jaxstyle.execution.compilation``."""
+"""Function names of the compiled programs: see ``jaxstyle.execution.compilation``."""
 
 
 @runtime_checkable
 class Steps(Protocol):
-    """What takes steps: a ``Program``, or one like it."""
+    """Protocol of a compiled optimizer step, such as ``Program``."""
 
     def __call__(
         self, objective: Any, rates: Hyperparameters, state: State, count: int
     ) -> tuple[State, Losses]:
-        """The state after ``count`` steps, at least one, and the losses before the last of them."""
+        """Return the state after ``count`` >= 1 steps, and the losses before the last step."""
         ...
 
     def restarted(self, state: State) -> State:
-        """The state with the optimizer's memory lost."""
+        """Return the state with the optimizer's state reset to its initial value."""
         ...
 
 
 @dataclass(frozen=True)
 class Program:
-    """A compiled step: takes as many steps as told; donates (consumes) ``state.optimizer``.
+    """A compiled optimizer step, called with the number of steps to take.
 
-    compiled: of ``solver_loop`` if ``loop``, else of ``solver_step``.
+    Calls donate ``state.optimizer``, which must not be used afterwards.
+
+    Attributes:
+      compiled: the compiled ``solver_loop`` if ``loop``, else ``solver_step``.
+      loop: whether ``compiled`` takes many steps in one call.
+      optimizer: the optimizer it was compiled for.
     """
 
     compiled: jax.stages.Compiled
@@ -87,7 +96,7 @@ class Program:
     def __call__(
         self, objective: Objective, rates: Hyperparameters, state: State, count: int
     ) -> tuple[State, Losses]:
-        """The state after ``count`` steps, at least one, and the losses before the last of them."""
+        """Return the state after ``count`` >= 1 steps, and the losses before the last step."""
         if self.loop:
             return self.compiled(objective, rates, *split_donated(state), jnp.int32(count))
         for _ in range(count - 1):
@@ -95,7 +104,7 @@ class Program:
         return self.compiled(objective, rates, *split_donated(state))
 
     def restarted(self, state: State) -> State:
-        """The state with the optimizer's memory lost."""
+        """Return the state with the optimizer's state reset to its initial value."""
         return replace(state, optimizer=memory_for(state.image, self.optimizer))
 
 
@@ -105,16 +114,21 @@ def compile_program(
     state: State,
     optimizer: optax.GradientTransformation,
 ) -> Program:
-    """The step compiled for the shapes at hand: once in a process, however often it is asked for.
+    """Compile the step for the shapes of the arguments.
 
-    Arrays may be `jax.ShapeDtypeStruct`.
+    Programs are cached: the same shapes are compiled once in a process. Arrays in the arguments may
+    be `jax.ShapeDtypeStruct`.
     """
     return compiled_once(_ONE, objective, rates, state, optimizer)
 
 
 class Kind(NamedTuple):
-    """A step and a loop of it, compiled by ``jax.jit``, that take what ``solver_step`` and
-    ``solver_loop`` do: of one picture, or of many."""
+    """A kind of program, for one image or for a batch: a step and a loop as ``jax.jit`` functions.
+
+    Attributes:
+      step: takes the arguments of ``solver_step``.
+      loop: takes the arguments of ``solver_loop``.
+    """
 
     step: Any
     loop: Any
@@ -128,7 +142,12 @@ def compiled_once(
     optimizer: optax.GradientTransformation,
     **static: Hashable,
 ) -> Program:
-    """``compile_program`` for a kind of program, which may have more static arguments."""
+    """Compile a kind of program: see ``compile_program``.
+
+    Args:
+      kind: the step and loop to compile.
+      static: further static arguments of that kind.
+    """
     leaves, structure = jax.tree.flatten((objective, rates, state))
     shapes = tuple(map(shape_of, leaves))
     config: Any = jax.config
@@ -138,8 +157,10 @@ def compiled_once(
 
 
 def in_a_loop() -> bool:
-    """Whether many steps are one dispatch. Not on CPU: XLA's loops run convolutions several times
-    slower there."""
+    """Return whether a program takes many steps in one call.
+
+    Not on CPU, where convolutions are several times slower inside XLA's loops.
+    """
     return jax.default_backend() != "cpu"
 
 
@@ -153,7 +174,7 @@ def _compiled(
     precision: str | None,
     static: tuple[tuple[str, Hashable], ...],
 ) -> Program:
-    del precision  # of matrix products: known to the tracer, and part of what was compiled
+    del precision  # part of the cache key only: tracing reads it from JAX's configuration
     objective, rates, state = jax.tree.unflatten(structure, shapes)
     traced = traced_as(kind, objective, rates, state, optimizer, loop=loop, **dict(static))
     return Program(traced.lower().compile(), loop, optimizer)
@@ -171,7 +192,11 @@ def traced(
     *,
     loop: bool | None = None,
 ) -> jax.stages.Traced:
-    """The program before it is lowered and compiled, ``in_a_loop`` unless told."""
+    """Trace the program without lowering or compiling it.
+
+    Args:
+      loop: trace the loop and not the single step; None for ``in_a_loop()``.
+    """
     loop = in_a_loop() if loop is None else loop
     return traced_as(_ONE, objective, rates, state, optimizer, loop=loop)
 
@@ -186,7 +211,7 @@ def traced_as(
     loop: bool,
     **static: Any,
 ) -> jax.stages.Traced:
-    """``traced`` for a kind of program."""
+    """Trace a kind of program: see ``traced`` and ``compiled_once``."""
     arguments = (objective, rates, *split_donated(state))
     if loop:
         count = jax.ShapeDtypeStruct((), jnp.int32)
@@ -201,7 +226,10 @@ _ONE = Kind(
 
 
 def shape_of(x: ArrayLike | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-    """What is compiled for. An array on the one device there is may come from any."""
+    """Return shape, dtype and sharding of an array, which a program is compiled for.
+
+    Only a ``NamedSharding`` is kept, so that the program takes any array that is not sharded.
+    """
     if isinstance(x, jax.ShapeDtypeStruct):
         return x
     kind, sharding = jax.typeof(x), getattr(x, "sharding", None)

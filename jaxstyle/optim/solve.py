@@ -1,8 +1,8 @@
-"""The solver: one state, one step, many steps, and what to do when a step goes wrong.
+"""The solver: the optimization loop, its reports, and its retries when a step fails.
 
 ``init`` and ``step`` are pure and can be used alone; ``compile_program`` compiles the step.
-``minimize`` is the loop a run uses: it reports as it goes, and recovers from steps that leave the
-finite numbers.
+``minimize`` is the loop of a run: it yields reports, and retries with a smaller learning rate when
+the loss or the image is not finite.
 """
 
 import time
@@ -58,17 +58,21 @@ __all__ = [
 ]
 
 RETRIES = 5
+"""Number of times in a row that the learning rate is halved before a run fails."""
 
 PATIENCE = 20
-"""Steps over which a run that may stop early looks for an improvement."""
+"""Number of steps over which the improvement of the loss is measured for early stopping."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """How far a scale has come.
+    """The progress of the optimization at one scale.
 
-    step: steps taken. seconds: running, without compiling. mark, total_at_mark: the step, and the
-    loss there, from which improvement is measured. over: there was too little of it.
+    Attributes:
+      step: number of steps taken.
+      seconds: running time, without compilation.
+      mark, total_at_mark: the step from which improvement is measured, and the loss there.
+      over: whether the improvement was too small, so that the run stops early.
     """
 
     step: int = 0
@@ -78,7 +82,14 @@ class Course:
     over: bool = False
 
     def after(self, count: int, total: float, seconds: float, tolerance: float) -> "Course":
-        """``count`` steps later, where the loss is ``total``."""
+        """Return the progress after further steps.
+
+        Args:
+          count: number of further steps.
+          total: the loss after them.
+          seconds: their running time.
+          tolerance: least relative improvement over ``PATIENCE`` steps; 0 never stops early.
+        """
         later = replace(self, step=self.step + count, seconds=self.seconds + seconds)
         if self.mark and later.step - self.mark < PATIENCE:
             return later
@@ -88,16 +99,20 @@ class Course:
 
 
 START = Course()
-"""Of no step at all."""
+"""The progress before the first step."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is known after some steps.
+    """A report of the optimization after some steps.
 
-    course: how many of ``steps`` were taken, and in which time. total, terms: losses (weighted) of
-    the image before the last step. rates, state: what they were reached with. best: whether the
-    picture is the one of least loss, and not the average.
+    Attributes:
+      course: the progress so far.
+      steps: number of steps to take in all.
+      total, terms: total loss, and weighted losses by name, of the image before the last step.
+      rates: hyperparameters of the last step.
+      state: state after the last step.
+      best: whether ``image`` is the one of least loss instead of the average of the iterates.
     """
 
     course: Course
@@ -112,24 +127,24 @@ class Report:
     def before(
         cls, rates: Hyperparameters, state: State, course: Course = START, best: bool = False
     ) -> "Report":
-        """The report from which to go on: of no step at all, or of those of an earlier process."""
+        """Return a report to start from: before the first step, or resumed after ``course``."""
         return cls(course, 0, np.nan, {}, rates, state, best)
 
     @property
     def step(self) -> int:
-        """Steps taken."""
+        """Return the number of steps taken."""
         return self.course.step
 
     @property
     def seconds(self) -> float:
-        """Running, without compiling."""
+        """Return the running time in seconds, without compilation."""
         return self.course.seconds
 
     @property
     def image(self) -> Float[np.ndarray, "h w 3"]:
-        """The picture reached, on the host."""
+        """Return the resulting image, copied to the host."""
         shown = best_picture(self.state) if self.best else picture(self.state)
-        if not shown.is_fully_addressable:  # other hosts have parts of it
+        if not shown.is_fully_addressable:  # sharded over several hosts
             return multihost_utils.process_allgather(shown, tiled=True)
         return np.asarray(shown)
 
@@ -146,15 +161,26 @@ def minimize(
     tolerance: float = 0.0,
     best: bool = False,
 ) -> Iterator[Report]:
-    """Take ``steps`` steps, yielding a report after each ``every`` of them and after the last.
+    """Yield a report after every ``every`` steps and after the last one.
 
-    Where the loss or the image is not finite, the steps since the last report are taken back and
-    the learning rate is halved. It ends early once ``PATIENCE`` steps have lessened the loss by a
-    smaller share than ``tolerance``. ``best`` is for the reports. With the rates, the state and the
-    ``course`` of a report it goes on from there, and yields those that would have followed.
+    If the loss or the image is not finite, the steps since the last report are taken back and the
+    learning rate is halved. With the rates, the state and the course of a report, the optimization
+    resumes there and yields the reports that would have followed.
+
+    Args:
+      program: the compiled step.
+      objective: the objective it was compiled for.
+      rates: hyperparameters of the steps.
+      state: the state to start from.
+      steps: number of steps in all, those of ``course`` included.
+      every: number of steps between reports.
+      course: progress of ``state``.
+      tolerance: stop early if the loss decreased by a smaller share than this over ``PATIENCE``
+        steps; 0 never stops early.
+      best: whether reports show the image of least loss instead of the average of the iterates.
 
     Raises:
-      DivergedError: when halving the rate ``RETRIES`` times in a row does not help.
+      DivergedError: halving the learning rate ``RETRIES`` times in a row did not help.
     """
     failures, seconds = 0, 0.0
     while course.step < steps and not course.over:
@@ -181,6 +207,6 @@ def _diverged(losses: Losses, step: int) -> str:
     bad = [name for name, value in losses.terms.items() if not np.isfinite(value)]
     where = f"in {', '.join(bad)}" if bad else "in the image"
     return (
-        f"the loss is not finite {where} at step {step}, even with the learning rate halved "
+        f"the loss is not finite {where} at step {step}, even after halving the learning rate "
         f"{RETRIES} times: lower the learning rate or the weights"
     )

@@ -2,8 +2,8 @@
 
     x <- clip(x + scale * update(grad L(x)), low, high)
 
-where ``update`` is that of any Optax transformation, which with a scale of 1 has its ordinary
-meaning. ``jaxstyle.optim.solve`` takes many steps.
+where ``update`` is any Optax transformation; with a scale of 1 it is applied unchanged.
+``jaxstyle.optim.solve`` takes many steps.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Hyperparameters:
 
     Attributes:
       update_scale: factor of the optimizer's updates. 1 leaves an Optax transformation as it is;
-        the optimizers of this package have a learning rate of 1, and are given theirs here.
+        for the named optimizers, whose own learning rate is 1, it is the learning rate.
       average_decay: decay of the moving average of the iterates; 0 keeps only the last one.
       decay: factor of ``update_scale`` from one step to the next.
       low, high: bounds that pixels are clipped to after each step.
@@ -57,7 +57,7 @@ class State:
       average: moving average of the iterates, of the image's shape.
       step: number of steps taken.
       best, best_total: the image of least loss so far, and that loss.
-      sides: height and width of the picture, where arrays are padded beyond it; else None.
+      sides: height and width of the picture if the arrays are padded; else None.
     """
 
     image: PyTree
@@ -120,7 +120,7 @@ def step(
 
     Args:
       objective: image -> (total loss, weighted terms).
-      rates: hyperparameters; ``Hyperparameters.of()`` for the optimizer's ordinary meaning.
+      rates: hyperparameters; ``Hyperparameters.of()`` applies the optimizer unchanged.
       state: the state before.
       optimizer: any Optax transformation; ones with a line search are given ``value_fn``.
 
@@ -146,7 +146,8 @@ def apply_update(
     """Return the state and losses after a step whose loss and gradient are known.
 
     Args:
-      value_of: image -> total loss, which optimizers with a line search ask for.
+      found: loss, terms and gradient of the state's image.
+      value_of: image -> total loss, needed by optimizers with a line search.
     """
     total, terms, gradient = found
     updates, optimizer_state = optax.with_extra_args_support(optimizer).update(

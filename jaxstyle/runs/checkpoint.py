@@ -1,4 +1,4 @@
-"""Checkpoints: a tree of values and arrays on disk, whole or not at all, byte for byte."""
+"""Atomic checkpoints: save and load a tree of plain values and arrays, bit for bit."""
 
 import contextlib
 import functools
@@ -22,19 +22,23 @@ from jaxstyle.errors import CheckpointError
 
 
 def save(directory: Path, tree: Mapping[str, Any]) -> None:
-    """Keep a tree of dicts and lists of plain values and arrays, in place of the one before.
+    """Save a tree, replacing the previous checkpoint of the directory atomically.
 
-    Whatever the moment at which the process is killed, ``load`` gives one or the other.
+    If the process is killed at any moment, ``load`` returns either the old tree or the new one.
+
+    Args:
+      directory: where checkpoints are kept; created if it does not exist.
+      tree: nested dicts and lists of plain JSON values and arrays.
 
     Raises:
-      CheckpointError: it cannot be written; the one before is still there.
+      CheckpointError: it cannot be written; the previous checkpoint is still there.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _sweep(directory)
         before = _whole(directory)
         number = _number(before[-1]) + 1 if before else 1
-        # No other process that is at it here has the same name.
+        # A random suffix, so that processes saving to the same directory never share a name.
         path = directory.absolute() / f"{number}-{secrets.token_hex(4)}"
         with _quiet_orbax() as (checkpointer, arguments):
             checkpointer.save(path, args=arguments(tree))
@@ -46,17 +50,17 @@ def save(directory: Path, tree: Mapping[str, Any]) -> None:
 
 
 def load(directory: Path) -> dict[str, Any] | None:
-    """The tree that was kept, or None where there is none; its arrays are NumPy's.
+    """Return the newest saved tree, with NumPy arrays, or None if there is no checkpoint.
 
     Raises:
-      CheckpointError: it is damaged.
+      CheckpointError: the checkpoint is damaged.
     """
     while whole := _whole(directory):
         try:
             with _quiet_orbax() as (checkpointer, arguments):
                 return checkpointer.restore(whole[-1].absolute(), args=arguments())
         except Exception as error:
-            if whole[-1].exists():  # no other process has put another one in its place
+            if whole[-1].exists():  # otherwise another process has just replaced it: try again
                 raise CheckpointError(
                     f"{directory}: the checkpoint is damaged ({_reason(error)}): delete it, or run "
                     "without --resume"
@@ -65,7 +69,7 @@ def load(directory: Path) -> dict[str, Any] | None:
 
 
 def delete(directory: Path) -> None:
-    """Delete what ``save`` kept, and its directory if there is nothing else in it."""
+    """Delete all checkpoints in the directory, and the directory too if it is then empty."""
     for path in _whole(directory):
         _discard(path)
     _sweep(directory)
@@ -74,7 +78,10 @@ def delete(directory: Path) -> None:
 
 
 def _whole(directory: Path) -> list[Path]:
-    """Checkpoints from the oldest to the newest: Orbax renames a folder once it is complete."""
+    """Return the complete checkpoints, oldest first.
+
+    Orbax gives a folder its final name only once it is complete.
+    """
     found = directory.iterdir() if directory.is_dir() else ()
     return sorted((path for path in found if _NAME.fullmatch(path.name)), key=_number)
 
@@ -87,13 +94,13 @@ def _number(path: Path) -> int:
 
 
 def _discard(path: Path) -> None:
-    """Renamed before it is deleted: half of a checkpoint never has the name of a whole one."""
+    """Delete a checkpoint. It is renamed first, so a half-deleted one never looks complete."""
     with contextlib.suppress(OSError):
         shutil.rmtree(path.rename(path.with_name(f"{path.name}.old")), ignore_errors=True)
 
 
 def _sweep(directory: Path) -> None:
-    """Delete what a process that was killed had not finished writing, or deleting."""
+    """Delete folders that a killed process left half written or half deleted."""
     for path in list(directory.iterdir()) if directory.is_dir() else ():
         if _NAME.match(path.name) and "." in path.name:
             _discard(path)
@@ -109,7 +116,7 @@ def _reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _quiet_orbax() -> Iterator[tuple[Any, Callable[..., Any]]]:
-    """What ``_orbax`` gives; its warnings and logs go nowhere, as what matters is an exception."""
+    """Yield the result of ``_orbax`` with warnings and logs silenced: errors are exceptions."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         orbax = _orbax()
@@ -124,12 +131,13 @@ def _quiet_orbax() -> Iterator[tuple[Any, Callable[..., Any]]]:
 
 @functools.cache
 def _orbax() -> tuple[Any, Callable[..., Any]]:
-    """A checkpointer of trees as they are here, and what makes its arguments.
+    """Return an Orbax checkpointer of trees, and the constructor of its arguments.
 
-    Of many processes, each keeps what is its own and waits for no other. Orbax' own handlers write
-    NumPy arrays in the first process alone, and no JAX array that is one process's own.
+    It has a handler of its own because each of several processes saves its own checkpoint without
+    waiting for the others: Orbax' handlers write NumPy arrays in the first process only, and refuse
+    JAX arrays that are local to one process.
     """
-    import orbax.checkpoint as ocp  # seldom needed, and slow to import
+    import orbax.checkpoint as ocp  # slow to import, and rarely needed
 
     class Tree(ocp.CheckpointHandler):
         def save(self, directory: os.PathLike, args: Any) -> None:
@@ -153,15 +161,15 @@ _FILE = "tree.npz"
 
 
 def _write(path: Path, tree: Mapping[str, Any]) -> None:
-    """The tree as JSON and the bytes of its arrays, each with a checksum, in one file."""
+    """Write the tree to one .npz file: JSON, and each array as bytes (zip adds checksums)."""
     arrays: list[np.ndarray] = []
 
-    def lifted(value: Any) -> dict[str, Any]:
+    def array_to_reference(value: Any) -> dict[str, Any]:
         array = np.asarray(value)
         arrays.append(np.ravel(array).view(np.uint8))
         return {"array": len(arrays), "dtype": str(array.dtype), "shape": array.shape}
 
-    text = json.dumps(dict(tree), default=lifted).encode()
+    text = json.dumps(dict(tree), default=array_to_reference).encode()
     with open(path, "xb") as file:
         np.savez(file, np.frombuffer(text, np.uint8), *arrays)  # named arr_0, arr_1, ...
         file.flush()
@@ -171,10 +179,10 @@ def _write(path: Path, tree: Mapping[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     with open(path, "rb") as file, np.load(file) as entries:
 
-        def lowered(value: dict[str, Any]) -> Any:
+        def reference_to_array(value: dict[str, Any]) -> Any:
             if value.keys() != {"array", "dtype", "shape"}:
                 return value
             array = entries[f"arr_{value['array']}"].view(jnp.dtype(value["dtype"]))
             return array.reshape(value["shape"])
 
-        return json.loads(bytes(entries["arr_0"]), object_hook=lowered)
+        return json.loads(bytes(entries["arr_0"]), object_hook=reference_to_array)

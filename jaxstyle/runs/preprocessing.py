@@ -1,4 +1,4 @@
-"""What is made of the pictures before a run and after it: its start, and their colors."""
+"""Image processing around the optimization: color matching, the initial image, the final one."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -30,8 +30,12 @@ def first_image(
     network: vgg.VGG19,
     settings: Settings,
 ) -> Image:
-    """Where the optimization starts: the content, as it is or in the colors of the style, or a
-    picture of the user's; with noise over it."""
+    """Return the initial image of the optimization.
+
+    Depending on ``settings.init``: the content picture, the content picture in the colors of the
+    styles, noise, or a picture read from a file. ``settings.init_noise`` is the share of noise
+    blended in.
+    """
     if settings.init == "noise":
         return noise(scale, network, settings)
     picture = content if settings.init in INITS else images.read(settings.init).rgb
@@ -48,10 +52,17 @@ def enlarged(
     settings: Settings,
     resized: Callable[..., Image] = images.resize,
 ) -> Image:
-    """What one scale has reached, as the start of the next.
+    """Return the result of one scale enlarged to the size of the next.
 
-    A photo that is to stay one is made anew from the content, by the maps of its colors found so
-    far: what was too fine to be seen at the last scale is there again.
+    In photorealistic runs that start from the content, the image is not resized. The local affine
+    color maps from the content to it are fitted, then applied to the content at the new size, which
+    brings back detail too fine for the smaller scale.
+
+    Args:
+      image: result of the previous scale, or the initial image.
+      content: the content picture at full size.
+      scale: the next scale.
+      resized: resizing function, such as a cached one.
     """
     if image.shape[:2] == (scale.height, scale.width):
         return image
@@ -67,14 +78,15 @@ def enlarged(
 
 
 KEEPING = ("content", "colors")
-"""Starts that have the structure of the content."""
+"""Values of ``init`` that preserve the structure of the content picture."""
 
 CARRIED_RADIUS = 3
-"""Of the average of maps from one scale to the next: at the end it is the settings' own."""
+"""Radius, in pixels, over which color maps are averaged between scales. At the end of the run
+``settings.smooth_radius`` is used instead."""
 
 
 def noise(scale: Scale, network: vgg.VGG19, settings: Settings) -> Image:
-    """Uniform between black and white, or Gaussian around the color the network takes for zero."""
+    """Return noise: uniform in [0, 1], or Gaussian around the network's mean color."""
     key, shape = jax.random.key(settings.seed), (scale.height, scale.width, 3)
     if settings.noise == "uniform":
         return np.asarray(jax.random.uniform(key, shape, jnp.float32))
@@ -86,7 +98,7 @@ def noise(scale: Scale, network: vgg.VGG19, settings: Settings) -> Image:
 def recolored(
     content: Image, styles: Sequence[Image], settings: Settings
 ) -> tuple[Image, list[Image]]:
-    """The pictures that the objective is made of: color is settled before the run.
+    """Return the content and style pictures with colors matched by ``settings.color_match``.
 
     Gatys et al. 2016 (arXiv:1606.05897): the style pictures are given the content's mean color and
     covariance (section 3.1), or all are reduced to their luminance (section 3.2).
@@ -102,14 +114,20 @@ def recolored(
 
 
 def as_measured(image: Image, settings: Settings) -> Image:
-    """What the objective sees of a finished picture."""
+    """Return a finished picture as the objective sees it: gray if only luminance is matched."""
     if settings.color_match != "luminance":
         return image
     return _gray(color.luminance(image, settings.luminance))
 
 
 class Finished(NamedTuple):
-    """A picture as it is given to the user; maps: see ``jaxstyle.images.affine``."""
+    """A finished picture.
+
+    Attributes:
+      image: sRGB in [0, 1].
+      alpha: alpha channel of the content picture, None if it has none.
+      maps: local affine color maps (see ``jaxstyle.images.affine``), None if there are none.
+    """
 
     image: Image
     alpha: Alpha | None
@@ -117,8 +135,11 @@ class Finished(NamedTuple):
 
 
 def finished(image: Image, content: Picture, scale: Scale, settings: Settings) -> Finished:
-    """The picture at its final size, with the content's colors, structure and alpha where that is
-    wanted."""
+    """Return the picture at its final size, after the optional post-processing steps.
+
+    These are, as the settings ask: smoothing local color maps, refining edges with a guided filter,
+    and restoring the content's colors. The content's alpha channel is resized along.
+    """
     image = resize(image, scale, settings)
     photo = resize(content.rgb, scale, settings)
     alpha = None if content.alpha is None else resize(content.alpha, scale, settings)

@@ -1,9 +1,9 @@
-"""What each layer keeps: the figure of the papers, from one picture.
+"""Reconstructions of one picture from its features, which show what each layer represents.
 
-Content reconstructions start from noise and minimize the content loss at one layer alone: what
-comes back is what that layer knows of the picture. Style reconstructions minimize the style loss at
-a growing set of layers: from the grain of the picture to its larger forms. Gatys, Ecker, Bethge,
-CVPR 2016, figure 1; Mahendran & Vedaldi, CVPR 2015, for the former alone.
+Content reconstructions start from noise and minimize the content loss at a single layer: they show
+what that layer preserves of the picture. Style reconstructions minimize the style loss at a growing
+set of layers: they go from fine texture to larger forms. Gatys, Ecker, Bethge, CVPR 2016, figure 1;
+Mahendran & Vedaldi, CVPR 2015, for content alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,13 @@ from jaxstyle.settings import Settings
 
 
 class Reconstruction(NamedTuple):
-    """kind: "content" or "style". layers: what the loss looked at. result: the run."""
+    """One reconstruction.
+
+    Attributes:
+      kind: "content" or "style".
+      layers: the layers of its loss.
+      result: the result of its run.
+    """
 
     kind: str
     layers: tuple[str, ...]
@@ -31,7 +37,7 @@ class Reconstruction(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What is written beneath it."""
+        """The caption in the figure."""
         first, *more = self.layers
         return f"{first} .. {more[-1]}" if more else first
 
@@ -42,8 +48,11 @@ def reconstructions(
     settings: Settings,
     callback: Callable[[Progress], None] = lambda progress: None,
 ) -> Iterator[Reconstruction]:
-    """A style reconstruction for each first so many of the style layers of the settings, then a
-    content reconstruction for each of its content layers; yields each as soon as it is made."""
+    """Yield all reconstructions of a picture, each as soon as it is made.
+
+    First the style reconstructions: from the first style layer, the first two, the first three and
+    so on. Then one content reconstruction for each content layer.
+    """
     for kind, layers in cells(settings):
         wanted = dict.fromkeys(layers, 1.0)
         result = run(loaded, Picture(image), [image], alone(settings, kind, wanted), callback)
@@ -51,14 +60,17 @@ def reconstructions(
 
 
 def cells(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
-    """Kind and layers of every reconstruction that the settings ask for."""
+    """Return kind and layers of every reconstruction that the settings ask for."""
     style = tuple(settings.style_layers)
     growing = [("style", style[:count]) for count in range(1, len(style) + 1)]
     return growing + [("content", (layer,)) for layer in settings.content_layers]
 
 
 def alone(settings: Settings, kind: str, layers: Mapping[str, float]) -> Settings:
-    """The settings with one kind of loss, on these layers, and not starting from the answer."""
+    """Return settings with one kind of loss, on the given layers.
+
+    The initial image is never the content picture, which would be the solution: noise instead.
+    """
     init = "noise" if settings.init == "content" else settings.init
     weights = {"content_weight": 0.0, "style_weight": 0.0}
     weights[f"{kind}_weight"] = getattr(settings, f"{kind}_weight") or 1.0
@@ -66,25 +78,30 @@ def alone(settings: Settings, kind: str, layers: Mapping[str, float]) -> Setting
 
 
 def size_of_cells(image: Image, settings: Settings) -> tuple[int, int]:
-    """Height and width of every reconstruction.
+    """Return height and width of the reconstructions.
 
     Raises:
       PictureSizeError: the picture is too small for the deepest layer.
     """
-    of_each = [
+    scales = [
         plan(image, [image], alone(settings, kind, dict.fromkeys(layers, 1.0)))[-1]
         for kind, layers in cells(settings)
     ]
-    return of_each[0].height, of_each[0].width
+    return scales[0].height, scales[0].width
 
 
 GAP = 12
+"""Pixels between two pictures of the figure."""
+
 BAND = 26
+"""Height in pixels of the caption below a picture."""
 
 
 def figure(image: Image, made: Sequence[Reconstruction], settings: Settings) -> Image:
-    """One labelled picture: style reconstructions above, content reconstructions below, the
-    picture itself at the left of both rows."""
+    """Return the labeled figure: a row of style and a row of content reconstructions.
+
+    Each row begins with the picture itself.
+    """
     cell_height, cell_width = made[0].result.image.shape[:2]
     rows = [[one for one in made if one.kind == kind] for kind in ("style", "content")]
     rows = [row for row in rows if row]

@@ -1,4 +1,4 @@
-"""The regions that settings ask for: from masks, or found in the pictures."""
+"""Guidance regions of a run: read from mask files, or found by clustering features."""
 
 from collections.abc import Sequence
 
@@ -19,18 +19,25 @@ Image = Float[np.ndarray, "_ _ 3"]
 def regions_of(
     loaded: weights.Loaded | None, content: Image, styles: Sequence[Image], settings: Settings
 ) -> Regions | None:
-    """The regions of the content and the style pictures; None where there are none.
+    """Return the guidance regions of the content and style pictures, None if there are none.
 
-    The network is for ``auto_masks`` alone.
+    Args:
+      loaded: weights of the network, only needed to find regions (``settings.auto_masks``).
+      content: content picture, height x width x 3.
+      styles: style pictures, height x width x 3.
+      settings: settings of the run.
 
     Raises:
-      SettingError, MaskError, ImageError: masks that do not fit the pictures, or each other.
+      SettingError: settings about masks that contradict each other.
+      MaskError, ImageError: a mask cannot be read, or does not fit its picture.
     """
     if not settings.guided:
         return None
     check_counts(styles, settings)
     if settings.auto_masks and (settings.content_mask or settings.style_mask):
-        raise SettingError("auto_masks", "finds regions, and masks are given: leave one out")
+        raise SettingError(
+            "auto_masks", "cannot be combined with masks given as files: leave one out"
+        )
     if settings.auto_masks and loaded:
         network = network_of(loaded, settings)
         return with_shares(auto_regions(network, content, styles, settings.auto_masks), settings)
@@ -42,10 +49,10 @@ def regions_of(
 
 
 def with_shares(regions: Regions, settings: Settings) -> Regions:
-    """The same regions.
+    """Return the regions unchanged, after checking that each one has a style.
 
     Raises:
-      SettingError: the style pictures that have one of them have no share in the blend.
+      SettingError: all style pictures that contain a region have a blend share of zero.
     """
     shares = settings.style_blend or (1.0,) * len(regions.styles)
     for index, name in enumerate(regions.names):

@@ -1,4 +1,4 @@
-"""What a run gives back: reports on the way, and at the end the picture with its record."""
+"""Outputs of a run: progress reports while it runs, and the final picture with its metadata."""
 
 import importlib.metadata
 import json
@@ -22,15 +22,20 @@ from jaxstyle.optim import solve
 from jaxstyle.settings import Settings
 
 PROGRAMS = *solve.PROGRAMS, *TILE_PROGRAMS, *SPACE_PROGRAMS
-"""Names of all programs a picture's steps can need: see ``jaxstyle.execution.compilation``."""
+"""Names of the jitted functions that compute steps, counted in ``ScaleReport.compilations``."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A report of the solver and where in the run it stands.
+    """A progress report.
 
-    scales: the whole schedule. scale: index of the current one. seconds: of the run so far.
-    preparing: this is not the picture yet, but one that it needs.
+    Attributes:
+      scales: all scales of the run.
+      scale: index of the current scale.
+      solver: the solver's report: step, losses and image.
+      seconds: wall-clock time since the start of the run.
+      preparing: whether the image is a style picture being prepared (``fine_style``), not the
+        result.
     """
 
     scales: list[Scale]
@@ -41,14 +46,23 @@ class Progress:
 
     @property
     def image(self) -> Float[np.ndarray, "h w 3"]:
-        """The picture so far, at the size of the current scale."""
+        """The current image, at the size of the current scale."""
         return self.solver.image
 
 
 @dataclass(frozen=True)
 class ScaleReport:
-    """What one scale took: wall-clock seconds, and how often its solver was compiled. way: how the
-    picture was worked on, see ``jaxstyle.execution.strategy``."""
+    """Timings of one scale.
+
+    Attributes:
+      height: height of the image in pixels.
+      width: width of the image in pixels.
+      steps: optimizer steps taken.
+      compile_seconds: wall-clock time of tracing and compiling.
+      run_seconds: wall-clock time of the steps.
+      compilations: number of step programs that were compiled.
+      way: the execution strategy in words, see ``jaxstyle.execution.strategy``.
+    """
 
     height: int
     width: int
@@ -62,7 +76,7 @@ class ScaleReport:
     def of(
         cls, scale: Scale, way: Strategy, compiled: Compilations, last: solve.Report
     ) -> "ScaleReport":
-        """From the scale's plan, what was compiled for it, and its last report."""
+        """Build the report of a finished scale from its last solver report."""
         compilations = sum(compiled.programs[name] for name in PROGRAMS)
         size = scale.height, scale.width
         return cls(*size, last.step, compiled.seconds, last.seconds, compilations, str(way))
@@ -70,12 +84,19 @@ class ScaleReport:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run.
+    """The result of a run.
 
-    image: height x width x 3, sRGB in [0, 1]. alpha: of the content picture, if it had any.
-    computation: number format, and algorithm by convolution: see ``VGG19.computation``.
-    losses: one record per report of the solver, every term multiplied by its weight. maps: of the
-    photo's colors to those of the image, where that is how it was made (``--smooth-radius``).
+    Attributes:
+      image: height x width x 3, sRGB in [0, 1].
+      alpha: alpha channel of the content picture, None if it has none.
+      settings: settings of the run.
+      weights: weights of the network.
+      computation: number format and convolution algorithms, see ``VGG19.computation``.
+      scales: timings, one entry a scale.
+      losses: loss trace, one record a solver report, every term already weighted.
+      seconds: wall-clock time of the run.
+      maps: local affine color maps from the content picture to the image, None unless the image was
+        made by them (``--smooth-radius``).
     """
 
     image: Float[np.ndarray, "h w 3"]
@@ -89,16 +110,19 @@ class Result:
     maps: Float[np.ndarray, "_ _ 3 4"] | None = None
 
     def save(self, path: str | os.PathLike, *, bits: int = 8, description: str = "") -> None:
-        """Write the picture by the extension of ``path``: see ``jaxstyle.images.write``.
+        """Write the picture to a file.
 
-        The settings are written into its metadata, or ``description`` if it is given.
+        Args:
+          path: its extension decides the format, see ``jaxstyle.images.write``.
+          bits: bits per channel.
+          description: text for the file's metadata; if empty, the settings as JSON.
         """
         description = description or json.dumps({"settings": self.settings.to_dict()})
         picture = images.Picture(self.image, self.alpha)
         images.write(path, picture, bits=bits, description=description)
 
     def report(self) -> dict[str, Any]:
-        """The record of the run, as plain values for JSON."""
+        """Return the record of the run as plain values for JSON."""
         return {
             "settings": self.settings.to_dict(),
             "versions": versions(),
@@ -117,7 +141,7 @@ class Result:
 
 
 def loss_record(scale: int, report: solve.Report) -> dict[str, Any]:
-    """One line of the loss trace."""
+    """Return one entry of the loss trace."""
     return {
         "scale": scale,
         "step": report.step,
@@ -128,7 +152,7 @@ def loss_record(scale: int, report: solve.Report) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of everything that can change a result."""
+    """Return the versions of Python and of the packages that can change a result."""
     packages = ("jaxstyle", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
     return {"python": platform.python_version()} | {
         name: importlib.metadata.version(name) for name in packages
@@ -136,6 +160,6 @@ def versions() -> dict[str, str]:
 
 
 def device() -> dict[str, Any]:
-    """Where JAX runs."""
+    """Return platform, kind and number of JAX's devices."""
     first = jax.devices()[0]
     return {"platform": first.platform, "kind": first.device_kind, "count": jax.device_count()}

@@ -1,4 +1,4 @@
-"""A run at one of its reports: what it needs to go on from there, and which run it is."""
+"""State of an interrupted run: what is needed to resume it, and a fingerprint of its inputs."""
 
 import hashlib
 import json
@@ -22,11 +22,16 @@ from jaxstyle.settings import Settings
 
 @dataclass(frozen=True)
 class RunCheckpoint:
-    """What a run has reached; by default one that is still to begin.
+    """The state of a run at one of its reports; by default, before its start.
 
-    scale: index of the current one. report: where in it the run stands. scales, losses, seconds: of
-    the result so far. mixtures: style pictures that have been given their fine texture. preparing:
-    it is the next one of these that is being made.
+    Attributes:
+      scale: index of the current scale.
+      report: latest solver report of that scale, None before the first.
+      scales: timings of the finished scales.
+      losses: loss trace so far.
+      seconds: wall-clock time so far.
+      mixtures: finished style pictures of ``fine_style``.
+      preparing: whether ``scale`` and ``report`` belong to the next one of these mixtures.
     """
 
     scale: int = 0
@@ -38,9 +43,9 @@ class RunCheckpoint:
     preparing: bool = False
 
     def to_tree(self) -> dict[str, Any]:
-        """Plain values, and arrays on the host, for ``checkpoint.save``.
+        """Return the state as a tree of plain values and host arrays, for ``checkpoint.save``.
 
-        To be asked for before the solver's next step: it takes the optimizer's memory for itself.
+        Call this before the solver's next step, which donates the optimizer's buffers.
         """
         if self.report is None:
             raise ValueError("the run has not begun: there is nothing to save")
@@ -57,7 +62,14 @@ class RunCheckpoint:
 
     @classmethod
     def from_tree(cls, tree: Mapping[str, Any], settings: Settings) -> "RunCheckpoint":
-        """The opposite of ``to_tree``, for a run with the same settings; to go on from once."""
+        """Restore the state from the tree of ``to_tree``.
+
+        A run may be resumed from it only once, as its arrays are donated.
+
+        Args:
+          tree: a loaded checkpoint.
+          settings: settings of the run, the same as when it was saved.
+        """
         rates, state = jax.tree.unflatten(_structure(settings), map(jnp.array, tree["solver"]))
         course = solve.Course(**tree["course"])
         return cls(
@@ -72,25 +84,27 @@ class RunCheckpoint:
 
 
 def _structure(settings: Settings) -> Any:
-    """Of rates and state, which have it whatever the size of the picture."""
+    """Return the tree structure of rates and state, the same for every picture size."""
     image = jax.ShapeDtypeStruct((1, 1, 3), jnp.float32)
     state = jax.eval_shape(partial(solve.init, optimizer=optimizer_of(settings)), image)
     return jax.tree.structure((rates_of(settings), state))
 
 
 AFTERWARDS = ("preset", "original_colors", "smooth_radius", "refine")
-"""Settings that the state of a run does not depend on: a name, and what is done once it is over."""
+"""Settings that do not affect the state of a run: the preset's name, and post-processing."""
 
 
 def fingerprint(
     loaded: weights.Loaded, content: Image, styles: Sequence[Image], settings: Settings
 ) -> dict[str, Any]:
-    """Everything that the state of a run depends on, by name: settings as they are in JSON,
-    pictures and weights by their SHA-256."""
+    """Return everything the state of a run depends on, by name, as plain values for JSON.
+
+    Settings are given by value; pictures, masks and weights by their SHA-256.
+    """
     values = {k: v for k, v in settings.to_dict().items() if k not in AFTERWARDS}
     pictures = {"the content picture": content}
     pictures |= {f"style picture {number}": style for number, style in enumerate(styles, start=1)}
-    for name, path in settings.paths().items():  # of a mask the alpha may be all there is to it
+    for name, path in settings.paths().items():  # hash whole files: a mask may be in alpha only
         pictures |= {name: np.frombuffer(Path(path).read_bytes(), np.uint8)}
     own = {"the weights": loaded.sha256, "the version of jaxstyle": versions()["jaxstyle"]}
     hashes = {name: _sha256(picture) for name, picture in pictures.items()}
@@ -98,7 +112,7 @@ def fingerprint(
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The names by which two fingerprints differ."""
+    """Return the names of the entries in which two fingerprints differ."""
     return [name for name in {**now, **before} if before.get(name) != now.get(name)]
 
 

@@ -1,4 +1,4 @@
-"""The score of a picture: its losses under the objective of any system."""
+"""Scoring: the losses of a given picture under the objective of a preset."""
 
 import os
 from collections.abc import Sequence
@@ -30,8 +30,14 @@ Image = Float[np.ndarray, "_ _ 3"]
 
 @dataclass(frozen=True)
 class Score:
-    """total, and terms by name ("content/relu4_2", "style/relu1_1", "tv"), already weighted; notes
-    about masks."""
+    """The losses of a picture.
+
+    Attributes:
+      preset: name of the preset that defines the objective.
+      total: sum of the terms.
+      terms: weighted losses by name, such as "content/relu4_2", "style/relu1_1" or "tv".
+      notes: remarks about masks, for the user.
+    """
 
     preset: str
     total: float
@@ -39,7 +45,7 @@ class Score:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return the score as plain values for JSON."""
         return {"preset": self.preset, "total": self.total, "terms": self.terms}
 
 
@@ -52,27 +58,29 @@ def score(
     weights_file: str | os.PathLike | weights.Loaded | None = None,
     **settings: Any,
 ) -> Score:
-    """Score a picture, made by whatever program, under the objective of a preset.
+    """Compute the losses of a picture, made by any program, under the objective of a preset.
+
+    The computation is in float32, or in float64 if ``jax_enable_x64`` is set. In float64, pixels of
+    8-bit and 16-bit pictures that need no resizing are exact.
 
     Args:
-      image, content, style: paths, PIL images or arrays (see ``jaxstyle.images.read``). The content
-        may be None where it weighs nothing.
-      size: longest side that all pictures are brought to first. If None, the image and the style
-        pictures are taken as they are, and the content is brought to the size of the image.
-      weights_file, settings: as in ``jaxstyle.stylize``.
-
-    Computed in float32, or in float64 where JAX is told to (``jax_enable_x64``): then eight and
-    sixteen-bit pictures that need no resizing are exact too.
+      image: picture to score: a path, a PIL image or an array (see ``jaxstyle.images.read``).
+      content: content picture; may be None if the content weight is zero.
+      style: one or several style pictures.
+      size: longest side to which all pictures are resized first. If None, the image and the style
+        pictures keep their sizes, and the content is resized to the size of the image.
+      weights_file: as in ``jaxstyle.stylize``.
+      **settings: as in ``jaxstyle.stylize``.
 
     Raises:
-      SettingError, ImageError, WeightsError, PictureSizeError: one line each.
+      SettingError, ImageError, WeightsError, PictureSizeError: the input is not usable.
     """
     given = settings if size is None else {**settings, "size": size}
     chosen = resolve(**given)
     if content is None and chosen.content_weights():
         raise SettingError("content", f"preset {chosen.preset} has a content loss: give a picture")
     if chosen.fine_style:
-        raise SettingError("fine_style", "is made by a run, and cannot be scored")
+        raise SettingError("fine_style", "cannot be scored: a run prepares that style picture")
     picture = images.read(image).rgb
     photo = picture if content is None else images.read(content).rgb
     styles = read_styles(style)
@@ -89,7 +97,16 @@ def score_pictures(
     *,
     resized: bool,
 ) -> Score:
-    """The same for pictures already read. ``resized``: to the size of the settings."""
+    """Compute the losses of decoded images.
+
+    Args:
+      loaded: weights of the network.
+      image: picture to score, height x width x 3.
+      content: content picture, resized to the size of the image.
+      styles: style pictures.
+      settings: settings that define the objective.
+      resized: whether to resize all pictures to the size of the settings first.
+    """
     if settings.precision == "auto":
         settings = replace(settings, precision="float64" if in_float64() else "float32")
     plan.check_counts(styles, settings)
@@ -109,7 +126,7 @@ def score_pictures(
     photo, paintings = recolored(content, styles, settings)
     pictures = [_at(p, s, settings) for p, s in zip(paintings, style_sizes, strict=True)]
     measured = _at(as_measured(image, settings), scale[:2], settings)
-    # The tensor cores of a GPU would otherwise round float32 to ten bits.
+    # By default the tensor cores of a GPU round float32 to a ten-bit mantissa.
     with jax.default_matmul_precision("highest"):
         network = network_of(loaded, settings)
         regions = regions_of(loaded, content, styles, settings)
@@ -130,11 +147,11 @@ _terms = jax.jit(lambda scored, image: scored(image))
 
 
 def _at(picture: Image, size: tuple[int, int], settings: Settings) -> Image:
-    """A picture at a size; in float64, the exact value of every pixel that was not touched."""
+    """Return a picture resized; in float64, with exact values if no resizing was needed."""
     resized = images.resize(picture, *size, settings.resampling)
     if settings.precision != "float64":
         return resized
     exact = resized.astype(np.float64)
-    steps = np.rint(exact * 65535)  # 65535 is 257 times 255: this holds 8 and 16 bits alike
+    steps = np.rint(exact * 65535)  # 65535 is 257 times 255: right for 8 and 16 bits
     from_file = np.array_equal((steps / 65535).astype(np.float32), resized)
     return steps / 65535 if from_file else exact

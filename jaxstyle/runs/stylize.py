@@ -1,8 +1,8 @@
-"""The main job: settings and pictures in, a stylized picture out.
+"""Neural style transfer from start to finish: ``stylize`` for sources, ``run`` for decoded images.
 
-A run in one sentence: the image is carried from coarse to fine, and at each scale an Optax
-transformation steps it down the gradient of content, style and total variation losses measured on
-the features of a fixed VGG-19 (Gatys, Ecker, Bethge, CVPR 2016).
+The image is optimized coarse to fine. At each scale an Optax transformation takes gradient steps on
+a weighted sum of content, style and total variation losses, measured on the features of a fixed
+VGG-19 (Gatys, Ecker, Bethge, CVPR 2016). The result of one scale, enlarged, starts the next.
 """
 
 import os
@@ -52,7 +52,7 @@ from jaxstyle.settings import ONE_SCALE, Settings, resolve
 __all__ = ["PictureSizeError", "run", "stylize"]
 
 Source = Any
-"""A path, a PIL image or an array: whatever ``jaxstyle.images.read`` takes."""
+"""A path, a PIL image or an array: anything that ``jaxstyle.images.read`` accepts."""
 
 
 def stylize(
@@ -63,16 +63,19 @@ def stylize(
     callback: Callable[[Progress], None] | None = None,
     **settings: Any,
 ) -> Result:
-    """Stylize one content picture after one or several style pictures.
+    """Render a content picture in the style of one or several style pictures.
 
     Args:
-      content, style: paths, PIL images or arrays (see ``jaxstyle.images.read``); a folder stands
-        for all style pictures in it.
-      weights_file: a file of convert_weights, or ``jaxstyle.network.weights.load`` of one; if
-        None, the default weights, fetched on first use.
-      callback: called after every report of the solver.
-      settings: fields of ``jaxstyle.Settings``. ``optimizer`` may be any Optax transformation,
-        such as ``optax.adam(0.02)``: its updates are added to the image as they are.
+      content: a path, a PIL image or an array (see ``jaxstyle.images.read``).
+      style: one such source or a list of them; a folder stands for all pictures in it.
+      weights_file: a weights file written by ``convert_weights``, or weights returned by
+        ``jaxstyle.network.weights.load``. If None, the default weights, downloaded on first use.
+      callback: called with a ``Progress`` each time the solver reports.
+      **settings: fields of ``jaxstyle.Settings``. ``optimizer`` may be any Optax transformation,
+        such as ``optax.adam(0.02)``; its updates are added to the image unchanged.
+
+    Returns:
+      The stylized picture, with the settings, losses and timings of the run.
 
     Raises:
       JaxstyleError: SettingError, ImageError, WeightsError, PictureSizeError or DivergedError.
@@ -83,10 +86,11 @@ def stylize(
 
 
 def read_styles(style: Source | Sequence[Source]) -> list[Image]:
-    """The style pictures: one source, or several, or folders of pictures.
+    """Read the style pictures: one source or several, folders standing for their pictures.
 
     Raises:
-      SettingError, ImageError: there is none, or one that cannot be read.
+      SettingError: there is no style picture.
+      ImageError: a picture cannot be read.
     """
     each = images.listed(style if isinstance(style, list | tuple) else [style])
     if not each:
@@ -95,7 +99,14 @@ def read_styles(style: Source | Sequence[Source]) -> list[Image]:
 
 
 class Prepared(NamedTuple):
-    """What a scale needs: the way it is worked on, its losses and its step."""
+    """A scale made ready to run, with its targets computed and its step compiled.
+
+    Attributes:
+      way: the execution strategy.
+      objective: the losses, with their targets.
+      program: the compiled optimizer step.
+      compiled: count and duration of the compilations.
+    """
 
     way: Strategy
     objective: AnyObjective
@@ -116,12 +127,28 @@ def run(
     regions: Regions | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> Result:
-    """The same for pictures already read: the whole method, coarse to fine.
+    """Run style transfer on decoded images, from the coarsest scale to the finest.
 
-    ``every`` is the number of steps between two reports. After each, ``keep`` is given what the run
-    has reached; with that as ``saved`` it goes on from there, to the same bytes. ``scales`` are
-    those of ``plan``, and ``regions`` those of ``regions_of``, unless others are given. ``pause``
-    is called within long steps, and may raise.
+    Args:
+      loaded: weights of the network.
+      content: content picture, height x width x 3 and maybe an alpha channel.
+      styles: style pictures, height x width x 3.
+      settings: settings of the run.
+      callback: called with a ``Progress`` at each report.
+      every: number of steps between two reports; if None, chosen for the device.
+      saved: checkpoint to resume from. The result is identical, byte for byte, to that of a run
+        that was never interrupted.
+      keep: called with a checkpoint at each report.
+      scales: the scales to run; if empty, those of ``plan``.
+      regions: guidance regions; if None, those of ``regions_of``.
+      pause: called after every tile, at scales computed in tiles; may raise to end the run.
+
+    Returns:
+      The picture, with the settings, losses and timings of the run.
+
+    Raises:
+      SettingError, MaskError, ImageError, PictureSizeError: the inputs do not fit together.
+      DivergedError: the optimization diverged.
     """
     saved = saved or RunCheckpoint()
     start = time.perf_counter() - saved.seconds
@@ -163,11 +190,13 @@ def run(
             tolerance=settings.tolerance,
             best=settings.keep_best,
         )
-        saved, state = RunCheckpoint(), None  # the optimizer's buffers are the solver's now
+        # Drop these references: the solver donates the optimizer's buffers to its program.
+        saved, state = RunCheckpoint(), None
         for report in running:
             losses.append(loss_record(index, report))
             seconds = time.perf_counter() - start
-            # A callback may keep it; the optimizer's memory is large, and the solver's own.
+            # The callback may keep its report: leave out the optimizer state, which is large and
+            # will be donated.
             shown = replace(report, state=replace(report.state, optimizer=None))
             callback(Progress(scales, index, shown, seconds))
             keep(RunCheckpoint(index, report, reports, losses, seconds, mixtures))
@@ -175,8 +204,17 @@ def run(
         reports.append(ScaleReport.of(scale, way, compiled, report))
     done = finished(image, content, scales[-1], settings)
     seconds = time.perf_counter() - start
-    how = settings, loaded, network.computation()
-    return Result(done.image, done.alpha, *how, reports, losses, seconds, done.maps)
+    return Result(
+        done.image,
+        done.alpha,
+        settings,
+        loaded,
+        network.computation(),
+        reports,
+        losses,
+        seconds,
+        done.maps,
+    )
 
 
 def state_at(
@@ -188,7 +226,18 @@ def state_at(
     settings: Settings,
     way: Strategy = WHOLE,
 ) -> solve.State:
-    """The solver's state before the first step of a scale, and what is carried to it."""
+    """Return the solver state before the first step of a scale.
+
+    Args:
+      scale: the scale to start.
+      image: result of the previous scale, or the initial image.
+      content: the content picture at full size.
+      before: final state of the previous scale, None for the first one. If ``settings.carry``,
+        the optimizer's moments are resized from it.
+      optimizer: the optimizer whose state is initialized.
+      settings: settings of the run.
+      way: execution strategy of the scale; it decides where the arrays are stored.
+    """
     if way.split:
         return split_state_at(
             enlarged(image, content, scale, settings), before, optimizer, settings
@@ -202,7 +251,7 @@ def state_at(
 
 
 def restored(report: solve.Report | None, scale: Scale, way: Strategy) -> solve.Report | None:
-    """A report that was kept, its state where this way wants it."""
+    """Return a report from a checkpoint, its state moved to where the strategy stores it."""
     if report is None or not (way.split or way.on_host):
         return report
     if way.on_host:
@@ -217,7 +266,7 @@ def split_state_at(
     optimizer: optax.GradientTransformation,
     settings: Settings,
 ) -> solve.State:
-    """The same where each of several devices has a part of the picture."""
+    """Return the solver state before the first step, its rows sharded over all devices."""
     height, width, _ = image.shape
     mesh = mesh_of_all()
     state = sharding.init(image, optimizer, mesh)
@@ -235,10 +284,19 @@ def with_fine_texture(
     saved: RunCheckpoint,
     keep: Callable[[RunCheckpoint], None],
 ) -> list[Image]:
-    """The style pictures, their fine texture replaced by that of ``settings.fine_style``.
+    """Return the style pictures with their fine texture replaced by that of another picture.
 
-    Gatys et al. 2017, section 6: the image starts from the coarse style and is given the Gram
-    matrices of the fine one in the layers up to relu2_1, with no content loss.
+    Gatys et al. 2017, section 6: optimization starts from the (coarse) style picture, and matches
+    the Gram matrices of ``settings.fine_style`` in the layers up to relu2_1, with no content loss.
+
+    Args:
+      scale: the finest scale of the run, for which the pictures are made.
+      saved: checkpoint of the run; pictures that it has already are not made again.
+      keep: called with a checkpoint, marked ``preparing``, at each report.
+
+    Raises:
+      SettingError: no style layer is at or below relu2_1.
+      PictureSizeError: the fine style picture is too small.
     """
     fine = images.read(settings.fine_style).rgb
     shallow = {

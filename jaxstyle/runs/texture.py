@@ -1,8 +1,8 @@
 """Texture synthesis: a picture of any size whose Gram matrices are those of the style pictures.
 
 Gatys, Ecker, Bethge, "Texture Synthesis Using Convolutional Neural Networks", NIPS 2015: the style
-loss alone, minimized from noise. Where the network wraps around instead of padding, the picture has
-no border, and tiles the plane without a seam.
+loss alone, minimized from noise. With circular padding in the network, the picture has no border,
+and tiles the plane without seams.
 """
 
 import os
@@ -33,18 +33,24 @@ def texture(
     preset: str = "texture",
     **settings: Any,
 ) -> Result:
-    """Make a texture like one or several pictures.
+    """Synthesize a texture from one or several example pictures.
+
+    Style pictures are never enlarged: a larger texture repeats the pattern at the same size, unless
+    ``style_scale`` changes it.
 
     Args:
       style: paths, PIL images or arrays (see ``jaxstyle.images.read``).
-      shape: height and width; if None, the first style picture's, at the ``size`` of the settings.
-      periodic: make it tile without seams; its sides must be multiples of 16.
-      weights_file, callback, preset, settings: as in ``jaxstyle.stylize``. A style picture is
-        never enlarged: a larger texture has more of the same, not the same larger, unless
-        ``style_scale`` says so.
+      shape: height and width of the texture in pixels. If None, those of the first style picture,
+        resized to the ``size`` of the settings.
+      periodic: make the texture tile without seams; its sides must be multiples of 16.
+      weights_file: as in ``jaxstyle.stylize``.
+      callback: as in ``jaxstyle.stylize``.
+      preset: preset from which the settings start.
+      **settings: as in ``jaxstyle.stylize``.
 
     Raises:
-      SettingError, ImageError, WeightsError, PictureSizeError, DivergedError: one line each.
+      SettingError, ImageError, WeightsError, PictureSizeError, DivergedError: the input is not
+        usable, or the optimization diverged.
     """
     chosen = resolve(preset, **settings)
     styles = read_styles(style)
@@ -56,10 +62,10 @@ def texture(
 def on_canvas(
     styles: Sequence[Image], shape: tuple[int, int] | None, periodic: bool, settings: Settings
 ) -> tuple[Picture, Settings]:
-    """An empty picture of the size of the texture, and settings under which it has no content.
+    """Return a blank content picture of the texture's size, and settings that ignore its content.
 
     Raises:
-      SettingError: the texture cannot tile the plane at this size.
+      SettingError: the shape is invalid, or cannot tile the plane.
     """
     plan.check_counts(styles, settings)
     if shape and not all(isinstance(side, int) and 0 < side <= MAX_SIZE for side in shape):

@@ -12,7 +12,7 @@ from jaxstyle.execution import compilation
 from jaxstyle.execution.compilation import counted, one_ahead, persist
 
 
-def test_the_next_is_made_while_this_one_is_used():
+def test_the_next_item_is_computed_while_the_current_one_is_used():
     started = {item: threading.Event() for item in "abc"}
 
     def make(item):
@@ -27,7 +27,7 @@ def test_the_next_is_made_while_this_one_is_used():
     assert seen == [("a", "A"), ("b", "B"), ("c", "C")]
 
 
-def test_it_is_made_elsewhere_and_no_further_ahead():
+def test_items_are_computed_in_another_thread_and_only_one_ahead():
     threads = []
 
     def make(item):
@@ -41,14 +41,14 @@ def test_it_is_made_elsewhere_and_no_further_ahead():
     assert threading.get_ident() not in threads
 
 
-def test_what_goes_wrong_is_raised_where_it_is_needed():
+def test_an_error_is_raised_when_its_item_is_requested():
     ahead = one_ahead(lambda item: 1 / item, [1, 0])
     assert next(ahead) == (1, 1.0)
     with pytest.raises(ZeroDivisionError):
         next(ahead)
 
 
-def test_the_precision_of_this_thread_holds_for_the_other(float64):
+def test_the_background_thread_inherits_the_precision(float64):
     with jax.default_matmul_precision("highest"):
         (found,) = one_ahead(
             lambda _: (jnp.zeros(1).dtype, jax.config.jax_default_matmul_precision), [0]
@@ -56,7 +56,7 @@ def test_the_precision_of_this_thread_holds_for_the_other(float64):
     assert found[1] == (jnp.float64, "highest")
 
 
-def test_of_two_threads_only_this_one_is_counted():
+def test_compilations_of_other_threads_are_not_counted():
     def compile_one(shape):
         def summed(x):
             return jnp.sum(x * 2)

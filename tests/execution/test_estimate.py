@@ -97,7 +97,7 @@ def test_an_estimate_adds_up():
     assert record["scales"][0]["styles"] == [[4, 4]]
 
 
-def test_a_run_that_does_not_fit_is_not_tried(small_weights, monkeypatch):
+def test_no_step_is_timed_if_the_run_does_not_fit(small_weights, monkeypatch):
     monkeypatch.setattr(memory, "_accelerator_bytes", lambda: 1000)
     found = estimate(small_weights, (48, 64), [(40, 30)], shallow(smallest_size=64))
     assert not found.fits
@@ -134,7 +134,7 @@ def test_large_style_pictures_count(peak):
     assert peak(32, style_scale=(8.0,))[0] > 2 * peak(32)[0]
 
 
-def test_the_size_named_fits_when_it_is_compiled(peak):
+def test_the_recommended_size_fits_when_compiled(peak):
     needed, fixed = peak(256)
     size = largest_size(256, needed, needed // 2, fixed)
     assert 160 <= size < 256
@@ -188,7 +188,7 @@ def test_half_precision_is_advised_on_accelerators(monkeypatch):
     assert len(list(remedies(scale, 1_000_000_000, 400_000_000, settings, 0))) == 1
 
 
-def test_the_device_says_how_much_it_has(monkeypatch):
+def test_device_bytes_is_the_limit_of_an_accelerator(monkeypatch):
     free, total = device_bytes(), total_bytes()
     assert free and total and 0 < free <= total
     monkeypatch.setattr(memory, "_accelerator_bytes", lambda: 7)

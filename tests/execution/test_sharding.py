@@ -172,7 +172,7 @@ WHOLE_RUNS = [
 
 
 @pytest.mark.parametrize(("made", "name", "sides"), WHOLE_RUNS)
-def test_a_picture_over_four_devices_is_that_of_one(request, made, name, sides):
+def test_four_devices_give_the_picture_of_one(request, made, name, sides):
     """Of uneven sides, that none of four devices has a quarter of."""
     pictures, found = request.getfixturevalue(made)
     one, split = pictures[name], pictures[f"{name} split"]
@@ -192,7 +192,7 @@ def test_a_picture_over_four_devices_is_that_of_one(request, made, name, sides):
 
 
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
-def test_every_device_has_a_quarter_of_all_that_is_large(four, name):
+def test_every_device_stores_a_quarter_of_the_large_arrays(four, name):
     large = [leaf for leaf in four[1][f"{name} leaves"] if len(leaf[0]) >= 3]
     assert len(large) >= 5  # image, average, best, and two of the optimizer's own
     for shape, of_devices in large:
@@ -200,7 +200,7 @@ def test_every_device_has_a_quarter_of_all_that_is_large(four, name):
         assert of_devices == [[*shape[:-3], 19, 101, 3]]
 
 
-def test_moments_that_are_carried_to_a_scale_are_those_of_one_device(four):
+def test_carried_moments_equal_those_of_one_device(four):
     """Of 37 rows, to 75: neither is a multiple of the devices."""
     pictures, _ = four
     for name in ("mu", "nu"):
@@ -219,7 +219,7 @@ def test_targets_with_as_many_rows_as_the_picture_are_split_too(four):
         assert of_devices == [[*shape[:-2], 20, 103]]
 
 
-def test_a_batch_over_four_devices_is_that_of_one_and_they_ask_each_other_nothing(four):
+def test_a_batch_over_four_devices_equals_one_device_without_communication(four):
     pictures, found = four
     np.testing.assert_allclose(pictures["batch spread"], pictures["batch"], atol=2e-4)
     program = found["batch"]["program"]
@@ -229,12 +229,12 @@ def test_a_batch_over_four_devices_is_that_of_one_and_they_ask_each_other_nothin
     assert found["batch"]["everywhere"]
 
 
-def test_what_only_checkpoints_need_is_not_imported_for_a_run(four):
+def test_a_run_does_not_import_orbax(four):
     """Orbax takes seconds to import."""
     assert not four[1]["batch"]["imports orbax"]
 
 
-def test_the_devices_are_one_below_the_other():
+def test_the_mesh_has_one_axis_of_rows():
     devices = [object() for _ in range(4)]
     mesh = mesh_of(devices)
     assert mesh.axis_names == (ROWS,)

@@ -1,4 +1,4 @@
-"""Ways to work on a picture: what is asked for, what is chosen, what is refused."""
+"""Execution strategies: named by the settings, chosen by memory, refused if impossible."""
 
 import jax
 import jax.numpy as jnp
@@ -29,14 +29,14 @@ def test_a_tile_is_auto_off_or_a_number():
         assert resolve(tile=value).tile_side == (int(kept) if kept.isdigit() else 0)
 
 
-def test_what_a_tile_cannot_be():
+def test_invalid_tiles_are_refused():
     for value in (63, "63", "big", "", "Auto", 0, -64, True, None, 64.5, 32769, []):
         message = "^tile: must be auto, off, or from 64 to 32768 pixels"
         with pytest.raises(SettingError, match=message):
             resolve(tile=value)
 
 
-def test_the_way_asked_for():
+def test_the_strategy_named_by_the_settings():
     assert asked_for(scale(75, 100), resolve()) is None
     assert asked_for(scale(75, 100), resolve(tile="off")) == WHOLE
     assert asked_for(scale(75, 100), resolve(tile=64)) == Strategy(tile=64)
@@ -65,7 +65,7 @@ def test_a_line_search_has_no_tiles():
     assert list(candidates(scale(900, 1024), resolve(optimizer="lbfgs-zoom"))) == [WHOLE]
 
 
-def test_ways_have_names():
+def test_strategies_have_names():
     names = {
         WHOLE: "whole",
         CHECKPOINTED: "checkpointed",
@@ -85,7 +85,7 @@ def test_ways_have_names():
         ({"shard": "space"}, "^shard: space needs several devices, and JAX finds one"),
     ],
 )
-def test_a_plan_refuses_what_cannot_be(settings, problem):
+def test_a_plan_refuses_impossible_strategies(settings, problem):
     content, styles = np.zeros((80, 80, 3), np.float32), STYLES
     with pytest.raises(SettingError, match=problem):
         plan(content, styles, resolve(**settings))
@@ -103,7 +103,7 @@ PEAKS = {WHOLE: 1000, CHECKPOINTED: 600, Strategy(256): 300, Strategy(128): 200}
 
 @pytest.fixture
 def chosen(network, monkeypatch):
-    """A function from the bytes there are to the way chosen, and what was compiled for that."""
+    """Return a function from available bytes to the chosen strategy and the compiled candidates."""
     monkeypatch.setattr(strategy, "checkpoints_help", lambda: True)
     monkeypatch.setattr(footprint, "run_peaks", lambda compiled, *_: [PEAKS[compiled[0]]])
     monkeypatch.setattr(footprint, "rough_bytes", lambda height, width, _: height * width / 90)
@@ -133,21 +133,21 @@ def chosen(network, monkeypatch):
         (240, [Strategy(128)]),
     ],
 )
-def test_the_fastest_way_that_fits_is_chosen(chosen, there, tried):
+def test_the_fastest_strategy_that_fits_is_chosen(chosen, there, tried):
     assert chosen(there) == (tried[-1], tried)
 
 
-def test_where_there_is_plenty_nothing_is_compiled(chosen):
+def test_nothing_is_compiled_if_memory_is_plentiful(chosen):
     assert chosen(10**6) == (WHOLE, [])
     assert chosen(None) == (WHOLE, [])
 
 
-def test_where_nothing_fits_it_is_what_takes_the_least(chosen):
+def test_the_smallest_strategy_is_chosen_if_none_fits(chosen):
     assert chosen(10)[0] == Strategy(128)
     assert chosen(10, optimizer="lbfgs-zoom")[0] == CHECKPOINTED
 
 
-def test_what_is_asked_for_is_not_chosen_from(chosen):
+def test_a_named_strategy_is_not_overridden(chosen):
     assert chosen(10, tile="off") == (WHOLE, [])
     assert chosen(10**6, tile=64) == (Strategy(64), [])
 

@@ -74,7 +74,7 @@ def test_without_a_network_nothing_is_left_in_the_cache(cache, monkeypatch):
 def test_a_damaged_cache_says_how_to_mend_it(cache):
     cache.parent.mkdir()
     cache.write_bytes(b"half a file")
-    with pytest.raises(WeightsError, match="delete it, and it is fetched again"):
+    with pytest.raises(WeightsError, match="delete the file to fetch it again"):
         weights.load(weights.find())
 
 

@@ -42,7 +42,7 @@ def names(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_there_is_nothing_before_the_first_one(tmp_path):
+def test_an_empty_directory_has_no_checkpoint(tmp_path):
     assert load(tmp_path / "none") is None
     assert load(tmp_path) is None
 
@@ -92,7 +92,7 @@ def test_arrays_of_jax_come_back_on_the_host(tmp_path):
         found += 1  # its memory is its own
 
 
-def test_the_newest_one_is_kept_alone(tmp_path):
+def test_only_the_newest_checkpoint_is_kept(tmp_path):
     for number in range(3):
         save(tmp_path / "c", {"number": number})
     assert load(tmp_path / "c") == {"number": 2}
@@ -113,7 +113,7 @@ def test_what_killed_processes_left_does_no_harm_and_is_swept_away(tmp_path):
     assert len(names(tmp_path)) == 2
 
 
-def test_of_two_whole_ones_the_newer_counts(tmp_path):
+def test_the_newer_of_two_complete_checkpoints_is_loaded(tmp_path):
     """As after a kill between the rename of the one and the end of the other."""
     for number in (9, 10):
         save(tmp_path / "c", {"number": number})
@@ -200,7 +200,7 @@ def test_a_process_that_sweeps_does_not_spoil_what_another_one_writes(tmp_path, 
     assert load(tmp_path) == {"number": 1}
 
 
-def test_one_that_another_process_replaces_is_not_called_damaged(tmp_path, monkeypatch):
+def test_a_checkpoint_replaced_by_another_process_is_not_called_damaged(tmp_path, monkeypatch):
     save(tmp_path, {"number": 1})
     read = checkpoint._read
 
@@ -227,7 +227,7 @@ def test_a_full_disk_leaves_the_one_before(tmp_path, monkeypatch):
     assert load(tmp_path) == {"number": 1}
 
 
-def test_what_is_no_plain_value_is_refused(tmp_path):
+def test_values_that_are_not_plain_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="cannot be written"):
         save(tmp_path, {"function": save})
     assert list(tmp_path.iterdir()) == []

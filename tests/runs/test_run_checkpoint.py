@@ -73,7 +73,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_it_goes_on_to_the_same_bytes_from_any_report(made, tmp_path, name):
+def test_resuming_from_any_report_gives_the_same_bytes(made, tmp_path, name):
     """From the first one, from both sides of the border between scales, and from the last one."""
     settings = resolve(**{**QUICK, **RUNS[name]})
     untouched = made(settings)
@@ -138,7 +138,7 @@ def stopped(made, settings, directory, at):
     return False
 
 
-def test_it_may_be_stopped_again_and_again(made, tmp_path):
+def test_a_run_can_be_interrupted_repeatedly(made, tmp_path):
     settings = resolve(**QUICK, average=0.5)
     stops = 0
     while stopped(made, settings, tmp_path / "kept", at=1):
@@ -200,7 +200,7 @@ def test_reports_far_apart_are_those_that_would_have_followed(made, tmp_path):
     assert_same(made(settings, every=3, saved=saved[0]), untouched)
 
 
-def test_what_has_not_begun_cannot_be_kept():
+def test_a_run_that_has_not_begun_cannot_be_saved():
     with pytest.raises(ValueError, match="has not begun"):
         RunCheckpoint().to_tree()
 

@@ -1,4 +1,4 @@
-"""The objective of a picture that is worked on tile by tile."""
+"""Builder of the tiled objective, with targets of pictures too large for the network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,20 +27,25 @@ def build(
     photorealistic: bool = False,
     pause: Callable[[], None] = lambda: None,
 ) -> TiledObjective:
-    """Build the objective of ``jaxstyle.losses.objective.build`` in tiles.
+    """Build the tiled equivalent of ``jaxstyle.losses.objective.build``.
 
-    No feature map of a whole picture is made.
+    Targets are measured tile by tile: no feature map of a whole picture is ever in memory.
 
     Args:
-      network, content, styles, spec, guides: as there.
+      network: the network.
+      content: content picture, of the size of the image.
+      styles: style pictures.
       tile: side of a tile in pixels, a multiple of ``alignment`` of the layers.
-      photorealistic: whether the image is held to the content's local colors.
+      spec: the losses and their weights.
+      guides: guidance maps of the regions, if any.
+      photorealistic: whether there is a photorealism term.
       pause: called after each tile; may raise to end the run.
     """
     around = halo([*spec.content_weights, *spec.style_weights])
     wraps = network.padding == "circular"
     grid = grid_of(content, tile, around, wraps)
-    # A style picture has borders, even where the result has none: they must not become its style.
+    # A style picture does not wrap around, even if the result does: with circular padding, the jump
+    # between its opposite borders would become part of the style.
     bordered = network.padded("reflect") if wraps else network
     shares = shares_of(spec.style_blend or [1.0] * len(styles), guides)
     terms = {layer: style_terms(layer, guides) for layer in spec.style_weights}
@@ -74,6 +79,6 @@ def build(
 
 
 def grid_of(picture: Image, tile: int, around: int, wraps: bool = False) -> Grid:
-    """The tiles of a picture."""
+    """Return the grid of tiles of a picture, with a halo of ``around`` pixels."""
     height, width, _ = picture.shape
     return Grid(height, width, tile, around, wraps)

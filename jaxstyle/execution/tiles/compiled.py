@@ -1,4 +1,4 @@
-"""Programs of tiles, compiled ahead of their use: once for all tiles of all pictures."""
+"""Ahead-of-time compilation of the tile programs: once for all tiles of all pictures."""
 
 from collections.abc import Hashable
 from functools import lru_cache
@@ -11,9 +11,12 @@ from jaxstyle.optim.program import shape_of
 
 
 def compiled(function: Any, *arguments: PyTree, **static: Hashable) -> jax.stages.Compiled:
-    """A function of ``jax.jit``'s, compiled for the shapes at hand: once in a process.
+    """Compile a jitted function for the shapes of the arguments, once a process.
 
-    Arrays may be `jax.ShapeDtypeStruct`.
+    Args:
+      function: a function wrapped by ``jax.jit``.
+      *arguments: arrays or `jax.ShapeDtypeStruct`.
+      **static: static arguments.
     """
     leaves, structure = jax.tree.flatten(arguments)
     config: Any = jax.config
@@ -30,11 +33,11 @@ def _compiled(
     static: tuple[tuple[str, Hashable], ...],
     precision: str | None,
 ) -> jax.stages.Compiled:
-    del precision  # known to the tracer
+    del precision  # part of the cache key only: tracing reads it from JAX's settings
     arguments = jax.tree.unflatten(structure, shapes)
     return function.lower(*arguments, **dict(static)).compile()
 
 
 def call(function: Any, *arguments: PyTree, **static: Hashable) -> Any:
-    """The function, compiled by ``compiled``, of these arguments."""
+    """Call a jitted function, compiled by ``compiled``."""
     return compiled(function, *arguments, **static)(*arguments)

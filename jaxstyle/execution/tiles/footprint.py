@@ -1,4 +1,4 @@
-"""What working in tiles takes of the memory."""
+"""Memory footprint of a scale that is computed in tiles."""
 
 import time
 from collections.abc import Sequence
@@ -31,24 +31,30 @@ from jaxstyle.settings import Settings
 Image = Float[np.ndarray, "_ _ 3"]
 
 FRAMES = 2
-"""The image and its gradient, with all that windows reach beyond them: there during the passes."""
+"""Arrays of the padded picture's size during the passes: the image and its gradient."""
 
 STATES = 3
-"""Of the picture's size, in a state: image, average and best."""
+"""Arrays of the picture's size in a solver state: image, average and best."""
 
 BESIDE = 2
-"""Of the picture's size, beside a step: the photo, and the image that was last reported."""
+"""Further arrays of the picture's size during a step: the photo, and the last reported image."""
 
 SCRATCH = 1.25
-"""Memory that the passes take to what XLA says that they do. On CPU its libraries have buffers of
-their own: in BENCHMARKS.md, what is measured of 4, 17 and 67 megapixels is a straight line, which
-begins at 1.8 GB, where XLA says 1.4."""
+"""Ratio of the memory that the passes take on CPU to XLA's account of it, which misses buffers of
+its libraries. In BENCHMARKS.md, the memory measured at 4, 17 and 67 megapixels is a straight line
+that begins at 1.8 GB, where XLA says 1.4."""
 
 
 class TilePrograms(NamedTuple):
-    """The programs of one scale: those of the two passes, and of what a step does with a gradient.
+    """The compiled programs of one scale in tiles.
 
-    targets: bytes of what all tiles have for themselves, on the host. seconds: compiling.
+    Attributes:
+      passes: programs of the two passes over the tiles.
+      update: program of the optimizer update.
+      grid: the tiles of the picture.
+      way: the execution strategy.
+      targets: bytes of the targets and guides of all tiles, in host memory.
+      seconds: time of compiling.
     """
 
     passes: tuple[jax.stages.Compiled, ...]
@@ -59,10 +65,10 @@ class TilePrograms(NamedTuple):
     seconds: float
 
     def peaks(self, network: vgg.VGG19, settings: Settings) -> tuple[int, int]:
-        """Bytes while targets are made, and while steps are taken.
+        """Return the peak bytes of the device while targets are computed, and during steps.
 
-        Both are of the same memory on a CPU. Where arrays of the picture's size are the host's, an
-        accelerator has none of them.
+        On a CPU, host memory is device memory, so the targets count. With ``on_host``, arrays of
+        the picture's size are not in device memory.
         """
         del network
         on_host = self.targets if jax.default_backend() == "cpu" else 0
@@ -72,21 +78,24 @@ class TilePrograms(NamedTuple):
         return on_host, step + BESIDE * self._image() + on_host
 
     def fixed(self, network: vgg.VGG19, settings: Settings) -> int:
-        """Bytes that do not grow with the picture: those of the passes, where these are the most
-        that there is at a time."""
+        """Return the bytes that do not grow with the picture.
+
+        These are the bytes of the passes, or 0 if the peak is in the update, which scales with the
+        picture.
+        """
         del network
         grows = not self.way.on_host and self._in_passes(settings) < peak_bytes(self.update)
         return 0 if grows else self._passes()
 
     def _in_passes(self, settings: Settings) -> int:
-        """Bytes during the passes, of the network and of the picture."""
+        """Return the bytes during the passes, including arrays of the picture's size."""
         around, tile = 2 * self.grid.halo, self.grid.tile
         frame = 12 * (self.grid.rows * tile + around) * (self.grid.columns * tile + around)
         remembered = optimizer_bytes(self.grid.height, self.grid.width, settings)
         return self._passes() + FRAMES * frame + STATES * self._image() + remembered
 
     def _passes(self) -> int:
-        """Bytes of the passes alone."""
+        """Return the bytes of the programs of the passes alone."""
         scratch = SCRATCH if jax.default_backend() == "cpu" else 1
         return round(scratch * max(map(peak_bytes, self.passes)))
 
@@ -94,7 +103,7 @@ class TilePrograms(NamedTuple):
         return 12 * self.grid.height * self.grid.width
 
     def step_seconds(self, network: vgg.VGG19, rates: solve.Hyperparameters) -> float:
-        """Seconds of one step, from one tile of nothing."""
+        """Estimate the seconds of one step: time one tile of zeros, multiply by their number."""
         del network, rates
         zeros = [_zeros(each) for each in self.passes]
         for run, given in zip(self.passes, zeros, strict=True):
@@ -106,7 +115,7 @@ class TilePrograms(NamedTuple):
 
 
 def _zeros(run: jax.stages.Compiled) -> Any:
-    """Arguments of a program."""
+    """Return arguments of a program, all zeros."""
     arguments, _ = run.in_avals
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), arguments)
 
@@ -119,7 +128,7 @@ def compile_tiles(
     regions: Regions | None,
     way: Strategy,
 ) -> TilePrograms:
-    """Compile the programs of one scale, for shapes alone."""
+    """Compile the programs of one scale in tiles, from shapes alone."""
     start, layers = time.perf_counter(), settings.layers()
     wraps = network.padding == "circular"
     grid = Grid(scale.height, scale.width, way.tile, halo(layers), wraps)
@@ -134,7 +143,7 @@ def compile_tiles(
 
 
 def _kept(term: Term) -> Any:
-    """What a tile has for itself of a term."""
+    """Return the parts of a term that each tile stores separately."""
     return term.guide, term.targets if LOSSES[term.loss].share else ()
 
 
@@ -145,7 +154,15 @@ def blank_objective(
     regions: Regions | None,
     tile: int,
 ) -> Objective:
-    """The shapes of a tile's objective: those of a picture as large as the tile, cut like one."""
+    """Return the shapes of a tile's objective.
+
+    Args:
+      network: the network.
+      styles: number of style pictures.
+      settings: settings of the run.
+      regions: guidance regions, if any.
+      tile: side of a tile in pixels.
+    """
     side = vgg.smallest_side(settings.layers())
     around = tile + 2 * LEAST_HALO
     local = blank_target(around, around) if settings.photorealistic else None
@@ -160,7 +177,7 @@ def blank_objective(
 
 
 def _cut(term: Term) -> Term:
-    """A term with targets as tiles have them."""
+    """Return a term with its content targets in the form that tiles use."""
     if LOSSES[term.loss].kind != "content":
         return term
     (features,) = term.targets

@@ -1,9 +1,9 @@
-"""Where the tiles of a picture are, and how much of what is around them their features depend on.
+"""The grid of tiles of a picture, and their halos.
 
-A tile has ``tile`` x ``tile`` pixels of its own. Its *window* is that with a halo: as much more on
-each side as the deepest layer sees. Every convolution, not padded, takes one position off each side
-of the map, and every pooling halves what is left, until at the deepest layer there is nothing but
-the tile's own. So each layer is computed no further out than the layers after it look.
+A tile has ``tile`` x ``tile`` pixels of its own. Its *window* is the tile with a halo on each side,
+wide enough for the receptive field of the deepest layer. Convolutions are not padded: each removes
+one position from each side of the map, and each pooling halves the rest, until only the tile's own
+positions are left at the deepest layer. So no layer computes more than the following ones need.
 """
 
 from collections.abc import Iterable
@@ -20,16 +20,22 @@ from jaxstyle.losses.tile_mask import TileMask
 from jaxstyle.network.vgg import LAYERS, smallest_side
 
 LARGER = 2
-"""How many times larger the tiles of the first pass are: without a gradient they take no more
-memory, and have less halo for their size."""
+"""Ratio of the tile sides of the first pass to the second: without a gradient, larger tiles need no
+more memory, and waste less on halos."""
 
 LEAST_HALO = 2
-"""Pixels around a tile that priors want, whatever the network does."""
+"""Smallest halo in pixels, needed by the image priors."""
 
 
 class Place(NamedTuple):
-    """A tile's first row and column, and the sides of its picture: all traced, so that one program
-    serves every tile of every picture."""
+    """The position of a tile, as traced integers: one program serves all tiles of all pictures.
+
+    Attributes:
+      top: first row of the tile.
+      left: first column of the tile.
+      height: height of the picture.
+      width: width of the picture.
+    """
 
     top: PyTree
     left: PyTree
@@ -38,17 +44,17 @@ class Place(NamedTuple):
 
 
 def stride_at(layer: str) -> int:
-    """Pixels from one position of a layer to the next."""
+    """Return the stride of a layer: pixels from one of its positions to the next."""
     return 1 if layer == IMAGE else smallest_side([layer])
 
 
 def alignment(layers: Iterable[str]) -> int:
-    """What the side of a tile must be a multiple of, to have whole positions at every layer."""
+    """Return the number that tile sides must be multiples of: the largest stride of the layers."""
     return max(map(stride_at, layers), default=1)
 
 
 def halo(layers: Iterable[str]) -> int:
-    """Pixels beyond a tile that its features at these layers depend on, on each side.
+    """Return the width of the halo: pixels on each side of a tile that its features depend on.
 
     >>> halo(["relu1_1"]), halo(["relu5_1"])
     (2, 70)
@@ -62,9 +68,14 @@ def halo(layers: Iterable[str]) -> int:
 
 @dataclass(frozen=True)
 class Grid:
-    """The tiles of a picture of ``height`` x ``width`` pixels, row by row.
+    """The tiles of a picture, in row-major order.
 
-    wraps: beyond each border the picture begins again.
+    Attributes:
+      height: height of the picture in pixels.
+      width: width of the picture in pixels.
+      tile: side of a tile in pixels.
+      halo: width of the halo in pixels.
+      wraps: whether the picture wraps around at its borders.
     """
 
     height: int
@@ -75,40 +86,41 @@ class Grid:
 
     @property
     def first_pass(self) -> "Grid":
-        """The tiles that sums are measured by."""
+        """The grid of the first pass, whose tiles are larger."""
         return replace(self, tile=LARGER * self.tile)
 
     @property
     def rows(self) -> int:
-        """Of tiles."""
+        """Number of rows of tiles."""
         return -(-self.height // self.tile)
 
     @property
     def columns(self) -> int:
-        """Of tiles."""
+        """Number of columns of tiles."""
         return -(-self.width // self.tile)
 
     @property
     def count(self) -> int:
-        """Of tiles."""
+        """Number of tiles."""
         return self.rows * self.columns
 
     @property
     def window(self) -> int:
-        """The side of a window in pixels."""
+        """Side of a window in pixels."""
         return self.tile + 2 * self.halo
 
     def place(self, number: int) -> Place:
-        """Where a tile is; also where its window begins in the frame."""
+        """Return the position of a tile, which is also where its window begins in the frame."""
         row, column = divmod(number, self.columns)
         sides = row * self.tile, column * self.tile, self.height, self.width
         return Place(*map(np.int32, sides))
 
     def pieces(self, values: Array | np.ndarray, layer: str) -> list[np.ndarray]:
-        """A map of a layer, cut into the tiles' own; zeros beyond its borders.
+        """Cut a map into the tiles' own pieces, padded with zeros beyond its borders.
 
         Args:
-          values: h x w (x channels).
+          values: the map, h x w or h x w x channels.
+          layer: layer of the map.
         """
         side = self.tile // stride_at(layer)
         height, width = self.rows * side, self.columns * side
@@ -120,7 +132,10 @@ class Grid:
 
 @jax.jit(static_argnames="grid")
 def framed(image: Float[Array, "h w c"], grid: Grid) -> Float[Array, "h2 w2 c"]:
-    """The picture with all that windows reach beyond it: itself again if it wraps, else zeros."""
+    """Return the frame: the picture padded so that it contains the windows of all tiles.
+
+    The padding is the picture itself if it wraps around, zeros otherwise.
+    """
     below = grid.rows * grid.tile - grid.height + grid.halo
     beside = grid.columns * grid.tile - grid.width + grid.halo
     around = ((grid.halo, below), (grid.halo, beside), (0, 0))
@@ -129,7 +144,7 @@ def framed(image: Float[Array, "h w c"], grid: Grid) -> Float[Array, "h2 w2 c"]:
 
 @jax.jit(static_argnames="grid")
 def unframed(frame: Float[Array, "h2 w2 c"], grid: Grid) -> Float[Array, "h w c"]:
-    """The gradient to a picture from that to its frame."""
+    """Return the gradient with respect to a picture, given that with respect to its frame."""
     if not grid.wraps:
         inner = frame[grid.halo : grid.halo + grid.height]
         return inner[:, grid.halo : grid.halo + grid.width]
@@ -142,7 +157,7 @@ def unframed(frame: Float[Array, "h2 w2 c"], grid: Grid) -> Float[Array, "h w c"
 def window(
     frame: Float[Array, "h2 w2 c"], place: Place, side: int
 ) -> Float[Array, "{side} {side} c"]:
-    """The window of a tile."""
+    """Cut the window of a tile, ``side`` pixels wide, out of a frame."""
     return jax.lax.dynamic_slice(
         frame, (place.top, place.left, np.int32(0)), (side, side, frame.shape[-1])
     )
@@ -152,7 +167,7 @@ def window(
 def added(
     frame: Float[Array, "h2 w2 c"], piece: Float[Array, "s s c"], place: Place
 ) -> Float[Array, "h2 w2 c"]:
-    """A frame with something added in the window of a tile."""
+    """Return a frame with ``piece`` added at the window of a tile."""
     at = place.top, place.left, np.int32(0)
     before = jax.lax.dynamic_slice(frame, at, piece.shape)
     return jax.lax.dynamic_update_slice(frame, before + piece, at)
@@ -161,7 +176,15 @@ def added(
 def cut_at(
     place: Place, stride: int, tile: int, margin: int, sides: tuple[Array, Array]
 ) -> TileMask:
-    """The piece of a map that is a tile's own with a margin; ``sides`` are the map's."""
+    """Return the mask of a tile's piece of a map.
+
+    Args:
+      place: position of the tile.
+      stride: stride of the map's layer.
+      tile: side of the tile in pixels.
+      margin: positions around the tile's own that the piece includes.
+      sides: height and width of the whole map.
+    """
     count = tile // stride
     offsets = jnp.arange(-margin, count + margin)
     own = (offsets >= 0) & (offsets < count)

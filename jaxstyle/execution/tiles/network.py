@@ -1,8 +1,8 @@
-"""The features of a tile: those that the whole picture has there.
+"""Features of a tile, equal to those that the network computes there from the whole picture.
 
-Where a window reaches beyond the picture, what is there must be what the network's padding would
-put around each of its maps, not what it would make of anything beyond. So before every convolution
-the positions outside are set to that.
+Where a window extends beyond the picture, each map must contain what the network's padding would
+put there, not features of out-of-picture pixels. So before every convolution, the positions next to
+the picture's border are overwritten with the padding.
 """
 
 from collections.abc import Collection
@@ -19,7 +19,12 @@ from jaxstyle.network.vgg import VGG19, blocks, rounds_up
 
 
 class TileFeatures(NamedTuple):
-    """A tile's part of a map, and where in the map it is."""
+    """A tile's part of a feature map.
+
+    Attributes:
+      x: the features.
+      cut: where they are in the whole map.
+    """
 
     x: Float[Array, "h w c"]
     cut: TileMask
@@ -33,7 +38,19 @@ def pieces(
     tile: int,
     white: Array | float = 1.0,
 ) -> dict[str, TileFeatures]:
-    """The features of a tile by layer, nothing around them; of `IMAGE`, two pixels around them."""
+    """Return the features of a tile by layer.
+
+    Args:
+      network: the network.
+      window: the tile with its halo.
+      place: position of the tile.
+      layers: the layers to return.
+      tile: side of the tile in pixels.
+      white: factor of the pixels of layer `IMAGE`.
+
+    Returns:
+      The tile's own features, without a margin; for `IMAGE`, its pixels with a margin of two.
+    """
     margin, stride, sides = (window.shape[0] - tile) // 2, 1, (place.height, place.width)
     found = {}
     if IMAGE in layers:
@@ -63,16 +80,21 @@ def _rounds_up(network: VGG19) -> bool:
 
 
 def _even(network: VGG19, x: Float[Array, "h w c"], at: TileMask) -> Float[Array, "h w c"]:
-    """With what pooling that keeps a last odd row makes of the one that is missing. A picture
-    without borders misses none."""
+    """Fill the row and column beyond an odd border for pooling that rounds up.
+
+    The fill does not change the pooled value. A picture that wraps around needs none.
+    """
     if network.padding == "circular" or not _rounds_up(network):
         return x
     return filled(x, at, "zeros" if network.pooling == "l2" else "replicate")
 
 
 def _image_cut(network: VGG19, place: Place, tile: int) -> TileMask:
-    """The image is a tile's with two pixels around it, and beyond the picture's border too. One
-    that wraps around has its first row and column once more after its last: see ``targets``."""
+    """Return the mask of the `IMAGE` layer: the tile's own pixels and a margin of two.
+
+    An image that wraps around has its first row and column repeated after the last: see
+    ``jaxstyle.losses.targets``.
+    """
     first, more = jnp.arange(-LEAST_HALO, tile + LEAST_HALO), network.padding == "circular"
 
     def own(places: Array, begin: PyTree, side: PyTree) -> Array:

@@ -1,4 +1,4 @@
-"""An objective whose picture is too large for it: the same losses, with targets cut into tiles."""
+"""The tiled objective: losses and gradients of pictures too large for the network at once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,27 +24,30 @@ TINY = 1e-8
 
 
 class Seen(NamedTuple):
-    """What a program is shown of a tile."""
+    """The input of a tile program: the tile's window and its position."""
 
     window: Float[Array, "s s 3"]
     place: Place
 
 
 PLACE = Place(*[jax.ShapeDtypeStruct((), jnp.int32)] * 4)
-"""The shape of any."""
+"""The shapes of a ``Place``."""
 
 
 @dataclass(frozen=True)
 class TiledObjective:
-    """What an ``Objective`` is for a picture that fits: its losses, and their gradient.
+    """The counterpart of ``Objective`` for tiles: losses of an image and their gradient.
 
-    shared: network, weights, and the targets that are the same for every tile. targets, guides: by
-    term, what each tile has for itself, on the host; wide_guides: the same for the first pass.
+    Images may be on another device than the network, such as in host memory next to an accelerator:
+    each tile is sent to the network's device, and its results are sent back.
 
-    pause is called after every tile: where a step takes minutes, Ctrl-C should not.
-
-    Images can be on another device than the network, such as the host beside an accelerator: tiles
-    go to the network's, and what comes of them goes back.
+    Attributes:
+      shared: the network, the weights, and the targets that all tiles share.
+      targets: by term, the targets of each tile, in host memory.
+      guides: by term, the guide of each tile, in host memory.
+      wide_guides: by term, the guide of each tile of the first pass.
+      grid: the tiles of the image.
+      pause: called after every tile; may raise, so that Ctrl-C need not wait for a long step.
     """
 
     shared: Objective
@@ -56,22 +59,22 @@ class TiledObjective:
 
     @property
     def terms(self) -> dict[str, Term]:
-        """By name; without what tiles have for themselves."""
+        """The terms by name, without the targets and guides of single tiles."""
         return self.shared.terms
 
     def __call__(self, image: Float[Array, "h w 3"]) -> tuple[Float[Array, ""], Losses]:
-        """The total loss of an image and its parts, each already multiplied by its weight."""
+        """Return the total loss of an image, and its terms, already weighted."""
         cotangents, values = self._cotangents(image)
         frame = framed(image, self.grid)
         for own, seen in self._tiles(frame):
             parts = call(passes.tile_losses, own, cotangents, *seen, tile=self.grid.tile)
-            values = _plus(values, parts)
+            values = _sum_by_name(values, parts)
         return self._total(values)
 
     def gradient(
         self, image: Float[Array, "h w 3"]
     ) -> tuple[Float[Array, ""], Losses, Float[Array, "h w 3"]]:
-        """The same, and the gradient to the image."""
+        """Return the total loss, its weighted terms, and the gradient of the total."""
         cotangents, values = self._cotangents(image)
         frame = framed(image, self.grid)
         gradient_scales = self._gradient_scales(frame, cotangents)
@@ -79,14 +82,14 @@ class TiledObjective:
         for own, seen in self._tiles(frame):
             given = own, cotangents, gradient_scales, *seen
             found = call(passes.tile_gradient, *given, tile=self.grid.tile)
-            piece, parts = jax.block_until_ready(found)  # or the maps of many would be in memory
+            piece, parts = jax.block_until_ready(found)  # one tile in memory at a time
             gradient = added(gradient, jax.device_put(piece, frame.sharding), seen.place)
-            values = _plus(values, parts)
+            values = _sum_by_name(values, parts)
         total, terms = self._total(values)
         return total, terms, unframed(gradient, self.grid)
 
     def _cotangents(self, image: Float[Array, "h w 3"]) -> tuple[Cotangents, Losses]:
-        """What the second pass needs of the first, and the losses of terms made of sums."""
+        """Run the first pass: return its cotangents, and the losses of pooled terms."""
         asked = questions(self.terms)
         if not asked:
             return Cotangents({}, {}), {}
@@ -96,25 +99,25 @@ class TiledObjective:
         return passes.cotangents_of({name: self.terms[name] for name, *_ in asked}, sums, *sides)
 
     def _gradient_scales(self, frame: Float[Array, "h2 w2 3"], cotangents: Cotangents) -> Losses:
-        """Factors of the gradients of the terms that are normalized."""
+        """Return the factors that normalize the gradients of terms with ``normalize``."""
         if not any(term.normalize for term in self.terms.values()):
             return {}
         norms: Losses = {}
         for own, seen in self._tiles(frame):
             found = call(passes.tile_norms, own, cotangents, *seen, tile=self.grid.tile)
-            norms = _plus(norms, found)
+            norms = _sum_by_name(norms, found)
         weights = {name: self.terms[name].weight for name in norms}
         unit = {name: jnp.where(weight > 0, weight, 1) for name, weight in weights.items()}
         return {name: 1 / (norm / unit[name] + TINY) for name, norm in norms.items()}
 
     def _tiles(self, frame: Float[Array, "h2 w2 3"]) -> Iterator[tuple[Objective, Seen]]:
-        """Each tile's own objective, and what is seen of it."""
+        """Yield each tile's objective and input, calling ``pause`` after each."""
         for number in range(self.grid.count):
             yield self.of_tile(number), see(frame, self.grid, number, self.shared.network)
             self.pause()
 
     def of_tile(self, number: int) -> Objective:
-        """The objective with the targets and guides of a tile."""
+        """Return the objective with the targets and guides of one tile."""
         terms = dict(self.terms)
         for name, each in self.targets.items():
             terms[name] = replace(terms[name], targets=(each[number],))
@@ -123,7 +126,7 @@ class TiledObjective:
         return replace(self.shared, terms=terms)
 
     def compile(self) -> None:
-        """Compile what a gradient needs, ahead of its use."""
+        """Compile the programs that ``gradient`` uses, ahead of time."""
         compiled_passes(self.of_tile(0), self.grid.tile, self.grid.window)
 
     def _total(self, values: Losses) -> tuple[Float[Array, ""], Losses]:
@@ -139,7 +142,16 @@ def picture_sums(
     asked: tuple[passes.Question, ...],
     pause: Callable[[], None] = lambda: None,
 ) -> Named:
-    """First pass: the sums over all tiles of a picture, by term; guides for ``grid.first_pass``."""
+    """Run the first pass: return the statistics summed over all tiles of a picture, by term.
+
+    Args:
+      network: the network.
+      image: the picture.
+      grid: its grid; the pass itself uses the larger tiles of ``grid.first_pass``.
+      guides: by term, the guide of each tile of ``grid.first_pass``.
+      asked: the terms to measure.
+      pause: called after each tile; may raise to end the run.
+    """
     grid = grid.first_pass
     frame, sums = framed(image, grid), {}
     for number in range(grid.count):
@@ -153,7 +165,13 @@ def picture_sums(
 
 
 def compiled_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Compiled]:
-    """The programs of both passes, for a tile's objective (or its shapes) and windows of a side."""
+    """Compile the programs of both passes.
+
+    Args:
+      own: the objective of a tile, or its shapes.
+      tile: side of a tile in pixels.
+      side: side of a window in pixels.
+    """
     seen = jax.ShapeDtypeStruct((side, side, 3), jnp.float32), PLACE
     asked, programs = questions(own.terms), []
     cotangents: Any = Cotangents({}, {})
@@ -179,18 +197,18 @@ def compiled_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Com
 
 
 def _wide(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-    """What is of a tile, as the first pass has it."""
+    """Return the shape of a tile's guide in the first pass, where tiles are larger."""
     return jax.ShapeDtypeStruct(tuple(LARGER * side for side in shape), dtype)
 
 
 def see(frame: Float[Array, "h2 w2 3"], grid: Grid, number: int, network: VGG19) -> Seen:
-    """The window of a tile, on the network's device."""
+    """Cut the window of a tile out of a frame, and put it on the network's device."""
     place = grid.place(number)
     piece = window(frame, place, grid.window)
     return Seen(jax.device_put(piece, network.gain[...].sharding), place)
 
 
-def _plus(one: Losses, other: Losses) -> Losses:
+def _sum_by_name(one: Losses, other: Losses) -> Losses:
     return {name: one[name] + value if name in one else value for name, value in other.items()} | {
         name: value for name, value in one.items() if name not in other
     }

@@ -1,16 +1,19 @@
-"""The two passes over tiles that make the exact gradient of a picture's loss.
+"""Two passes over the tiles of a picture that compute the exact gradient of its loss.
 
-With S the sums over all positions that a style loss is made of, and D what is made of them,
+A style loss is a function D of statistics S that are sums over all positions (for a Gram matrix,
+sums of products). The other losses (content, total variation, photorealism) are themselves sums
+over positions. With S_t and E_t the contributions of tile t to either,
 
     L(x) = D(sum over tiles t of S_t(x)) + sum over tiles t of E_t(x)
 
-where E_t is a tile's part of the losses that are sums over positions themselves (content, total
-variation, photorealism). The first pass measures S; then, with P = dD/dS at that S held fixed,
+The first pass computes S. Then, with P = dD/dS at that S held fixed,
 
     dL/dx = sum over tiles t of d/dx ( <P, S_t(x)> + E_t(x) )
 
-which the second pass adds up. Windows overlap; what they add is the gradient of the whole picture's
-loss, not an approximation of it.
+which the second pass adds up. Windows overlap, and their contributions add up to the exact gradient
+of the whole picture's loss.
+
+In names below, *pooled* losses are those of S, ``sums`` is S, and ``slopes`` is P.
 """
 
 from collections.abc import Mapping
@@ -28,14 +31,14 @@ from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.network.vgg import VGG19
 
 Named = dict[str, Any]
-"""By name of a term."""
+"""Values by the name of their term."""
 
 Question = tuple[str, str, str]
-"""Name of a term, its layer, its loss."""
+"""A pooled term to measure: its name, its layer, the name of its loss."""
 
 
 def questions(terms: Mapping[str, Term]) -> tuple[Question, ...]:
-    """The terms that are made of sums over all tiles."""
+    """Return the pooled terms: those that are functions of sums over all tiles."""
     return tuple((n, t.layer, t.loss) for n, t in terms.items() if LOSSES[t.loss].pooled)
 
 
@@ -49,7 +52,16 @@ def tile_sums(
     asked: tuple[Question, ...],
     tile: int,
 ) -> Named:
-    """First pass: the sums of one tile. guides: its own, where a term has one."""
+    """Compute the sums of one tile, for the first pass.
+
+    Args:
+      network: the network.
+      guides: the tile's guides, by the names of the terms that have one.
+      window: the tile with its halo.
+      place: position of the tile.
+      asked: the terms to measure.
+      tile: side of the tile in pixels.
+    """
     found = pieces(network, window, place, {layer for _, layer, _ in asked}, tile)
 
     def sums(name: str, layer: str, loss: str) -> PyTree:
@@ -61,12 +73,17 @@ def tile_sums(
 
 @jax.jit(static_argnames="asked")
 def merged(one: Named, other: Named, *, asked: tuple[Question, ...]) -> Named:
-    """The sums of two tiles together."""
+    """Merge the sums of two disjoint sets of tiles."""
     return {name: _pooled(loss).merged(one[name], other[name]) for name, _, loss in asked}
 
 
 class Cotangents(NamedTuple):
-    """What the second pass needs of the first: P, and the origin of the sums, by term."""
+    """The results of the first pass that the second one needs, by term.
+
+    Attributes:
+      slopes: P, the gradient of the loss with respect to the sums.
+      origins: the points about which the sums are centered.
+    """
 
     slopes: Named
     origins: Named
@@ -76,7 +93,14 @@ class Cotangents(NamedTuple):
 def cotangents_of(
     terms: dict[str, Term], sums: Named, height: Float[Array, ""], width: Float[Array, ""]
 ) -> tuple[Cotangents, dict[str, Float[Array, ""]]]:
-    """Between the passes: P, and the weighted loss of each term made of sums."""
+    """Return the cotangents and the weighted loss of each pooled term, between the passes.
+
+    Args:
+      terms: the pooled terms.
+      sums: their sums over all tiles.
+      height: height of the picture.
+      width: width of the picture.
+    """
     sums = {name: _pooled(terms[name].loss).centered(of) for name, of in sums.items()}
     origins = {name: _pooled(terms[name].loss).origin(of) for name, of in sums.items()}
 
@@ -101,10 +125,18 @@ def tile_gradient(
     *,
     tile: int,
 ) -> tuple[Float[Array, "s s 3"], dict[str, Float[Array, ""]]]:
-    """Second pass: the gradient to a tile's window, and its part of the losses not made of sums.
+    """Compute the gradient with respect to one tile's window, for the second pass.
 
-    objective: with the tile's own targets and guides. gradient_scales: factors of the gradients of
-    terms that are normalized, see ``tile_norms``.
+    Args:
+      objective: the objective with the tile's own targets and guides.
+      cotangents: result of ``cotangents_of``.
+      gradient_scales: factors of the gradients of normalized terms, see ``tile_norms``.
+      window: the tile with its halo.
+      place: position of the tile.
+      tile: side of the tile in pixels.
+
+    Returns:
+      The gradient, and the tile's contributions to the losses that are not pooled.
     """
 
     def part(window: Float[Array, "s s 3"]) -> tuple[Array, Named]:
@@ -126,7 +158,7 @@ def tile_losses(
     *,
     tile: int,
 ) -> dict[str, Float[Array, ""]]:
-    """A tile's part of the losses not made of sums, and no gradient."""
+    """Return a tile's contributions to the losses that are not pooled, without a gradient."""
     found = _of_terms(objective, window, place, tile)
     terms = {n: t for n, t in objective.terms.items() if n not in cotangents.slopes}
     return {name: _part(name, term, found[term.layer], cotangents) for name, term in terms.items()}
@@ -141,8 +173,10 @@ def tile_norms(
     *,
     tile: int,
 ) -> Named:
-    """A pass between the two, for ``normalize_gradients`` alone: the L1 norm of the gradient of
-    every normalized term, to this tile's features."""
+    """Return the L1 norms of the gradients of normalized terms with respect to a tile's features.
+
+    Used in a pass between the other two, only with ``normalize_gradients``.
+    """
     found = _of_terms(objective, window, place, tile)
 
     def norm(name: str, term: Term) -> Float[Array, ""]:
@@ -161,7 +195,7 @@ def _of_terms(
 
 
 def _part(name: str, term: Term, piece: TileFeatures, cotangents: Cotangents) -> Float[Array, ""]:
-    """A tile's part of a term, or of what has the gradient of one that is made of sums."""
+    """Return a tile's contribution to a term; for a pooled term, its linearization <P, S_t>."""
     loss, (x, cut) = LOSSES[term.loss], piece
     if name in cotangents.slopes:
         sums = _pooled(term.loss).sums(x, term.guide, cut.inside, cotangents.origins[name])

@@ -1,4 +1,4 @@
-"""Steps of a picture that is worked on tile by tile."""
+"""The optimizer step of a picture that is computed tile by tile."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from jaxstyle.optim.program import split_donated
 from jaxstyle.optim.step import Evaluated, Hyperparameters, Losses, State, apply_update, memory_for
 
 TILE_PROGRAMS = ("tile_sums", "tile_gradient")
-"""Names of the programs that are compiled for a step: see ``jaxstyle.execution.compilation``."""
+"""Names under which ``jaxstyle.execution.compilation`` counts the programs of a step."""
 
 
 @jax.jit(static_argnames="optimizer", donate_argnames="memory")
@@ -26,7 +26,7 @@ def solver_update(
     *,
     optimizer: optax.GradientTransformation,
 ) -> tuple[State, Losses]:
-    """What is left of a step once loss and gradient are known: see ``jaxstyle.optim.program``."""
+    """Apply the optimizer update, given loss and gradient: see ``jaxstyle.optim.program``."""
     return apply_update(rates, replace(pictures, optimizer=memory), found, optimizer)
 
 
@@ -36,8 +36,10 @@ def compiled_update(
     terms: Sequence[str],
     optimizer: optax.GradientTransformation,
 ) -> jax.stages.Compiled:
-    """The same, compiled for the shapes of a state, and for losses of these names: once for all
-    sizes of tiles."""
+    """Compile ``solver_update`` for a state's shapes and the names of the loss terms.
+
+    The program does not depend on the size of tiles.
+    """
     scalar = jax.ShapeDtypeStruct((), state.image.dtype)
     found = Evaluated(scalar, dict.fromkeys(terms, scalar), state.image)
     return compiled(solver_update, rates, *split_donated(state), found, optimizer=optimizer)
@@ -45,9 +47,11 @@ def compiled_update(
 
 @dataclass(frozen=True)
 class TiledProgram:
-    """What a ``jaxstyle.optim.program.Program`` is for a picture that fits.
+    """The counterpart of ``jaxstyle.optim.program.Program`` for tiles.
 
-    precision: of matrix products, as JAX names them.
+    Attributes:
+      optimizer: the optimizer.
+      precision: matmul precision, as JAX names it.
     """
 
     optimizer: optax.GradientTransformation
@@ -56,7 +60,11 @@ class TiledProgram:
     def __call__(
         self, objective: TiledObjective, rates: Hyperparameters, state: State, count: int
     ) -> tuple[State, Losses]:
-        """The state after ``count`` steps, at least one, and the losses before the last of them."""
+        """Take ``count`` steps, at least one.
+
+        Returns:
+          The new state, and the losses before the last step.
+        """
         with jax.default_matmul_precision(self.precision):
             for _ in range(count - 1):
                 state, _ = self._step(objective, rates, state)
@@ -70,14 +78,14 @@ class TiledProgram:
         return solver_update(rates, *split_donated(state), at_home, optimizer=self.optimizer)
 
     def restarted(self, state: State) -> State:
-        """The state with the optimizer's memory lost."""
+        """Return the state with a fresh optimizer state."""
         return replace(state, optimizer=memory_for(state.image, self.optimizer))
 
 
 def tiled_program(
     objective: TiledObjective, optimizer: optax.GradientTransformation
 ) -> TiledProgram:
-    """The step, what takes long to compile compiled."""
+    """Return the step program of a tiled objective, whose passes are compiled here."""
     config: Any = jax.config
     objective.compile()
     return TiledProgram(optimizer, config.jax_default_matmul_precision)

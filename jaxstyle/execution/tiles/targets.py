@@ -1,4 +1,4 @@
-"""Targets of pictures too large for the network, measured tile by tile."""
+"""Targets of pictures too large for the network, computed tile by tile."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -27,7 +27,7 @@ def tile_features(
     layers: tuple[str, ...],
     tile: int,
 ) -> dict[str, tuple[Float[Array, "_ _ _"], Float[Array, ""]]]:
-    """A tile's own features by layer, zero where the map ends, and the sum of their squares."""
+    """Return a tile's features by layer, zero beyond the map, and the sums of their squares."""
     found = pieces(network, window, place, layers, tile)
 
     def own(layer: str) -> tuple[Array, Array]:
@@ -45,7 +45,15 @@ def content_targets(
     layers: tuple[str, ...],
     pause: Callable[[], None] = lambda: None,
 ) -> dict[str, list[content.TileTarget]]:
-    """By layer, of each tile."""
+    """Compute the content targets of each tile, by layer.
+
+    Args:
+      network: the network.
+      picture: the content picture.
+      grid: its tiles.
+      layers: content layers.
+      pause: called after each tile; may raise to end the run.
+    """
     frame, found = framed(jax.device_put(picture), grid), []
     for number in range(grid.count if layers else 0):
         seen = see(frame, grid, number, network)
@@ -75,12 +83,17 @@ def style_statistics(
     loss: str,
     pause: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Any]]:
-    """By layer, of each region.
+    """Compute the statistics of a style picture, by layer and region.
 
     Args:
-      guides: by layer, of each region; None if there is one, the whole picture.
-      terms: names of the objective's terms, by layer, of each region: with these the first pass
-        over a style picture is the same program as that over the image.
+      network: the network.
+      picture: the style picture.
+      grid: its tiles.
+      guides: guidance maps by layer and region; None if the whole picture is the only region.
+      terms: names of the objective's terms by layer and region. Their use as keys lets the first
+        pass over a style picture share its compiled program with that over the image.
+      loss: name of the style loss.
+      pause: called after each tile; may raise to end the run.
     """
     asked = tuple((name, layer, loss) for layer, names in terms.items() for name in names)
     own = {}
@@ -95,7 +108,7 @@ def style_statistics(
 
 
 def local_colors(photo: Image, grid: Grid) -> list[matting.LocalColors]:
-    """Of the pixels of each tile and two around it."""
+    """Return the photorealism targets of each tile, from its pixels and a margin of two."""
     around = np.pad(np.asarray(photo), [(LEAST_HALO, grid.tile + LEAST_HALO)] * 2 + [(0, 0)])
     side = grid.tile + 2 * LEAST_HALO
     places = [grid.place(number) for number in range(grid.count)]
