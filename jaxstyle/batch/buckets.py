@@ -13,14 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxstyle import images
-from jaxstyle.batch.cells import Cell, alone, layers_of, static_key
+from jaxstyle.batch.cells import alone, static_key
 from jaxstyle.batch.jobs import Job
 from jaxstyle.errors import PictureSizeError, SettingError
-from jaxstyle.execution.estimate import blank
-from jaxstyle.execution.formulation import Layers
-from jaxstyle.execution.plan import Image, plan
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.inputs import Layers, layers_of
+from jaxstyle.execution.plan import Image, Scale, blank, plan
 from jaxstyle.images import Picture
+from jaxstyle.runs.inputs import Inputs
 from jaxstyle.settings import INITS, Settings
 
 Sides = tuple[int, int]
@@ -214,7 +213,7 @@ def in_bucket(way: ScaleSchedule, settings: Settings) -> ScaleSchedule:
     )
 
 
-def cell_of(work: Work, index: int, content: Picture, styles: Sequence[Image]) -> Cell:
+def cell_of(work: Work, index: int, content: Picture, styles: Sequence[Image]) -> Inputs:
     """Return the cell of one job, its content picture padded to the bucket.
 
     Args:
@@ -225,25 +224,25 @@ def cell_of(work: Work, index: int, content: Picture, styles: Sequence[Image]) -
     """
     job = work.jobs[index]
     if work.bucket is None:
-        return _prepared(Cell(content, styles, job.settings, work.ways[index]))
+        return _prepared(Inputs(content, styles, job.settings, work.ways[index]))
     rgb, alpha = _padded(content.rgb, work, index), content.alpha
     alpha = None if alpha is None else _padded(alpha, work, index)
-    return Cell(Picture(rgb, alpha), styles, job.settings, work.ways[index])
+    return Inputs(Picture(rgb, alpha), styles, job.settings, work.ways[index])
 
 
-def _prepared(cell: Cell) -> Cell:
+def _prepared(cell: Inputs) -> Inputs:
     """Resize the cell's content to all scales now, so that the full-size photo can be freed.
 
     With color matching the photo is kept: if the cell is run again alone, the color statistics must
     be those of the whole photo.
     """
-    settings, (*_, last) = cell.settings, cell.way
+    settings, (*_, last) = cell.settings, cell.schedule
     if alone(settings):
         return cell
     colors = cell.recolored()
     sized = {
         (s.height, s.width): images.resize(colors[0], s.height, s.width, settings.resampling)
-        for s in cell.way
+        for s in cell.schedule
     }
     if settings.color_match != "none":
         return replace(cell, colors=colors, sized=sized)

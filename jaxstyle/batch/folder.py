@@ -17,33 +17,26 @@ from functools import partial
 import jax
 
 from jaxstyle import images
-from jaxstyle.batch import program
-from jaxstyle.batch.batched import BatchProgress
 from jaxstyle.batch.buckets import Refused, Sides, Work, works
-from jaxstyle.batch.cells import Cell, alone, batch_that_fits
+from jaxstyle.batch.cells import alone, batch_that_fits
 from jaxstyle.batch.hosts import Host, share
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, is_url, local_copy
 from jaxstyle.batch.task import Options, Read, Status, Task, forget_pictures
 from jaxstyle.errors import ImageError, StorageError
-from jaxstyle.execution.compilation import counted, one_ahead
-from jaxstyle.execution.estimate import blank
+from jaxstyle.execution.batched import mesh_of
+from jaxstyle.execution.compilation import one_ahead
+from jaxstyle.execution.plan import blank
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
-from jaxstyle.optim import solve
-from jaxstyle.runs.result import Result
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.result import Progress, scale_reports
 
 __all__ = ["Options", "Status", "fingerprint", "run_jobs", "settle", "sides_of"]
 
 AUTO = 32
 """Default batch size per device, if it fits into memory."""
-
-SOLVERS = (*program.PROGRAMS, *solve.PROGRAMS)
-"""Names of the compiled step programs, of batches and of pictures that run alone."""
-
-TARGETS = ("content_targets", "style_targets")
-"""Names of the programs that compute content and style targets, one for each picture shape."""
 
 AUTO_ON_CPU = 4
 """``AUTO`` on CPU, where larger batches are no faster and more is lost if the process is killed."""
@@ -95,38 +88,33 @@ def run_jobs(
         if each.job.output in missing:
             task.fail(each.job, each.reason, 0.0)
     todo = [work for work in found if any(job.output in missing for job in work.jobs)]
-    mesh = program.mesh_of(devices) if len(devices) > 1 else None
+    mesh = mesh_of(devices) if len(devices) > 1 else None
 
-    def report(progress: BatchProgress | None = None) -> None:
+    def report(progress: Progress | None = None) -> None:
         status.running, status.seconds = progress, time.perf_counter() - start
         watch(status)
 
     report()
-    with counted() as compiled, ThreadPoolExecutor(1) as writer:
+    with ThreadPoolExecutor(1) as writer:
         written: Future[None] | None = None
         for read in _waiting(one_ahead(task.read, todo) if todo else (), status):
             status.slots = read.work.slots
             begin = time.perf_counter()
             results = task.run(read, report, mesh) if task.is_worth_it(read) else []
             seconds = time.perf_counter() - begin
-            status.stepping += _stepping(results)
+            for scale in scale_reports(results):
+                status.stepping += scale.run_seconds
+                status.compilations += scale.compilations
+                status.target_compilations += scale.target_compilations
             with _waited(status):
                 if written:
                     written.result()
             written = writer.submit(task.write, read, results, seconds)
-            status.compilations = sum(compiled.programs[name] for name in SOLVERS)
-            status.target_compilations = sum(compiled.programs[name] for name in TARGETS)
         if written:
             written.result()
     forget_pictures()
     report()
     return status
-
-
-def _stepping(results: Sequence[Result | Exception]) -> float:
-    """Return the seconds spent on steps; pictures that ran together share one list of scales."""
-    lists = {id(each.scales): each.scales for each in results if isinstance(each, Result)}
-    return sum((scale.run_seconds for scales in lists.values() for scale in scales), 0.0)
 
 
 def settle(
@@ -237,7 +225,7 @@ def _batch_size(
         return 1
     if wanted is None:
         most = devices * (AUTO_ON_CPU if jax.default_backend() == "cpu" else AUTO)
-        cell = Cell(Picture(blank(*sides)), [blank(*sides)] * len(job.styles), job.settings)
+        cell = Inputs(Picture(blank(*sides)), [blank(*sides)] * len(job.styles), job.settings)
         wanted = min(most, batch_that_fits(loaded, cell, count, devices))
     wanted = min(wanted, count)
     batches = -(-count // wanted)

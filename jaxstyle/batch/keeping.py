@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jaxstyle.batch.cells import Cell
-from jaxstyle.batch.record import RunCheckpoint
 from jaxstyle.errors import CheckpointError
 from jaxstyle.runs import checkpoint
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.run_checkpoint import RunCheckpoint
+from jaxstyle.settings import Settings
 
 CHECKPOINTS = ".checkpoints"
 """Name of the folder of checkpoints inside the output folder."""
@@ -35,22 +36,28 @@ class Keeper:
     tell: Callable[[str], None] = lambda line: None
     since: float = field(default_factory=time.monotonic)
 
-    def saved(self, name: str) -> RunCheckpoint | None:
-        """Load a batch's checkpoint; None if there is none or it cannot be read."""
+    def saved(self, name: str, settings: Settings) -> RunCheckpoint | None:
+        """Load a batch's checkpoint; None if there is none or it cannot be read.
+
+        Args:
+          name: name of the batch, from ``name_of``.
+          settings: settings of one of its pictures.
+        """
         if self.folder is None:
             return None
         try:
-            return checkpoint.load(self.folder / name)
+            tree = checkpoint.load(self.folder / name)
+            return RunCheckpoint.from_tree(tree, settings) if tree else None
         except CheckpointError as error:
             self.tell(f"note: a batch starts from the beginning: {error}")
             return None
 
-    def keep(self, name: str, take: Callable[[], RunCheckpoint]) -> None:
+    def keep(self, name: str, reached: RunCheckpoint) -> None:
         """Save a checkpoint if one is due, or if the process has to end.
 
         Args:
           name: name of the batch, from ``name_of``.
-          take: function that returns the batch's current state; called only if it is saved.
+          reached: the batch's current state.
 
         Raises:
           KeyboardInterrupt: passed on from ``check``, after saving.
@@ -58,10 +65,10 @@ class Keeper:
         try:
             self.check()
         except KeyboardInterrupt:
-            self._save(name, take)
+            self._save(name, reached)
             raise
         if self.every is not None and time.monotonic() - self.since >= self.every:
-            self._save(name, take)
+            self._save(name, reached)
             self.since = time.monotonic()
 
     def done(self, name: str) -> None:
@@ -74,16 +81,16 @@ class Keeper:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _save(self, name: str, take: Callable[[], RunCheckpoint]) -> None:
+    def _save(self, name: str, reached: RunCheckpoint) -> None:
         if self.folder is None:
             return
         try:
-            checkpoint.save(self.folder / name, take())
+            checkpoint.save(self.folder / name, reached.to_tree())
         except CheckpointError as error:  # no reason to stop the batch
             self.tell(f"note: no checkpoint: {error}")
 
 
-def name_of(cells: Sequence[Cell], made_by: str) -> str:
+def name_of(cells: Sequence[Inputs], made_by: str) -> str:
     """Return the name of a batch's checkpoint: a hash of all its pixels and settings.
 
     Args:
@@ -93,7 +100,7 @@ def name_of(cells: Sequence[Cell], made_by: str) -> str:
     digest = hashlib.sha256(made_by.encode())
     hashes: dict[int, bytes] = {}  # many cells share a content or a style
     for cell in cells:
-        digest.update(repr((sorted(cell.settings.to_dict().items()), cell.way)).encode())
+        digest.update(repr((sorted(cell.settings.to_dict().items()), cell.schedule)).encode())
         for picture in (cell.content.rgb, *cell.styles):
             if id(picture) not in hashes:
                 pixels = hashlib.sha256(picture.tobytes()).digest()

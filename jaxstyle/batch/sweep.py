@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxstyle.batch.cells import Cell, alone, batch_that_fits, layers_of, static_key
+from jaxstyle.batch.cells import alone, batch_that_fits, static_key
 from jaxstyle.batch.names import labels
 from jaxstyle.errors import SettingError
-from jaxstyle.execution.formulation import Layers
+from jaxstyle.execution.inputs import Layers, layers_of
 from jaxstyle.network import vgg
 from jaxstyle.network.weights import Loaded
+from jaxstyle.runs.inputs import Inputs
 from jaxstyle.settings import Settings, resolve
 
 ROWS = ("style-layers", "styles", "seeds", "tv-weight", "content-weight", "none")
@@ -288,7 +289,7 @@ class Part(NamedTuple):
     layers: Layers
 
 
-def batches_of(loaded: Loaded, cells: Sequence[Cell], devices: int) -> list[Part]:
+def batches_of(loaded: Loaded, cells: Sequence[Inputs], devices: int) -> list[Part]:
     """Group cells into as few batches as memory allows.
 
     The cells of a batch have the same scales and the same ``static_key``. Batches of such a group

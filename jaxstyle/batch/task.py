@@ -8,20 +8,25 @@ import jax
 from jax.sharding import Mesh
 
 from jaxstyle import images
-from jaxstyle.batch.batched import BatchProgress, network_for, run_in_halves
+from jaxstyle.batch.batched import run_in_halves
 from jaxstyle.batch.buckets import Work, cell_of, cut
-from jaxstyle.batch.cells import Cell, alone, static_key
+from jaxstyle.batch.cells import alone, static_key
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.keeping import Keeper, name_of
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, local_copy
 from jaxstyle.errors import ImageError, MaskError, SettingError, StorageError
+from jaxstyle.execution.factories import tuned_network
+from jaxstyle.execution.inputs import looking_at
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
 from jaxstyle.network.vgg import VGG19
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.regions import regions_of
-from jaxstyle.runs.result import Result, versions
+from jaxstyle.runs.result import Progress, Result, versions
+from jaxstyle.runs.run_checkpoint import RunCheckpoint
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Status:
     made: int = 0
     failed: int = 0
     slots: int = 0
-    running: BatchProgress | None = None
+    running: Progress | None = None
     seconds: float = 0.0
     waited: float = 0.0
     stepping: float = 0.0
@@ -86,7 +91,7 @@ class Read:
     """
 
     work: Work
-    cells: Mapping[int, Cell]
+    cells: Mapping[int, Inputs]
     failed: Mapping[int, str]
     name: str
 
@@ -149,8 +154,8 @@ class Task:
         return any(read.work.jobs[index].output in self.missing for index in read.cells)
 
     def run(
-        self, read: Read, report: Callable[[BatchProgress], None], mesh: Mesh | None
-    ) -> list[Result | Exception]:
+        self, read: Read, report: Callable[[Progress], None], mesh: Mesh | None
+    ) -> Sequence[Result | Exception]:
         """Run a batch, resuming from its checkpoint if there is one.
 
         Args:
@@ -168,20 +173,31 @@ class Task:
         if key not in self.networks and not alone(settings):
             self.networks.clear()
             try:
-                self.networks[key] = network_for(self.loaded, settings, layers)
+                self.networks[key] = tuned_network(self.loaded, looking_at(layers, settings))
             except SettingError as error:  # concerns every cell
                 return [error] * len(cells)
-        parts = report, mesh, layers, self.networks.get(key), partial(self.fit.__setitem__, key)
+        shared = {
+            "mesh": mesh,
+            "layers": layers,
+            "network": self.networks.get(key),
+            "shrunk": partial(self.fit.__setitem__, key),
+        }
         most = self.fit.get(key, len(cells))
         if most < len(cells):
+            hooks = Hooks(lambda progress, saved: report(progress))
             chunks = [cells[i : i + most] for i in range(0, len(cells), most)]
             chunks[-1] = [*chunks[-1], *cells][:most]
-            made = [each for c in chunks for each in run_in_halves(self.loaded, c, *parts)]
+            made = [each for c in chunks for each in run_in_halves(self.loaded, c, hooks, **shared)]
             return made[: len(cells)]
-        resuming = {"saved": keeper.saved(read.name), "keep": partial(keeper.keep, read.name)}
-        return run_in_halves(self.loaded, cells, *parts, **resuming)
 
-    def slots(self, read: Read) -> list[Cell]:
+        def keep_and_report(progress: Progress, reached: RunCheckpoint) -> None:
+            keeper.keep(read.name, reached)
+            report(progress)
+
+        saved = keeper.saved(read.name, settings)
+        return run_in_halves(self.loaded, cells, Hooks(keep_and_report), **shared, saved=saved)
+
+    def slots(self, read: Read) -> list[Inputs]:
         """Return the cells, padded to the batch size that all batches of a shape share."""
         return _filled(read.work, read.cells)
 
@@ -224,7 +240,7 @@ class Task:
         self.status.failed += 1
 
 
-def _filled(work: Work, cells: Mapping[int, Cell]) -> list[Cell]:
+def _filled(work: Work, cells: Mapping[int, Inputs]) -> list[Inputs]:
     """Return a cell for each slot; unused slots repeat a cell and do not affect the others."""
     filler = next(iter(cells.values()))
     return [cells.get(index, filler) for index in range(work.slots)]

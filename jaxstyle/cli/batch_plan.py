@@ -20,7 +20,7 @@ from jaxstyle.cli.plan import WIDTH, about
 from jaxstyle.execution import memory
 from jaxstyle.execution.arithmetic import step_flops
 from jaxstyle.execution.estimate import estimate
-from jaxstyle.execution.footprint import rough_bytes
+from jaxstyle.execution.memory import rough_bytes
 from jaxstyle.network.weights import Loaded
 
 ALONE = Host(0, 1, ("this one",))

@@ -39,6 +39,7 @@ class Keeper:
     problem: str = ""
 
     def __call__(self, saved: RunCheckpoint) -> None:
+        """Save a checkpoint if one is due, or if the run has been interrupted."""
         try:
             self.check()
         except KeyboardInterrupt:
@@ -97,6 +98,6 @@ class Keeper:
 
 
 def _position(saved: RunCheckpoint) -> str:
-    step = saved.report.step if saved.report else 0
+    step = saved.reached.step if saved.reached else 0
     of_what = " of a style picture" if saved.preparing else ""
     return f"step {step} of scale {saved.scale + 1}{of_what}"

@@ -10,11 +10,11 @@ import jax
 
 from jaxstyle.cli.notes import flags_of
 from jaxstyle.errors import OutOfMemoryError
-from jaxstyle.execution import footprint, memory
+from jaxstyle.execution import memory
+from jaxstyle.execution.choice import choose
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.memory import out_of_memory
-from jaxstyle.execution.plan import Image, plan, style_size
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.plan import Image, Scale, plan, style_size
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
@@ -43,7 +43,7 @@ def enough_memory(
     # Linux kills a process that takes too much memory, without a message. The rough estimate is
     # free. Compiling the last scale takes seconds, which the run would spend on it anyway.
     wanted = _rough_bytes(last, styles, settings)
-    if there is not None and wanted > footprint.NEAR * there:
+    if there is not None and wanted > memory.NEAR * there:
         wanted, fixed = _peak_bytes(loaded, last, styles, settings, regions)
         if (peak := wanted) > there:
             remedy = remedy_for(arguments, last, peak, there, fixed, settings)
@@ -91,10 +91,10 @@ def _peak_bytes(
     """Return the peak bytes of the last scale, and how many of them do not grow with its size."""
     try:
         network = tuned_network(loaded, settings)
-        way = footprint.way_of(last, network, styles, settings, regions)
-        compiled = footprint.compile_scale(last, network, styles, settings, regions, way)
-        (peak,) = footprint.run_peaks([compiled], network, settings)
-        return peak, compiled.fixed(network, settings)
+        strategy = choose(last, network, styles, settings, regions)
+        footprint = strategy.footprint(last, network, styles, settings, regions)
+        (peak,) = memory.run_peaks([footprint], network)
+        return peak, footprint.fixed
     except (MemoryError, jax.errors.JaxRuntimeError):  # no memory even for compiling
         return _rough_bytes(last, styles, settings), 0
 
@@ -109,7 +109,7 @@ def _rough_bytes(last: Scale, styles: Sequence[Image], settings: Settings) -> in
     """Return the rough bytes of the largest picture, result or style, that the network is given."""
     sizes = [style_size(style, i, last, settings) for i, style in enumerate(styles)]
     largest = max([(last.height, last.width), *sizes], key=math.prod)
-    return footprint.rough_bytes(*largest, settings)
+    return memory.rough_bytes(*largest, settings)
 
 
 def remedy_for(

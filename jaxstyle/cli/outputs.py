@@ -122,7 +122,7 @@ class Outputs:
             return f"the picture so far is lost: {error}"
         return (
             f"saved the picture so far (scale {progress.scale + 1}/{len(progress.scales)}, "
-            f"step {progress.solver.step}/{progress.solver.steps}) as {self.picture}"
+            f"step {progress.step}/{progress.steps}) as {self.picture}"
         )
 
     def _preview(self, progress: Progress) -> None:
@@ -159,4 +159,4 @@ def check_distinct(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
 
 
 def _steps_taken(progress: Progress) -> int:
-    return sum(scale.steps for scale in progress.scales[: progress.scale]) + progress.solver.step
+    return sum(scale.steps for scale in progress.scales[: progress.scale]) + progress.step

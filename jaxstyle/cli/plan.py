@@ -10,7 +10,8 @@ from rich.table import Table
 from jaxstyle.cli.common import Tell
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import explained, in_bytes, would_fit
-from jaxstyle.execution.estimate import Estimate, Sides, estimate
+from jaxstyle.execution.choice import Sides
+from jaxstyle.execution.estimate import Estimate, estimate
 from jaxstyle.execution.plan import Image
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.guidance.masks import Regions
@@ -56,8 +57,8 @@ def show_plan(
 def table(found: Estimate) -> Table:
     """Return a table with a row for each scale."""
     rows = Table(box=None, pad_edge=False, header_style="")
-    ways = any(scale.way != str(WHOLE) for scale in found.scales)
-    for name in (*COLUMNS, "worked on") if ways else COLUMNS:
+    told = any(scale.strategy != str(WHOLE) for scale in found.scales)
+    for name in (*COLUMNS, "worked on") if told else COLUMNS:
         rows.add_column(name, justify="right", no_wrap=True)
     for scale in found.scales:
         rows.add_row(
@@ -68,7 +69,7 @@ def table(found: Estimate) -> Table:
             in_bytes(scale.peak_bytes),
             f"{scale.compile_seconds:.1f} s",
             about(scale.run_seconds),
-            *([scale.way] if ways else []),
+            *([scale.strategy] if told else []),
         )
     return rows
 
@@ -85,7 +86,7 @@ def summary(found: Estimate) -> str:
 
 def verdict(arguments: argparse.Namespace, found: Estimate) -> str:
     """Return one line that says whether the run fits into memory, or what would."""
-    each = " for each device" if any("split" in scale.way for scale in found.scales) else ""
+    each = " for each device" if any("split" in scale.strategy for scale in found.scales) else ""
     need = f"about {in_bytes(found.peak_bytes)} of memory{each}"
     if found.available_bytes is None:
         return f"needs {need}; how much is available is not known"

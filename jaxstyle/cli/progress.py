@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.plan import Scale
 from jaxstyle.runs.result import Progress as RunProgress
 
 
@@ -40,26 +40,26 @@ def progress_bar(hidden: bool = False) -> Iterator[Callable[[RunProgress], None]
         def report(progress: RunProgress) -> None:
             scales, index = progress.scales, progress.scale
             here = f"{sides_of(scales[index])} ({index + 1}/{len(scales)})"
-            update(done_share(scales, index, progress.solver.step), here, _text(progress))
+            update(done_share(scales, index, progress.step), here, _text(progress))
 
         yield report
 
 
 def _text(progress: RunProgress) -> str:
-    report = progress.solver
-    speed = report.step / report.seconds if report.seconds else 0.0
+    seconds = progress.reached.seconds
+    speed = progress.step / seconds if seconds else 0.0
     pace = f"{speed:.1f} steps/s" if speed >= 0.5 or not speed else f"{1 / speed:.0f} s/step"
     return (
-        f"step {report.step}/{report.steps}  loss {report.total:.4g}  "
+        f"step {progress.step}/{progress.steps}  loss {progress.total:.4g}  "
         f"{pace}  {clock(seconds_left(progress))} left"
     )
 
 
 def seconds_left(progress: RunProgress) -> float:
     """Estimate the time left from the current scale, assuming time proportional to pixels."""
-    scale, report = progress.scales[progress.scale], progress.solver
-    per_work = report.seconds / (report.step * _pixels(scale))
-    here = (report.steps - report.step) * _pixels(scale)
+    scale = progress.scales[progress.scale]
+    per_work = progress.reached.seconds / (progress.step * _pixels(scale))
+    here = (progress.steps - progress.step) * _pixels(scale)
     later = sum(_pixels(s) * s.steps for s in progress.scales[progress.scale + 1 :])
     return per_work * (here + later)
 

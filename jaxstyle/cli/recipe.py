@@ -72,7 +72,7 @@ def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
         record = json.loads(images.read_description(picture))
         if "texture" in record:
             raise ImageError(f"{picture}: was made by 'jaxstyle texture', which cannot be repeated")
-        found = _parse(record["jaxstyle"], picture.parent)
+        found = _parse(record["jaxstyle"], picture.parent, given)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImageError(
             f"{picture}: not a picture of 'jaxstyle run' that can be repeated "
@@ -84,14 +84,17 @@ def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
     return replace(found, settings=resolve(**{**own, **given}))
 
 
-def _parse(record: Mapping[str, Any], directory: Path) -> Recipe:
+def _parse(record: Mapping[str, Any], directory: Path, given: Mapping[str, Any]) -> Recipe:
+    # An Optax transformation, which a record cannot hold, may be replaced by a named one.
+    optimizer = {"optimizer": given["optimizer"]} if "optimizer" in given else {}
+
     def absolute(path: str) -> str:
         return os.path.normpath(directory / path)
 
     return Recipe(
         content=absolute(record["content"]),
         styles=tuple(absolute(style) for style in record["styles"]),
-        settings=resolve(**record["settings"]).map_paths(absolute),
+        settings=resolve(**{**record["settings"], **optimizer}).map_paths(absolute),
         weights=record["weights"] and absolute(record["weights"]),
         bits={8: 8, 16: 16}[record["bits"]],
         weights_sha256=str(record["weights_sha256"]),

@@ -13,9 +13,7 @@ import jax
 from rich.console import Console
 
 from jaxstyle import images
-from jaxstyle.batch import program
-from jaxstyle.batch.batched import BatchProgress, run_in_halves
-from jaxstyle.batch.cells import Cell
+from jaxstyle.batch.batched import run_in_halves
 from jaxstyle.batch.sweep import ROWS, batches_of, sweep_of
 from jaxstyle.cli.common import (
     BITS_HELP,
@@ -37,13 +35,16 @@ from jaxstyle.cli.progress import bar, clock, done_share, sides_of
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.sweep_files import Files
 from jaxstyle.errors import IncompleteError, UsageError
-from jaxstyle.execution.compilation import counted
+from jaxstyle.execution.batched import mesh_of
 from jaxstyle.execution.estimate import estimate
 from jaxstyle.execution.plan import plan
 from jaxstyle.network import weights
 from jaxstyle.network.weights import Loaded
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.regions import regions_of
-from jaxstyle.runs.result import PROGRAMS, Result
+from jaxstyle.runs.result import Progress, Result, scale_reports
+from jaxstyle.runs.stylize import telling
 from jaxstyle.settings.text import reader
 
 HELP = "Draw a labeled grid of one picture with several weights, layers, styles or seeds."
@@ -98,7 +99,7 @@ def main(arguments: argparse.Namespace) -> None:
     content, *styles = [images.read(path) for path in (arguments.content, *paths)]
     for path in sweep.settings.paths().values():
         images.read(path)  # an unreadable file is reported once, not for every cell
-    cells = [Cell(content, [styles[i].rgb for i in c.styles], c.settings) for c in sweep.cells]
+    cells = [Inputs(content, [styles[i].rgb for i in c.styles], c.settings) for c in sweep.cells]
     scales = [plan(content.rgb, cell.styles, cell.settings) for cell in cells]
     if arguments.plan:
         loaded = weights.load(weights.find(arguments.weights, tell))
@@ -123,7 +124,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def run_and_save(
-    arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Cell], files: Files, tell: Tell
+    arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Inputs], files: Files, tell: Tell
 ) -> None:
     """Run all cells with a progress bar, write the files, and print the summary.
 
@@ -133,7 +134,7 @@ def run_and_save(
       IncompleteError: every cell failed.
     """
     start = time.perf_counter()
-    with deferred_interrupt() as check, counted() as compiled:
+    with deferred_interrupt() as check:
         try:
             with progress_bar(check, hidden=tell is silence) as watch:
                 for made in results(arguments, loaded, cells, watch, tell):
@@ -145,7 +146,7 @@ def run_and_save(
         if len(files.failures()) == len(cells):
             raise IncompleteError(f"no cell could be made; the first: {files.failures()[0]}")
         files.save()
-    compilations = sum(compiled.programs[name] for name in (*program.PROGRAMS, *PROGRAMS))
+    compilations = sum(scale.compilations for scale in scale_reports(files.made.values()))
     seconds = time.perf_counter() - start
     record = files.record(loaded, compilations, seconds)
     if files.report:
@@ -157,12 +158,12 @@ def run_and_save(
     tell(f"{files.output}: {sides}, {seconds:.0f} s ({programs} of steps)")
 
 
-Watch = Callable[[int, int, BatchProgress], None]
+Watch = Callable[[int, int, Progress], None]
 """A function of a batch's index, the number of batches, and a report of the batch."""
 
 
 def results(
-    arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Cell], watch: Watch, tell: Tell
+    arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Inputs], watch: Watch, tell: Tell
 ) -> Iterator[dict[int, Result | Exception]]:
     """Run all cells, batch by batch; yield each batch's results or errors by index of the cell."""
     work = batches_of(loaded, cells, jax.local_device_count())
@@ -171,9 +172,9 @@ def results(
         tell_of_tuning(largest.settings, tell)
         for number, (batch, layers) in enumerate(work):
             devices = jax.local_devices()[: len(batch)]
-            mesh = program.mesh_of(devices) if len(devices) > 1 else None
-            report = partial(watch, number, len(work))
-            made = run_in_halves(loaded, [cells[i] for i in batch], report, mesh, layers)
+            mesh = mesh_of(devices) if len(devices) > 1 else None
+            hooks = Hooks(telling(partial(watch, number, len(work))))
+            made = run_in_halves(loaded, [cells[i] for i in batch], hooks, mesh, layers)
             yield dict(zip(batch, made, strict=True))
 
 
@@ -183,7 +184,7 @@ def progress_bar(check_interrupt: Callable[[], None], *, hidden: bool) -> Iterat
     start = time.perf_counter()
     with bar(hidden) as update:
 
-        def report(number: int, count: int, progress: BatchProgress) -> None:
+        def report(number: int, count: int, progress: Progress) -> None:
             scales, index = progress.scales, progress.scale
             share = (number + done_share(scales, index, progress.step)) / count
             left = (time.perf_counter() - start) * (1 - share) / share
@@ -195,7 +196,7 @@ def progress_bar(check_interrupt: Callable[[], None], *, hidden: bool) -> Iterat
 
 
 def show_plan(
-    arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Cell], tell: Tell
+    arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Inputs], tell: Tell
 ) -> None:
     """Print the plan of one cell, and how many run at once, on standard output."""
     tell("compiling every scale of one cell and timing a few steps of the first")

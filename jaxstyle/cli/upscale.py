@@ -11,7 +11,7 @@ from jaxstyle.cli import recipe
 from jaxstyle.cli.flags import flag
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.errors import SettingError, UsageError
-from jaxstyle.execution import pyramid
+from jaxstyle.execution.plan import ladder_of
 from jaxstyle.settings import Settings
 
 SETTLED = ("init", "size_rule")
@@ -56,7 +56,7 @@ def larger_run(picture: Path, given: Mapping[str, Any]) -> Recipe:
 
 def _scales(settings: Settings, own: int) -> tuple[int, tuple[int, ...]]:
     """Return the smallest scale above the size ``own``, and the steps of each scale above it."""
-    ladder = pyramid.sizes(settings.size, settings.smallest_size, settings.scale_factor)
+    ladder = ladder_of(settings.size, settings.smallest_size, settings.scale_factor)
     above = [size for size in ladder if size > own]
     again = len(settings.photorealism_weight) - 1  # repetitions of the last scale
     places = range(len(ladder) - len(above), len(ladder) + again)

@@ -12,12 +12,15 @@ from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.profile import profiled
 from jaxstyle.cli.progress import progress_bar
 from jaxstyle.execution.plan import Image
+from jaxstyle.execution.strategy import do_not_pause
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs import checkpoint
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.result import Progress, Result
-from jaxstyle.runs.run_checkpoint import fingerprint
+from jaxstyle.runs.run_checkpoint import RunCheckpoint, fingerprint
 from jaxstyle.runs.stylize import run
 from jaxstyle.settings import Settings
 
@@ -49,10 +52,15 @@ def run_and_save(
             tell_of_tuning(settings, outputs.tell)
             every = reports_every(arguments, settings)
             keep = keeper or (lambda saved: check())
-            given = loaded, content, styles, settings, watch, every, saved, keep
+
+            def report(progress: Progress, reached: RunCheckpoint) -> None:
+                watch(progress)
+                keep(reached)
+
             # With checkpoints, the keeper checks for interrupts, at reports, where it can save.
-            pause = check if keeper is None else (lambda: None)
-            result = finish(run(*given, regions=regions, pause=pause))
+            pause = check if keeper is None else do_not_pause
+            inputs = Inputs(content, styles, settings, regions=regions)
+            result = finish(run(loaded, inputs, Hooks(report, pause, every), saved))
         outputs.save(result, description)
         if keeper:
             checkpoint.delete(keeper.directory)

@@ -3,11 +3,10 @@
 import os
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,11 +32,11 @@ class Compilations:
 
     Attributes:
       seconds: total time of tracing, lowering and compiling.
-      programs: number of compilations by function name.
+      count: number of programs that were compiled, or read from the persistent cache.
     """
 
     seconds: float = 0.0
-    programs: Counter[str] = field(default_factory=Counter)
+    count: int = 0
 
 
 @contextmanager
@@ -50,9 +49,10 @@ def counted(*, here: bool = False) -> Iterator[Compilations]:
     >>> import jax, jax.numpy as jnp
     >>> def double(x):
     ...     return 2 * x
+    >>> ones, twos = jnp.ones(3), jnp.full(3, 2.0)
     >>> with counted() as compiled:
-    ...     _ = jax.jit(double)(jnp.ones(3)), jax.jit(double)(jnp.zeros(3))
-    >>> compiled.programs["double"]
+    ...     _ = jax.jit(double)(ones), jax.jit(double)(twos)
+    >>> compiled.count
     1
     """
     tally, thread = Compilations(), threading.get_ident()
@@ -63,8 +63,7 @@ def counted(*, here: bool = False) -> Iterator[Compilations]:
         if event.startswith(_PREFIX):
             tally.seconds += duration_secs
         if event == _BACKEND:
-            name = str(details.get("fun_name", ""))
-            tally.programs[name.removeprefix("jit(").removesuffix(")")] += 1
+            tally.count += 1
 
     monitoring.register_event_duration_secs_listener(listen)
     try:
@@ -78,18 +77,13 @@ def one_ahead(
 ) -> Iterator[tuple[Item, Made]]:
     """Yield each item with its function value, while the next value is computed in the background.
 
-    The background thread inherits JAX's thread-local settings: precisions and default device.
+    The background thread inherits JAX's thread-local settings: double precision, default device.
     """
     config: Any = jax.config
-    double, precision = config.jax_enable_x64, config.jax_default_matmul_precision
-    device = config.jax_default_device
+    double, device = config.jax_enable_x64, config.jax_default_device
 
     def made(item: Item) -> Made:
-        with (
-            jax.enable_x64(double),
-            jax.default_matmul_precision(precision),
-            jax.default_device(device),
-        ):
+        with jax.enable_x64(double), jax.default_device(device):
             return function(item)
 
     background = ThreadPoolExecutor(1)

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jaxstyle.execution.arithmetic import step_flops
-from jaxstyle.execution.factories import rates_of, tuned_network
-from jaxstyle.execution.footprint import Sides, compile_scale, run_peaks, way_of
-from jaxstyle.execution.memory import device_bytes, remedies
+from jaxstyle.execution.choice import Sides, choose
+from jaxstyle.execution.factories import tuned_network
+from jaxstyle.execution.memory import device_bytes, remedies, run_peaks
 from jaxstyle.execution.plan import blank, plan, style_size
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.guidance.masks import Regions
@@ -33,7 +33,7 @@ class ScaleEstimate:
       peak_bytes: peak memory of the device.
       compile_seconds: measured time of compiling its programs.
       run_seconds: estimated time of its steps; None if not even the coarsest scale fits.
-      way: the execution strategy in words, see ``jaxstyle.execution.strategy``.
+      strategy: the execution strategy in words, see ``jaxstyle.execution.strategy``.
     """
 
     height: int
@@ -44,7 +44,7 @@ class ScaleEstimate:
     peak_bytes: int
     compile_seconds: float
     run_seconds: float | None
-    way: str = str(WHOLE)
+    strategy: str = str(WHOLE)
 
 
 @dataclass(frozen=True)
@@ -120,22 +120,23 @@ def estimate(
     pictures = [blank(*sides) for sides in styles]
     scales = plan(blank(*content), pictures, settings)
     network = tuned_network(loaded, settings)
-    compiled, chosen = [], []
+    footprints, chosen = [], []
     for scale in scales:
-        chosen.append(way_of(scale, network, pictures, settings, regions))
-        compiled.append(compile_scale(scale, network, pictures, settings, regions, chosen[-1]))
+        strategy = choose(scale, network, pictures, settings, regions)
+        chosen.append(strategy)
+        footprints.append(strategy.footprint(scale, network, pictures, settings, regions))
         pause()
-    peaks = run_peaks(compiled, network, settings)
+    peaks = run_peaks(footprints, network)
     available = device_bytes()  # after compiling, which uses some itself
     flops = [
-        step_flops(scale.height, scale.width, settings) * way.work(settings)
-        for scale, way in zip(scales, chosen, strict=True)
+        step_flops(scale.height, scale.width, settings) * strategy.cost(settings)
+        for scale, strategy in zip(scales, chosen, strict=True)
     ]
     pace = None
     if available is None or peaks[0] <= available:
-        pace = compiled[0].step_seconds(network, rates_of(settings)) / max(1.0, flops[0])
+        pace = footprints[0].step_seconds() / max(1.0, flops[0])
     most = peaks.index(max(peaks))
-    fixed = compiled[most].fixed(network, settings)
+    fixed = footprints[most].fixed
     return Estimate(
         tuple(
             ScaleEstimate(
@@ -145,12 +146,12 @@ def estimate(
                 scale.steps,
                 work,
                 peak,
-                programs.seconds,
+                footprint.seconds,
                 None if pace is None else pace * work * scale.steps,
-                str(way),
+                str(strategy),
             )
-            for scale, work, peak, programs, way in zip(
-                scales, flops, peaks, compiled, chosen, strict=True
+            for scale, work, peak, footprint, strategy in zip(
+                scales, flops, peaks, footprints, chosen, strict=True
             )
         ),
         available,

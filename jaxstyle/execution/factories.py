@@ -1,7 +1,6 @@
 """Factories that make the parts of a run from its settings: network, optimizer, precision."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -98,13 +97,13 @@ def rates_of(settings: Settings) -> solve.Hyperparameters:
     )
 
 
-def exactness(settings: Settings) -> AbstractContextManager:
-    """Return a context manager that sets the matmul precision while a program is traced.
+def matmul_precision(settings: Settings) -> str | None:
+    """Return the precision of matrix products in a run, as JAX names it; None for JAX's default.
 
     By default, accelerators round float32 operands to a mantissa of ten or seven bits.
     """
     exact = settings.precision in ("float32", "float64")
-    return jax.default_matmul_precision("highest") if exact else nullcontext()
+    return "highest" if exact else solve.matmul_precision()
 
 
 def report_every(settings: Settings) -> int:

@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from jaxstyle.execution import arithmetic
 from jaxstyle.execution.factories import optimizer_of
-from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.strategy import untileable
-from jaxstyle.network import machine
+from jaxstyle.execution.plan import Scale
+from jaxstyle.execution.tiles.grid import untileable
+from jaxstyle.network import machine, vgg
 from jaxstyle.settings import Settings
 
 CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+
+TRANSIENTS = 6
+"""Number of temporary maps, each as large as the largest layer, that ``rough_bytes`` assumes."""
+
+NEAR = 0.5
+"""Share of the memory up to which ``rough_bytes`` is trusted: it may be wrong by a third."""
 
 KEPT = 0.3
 """Share of the total memory that a run may want while the process still keeps freed memory."""
@@ -31,6 +39,35 @@ photo; and the last reported image."""
 
 GRANULARITY = 16
 """Recommended sizes are multiples of this."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """The memory of a scale, predicted by XLA's analysis of its compiled programs.
+
+    Attributes:
+      targets: peak bytes while the targets are computed.
+      steps: peak bytes while steps are taken.
+      fixed: bytes that do not grow with the picture.
+      seconds: time that compiling took.
+      step_seconds: function that measures the seconds of a step.
+    """
+
+    targets: int
+    steps: int
+    fixed: int
+    seconds: float
+    step_seconds: Callable[[], float]
+
+
+def run_peaks(scales: Sequence[Footprint], network: vgg.VGG19) -> list[int]:
+    """Return the peak bytes of each scale of a run.
+
+    While one scale runs, the targets of the next one are computed in the background.
+    """
+    later = [*(each.targets for each in scales[1:]), 0]
+    first, *others = [each.steps + next_ for each, next_ in zip(scales, later, strict=True)]
+    return [max(nbytes(network) + scales[0].targets, first), *others]
 
 
 def peak_bytes(compiled: jax.stages.Compiled, *kept: PyTree) -> int:
@@ -52,9 +89,9 @@ def nbytes(tree: PyTree) -> int:
     return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
-def shapes(function: Callable[[PyTree], PyTree], argument: PyTree) -> PyTree:
+def shapes(function: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
     """Return the shapes and dtypes of a function's result, never weakly typed."""
-    found = jax.eval_shape(function, argument)
+    found = jax.eval_shape(function, *arguments)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), found)
 
 
@@ -175,3 +212,26 @@ def remedies(
     in_full = settings.precision in ("float32", "float64") and jax.default_backend() != "cpu"
     if in_full and peak - maps / 2 <= limit:
         yield {"precision": "bfloat16"}
+
+
+def rough_bytes(height: int, width: int, settings: Settings) -> int:
+    """Return the bytes of a step by rule of thumb, without compiling.
+
+    Counted are the output of each convolution, ``TRANSIENTS`` more copies of the largest one, and
+    the optimizer state.
+    """
+    sizes = [
+        fan_out * pixels
+        for layer, _, fan_out, pixels in arithmetic.maps(
+            height, width, settings, vgg.CHANNELS_PER_BLOCK
+        )
+        if layer.startswith("conv")
+    ]
+    memory = optimizer_bytes(height, width, settings)
+    return 4 * (sum(sizes) + TRANSIENTS * max(sizes, default=0)) + memory
+
+
+def network_bytes(network: vgg.VGG19, settings: Settings) -> int:
+    """Return the bytes of the kernels in use, in the form their algorithm prepares them."""
+    used = map(network.convolutions.__getitem__, vgg.convolutions_before(settings.layers()))
+    return nbytes([(c.bias, c.kernel if c.prepared is None else c.prepared) for c in used])

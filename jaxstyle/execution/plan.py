@@ -1,15 +1,21 @@
-"""The plan of a run: the size of every picture at every scale, checked before any work is done."""
+"""The plan of a run: sizes and steps from coarse to fine, checked before any work is done.
+
+The receptive field of VGG-19 is fixed in pixels. So large shapes are formed while the picture is
+small, and only texture is left for large sizes, where steps are expensive (Gatys et al. 2017,
+section 6).
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import images
 from jaxstyle.errors import PictureSizeError, SettingError
-from jaxstyle.execution import pyramid, strategy
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.tiles.grid import alignment, untileable
 from jaxstyle.images import sizes
 from jaxstyle.network import vgg
 from jaxstyle.settings import Settings
@@ -19,6 +25,24 @@ Image = Float[np.ndarray, "_ _ 3"]
 
 PERIOD = 16
 """Sides of a picture that wraps around must be multiples of this: four poolings halve them."""
+
+
+class Scale(NamedTuple):
+    """A scale of a run.
+
+    Attributes:
+      height: height of the image in pixels.
+      width: width of the image in pixels.
+      size: the nominal size from which both sides were computed.
+      steps: optimizer steps.
+      photorealism: weight of the matting-Laplacian energy.
+    """
+
+    height: int
+    width: int
+    size: int
+    steps: int
+    photorealism: float = 0.0
 
 
 def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Scale]:
@@ -37,7 +61,7 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
       SettingError: settings contradict each other, or do not fit the number of style pictures.
     """
     check_counts(styles, settings)
-    strategy.check(settings)
+    check_execution(settings)
     if settings.photorealistic and settings.padding == "circular":
         raise SettingError(
             "photorealism_weight", "does not work with circular padding: use another padding"
@@ -61,7 +85,7 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
         sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
         return min(min(size) for size in [(scale.height, scale.width), *sizes]) >= needed
 
-    scales = pyramid.schedule(
+    scales = schedule(
         fitted,
         size=size,
         smallest=settings.smallest_size,
@@ -80,6 +104,75 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
         name = f"style picture {index + 1}"
         require_side(name, sides, needed, "would be", "raise the style scale")
     return scales
+
+
+def check_execution(settings: Settings) -> None:
+    """Check that the tiles or the sharding that the settings ask for are possible.
+
+    Raises:
+      SettingError: they are not.
+    """
+    if settings.shard == "space":
+        if settings.tile_side:
+            raise SettingError("shard", "space does not go with tiles: leave --tile out")
+        if jax.device_count() == 1:
+            raise SettingError("shard", "space needs several devices, and JAX finds one")
+    if not settings.tile_side:
+        return
+    if reason := untileable(settings):
+        raise SettingError("tile", reason)
+    multiple = alignment(settings.layers())
+    if settings.tile_side % multiple:
+        raise SettingError(
+            "tile", f"must be a multiple of {multiple} for these layers, not {settings.tile}"
+        )
+
+
+def ladder_of(size: int, smallest: int, factor: float) -> list[int]:
+    """Return sizes from coarse to fine: ``size`` divided by powers of ``factor``.
+
+    Sizes below ``smallest`` are left out, but ``size`` itself is always included.
+
+    >>> ladder_of(512, 128, 2.0)
+    [128, 256, 512]
+    >>> ladder_of(100, 128, 2.0)
+    [100]
+    """
+    found = [size]
+    while round(size / factor ** len(found)) >= smallest:
+        found.append(round(size / factor ** len(found)))
+    return found[::-1]
+
+
+def schedule(
+    fitted: Callable[[int], tuple[int, int]],
+    *,
+    size: int,
+    smallest: int,
+    factor: float,
+    steps: Sequence[int],
+    usable: Callable[[int], bool] = lambda size: True,
+    photorealism: Sequence[float] = (0.0,),
+) -> list[Scale]:
+    """Return the scales of a run, coarsest first.
+
+    Args:
+      fitted: function from a size to the picture's height and width.
+      size: size of the result.
+      smallest: smallest size, see ``ladder_of``.
+      factor: ratio of successive sizes, see ``ladder_of``.
+      steps: steps per scale, coarsest first; the last number is repeated for further scales.
+      usable: function that returns whether a size can be run; the last size is kept in any case.
+      photorealism: photorealism weights. The finest scale is run once with each, in this order; the
+        coarser scales use the first.
+    """
+    ladder = ladder_of(size, smallest, factor)
+    chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(photorealism)]
+    weights = [photorealism[0]] * (len(chosen) - len(photorealism)) + list(photorealism)
+    # Step counts belong to places in the full ladder: a scale left out does not shift the others.
+    first = len(ladder) - 1 + len(photorealism) - len(chosen)
+    per_scale = [steps[min(first + i, len(steps) - 1)] for i in range(len(chosen))]
+    return [Scale(*fitted(s), s, n, w) for s, n, w in zip(chosen, per_scale, weights, strict=True)]
 
 
 def check_counts(styles: Sequence[Image], settings: Settings) -> None:

@@ -1,145 +1,263 @@
-"""Execution strategies of a scale, which trade memory against time.
+"""How a scale is computed: the strategies for one picture, which trade memory against time.
 
-    whole         every feature map is kept for the backward pass
-    checkpointed  every block of the network is recomputed in the backward pass
-    tile          the gradient is computed tile by tile: see ``jaxstyle.execution.tiles``
-    split         the picture is sharded over several devices: see ``jaxstyle.execution.sharding``
+    Strategy      the whole picture at once: every feature map is kept for the backward pass
+    Checkpointed  every block of the network is recomputed in the backward pass
+    Tiled         tile by tile, in ``jaxstyle.execution.tiles.tiled``
+    Sharded       over several devices by rows, in ``jaxstyle.execution.sharded``
+    Batched       many pictures in one program, in ``jaxstyle.execution.batched``
 
-All give the same picture, except for rounding.
+A strategy makes the objective, the state and the compiled step of a scale, puts back a state from a
+checkpoint, and predicts the memory. All give the same picture, except for rounding. Nothing else
+asks which one it is.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
 
-from jaxstyle.errors import SettingError
-from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.tiles.grid import alignment, halo
+from jaxstyle.execution.factories import optimizer_of, rates_of
+from jaxstyle.execution.inputs import LossInputs, inputs_of
+from jaxstyle.execution.memory import Footprint, nbytes, network_bytes, peak_bytes, shapes
+from jaxstyle.execution.plan import Scale, blank, style_size
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.losses import matting, targets
+from jaxstyle.losses.objective import Objective, build
+from jaxstyle.network.vgg import VGG19
+from jaxstyle.optim import optimizers, solve
+from jaxstyle.optim.solve import Hyperparameters, OnePicture, Program, State, StepProgram
 from jaxstyle.settings import Settings
 
-TILES = (2048, 1024, 512, 256, 128)
-"""Candidate tile sides. Smaller tiles need less memory, but spend more time on their halos."""
+Image = Float[np.ndarray, "_ _ 3"]
 
 
-class Strategy(NamedTuple):
-    """An execution strategy.
+def do_not_pause() -> None:
+    """Do nothing: the default of ``pause``."""
 
-    Attributes:
-      tile: side of a tile in pixels, 0 if the picture is not cut into tiles.
-      checkpointed: recompute each block of the network in the backward pass.
-      on_host: keep arrays of the picture's size in host memory; only tiles go to the accelerator.
-      split: shard the picture over all devices.
-    """
 
-    tile: int = 0
-    checkpointed: bool = False
-    on_host: bool = False
-    split: bool = False
-
-    def work(self, settings: Settings) -> float:
-        """Return the approximate cost of a step relative to ``WHOLE``.
-
-        A forward pass is taken as one third of a step, the backward pass as two thirds. Halos
-        shrink layer by layer: averaged over all operations, they are seven tenths of the first
-        layer's.
-        """
-        if not self.tile:
-            return 4 / 3 if self.checkpointed else 1.0
-        around = 1.4 * halo(settings.layers())
-        return 4 / 3 * ((self.tile + around) / self.tile) ** 2
+@dataclass(frozen=True)
+class Strategy(OnePicture):
+    """One picture on one device, every feature map kept for the backward pass."""
 
     def __str__(self) -> str:
-        if self.split:
-            return f"split over {jax.device_count()} devices"
-        if not self.tile:
-            return "checkpointed" if self.checkpointed else "whole"
-        return f"tiles of {self.tile}" + ", on the host" * self.on_host
+        return "whole"
+
+    def cost(self, settings: Settings) -> float:
+        """Return the approximate cost of a step relative to the whole picture at once.
+
+        A forward pass is taken as one third of a step, the backward pass as two thirds.
+        """
+        del settings
+        return 1.0
+
+    def network(self, network: VGG19) -> VGG19:
+        """Return the network in the form that the step uses."""
+        return network
+
+    def objective(
+        self, inputs: Sequence[LossInputs], pause: Callable[[], None] = do_not_pause
+    ) -> Any:
+        """Build the objective of a scale, with its targets.
+
+        Args:
+          inputs: those of each picture; one, except in a batch.
+          pause: called after each tile; may raise to end the run.
+        """
+        del pause
+        (one,) = inputs
+        content, *styles = jax.device_put([one.content, *one.styles])
+        local = matting.target(one.content) if one.photorealistic else None
+        return self.build(one, content, styles, local)
+
+    def build(
+        self,
+        inputs: LossInputs,
+        content: Any,
+        styles: Sequence[Any],
+        local_colors: matting.LocalColors | None,
+    ) -> Objective:
+        """Build the objective from pictures on the device; may be traced."""
+        with jax.default_matmul_precision(inputs.precision):
+            return build(
+                self.network(inputs.network),
+                content,
+                styles,
+                inputs.spec,
+                guides=inputs.guides,
+                local_colors=local_colors,
+            )
+
+    def losses(self, objective: Any, image: Image) -> tuple[Array, dict[str, Array]]:
+        """Return the total loss of an image and its weighted terms, without a gradient."""
+        return _losses(objective, jax.device_put(image))
+
+    def program(
+        self, optimizer: optax.GradientTransformation, precision: str | None
+    ) -> StepProgram:
+        """Return the compiled optimizer step."""
+        return Program(optimizer, self, precision)
+
+    def begin(self, images: Sequence[Image], optimizer: optax.GradientTransformation) -> State:
+        """Return the solver state before the first step."""
+        (image,) = images
+        return solve.init(jnp.asarray(image), optimizer)
+
+    def carried(self, before: State, fresh: State, earlier: Scale, scale: Scale) -> State:
+        """Return a fresh state with the optimizer's moments resized from the scale before.
+
+        Args:
+          before: final state of the earlier scale.
+          fresh: state before the first step of ``scale``.
+          earlier: the scale before.
+          scale: the scale that begins.
+        """
+        del earlier
+        sides = scale.height, scale.width
+        moments = optimizers.resize_moments(before.optimizer, fresh.optimizer, *sides)
+        return replace(fresh, optimizer=moments)
+
+    def state_shape(self, scale: Scale, optimizer: optax.GradientTransformation) -> State:
+        """Return the shapes of the state at a scale."""
+        image = jax.ShapeDtypeStruct((scale.height, scale.width, 3), jnp.float32)
+        return jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
+
+    def restored(self, state: State, scale: Scale) -> State:
+        """Return a state from a checkpoint, moved to where this strategy stores it."""
+        del scale
+        return state
+
+    def rates(self, each: Sequence[Hyperparameters]) -> Hyperparameters:
+        """Return the hyperparameters of all pictures together."""
+        (one,) = each
+        return one
+
+    def report_every(self, steps: int) -> int:
+        """Return the number of steps between two reports, given that of a single picture."""
+        return steps
+
+    def images(self, state: State, scale: Scale, best: Sequence[bool]) -> list[Image]:
+        """Return the resulting images on the host.
+
+        Args:
+          state: the state, with or without the optimizer's.
+          scale: its scale.
+          best: for each picture, whether to take the image of least loss instead of the average.
+        """
+        del scale
+        return [np.asarray(solve.result(state, best[0]))]
+
+    def footprint(
+        self,
+        scale: Scale,
+        network: VGG19,
+        styles: Sequence[Image],
+        settings: Settings,
+        regions: Regions | None = None,
+    ) -> Footprint:
+        """Predict the memory of a scale by compiling its programs from shapes alone.
+
+        Args:
+          scale: the scale.
+          network: the network.
+          styles: style pictures at full size; only their shapes matter.
+          settings: settings of the run.
+          regions: guidance regions, if any.
+        """
+        start = time.perf_counter()
+        sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
+        pictures = blank(scale.height, scale.width), [blank(*size) for size in sizes]
+        inputs = inputs_of(network, *pictures, settings, regions)
+        optimizer, rates = optimizer_of(settings), rates_of(settings)
+        scored = self._objective_shape(inputs)
+        program = self.program(optimizer, inputs.precision)
+        step = program.compile(scored, rates, self.state_shape(scale, optimizer))
+        in_targets = [peak_bytes(each) for each in self._compile_targets(inputs)]
+        # XLA drops unused arguments, such as kernels of deeper layers; they take memory anyway.
+        direct = network_bytes(network.direct(), settings)
+        return Footprint(
+            targets=max(in_targets, default=direct) - direct,
+            steps=nbytes(network) - network_bytes(network, settings) + peak_bytes(step),
+            fixed=nbytes(network) + direct,
+            seconds=time.perf_counter() - start,
+            step_seconds=partial(self._step_seconds, program, scored, inputs.network, scale, rates),
+        )
+
+    def _objective_shape(self, inputs: LossInputs) -> Any:
+        """Return the objective with shapes instead of arrays."""
+
+        local = matting.blank_target(*inputs.content.shape[:2]) if inputs.photorealistic else None
+
+        def scored(network: VGG19) -> Any:
+            given = replace(inputs, network=network)
+            return self.build(given, given.content, given.styles, local)
+
+        return shapes(scored, inputs.network)
+
+    def _compile_targets(self, inputs: LossInputs) -> list[jax.stages.Compiled]:
+        """Compile the programs that compute the targets of content and styles."""
+        network, spec = inputs.network.direct(), inputs.spec
+        content, styles = jax.tree.map(solve.shape_of, (inputs.content, list(inputs.styles)))
+        shares = targets.shares_of(spec.style_blend or [1.0] * len(styles), inputs.guides)
+        guides = [dict(of) for of in inputs.guides.styles] if inputs.guides else None
+        with jax.default_matmul_precision(inputs.precision):
+            of_content = targets.content_targets.lower(
+                network, content, layers=tuple(spec.content_weights), loss=spec.content_loss
+            )
+            of_styles = targets.style_targets.lower(
+                network,
+                styles,
+                shares,
+                guides,
+                layers=tuple(spec.style_weights),
+                loss=spec.style_loss,
+                sum_styles=spec.sum_styles,
+            )
+            return [of_content.compile(), of_styles.compile()]
+
+    def _step_seconds(
+        self, program: Any, scored: Any, network: VGG19, scale: Scale, rates: Hyperparameters
+    ) -> float:
+        """Measure the seconds of one step, by running a few with arbitrary targets."""
+        arbitrary = self._arbitrary(scored, network)
+        image = np.asarray(jax.random.uniform(jax.random.key(0), (*scale[:2], 3)))
+        state = self.begin([image], program.optimizer)
+        count = 20 if program.loop else 2
+        state, _ = jax.block_until_ready(program(arbitrary, rates, state, 1))
+        start = time.perf_counter()
+        jax.block_until_ready(program(arbitrary, rates, state, count))
+        return (time.perf_counter() - start) / count
+
+    def _arbitrary(self, scored: Any, network: VGG19) -> Any:
+        """Return an objective of the given shapes, whose targets are ones."""
+        ones = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), scored)
+        return replace(ones, network=self.network(network))
+
+
+_losses = jax.jit(lambda objective, image: objective(image))
 
 
 WHOLE = Strategy()
 
 
-def storage_device(way: Strategy) -> Any:
-    """Return the device that stores arrays of the picture's size, None for the default device."""
-    return jax.local_devices(backend="cpu")[0] if way.on_host else None
+@dataclass(frozen=True)
+class Checkpointed(Strategy):
+    """One picture on one device, every block of the network recomputed in the backward pass."""
 
+    def __str__(self) -> str:
+        return "checkpointed"
 
-def check(settings: Settings) -> None:
-    """Check that the tiles or the sharding that the settings ask for are possible.
+    def cost(self, settings: Settings) -> float:
+        """Return the approximate cost of a step relative to the whole picture at once."""
+        del settings
+        return 4 / 3
 
-    Raises:
-      SettingError: they are not.
-    """
-    if settings.shard == "space":
-        if settings.tile_side:
-            raise SettingError("shard", "space does not go with tiles: leave --tile out")
-        if jax.device_count() == 1:
-            raise SettingError("shard", "space needs several devices, and JAX finds one")
-    if not settings.tile_side:
-        return
-    if reason := untileable(settings):
-        raise SettingError("tile", reason)
-    multiple = alignment(settings.layers())
-    if settings.tile_side % multiple:
-        raise SettingError(
-            "tile", f"must be a multiple of {multiple} for these layers, not {settings.tile}"
-        )
-
-
-def untileable(settings: Settings) -> str:
-    """Return the reason why these settings rule out tiles, an empty string if they do not."""
-    if settings.optimizer == "lbfgs-zoom":
-        return "does not go with lbfgs-zoom, which searches along a line: use lbfgs or adam"
-    return ""
-
-
-def asked_for(
-    scale: Scale, settings: Settings, styles: Sequence[tuple[int, int]] = ()
-) -> Strategy | None:
-    """Return the strategy that the settings name, None if it is to be chosen automatically.
-
-    If no picture is larger than a tile, the strategy is ``WHOLE``.
-
-    Args:
-      scale: scale of the image.
-      settings: settings of the run.
-      styles: height and width of each style picture.
-    """
-    if settings.shard == "space":
-        return Strategy(split=True)
-    if settings.tile == "auto":
-        return None
-    side = settings.tile_side
-    longest = max(scale.height, scale.width, *(max(sides) for sides in styles))
-    return Strategy(side) if side and longest > side else WHOLE
-
-
-def host_apart() -> bool:
-    """Return whether JAX can use host memory apart from the device's."""
-    try:
-        return jax.default_backend() != "cpu" and bool(jax.local_devices(backend="cpu"))
-    except RuntimeError:  # JAX_PLATFORMS excludes "cpu"
-        return False
-
-
-def checkpoints_help() -> bool:
-    """Return whether checkpointing saves memory: not on CPU, where XLA undoes the recomputation.
-
-    Its CPU compiler merges recomputed values with the originals, and so keeps them in memory.
-    """
-    return jax.default_backend() != "cpu"
-
-
-def candidates(scale: Scale, settings: Settings) -> Iterator[Strategy]:
-    """Yield the possible strategies, fastest first."""
-    yield WHOLE
-    if checkpoints_help():
-        yield Strategy(checkpointed=True)
-    if untileable(settings):
-        return
-    multiple, longest = alignment(settings.layers()), max(scale.height, scale.width)
-    for on_host in (False, True) if host_apart() else (False,):
-        for side in TILES:
-            if side < longest and side % multiple == 0:
-                yield Strategy(side, on_host=on_host)
+    def network(self, network: VGG19) -> VGG19:
+        """Return the network with checkpoints between its blocks."""
+        return network.with_checkpoints()

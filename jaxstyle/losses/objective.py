@@ -20,15 +20,15 @@ from jaxstyle.losses.matting import LocalColors
 from jaxstyle.losses.registry import CONTENT_LOSSES, LOSSES, STYLE_LOSSES, TV_LOSSES
 from jaxstyle.losses.targets import (
     IMAGE,
-    Filled,
     Guides,
+    Padded,
     content_targets,
     features_and_image,
     shares_of,
     statistics,
     style_targets,
 )
-from jaxstyle.network.vgg import VGG19, require_image
+from jaxstyle.network.vgg import LAYERS, VGG19, require_image
 
 Weight = float | Float[Array, ""]
 
@@ -153,7 +153,7 @@ class LossSpec:
       photorealism_weight: weight of the matting-Laplacian energy.
 
     Raises:
-      SettingError: there is no loss of that name.
+      SettingError: there is no loss of that name, a layer is not canonical, or all shares are zero.
     """
 
     content_weights: Mapping[str, Weight]
@@ -177,12 +177,21 @@ class LossSpec:
             name = getattr(self, kind)
             if name not in names:
                 raise SettingError(kind, f"{name!r} is not one of {', '.join(names)}")
+        for layer in (*self.content_weights, *self.style_weights):
+            if layer not in LAYERS:
+                raise SettingError(
+                    "layers", f"{layer!r} is none of relu1_1, conv4_2, pool4 and so on"
+                )
+        shares = tuple(map(float, self.style_blend))
+        object.__setattr__(self, "style_blend", shares)
+        if shares and not sum(shares) > 0:
+            raise SettingError("style_blend", "at least one share must be above zero")
 
 
 def build(
     network: VGG19,
-    content: Float[Array, "h w 3"] | Filled,
-    styles: Sequence[Float[Array, "_ _ 3"] | Filled],
+    content: Float[Array, "h w 3"] | Padded,
+    styles: Sequence[Float[Array, "_ _ 3"] | Padded],
     spec: LossSpec,
     *,
     guides: Guides | None = None,
@@ -206,7 +215,12 @@ def build(
     """
     for name, each in (("the content picture", [content]), ("a style picture", styles)):
         for picture in each:
-            require_image(name, picture.values if isinstance(picture, Filled) else picture)
+            require_image(name, picture.values if isinstance(picture, Padded) else picture)
+    if spec.style_blend and len(spec.style_blend) != len(styles):
+        problem = f"has {len(spec.style_blend)} shares for {len(styles)} style pictures"
+        raise SettingError("style_blend", problem)
+    if not styles:
+        raise SettingError("styles", "give at least one style picture")
     shares = shares_of(spec.style_blend or [1.0] * len(styles), guides)
     # With normalized gradients, targets must be computed by the same algorithms as the image's
     # features: a rounding difference where the gradient is zero would be scaled up.

@@ -44,26 +44,30 @@ class Guides:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Filled:
-    """A picture in an array padded with further rows and columns at the bottom and right.
+class Padded:
+    """An array inside a larger one, which is padded at the end of its axes.
 
     Attributes:
       values: the padded array.
-      sides: height and width of the picture in it.
+      shape: the shape without padding.
     """
 
     values: PyTree
-    sides: tuple[int, int] = field(metadata={"static": True})
+    shape: tuple[int, ...] = field(metadata={"static": True})
 
 
-def cropped(image: Array, sides: tuple[int, int] | None) -> Array:
-    """Return an image without its padding, of height and width ``sides`` (None: unpadded)."""
-    return image if sides is None else image[: sides[0], : sides[1]]
+def unpadded(tree: Any) -> Any:
+    """Return a tree with the padding of its ``Padded`` arrays cut off."""
+
+    def own(x: Any) -> Any:
+        return x.values[tuple(map(slice, x.shape))] if isinstance(x, Padded) else x
+
+    return jax.tree.map(own, tree, is_leaf=lambda x: isinstance(x, Padded))
 
 
 def features_and_image(
     network: VGG19,
-    image: Float[Array, "h w 3"] | Filled,
+    image: Float[Array, "h w 3"] | Padded,
     layers: Sequence[str],
     white: PyTree = 1.0,
 ) -> dict[str, Array]:
@@ -76,12 +80,11 @@ def features_and_image(
     Args:
       white: factor of the image, not of the features.
     """
-    if isinstance(image, Filled):
-        image = cropped(image.values, image.sides)
-    features = network(image, [name for name in layers if name != IMAGE])
+    picture: Array = unpadded(image)
+    features = network(picture, [name for name in layers if name != IMAGE])
     if network.padding == "circular":
-        image = jnp.pad(image, ((0, 1), (0, 1), (0, 0)), mode="wrap")
-    return {**features, IMAGE: white * image}
+        picture = jnp.pad(picture, ((0, 1), (0, 1), (0, 0)), mode="wrap")
+    return {**features, IMAGE: white * picture}
 
 
 def shares_of(blend: Sequence[float], guides: Guides | None) -> Float[np.ndarray, "k n"]:
@@ -98,7 +101,7 @@ def shares_of(blend: Sequence[float], guides: Guides | None) -> Float[np.ndarray
 
 @jax.jit(static_argnames=("layers", "loss"))
 def content_targets(
-    network: VGG19, content: Float[Array, "h w 3"] | Filled, *, layers: tuple[str, ...], loss: str
+    network: VGG19, content: Float[Array, "h w 3"] | Padded, *, layers: tuple[str, ...], loss: str
 ) -> dict[str, PyTree]:
     """Compute the targets of the content picture by layer."""
     features, target = features_and_image(network, content, layers), LOSSES[loss].target
@@ -119,7 +122,7 @@ def style_targets(
     """Compute the targets of the style pictures.
 
     Args:
-      styles: style pictures, each an array or ``Filled``.
+      styles: style pictures, each an array or ``Padded``.
       shares: share of each style picture in each region.
       guides: guides of each style picture by layer; None for one region, the whole picture.
       loss: name of the style loss.

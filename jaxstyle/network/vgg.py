@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -338,7 +339,9 @@ def require_image(name: str, image: Any) -> None:
       name: noun phrase for the array in the message, as "the image".
       image: the array.
     """
-    shape, dtype = jnp.shape(image), jnp.result_type(image)
+    if not isinstance(image, jax.Array | np.ndarray):
+        raise ImageError(f"{name} is a {type(image).__name__}: expected an array")
+    shape, dtype = image.shape, image.dtype
     if len(shape) != 3 or shape[-1] != 3:
         raise ImageError(f"{name} has shape {shape}: expected height x width x 3")
     if not jnp.issubdtype(dtype, jnp.floating):

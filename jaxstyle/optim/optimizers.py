@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PyTree
 
+from jaxstyle.errors import SettingError
 from jaxstyle.optim.lbfgs import lbfgs as torch_lbfgs
 
 
@@ -89,8 +90,8 @@ def in_units(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def carry(before: PyTree, fresh: PyTree, height: int, width: int) -> PyTree:
-    """Carry Adam's moments over from one scale to the next, as in crowsonkb/style-transfer-pytorch.
+def resize_moments(before: PyTree, fresh: PyTree, height: int, width: int) -> PyTree:
+    """Resize Adam's moments from one scale to the next, as crowsonkb/style-transfer-pytorch does.
 
     The first moment is resized by bicubic interpolation, the second, which must not become
     negative, by bilinear interpolation. The step count is kept.
@@ -101,15 +102,53 @@ def carry(before: PyTree, fresh: PyTree, height: int, width: int) -> PyTree:
       height, width: size of the image at the new scale.
 
     Returns:
-      ``fresh`` with count and moments replaced; unchanged for optimizers without these moments.
+      ``fresh`` with the counts and moments of every Adam in it replaced; all else is unchanged.
     """
-    mu, nu = optax.tree.get(before, "mu"), optax.tree.get(before, "nu")
-    if mu is None or nu is None:
-        return fresh
-    count = optax.tree.get(before, "count")
+
+    def of_an_image(state: PyTree) -> bool:
+        return isinstance(state, optax.ScaleByAdamState) and getattr(state.mu, "ndim", 0) == 3
 
     def resized(moment: Array, method: str) -> Array:
-        return jax.image.resize(moment, (height, width, 3), method, antialias=False)
+        shape = (height, width, 3)
+        return jax.image.resize(moment, shape, method, antialias=False).astype(moment.dtype)
 
-    positive = jnp.maximum(resized(nu, "linear"), 0)
-    return optax.tree.set(fresh, count=count, mu=resized(mu, "cubic"), nu=positive)
+    def carried(old: PyTree, new: PyTree) -> PyTree:
+        if not of_an_image(old):
+            return new
+        positive = jnp.maximum(resized(old.nu, "linear"), 0)
+        return new._replace(count=old.count, mu=resized(old.mu, "cubic"), nu=positive)
+
+    return jax.tree.map(carried, before, fresh, is_leaf=of_an_image)
+
+
+def searches_line(optimizer: optax.GradientTransformation) -> bool:
+    """Return whether a transformation evaluates the loss of other images, as in a line search.
+
+    It is tried on the shapes of a small image; nothing is computed.
+
+    Raises:
+      SettingError: it cannot be used: it is not hashable, it raises, or its state changes shape.
+    """
+    asked: list[bool] = []
+
+    def value(image: Array) -> Array:
+        asked.append(True)
+        return jnp.sum(image**2)
+
+    def one_update(image: Array) -> tuple[PyTree, PyTree, PyTree]:
+        state, total = optimizer.init(image), value(image)
+        asked.clear()
+        update = optax.with_extra_args_support(optimizer).update
+        updates, after = update(image, state, image, value=total, grad=image, value_fn=value)
+        return state, after, optax.apply_updates(image, updates)
+
+    try:
+        hash(optimizer)
+        before, after, _ = jax.eval_shape(one_update, jax.ShapeDtypeStruct((2, 2, 3), jnp.float32))
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise SettingError("optimizer", f"cannot be applied to an image: {reason}") from error
+    kinds = [[(x.shape, x.dtype) for x in jax.tree.leaves(state)] for state in (before, after)]
+    if kinds[0] != kinds[1]:
+        raise SettingError("optimizer", "changes the shapes or dtypes of its state: see its init")
+    return bool(asked)

@@ -7,7 +7,7 @@ where ``update`` is any Optax transformation; with a scale of 1 it is applied un
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -17,7 +17,6 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.errors import SettingError
 from jaxstyle.losses.objective import Objective
-from jaxstyle.losses.targets import cropped
 
 
 @jax.tree_util.register_dataclass
@@ -57,7 +56,6 @@ class State:
       average: moving average of the iterates, of the image's shape.
       step: number of steps taken.
       best, best_total: the image of least loss so far, and that loss.
-      sides: height and width of the picture if the arrays are padded; else None.
     """
 
     image: PyTree
@@ -66,7 +64,6 @@ class State:
     step: PyTree
     best: PyTree
     best_total: PyTree
-    sides: tuple[int, int] | None = field(default=None, metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass
@@ -97,11 +94,13 @@ def init(image: Float[Array, "h w 3"], optimizer: optax.GradientTransformation) 
     """Return the state before the first step."""
     image = jnp.asarray(image, jnp.promote_types(image.dtype, jnp.float32))
     least = jnp.full((), jnp.inf, image.dtype)
-    return State(image, memory_for(image, optimizer), image, jnp.int32(0), image, least)
+    return State(image, init_optimizer_state(image, optimizer), image, jnp.int32(0), image, least)
 
 
 @jax.jit(static_argnames="optimizer")
-def memory_for(image: Float[Array, "h w 3"], optimizer: optax.GradientTransformation) -> PyTree:
+def init_optimizer_state(
+    image: Float[Array, "h w 3"], optimizer: optax.GradientTransformation
+) -> PyTree:
     """Return an optimizer's initial state, each array in a buffer of its own.
 
     Steps donate these buffers, and the state of Optax's L-BFGS has the same array several times.
@@ -127,13 +126,9 @@ def step(
     Returns:
       The state after the step, and the losses of the image before it.
     """
-
-    def scored(image: Array) -> tuple[Array, dict[str, Array]]:
-        return objective(cropped(image, state.sides))
-
-    (total, terms), gradient = jax.value_and_grad(scored, has_aux=True)(state.image)
+    (total, terms), gradient = jax.value_and_grad(objective, has_aux=True)(state.image)
     found = Evaluated(total, terms, gradient)
-    return apply_update(rates, state, found, optimizer, lambda image: scored(image)[0])
+    return apply_update(rates, state, found, optimizer, lambda image: objective(image)[0])
 
 
 def apply_update(
@@ -169,7 +164,6 @@ def apply_update(
         state.step + 1,
         best=jnp.where(better, state.image, state.best),
         best_total=jnp.where(better, total, state.best_total).astype(state.best_total.dtype),
-        sides=state.sides,
     )
     finite = jnp.isfinite(total) & jnp.all(jnp.isfinite(image))
     return after, Losses(total, terms, finite)
@@ -189,11 +183,11 @@ def averaged(state: State, image: Float[Array, "h w 3"], decay: Array) -> Float[
     return (state.average + share * (image - state.average)).astype(image.dtype)
 
 
-def picture(state: State) -> Float[Array, "h w 3"]:
-    """Return the average of the iterates, clipped to [0, 1]."""
-    return jnp.clip(cropped(state.average, state.sides), 0.0, 1.0)
+def result(state: State, best: bool) -> Float[Array, "*n h w 3"]:
+    """Return the resulting image, or stack of images, clipped to [0, 1].
 
-
-def best_picture(state: State) -> Float[Array, "h w 3"]:
-    """Return the image of least loss, clipped to [0, 1]."""
-    return jnp.clip(cropped(state.best, state.sides), 0.0, 1.0)
+    Args:
+      state: the state.
+      best: return the image of least loss instead of the average of the iterates.
+    """
+    return jnp.clip(state.best if best else state.average, 0.0, 1.0)

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import images
-from jaxstyle.execution.plan import Image, resize, seamless
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.plan import Image, Scale, resize, seamless
 from jaxstyle.guidance import recolor
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture, affine, color, full_size

@@ -17,8 +17,10 @@ from PIL import ImageDraw, ImageFont
 from jaxstyle.execution.plan import Image, plan, resize
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.result import Progress, Result
-from jaxstyle.runs.stylize import run
+from jaxstyle.runs.stylize import run, telling
 from jaxstyle.settings import Settings
 
 
@@ -55,7 +57,8 @@ def reconstructions(
     """
     for kind, layers in cells(settings):
         wanted = dict.fromkeys(layers, 1.0)
-        result = run(loaded, Picture(image), [image], alone(settings, kind, wanted), callback)
+        inputs = Inputs(Picture(image), [image], alone(settings, kind, wanted))
+        result = run(loaded, inputs, Hooks(telling(callback)))
         yield Reconstruction(kind, layers, result)
 
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,27 +13,23 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import images
-from jaxstyle.execution.compilation import Compilations
-from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.sharding import PROGRAMS as SPACE_PROGRAMS
+from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.strategy import WHOLE, Strategy
-from jaxstyle.execution.tiles.program import TILE_PROGRAMS
 from jaxstyle.network.weights import Loaded
-from jaxstyle.optim import solve
+from jaxstyle.optim.solve import Reached
 from jaxstyle.settings import Settings
-
-PROGRAMS = *solve.PROGRAMS, *TILE_PROGRAMS, *SPACE_PROGRAMS
-"""Names of the jitted functions that compute steps, counted in ``ScaleReport.compilations``."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A progress report.
+    """A progress report of a run of one or several pictures.
 
     Attributes:
-      scales: all scales of the run.
+      scales: all scales of the run, coarse to fine.
       scale: index of the current scale.
-      solver: the solver's report: step, losses and image.
+      reached: steps and losses of each picture, and the images.
+      strategy: how the scale is computed.
+      best: for each picture, whether the image of least loss is shown, or the average.
       seconds: wall-clock time since the start of the run.
       preparing: whether the image is a style picture being prepared (``fine_style``), not the
         result.
@@ -40,14 +37,45 @@ class Progress:
 
     scales: list[Scale]
     scale: int
-    solver: solve.Report
+    reached: Reached
+    strategy: Strategy
+    best: Sequence[bool]
     seconds: float
     preparing: bool = False
 
     @property
+    def step(self) -> int:
+        """The number of steps taken at the current scale."""
+        return self.reached.step
+
+    @property
+    def steps(self) -> int:
+        """The number of steps to take at the current scale."""
+        return self.scales[self.scale].steps
+
+    @property
+    def totals(self) -> Float[np.ndarray, " n"]:
+        """The total loss of each picture before its last step."""
+        return np.array([course.total for course in self.reached.courses])
+
+    @property
+    def total(self) -> float:
+        """The total loss of the only picture, or the first, before its last step."""
+        return self.reached.courses[0].total
+
+    @property
+    def terms(self) -> Mapping[str, float]:
+        """The weighted losses of the only picture, or the first, by name."""
+        return self.reached.courses[0].terms
+
+    @property
     def image(self) -> Float[np.ndarray, "h w 3"]:
-        """The current image, at the size of the current scale."""
-        return self.solver.image
+        """The only picture, or the first, at the size of the current scale."""
+        return self.images()[0]
+
+    def images(self) -> list[Float[np.ndarray, "h w 3"]]:
+        """Return all pictures at the size of the current scale."""
+        return self.strategy.images(self.reached.state, self.scales[self.scale], self.best)
 
 
 @dataclass(frozen=True)
@@ -60,8 +88,9 @@ class ScaleReport:
       steps: optimizer steps taken.
       compile_seconds: wall-clock time of tracing and compiling.
       run_seconds: wall-clock time of the steps.
-      compilations: number of step programs that were compiled.
-      way: the execution strategy in words, see ``jaxstyle.execution.strategy``.
+      compilations: number of programs that were compiled for the steps.
+      target_compilations: number of programs that were compiled for the targets.
+      strategy: the execution strategy in words, see ``jaxstyle.execution.strategy``.
     """
 
     height: int
@@ -70,16 +99,8 @@ class ScaleReport:
     compile_seconds: float
     run_seconds: float
     compilations: int
-    way: str = str(WHOLE)
-
-    @classmethod
-    def of(
-        cls, scale: Scale, way: Strategy, compiled: Compilations, last: solve.Report
-    ) -> "ScaleReport":
-        """Build the report of a finished scale from its last solver report."""
-        compilations = sum(compiled.programs[name] for name in PROGRAMS)
-        size = scale.height, scale.width
-        return cls(*size, last.step, compiled.seconds, last.seconds, compilations, str(way))
+    target_compilations: int = 0
+    strategy: str = str(WHOLE)
 
 
 @dataclass(frozen=True)
@@ -140,15 +161,49 @@ class Result:
         }
 
 
-def loss_record(scale: int, report: solve.Report) -> dict[str, Any]:
-    """Return one entry of the loss trace."""
-    return {
-        "scale": scale,
-        "step": report.step,
-        "total": report.total,
-        "terms": report.terms,
-        "learning_rate": float(report.rates.update_scale),
-    }
+def loss_records(
+    scale: int, before: Reached, now: Reached, settings: Sequence[Settings]
+) -> list[list[dict[str, Any]]]:
+    """Return, for each picture, its new entry of the loss trace; none if it took no steps.
+
+    Args:
+      scale: index of the scale.
+      before, now: what was reached before and after the steps.
+      settings: settings of each picture; terms of layers that they do not use are left out.
+    """
+    rates = now.learning_rates
+    # An Optax transformation of the user's has its own learning rate inside.
+    named = [isinstance(own.optimizer, str) for own in settings]
+
+    def entry(index: int) -> dict[str, Any]:
+        course = now.courses[index]
+        return {
+            "scale": scale,
+            "step": course.step,
+            "total": course.total,
+            "terms": _own_terms(course.terms, settings[index]),
+            "learning_rate": float(rates[index]) if named[index] else None,
+        }
+
+    each = zip(before.courses, now.courses, strict=True)
+    return [[entry(i)] if new.step > old.step else [] for i, (old, new) in enumerate(each)]
+
+
+def _own_terms(terms: Mapping[str, float], settings: Settings) -> dict[str, float]:
+    """Return the terms of the settings' own layers: a batch measures those of all its pictures."""
+    layers = {"content": settings.content_weights(), "style": settings.style_weights()}
+
+    def own(name: str) -> bool:
+        kind, *layer = name.split("/")
+        return kind not in layers or layer[0] in layers[kind]
+
+    return {name: value for name, value in terms.items() if own(name)}
+
+
+def scale_reports(results: Iterable[Result | Exception]) -> list[ScaleReport]:
+    """Return the reports of all scales; pictures that ran together share one list of them."""
+    lists = {id(each.scales): each.scales for each in results if isinstance(each, Result)}
+    return [scale for scales in lists.values() for scale in scales]
 
 
 def versions() -> dict[str, str]:

@@ -11,11 +11,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
+from jaxstyle.errors import CheckpointError
 from jaxstyle.execution.factories import optimizer_of, rates_of
 from jaxstyle.execution.plan import Image
 from jaxstyle.network import weights
 from jaxstyle.optim import solve
+from jaxstyle.optim.solve import Course, Reached
 from jaxstyle.runs.result import ScaleReport, versions
 from jaxstyle.settings import Settings
 
@@ -26,18 +29,18 @@ class RunCheckpoint:
 
     Attributes:
       scale: index of the current scale.
-      report: latest solver report of that scale, None before the first.
+      reached: what was reached at that scale, None before the first report.
       scales: timings of the finished scales.
-      losses: loss trace so far.
+      losses: loss trace of each picture so far.
       seconds: wall-clock time so far.
       mixtures: finished style pictures of ``fine_style``.
-      preparing: whether ``scale`` and ``report`` belong to the next one of these mixtures.
+      preparing: whether ``scale`` and ``reached`` belong to the next one of these mixtures.
     """
 
     scale: int = 0
-    report: solve.Report | None = None
+    reached: Reached | None = None
     scales: Sequence[ScaleReport] = ()
-    losses: Sequence[dict[str, Any]] = ()
+    losses: Sequence[Sequence[dict[str, Any]]] = ()
     seconds: float = 0.0
     mixtures: Sequence[Image] = ()
     preparing: bool = False
@@ -47,14 +50,16 @@ class RunCheckpoint:
 
         Call this before the solver's next step, which donates the optimizer's buffers.
         """
-        if self.report is None:
+        if self.reached is None:
             raise ValueError("the run has not begun: there is nothing to save")
         return {
             "scale": self.scale,
-            "course": asdict(self.report.course),
-            "solver": jax.device_get(jax.tree.leaves((self.report.rates, self.report.state))),
+            "courses": [asdict(course) for course in self.reached.courses],
+            "solver": on_host(jax.tree.leaves((self.reached.rates, self.reached.state))),
+            "solver_seconds": self.reached.seconds,
+            "structure": str(jax.tree.structure((self.reached.rates, self.reached.state))),
             "scales": [asdict(scale) for scale in self.scales],
-            "losses": list(self.losses),
+            "losses": [list(each) for each in self.losses],
             "seconds": self.seconds,
             "mixtures": list(self.mixtures),
             "preparing": self.preparing,
@@ -69,12 +74,20 @@ class RunCheckpoint:
         Args:
           tree: a loaded checkpoint.
           settings: settings of the run, the same as when it was saved.
+
+        Raises:
+          CheckpointError: it was made with another optimizer.
         """
-        rates, state = jax.tree.unflatten(_structure(settings), map(jnp.array, tree["solver"]))
-        course = solve.Course(**tree["course"])
+        shapes = _state_shape(settings)
+        structure = jax.tree.structure(shapes)
+        if tree["structure"] != str(structure):
+            raise CheckpointError("was made with another optimizer: give the same one")
+        leaves = map(_on_device, tree["solver"], jax.tree.leaves(shapes))
+        rates, state = jax.tree.unflatten(structure, leaves)
+        courses = tuple(Course(**course) for course in tree["courses"])
         return cls(
             scale=tree["scale"],
-            report=solve.Report.before(rates, state, course, settings.keep_best),
+            reached=Reached(rates, state, courses, tree["solver_seconds"]),
             scales=[ScaleReport(**scale) for scale in tree["scales"]],
             losses=tree["losses"],
             seconds=tree["seconds"],
@@ -83,11 +96,29 @@ class RunCheckpoint:
         )
 
 
-def _structure(settings: Settings) -> Any:
-    """Return the tree structure of rates and state, the same for every picture size."""
+def on_host(leaves: Sequence[jax.Array]) -> list[np.ndarray]:
+    """Return arrays copied to the host; those sharded over several hosts are gathered first."""
+    plain = [jax.random.key_data(x) if _is_key(x) else x for x in leaves]
+    if all(leaf.is_fully_addressable for leaf in plain):
+        return jax.device_get(plain)
+    return [np.asarray(multihost_utils.process_allgather(x, tiled=True)) for x in plain]
+
+
+def _on_device(array: np.ndarray, like: jax.ShapeDtypeStruct) -> jax.Array:
+    """Return a copy on the device, which may be donated; of a PRNG key its data were saved."""
+    copied = jnp.array(array)
+    return jax.random.wrap_key_data(copied) if _is_key(like) else copied
+
+
+def _is_key(x: jax.Array | jax.ShapeDtypeStruct) -> bool:
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _state_shape(settings: Settings) -> Any:
+    """Return shapes of rates and state; their tree structure is the same for every picture size."""
     image = jax.ShapeDtypeStruct((1, 1, 3), jnp.float32)
     state = jax.eval_shape(partial(solve.init, optimizer=optimizer_of(settings)), image)
-    return jax.tree.structure((rates_of(settings), state))
+    return rates_of(settings), state
 
 
 AFTERWARDS = ("preset", "original_colors", "smooth_radius", "refine")

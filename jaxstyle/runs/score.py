@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -13,11 +12,10 @@ from jaxtyping import Float
 from jaxstyle import images
 from jaxstyle.errors import SettingError
 from jaxstyle.execution import plan
+from jaxstyle.execution.choice import choose_for_score
 from jaxstyle.execution.factories import in_float64, network_of
-from jaxstyle.execution.footprint import way_to_score
-from jaxstyle.execution.formulation import objective_of
-from jaxstyle.execution.plan import PERIOD
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.inputs import inputs_of
+from jaxstyle.execution.plan import Scale
 from jaxstyle.images import sizes
 from jaxstyle.network import vgg, weights
 from jaxstyle.runs.preprocessing import as_measured, recolored
@@ -131,19 +129,15 @@ def score_pictures(
         network = network_of(loaded, settings)
         regions = regions_of(loaded, content, styles, settings)
         content = _at(photo, scale[:2], settings)
-        way = way_to_score(scale, style_sizes, settings)
-        if way.tile and settings.padding == "circular" and (height % PERIOD or width % PERIOD):
-            raise SettingError("tile", f"needs sides that are multiples of {PERIOD} to wrap around")
-        scored = objective_of(network, content, pictures, settings, regions=regions, way=way)
-        _, terms = (scored if way.tile else partial(_terms, scored))(jax.device_put(measured))
+        strategy = choose_for_score(scale, style_sizes, settings)
+        inputs = inputs_of(network, content, pictures, settings, regions)
+        scored = strategy.objective([inputs])
+        _, terms = strategy.losses(scored, measured)
     values = {
         name: float(terms[name]) for name in scored.terms if name != "tv" or settings.tv_weight
     }
     notes = regions.notes if regions else ()
     return Score(settings.preset, sum(values.values()), values, notes)
-
-
-_terms = jax.jit(lambda scored, image: scored(image))
 
 
 def _at(picture: Image, size: tuple[int, int], settings: Settings) -> Image:

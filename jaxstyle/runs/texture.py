@@ -17,8 +17,10 @@ from jaxstyle.execution import plan
 from jaxstyle.execution.plan import PERIOD, Image
 from jaxstyle.images import Picture, sizes
 from jaxstyle.network import weights
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.result import Progress, Result
-from jaxstyle.runs.stylize import Source, read_styles, run
+from jaxstyle.runs.stylize import Source, read_styles, run, telling
 from jaxstyle.settings import Settings, resolve
 from jaxstyle.settings.checks import MAX_SIZE
 
@@ -56,7 +58,7 @@ def texture(
     styles = read_styles(style)
     canvas, chosen = on_canvas(styles, shape, periodic, chosen)
     loaded = weights.loaded(weights_file)
-    return run(loaded, canvas, styles, chosen, callback or (lambda progress: None))
+    return run(loaded, Inputs(canvas, styles, chosen), Hooks(telling(callback)))
 
 
 def on_canvas(

@@ -15,7 +15,7 @@ from jaxstyle.images.resample import RESAMPLINGS
 from jaxstyle.images.sizes import SIZE_RULES, SizeRule
 from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES
 from jaxstyle.network.vgg import PADDINGS, POOLINGS, ROUNDINGS, Padding, Pooling, Rounding
-from jaxstyle.optim.optimizers import LEARNING_RATES, OPTIMIZERS
+from jaxstyle.optim.optimizers import LEARNING_RATES, OPTIMIZERS, searches_line
 from jaxstyle.presets.preset import ONE_SCALE
 from jaxstyle.settings.checks import CLEANERS, TILE_CHOICES, shown
 
@@ -321,8 +321,8 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, which `resolve` turns back into the same settings."""
-        custom = {} if isinstance(self.optimizer, str) else {"optimizer": CUSTOM}
-        return asdict(self) | custom
+        named = isinstance(self.optimizer, str)
+        return asdict(self if named else replace(self, optimizer=CUSTOM))
 
 
 def _layer_weights(weight: float, shares: Mapping[str, float]) -> dict[str, float]:
@@ -354,7 +354,7 @@ def resolve(preset: str = "default", **given: Any) -> Settings:
     settings = Settings(**{name: _clean(name, value) for name, value in chosen.items()})
     if not isinstance(settings.optimizer, str):
         for name in OF_NAMED_OPTIMIZERS:
-            if given.get(name) is not None:
+            if getattr(settings, name) != getattr(Settings, name):
                 raise SettingError(name, "is for optimizers with a name: set it in your own")
     return settings
 
@@ -388,13 +388,15 @@ def _clean(name: str, value: Any) -> Any:
 
 def _optimizer(value: Any) -> str | optax.GradientTransformation:
     name = value if isinstance(value, str) else ""
-    if name in OPTIMIZERS or isinstance(value, optax.GradientTransformation):
+    if name in OPTIMIZERS:
         return value
-    if name == CUSTOM:
-        raise SettingError(
-            "optimizer", "was an Optax transformation, which no file can hold: give it again"
-        )
+    if isinstance(value, optax.GradientTransformation):
+        searches_line(value)  # raises if it cannot be used
+        return value
     names = ", ".join(OPTIMIZERS)
+    if name == CUSTOM:
+        problem = "stands for an Optax transformation, which no file or flag can hold"
+        raise SettingError("optimizer", f"{CUSTOM!r} {problem}: give it again, or one of {names}")
     raise SettingError(
         "optimizer", f"{shown(value)} is not one of {names}, nor an Optax transformation"
     )

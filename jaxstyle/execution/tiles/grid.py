@@ -18,6 +18,8 @@ from jaxtyping import Array, Float, PyTree
 from jaxstyle.losses.targets import IMAGE
 from jaxstyle.losses.tile_mask import TileMask
 from jaxstyle.network.vgg import LAYERS, smallest_side
+from jaxstyle.optim.optimizers import searches_line
+from jaxstyle.settings import Settings
 
 LARGER = 2
 """Ratio of the tile sides of the first pass to the second: without a gradient, larger tiles need no
@@ -64,6 +66,15 @@ def halo(layers: Iterable[str]) -> int:
     for name in reversed(LAYERS[:depth]):
         margin = 2 * margin if name.startswith("pool") else margin + name.startswith("conv")
     return max(margin, LEAST_HALO)
+
+
+def untileable(settings: Settings) -> str:
+    """Return the reason why these settings rule out tiles, an empty string if they do not."""
+    if settings.optimizer == "lbfgs-zoom":
+        return "does not go with lbfgs-zoom, which searches along a line: use lbfgs or adam"
+    if not isinstance(settings.optimizer, str) and searches_line(settings.optimizer):
+        return "does not go with an optimizer that searches along a line"
+    return ""
 
 
 @dataclass(frozen=True)

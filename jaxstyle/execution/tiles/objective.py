@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle.execution.tiles import passes
-from jaxstyle.execution.tiles.compiled import call, compiled
 from jaxstyle.execution.tiles.grid import LARGER, Grid, Place, added, framed, unframed, window
 from jaxstyle.execution.tiles.passes import Cotangents, Named, questions
 from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.network.vgg import VGG19
+from jaxstyle.optim.solve import shape_of
 
 Losses = dict[str, Float[Array, ""]]
 
@@ -67,7 +67,7 @@ class TiledObjective:
         cotangents, values = self._cotangents(image)
         frame = framed(image, self.grid)
         for own, seen in self._tiles(frame):
-            parts = call(passes.tile_losses, own, cotangents, *seen, tile=self.grid.tile)
+            parts = passes.tile_losses(own, cotangents, *seen, tile=self.grid.tile)
             values = _sum_by_name(values, parts)
         return self._total(values)
 
@@ -81,7 +81,7 @@ class TiledObjective:
         gradient = jnp.zeros_like(frame)
         for own, seen in self._tiles(frame):
             given = own, cotangents, gradient_scales, *seen
-            found = call(passes.tile_gradient, *given, tile=self.grid.tile)
+            found = passes.tile_gradient(*given, tile=self.grid.tile)
             piece, parts = jax.block_until_ready(found)  # one tile in memory at a time
             gradient = added(gradient, jax.device_put(piece, frame.sharding), seen.place)
             values = _sum_by_name(values, parts)
@@ -104,7 +104,7 @@ class TiledObjective:
             return {}
         norms: Losses = {}
         for own, seen in self._tiles(frame):
-            found = call(passes.tile_norms, own, cotangents, *seen, tile=self.grid.tile)
+            found = passes.tile_norms(own, cotangents, *seen, tile=self.grid.tile)
             norms = _sum_by_name(norms, found)
         weights = {name: self.terms[name].weight for name in norms}
         unit = {name: jnp.where(weight > 0, weight, 1) for name, weight in weights.items()}
@@ -124,10 +124,6 @@ class TiledObjective:
         for name, each in self.guides.items():
             terms[name] = replace(terms[name], guide=each[number])
         return replace(self.shared, terms=terms)
-
-    def compile(self) -> None:
-        """Compile the programs that ``gradient`` uses, ahead of time."""
-        compiled_passes(self.of_tile(0), self.grid.tile, self.grid.window)
 
     def _total(self, values: Losses) -> tuple[Float[Array, ""], Losses]:
         ordered = {name: values[name] for name in self.terms}
@@ -157,21 +153,22 @@ def picture_sums(
     for number in range(grid.count):
         own = {name: pieces[number] for name, pieces in guides.items()}
         seen = see(frame, grid, number, network)
-        found = call(passes.tile_sums, network, own, *seen, asked=asked, tile=grid.tile)
+        found = passes.tile_sums(network, own, *seen, asked=asked, tile=grid.tile)
         sums = passes.merged(sums, found, asked=asked) if sums else found
         jax.block_until_ready(sums)
         pause()
     return sums
 
 
-def compiled_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Compiled]:
-    """Compile the programs of both passes.
+def compile_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Compiled]:
+    """Compile the programs of both passes, so that the steps do not have to.
 
     Args:
       own: the objective of a tile, or its shapes.
       tile: side of a tile in pixels.
       side: side of a window in pixels.
     """
+    own = jax.tree.map(shape_of, own)
     seen = jax.ShapeDtypeStruct((side, side, 3), jnp.float32), PLACE
     asked, programs = questions(own.terms), []
     cotangents: Any = Cotangents({}, {})
@@ -180,7 +177,7 @@ def compiled_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Com
         guides = {name: _wide(guide.shape, guide.dtype) for name, guide in guided.items()}
         wide, window = LARGER * tile, side + (LARGER - 1) * tile
         given = own.network, guides, jax.ShapeDtypeStruct((window, window, 3), seen[0].dtype), PLACE
-        programs.append(compiled(passes.tile_sums, *given, asked=asked, tile=wide))
+        programs.append(passes.tile_sums.lower(*given, asked=asked, tile=wide))
         sums = jax.eval_shape(partial(passes.tile_sums, asked=asked, tile=wide), *given)
         sides = jnp.float32(0), jnp.float32(0)
         cotangents, _ = jax.eval_shape(
@@ -190,10 +187,8 @@ def compiled_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Com
     gradient_scales = {
         name: jax.ShapeDtypeStruct((), own.terms[name].weight.dtype) for name in normalized
     }
-    programs.append(
-        compiled(passes.tile_gradient, own, cotangents, gradient_scales, *seen, tile=tile)
-    )
-    return programs
+    programs.append(passes.tile_gradient.lower(own, cotangents, gradient_scales, *seen, tile=tile))
+    return [program.compile() for program in programs]
 
 
 def _wide(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:

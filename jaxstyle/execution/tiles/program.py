@@ -1,20 +1,23 @@
 """The optimizer step of a picture that is computed tile by tile."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import jax
 import optax
 from jaxtyping import PyTree
 
-from jaxstyle.execution.tiles.compiled import compiled
-from jaxstyle.execution.tiles.objective import TiledObjective
-from jaxstyle.optim.program import split_donated
-from jaxstyle.optim.step import Evaluated, Hyperparameters, Losses, State, apply_update, memory_for
-
-TILE_PROGRAMS = ("tile_sums", "tile_gradient")
-"""Names under which ``jaxstyle.execution.compilation`` counts the programs of a step."""
+from jaxstyle.execution.tiles.objective import TiledObjective, compile_passes
+from jaxstyle.losses.objective import Objective
+from jaxstyle.optim.solve import matmul_precision, shape_of, split_donated
+from jaxstyle.optim.step import (
+    Evaluated,
+    Hyperparameters,
+    Losses,
+    State,
+    apply_update,
+    init_optimizer_state,
+)
 
 
 @jax.jit(static_argnames="optimizer", donate_argnames="memory")
@@ -26,45 +29,26 @@ def solver_update(
     *,
     optimizer: optax.GradientTransformation,
 ) -> tuple[State, Losses]:
-    """Apply the optimizer update, given loss and gradient: see ``jaxstyle.optim.program``."""
+    """Apply the optimizer update, given loss and gradient: see ``jaxstyle.optim.step``."""
     return apply_update(rates, replace(pictures, optimizer=memory), found, optimizer)
-
-
-def compiled_update(
-    rates: Hyperparameters,
-    state: State,
-    terms: Sequence[str],
-    optimizer: optax.GradientTransformation,
-) -> jax.stages.Compiled:
-    """Compile ``solver_update`` for a state's shapes and the names of the loss terms.
-
-    The program does not depend on the size of tiles.
-    """
-    scalar = jax.ShapeDtypeStruct((), state.image.dtype)
-    found = Evaluated(scalar, dict.fromkeys(terms, scalar), state.image)
-    return compiled(solver_update, rates, *split_donated(state), found, optimizer=optimizer)
 
 
 @dataclass(frozen=True)
 class TiledProgram:
-    """The counterpart of ``jaxstyle.optim.program.Program`` for tiles.
+    """The counterpart of ``jaxstyle.optim.solve.Program`` for tiles.
 
     Attributes:
-      optimizer: the optimizer.
+      optimizer: any Optax transformation.
       precision: matmul precision, as JAX names it.
     """
 
     optimizer: optax.GradientTransformation
-    precision: str | None
+    precision: str | None = field(default_factory=matmul_precision)
 
     def __call__(
         self, objective: TiledObjective, rates: Hyperparameters, state: State, count: int
     ) -> tuple[State, Losses]:
-        """Take ``count`` steps, at least one.
-
-        Returns:
-          The new state, and the losses before the last step.
-        """
+        """Return the state after ``count`` >= 1 steps, and the losses before the last step."""
         with jax.default_matmul_precision(self.precision):
             for _ in range(count - 1):
                 state, _ = self._step(objective, rates, state)
@@ -77,15 +61,31 @@ class TiledProgram:
         at_home = jax.device_put(found, state.image.sharding)
         return solver_update(rates, *split_donated(state), at_home, optimizer=self.optimizer)
 
+    def compile(
+        self, objective: TiledObjective, rates: Hyperparameters, state: State
+    ) -> list[jax.stages.Compiled]:
+        """Compile the passes; the update is small, and compiled by the first step."""
+        del rates, state
+        return self.compile_passes(objective.of_tile(0), objective.grid.tile, objective.grid.window)
+
+    def compile_passes(self, own: Objective, tile: int, side: int) -> list[jax.stages.Compiled]:
+        """Compile the two passes: see ``compile_passes`` of ``jaxstyle.execution.tiles``."""
+        with jax.default_matmul_precision(self.precision):
+            return compile_passes(own, tile, side)
+
+    def compile_update(
+        self, rates: Hyperparameters, state: State, terms: Sequence[str]
+    ) -> jax.stages.Compiled:
+        """Compile the update for a state's shapes and the names of the loss terms.
+
+        The program does not depend on the size of tiles.
+        """
+        scalar = jax.ShapeDtypeStruct((), state.image.dtype)
+        found = Evaluated(scalar, dict.fromkeys(terms, scalar), state.image)
+        arguments = jax.tree.map(shape_of, (rates, *split_donated(state), found))
+        with jax.default_matmul_precision(self.precision):
+            return solver_update.lower(*arguments, optimizer=self.optimizer).compile()
+
     def restarted(self, state: State) -> State:
-        """Return the state with a fresh optimizer state."""
-        return replace(state, optimizer=memory_for(state.image, self.optimizer))
-
-
-def tiled_program(
-    objective: TiledObjective, optimizer: optax.GradientTransformation
-) -> TiledProgram:
-    """Return the step program of a tiled objective, whose passes are compiled here."""
-    config: Any = jax.config
-    objective.compile()
-    return TiledProgram(optimizer, config.jax_default_matmul_precision)
+        """Return the state with the optimizer's state reset to its initial value."""
+        return replace(state, optimizer=init_optimizer_state(state.image, self.optimizer))

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxstyle.execution.tiles.compiled import call
 from jaxstyle.execution.tiles.grid import LEAST_HALO, Grid, Place, framed
 from jaxstyle.execution.tiles.network import pieces
 from jaxstyle.execution.tiles.objective import picture_sums, see
@@ -57,7 +56,7 @@ def content_targets(
     frame, found = framed(jax.device_put(picture), grid), []
     for number in range(grid.count if layers else 0):
         seen = see(frame, grid, number, network)
-        of_tile = call(tile_features, network, *seen, layers=layers, tile=grid.tile)
+        of_tile = tile_features(network, *seen, layers=layers, tile=grid.tile)
         found.append(jax.device_get(of_tile))
         pause()
     return {

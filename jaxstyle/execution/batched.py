@@ -1,0 +1,176 @@
+"""Many pictures of one shape in one program: the step mapped over them, with one shared network.
+
+Each picture has its own loss weights, targets, hyperparameters and state. ``jax.vmap`` maps the
+step over them, and ``jax.sharding`` shards the pictures over the devices. The network is replicated
+on every device, so that the devices need no communication.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, PyTree
+
+from jaxstyle.execution.inputs import LossInputs
+from jaxstyle.execution.plan import Scale
+from jaxstyle.execution.strategy import Strategy, do_not_pause
+from jaxstyle.losses.objective import Objective
+from jaxstyle.optim import optimizers, solve
+from jaxstyle.optim.solve import Hyperparameters, Losses, State
+from jaxstyle.optim.step import step
+
+PICTURES = "pictures"
+"""Name of the only axis of the device mesh."""
+
+Image = Float[np.ndarray, "_ _ 3"]
+
+
+def mesh_of(devices: Sequence[Any]) -> Mesh:
+    """Return a one-dimensional mesh of the devices, to shard pictures over."""
+    return Mesh(np.array(devices), (PICTURES,))
+
+
+@dataclass(frozen=True)
+class Batched(Strategy):
+    """Several pictures in one program.
+
+    Attributes:
+      count: number of pictures.
+      mesh: devices that the pictures are sharded over, None for the default device.
+    """
+
+    count: int = 1
+    mesh: Mesh | None = None
+
+    def __str__(self) -> str:
+        return f"{self.count} at once"
+
+    def objective(
+        self, inputs: Sequence[LossInputs], pause: Callable[[], None] = do_not_pause
+    ) -> Objective:
+        """Build the objectives of all pictures, stacked: see ``stacked_objective``."""
+        each = [Strategy().objective([one], pause) for one in inputs]
+        return stacked_objective(each, self.mesh)
+
+    def step(
+        self,
+        objective: Objective,
+        rates: Hyperparameters,
+        state: State,
+        optimizer: optax.GradientTransformation,
+    ) -> tuple[State, Losses]:
+        """Take one step of every picture."""
+
+        def one(terms: PyTree, rates: Hyperparameters, state: State) -> tuple[State, Losses]:
+            return step(replace(objective, terms=terms), rates, state, optimizer=optimizer)
+
+        return self._kept_sharded(jax.vmap(one)(objective.terms, rates, state))
+
+    def init_optimizer_state(
+        self, image: Float[Array, "n h w 3"], optimizer: optax.GradientTransformation
+    ) -> PyTree:
+        """Return the optimizer's initial state of every picture."""
+        return _init(image, self, optimizer).optimizer
+
+    def begin(self, images: Sequence[Image], optimizer: optax.GradientTransformation) -> State:
+        """Return the solver states before the first step, stacked."""
+        return _init(sharded(np.stack(images), self.mesh), self, optimizer)
+
+    def carried(self, before: State, fresh: State, earlier: Scale, scale: Scale) -> State:
+        """Return fresh states with the optimizer's moments resized from the scale before."""
+        del earlier
+        sides = scale.height, scale.width
+
+        def one(before: State, fresh: State) -> State:
+            moments = optimizers.resize_moments(before.optimizer, fresh.optimizer, *sides)
+            return replace(fresh, optimizer=moments)
+
+        return sharded(jax.vmap(one)(before, fresh), self.mesh)
+
+    def state_shape(self, scale: Scale, optimizer: optax.GradientTransformation) -> State:
+        """Return the shapes, dtypes and shardings of the states at a scale."""
+        images = jax.ShapeDtypeStruct((self.count, scale.height, scale.width, 3), jnp.float32)
+        shapes = jax.eval_shape(lambda images: _init(images, Batched(), optimizer), images)
+        sharding = None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec(PICTURES))
+
+        def placed(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+        return jax.tree.map(placed, shapes)
+
+    def restored(self, state: State, scale: Scale) -> State:
+        """Return states from a checkpoint, sharded over the devices."""
+        del scale
+        return sharded(state, self.mesh)
+
+    def rates(self, each: Sequence[Hyperparameters]) -> Hyperparameters:
+        """Return the hyperparameters of all pictures, stacked."""
+        return sharded(stacked(list(each)), self.mesh)
+
+    def report_every(self, steps: int) -> int:
+        """Return the number of steps between two reports.
+
+        A batch's step takes longer: it reports after fewer, to notice signals as quickly.
+        """
+        return max(1, steps * (self.mesh.size if self.mesh else 1) // self.count)
+
+    def images(self, state: State, scale: Scale, best: Sequence[bool]) -> list[Image]:
+        """Return the resulting images on the host."""
+        del scale
+        average, least = (np.asarray(solve.result(state, of_least)) for of_least in (False, True))
+        return [least[i] if of_least else average[i] for i, of_least in enumerate(best)]
+
+    def _kept_sharded(self, tree: PyTree) -> PyTree:
+        """Constrain arrays, inside ``jit``, to stay sharded by picture."""
+        if self.mesh is None:
+            return tree
+        by_picture = NamedSharding(self.mesh, PartitionSpec(PICTURES))
+        return jax.lax.with_sharding_constraint(tree, by_picture)
+
+
+@jax.jit(static_argnames=("layout", "optimizer"))
+def _init(
+    images: Float[Array, "n h w 3"], layout: Batched, optimizer: optax.GradientTransformation
+) -> State:
+    """Return the initial state of every image, each leaf in a buffer of its own."""
+    return layout._kept_sharded(jax.vmap(partial(solve.init, optimizer=optimizer))(images))
+
+
+def sharded(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Shard arrays over a mesh along their leading axis, the pictures."""
+    return _placed(tree, mesh, PartitionSpec(PICTURES))
+
+
+def _placed(tree: PyTree, mesh: Mesh | None, axes: PartitionSpec) -> PyTree:
+    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, axes))
+
+
+@jax.jit
+def stacked(trees: Sequence[PyTree]) -> PyTree:
+    """Stack trees of one structure along a new leading axis of each leaf."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def stacked_objective(objectives: Sequence[Objective], mesh: Mesh | None = None) -> Objective:
+    """Stack objectives that share a network.
+
+    Args:
+      objectives: one objective for each picture.
+      mesh: devices to shard over; the terms are sharded and the network is replicated.
+
+    Returns:
+      An objective whose terms have a leading axis of pictures, and whose network has none.
+    """
+    terms = [each.terms for each in objectives]
+    if mesh is None:
+        return replace(objectives[0], terms=stacked(terms))
+    # Through the host, so that no device has to hold the targets of all pictures.
+    on_host = jax.tree.map(lambda *leaves: np.stack(jax.device_get(leaves)), *terms)
+    shared = _placed(replace(objectives[0], terms={}), mesh, PartitionSpec())
+    return replace(shared, terms=sharded(on_host, mesh))

@@ -1,0 +1,282 @@
+"""One picture sharded over several devices by rows, with XLA's SPMD partitioner doing the work.
+
+The step program is that of a single device; only its arguments are sharded. Arrays with the
+picture's rows are split along them, all others are replicated. XLA inserts the communication:
+neighbors exchange the halo rows that a convolution reads, and Gram matrices are summed over all
+devices. (Splitting by columns too would make XLA gather whole maps, since a Gram matrix flattens
+the positions of a map row by row.)
+
+XLA splits arguments only evenly. If the rows cannot be split evenly, the picture and its targets
+are padded at the bottom (``Padded``); ``ShardedObjective`` cuts the padding off again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, PyTree
+
+from jaxstyle.execution.inputs import LossInputs
+from jaxstyle.execution.memory import Footprint
+from jaxstyle.execution.plan import Scale
+from jaxstyle.execution.strategy import Strategy, do_not_pause
+from jaxstyle.losses import LOSSES, matting
+from jaxstyle.losses.objective import Objective, Term
+from jaxstyle.losses.targets import Padded, unpadded
+from jaxstyle.network.vgg import VGG19
+from jaxstyle.optim import optimizers, solve
+from jaxstyle.optim.solve import Hyperparameters, Losses, State
+
+ROWS = "rows"
+"""Name of the only axis of the device mesh."""
+
+Image = Float[Array | np.ndarray, "_ _ 3"]
+
+
+def mesh_of(devices: Sequence[Any]) -> Mesh:
+    """Return the one-dimensional mesh of the devices."""
+    return Mesh(np.array(devices), (ROWS,))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ShardedObjective:
+    """An objective whose arrays, and the image it is given, are padded at the bottom.
+
+    Attributes:
+      padded: the objective, with ``Padded`` arrays where rows do not split evenly.
+      sides: height and width of the image without padding.
+    """
+
+    padded: Objective
+    sides: tuple[int, int] = field(metadata={"static": True})
+
+    def __call__(self, image: Image) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """Return the total loss and the weighted terms of a padded image."""
+        return unpadded(self.padded)(image[: self.sides[0]])
+
+
+@dataclass(frozen=True)
+class Sharded(Strategy):
+    """One picture over several devices.
+
+    An optimizer whose update of a pixel depends on others, such as Adafactor, sees the padding too.
+
+    Attributes:
+      mesh: the devices; by default all.
+    """
+
+    mesh: Mesh = field(default_factory=lambda: mesh_of(jax.devices()))
+
+    def __str__(self) -> str:
+        return f"split over {self.mesh.size} devices"
+
+    def network(self, network: VGG19) -> VGG19:
+        """Return the network on every device: XLA cannot partition the custom algorithms."""
+        return replicated(network.direct(), self.mesh)
+
+    def objective(
+        self, inputs: Sequence[LossInputs], pause: Callable[[], None] = do_not_pause
+    ) -> ShardedObjective:
+        """Build the objective of a scale, its targets and guides sharded, the rest replicated."""
+        del pause
+        (one,) = inputs
+        content, *styles = [filled(image, self.mesh) for image in (one.content, *one.styles)]
+        local = matting.target(one.content) if one.photorealistic else None
+        height, width, _ = one.content.shape
+        return spread(self.build(one, content, styles, local), (height, width), self.mesh)
+
+    def losses(
+        self, objective: ShardedObjective, image: Image
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """Return the total loss of an image and its weighted terms, without a gradient."""
+        return jax.jit(ShardedObjective.__call__)(objective, filled(image, self.mesh).values)
+
+    def step(
+        self,
+        objective: ShardedObjective,
+        rates: Hyperparameters,
+        state: State,
+        optimizer: optax.GradientTransformation,
+    ) -> tuple[State, Losses]:
+        """Take one step, whose new state is sharded as the old one, for the next call."""
+        state, losses = super().step(objective, rates, state, optimizer)
+        return jax.lax.with_sharding_constraint(state, _shardings(state, self.mesh)), losses
+
+    def begin(self, images: Sequence[Image], optimizer: optax.GradientTransformation) -> State:
+        """Return the solver state before the first step, split over the devices."""
+        (image,) = images
+        start = filled(image, self.mesh).values
+        begin = partial(solve.init, optimizer=optimizer)
+        shardings = _shardings(jax.eval_shape(begin, start), self.mesh)
+        return jax.jit(begin, out_shardings=shardings)(start)
+
+    def carried(self, before: State, fresh: State, earlier: Scale, scale: Scale) -> State:
+        """Return a fresh state with the optimizer's moments resized from the scale before."""
+        padded = before.image.shape
+
+        def resized(old: PyTree, new: PyTree) -> PyTree:
+            own = jax.tree.map(lambda x: x[: earlier.height] if x.shape == padded else x, old)
+            moments = optimizers.resize_moments(own, new, scale.height, scale.width)
+            return jax.tree.map(lambda x, like: _enlarged(x, like.shape), moments, new)
+
+        shardings = _shardings(fresh, self.mesh).optimizer
+        moments = jax.jit(resized, out_shardings=shardings)(before.optimizer, fresh.optimizer)
+        return replace(fresh, optimizer=moments)
+
+    def state_shape(self, scale: Scale, optimizer: optax.GradientTransformation) -> State:
+        """Return the shapes and shardings of the state at a scale."""
+        shapes = super().state_shape(scale, optimizer)
+        return self.restored(shapes, scale)
+
+    def restored(self, state: State, scale: Scale) -> State:
+        """Return a state split over the devices.
+
+        Args:
+          state: a state anywhere, maybe padded for another number of devices; arrays or shapes.
+          scale: its scale.
+        """
+        image = state.image.shape
+
+        def fitted(x: Any) -> Any:
+            if x.shape[-3:] != image:
+                return x
+            return _refilled(x, scale.height, self.mesh.size)
+
+        even = jax.tree.map(fitted, state)
+        return jax.tree.map(_put, even, _shardings(even, self.mesh))
+
+    def images(self, state: State, scale: Scale, best: Sequence[bool]) -> list[Image]:
+        """Return the resulting image on the host, without padding."""
+        shown = solve.result(state, best[0])
+        if not shown.is_fully_addressable:  # split over several hosts
+            shown = multihost_utils.process_allgather(shown, tiled=True)
+        return [np.asarray(shown)[: scale.height]]
+
+    def footprint(self, *given: Any, **more: Any) -> Footprint:
+        """Predict the memory of each device; the targets are not counted."""
+        return replace(super().footprint(*given, **more), targets=0)
+
+    def _objective_shape(self, inputs: LossInputs) -> ShardedObjective:
+        plain = replace(inputs, network=inputs.network.direct())
+        return spread(Strategy()._objective_shape(plain), inputs.content.shape[:2], self.mesh)
+
+    def _compile_targets(self, inputs: LossInputs) -> list[jax.stages.Compiled]:
+        del inputs
+        return []
+
+    def _arbitrary(self, scored: ShardedObjective, network: VGG19) -> ShardedObjective:
+        ones = jax.tree.map(lambda x: jax.device_put(np.ones(x.shape, x.dtype), x.sharding), scored)
+        return replace(ones, padded=replace(ones.padded, network=self.network(network)))
+
+
+def filled(image: Image, mesh: Mesh) -> Padded:
+    """Return a picture split over the devices by rows, padded with zeros to an even split."""
+    whole = _refilled(np.asarray(image), image.shape[0], mesh.size)
+    return Padded(jax.device_put(whole, _placement(whole, mesh, 0)), image.shape)
+
+
+def _refilled(x: Any, height: int, devices: int) -> Any:
+    """Return an array of pictures, or its shape, with the rows padded to a multiple of ``devices``.
+
+    Args:
+      x: rows are the last but two of its axes; padding that it has is cut off first.
+      height: number of rows without padding.
+      devices: number of devices.
+    """
+    needed = height + -height % devices
+    if x.shape[-3] == needed:
+        return x
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct((*x.shape[:-3], needed, *x.shape[-2:]), x.dtype)
+    own = np.asarray(x)[..., :height, :, :]
+    return np.pad(own, [(0, 0)] * (x.ndim - 3) + [(0, needed - height), (0, 0), (0, 0)])
+
+
+def _enlarged(x: Array, shape: tuple[int, ...]) -> Array:
+    """Pad an array with zeros at the end of each axis, up to a shape."""
+    if x.shape == shape:
+        return x
+    return jnp.pad(x, [(0, large - small) for small, large in zip(x.shape, shape, strict=True)])
+
+
+def spread(objective: Objective, sides: tuple[int, int], mesh: Mesh) -> ShardedObjective:
+    """Return an objective placed on the mesh: targets and guides sharded, the rest replicated."""
+    terms = {name: _spread_term(term, mesh) for name, term in objective.terms.items()}
+    rest = replicated(replace(objective, terms={}), mesh)
+    return ShardedObjective(replace(rest, terms=terms), sides)
+
+
+def _spread_term(term: Term, mesh: Mesh) -> Term:
+    """Place a term on the mesh.
+
+    Rows are the first axis of content targets and the last but one of photorealism targets; style
+    targets have none.
+    """
+    axis = {"content": 0, "photo": -2}.get(LOSSES[term.loss].kind)
+    targets = replicated(term.targets, mesh) if axis is None else _split(term.targets, mesh, axis)
+    guide = None if term.guide is None else _split(term.guide, mesh, 0)
+    bare = replicated(replace(term, targets=(), guide=None), mesh)
+    return replace(bare, targets=targets, guide=guide)
+
+
+def replicated(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Replicate the arrays of a tree on every device."""
+    return jax.tree.map(lambda x: _put(x, NamedSharding(mesh, PartitionSpec())), tree)
+
+
+def _split(tree: PyTree, mesh: Mesh, axis: int) -> PyTree:
+    return jax.tree.map(lambda x: _split_array(x, mesh, axis), tree)
+
+
+def _split_array(x: Any, mesh: Mesh, axis: int) -> Any:
+    """Split an array, or its shape, along an axis; return a ``Padded`` if it needs padding."""
+    rows = x.shape[axis]
+    if rows % mesh.size == 0:
+        return _put(x, _placement(x, mesh, axis))
+    around = [(0, 0)] * x.ndim
+    around[axis] = 0, -rows % mesh.size
+    fill = partial(jnp.pad, pad_width=around)
+    shape = jax.eval_shape(fill, x)
+    sharding = _placement(shape, mesh, axis)
+    if isinstance(x, jax.ShapeDtypeStruct):
+        whole = _put(shape, sharding)
+    elif isinstance(x, jax.Array) and len(x.sharding.device_set) == mesh.size:
+        # Pad on the devices: with several hosts, none holds the whole array.
+        whole = jax.jit(fill, out_shardings=sharding)(x)
+    else:
+        whole = jax.device_put(np.pad(np.asarray(x), around), sharding)
+    return Padded(whole, x.shape)
+
+
+def _put(x: Any, sharding: NamedSharding) -> Any:
+    """Return an array, or the shape of one, with the given sharding."""
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+    return jax.device_put(x, sharding)
+
+
+def _placement(x: Any, mesh: Mesh, axis: int) -> NamedSharding:
+    """Return the sharding of an array that is split along one axis."""
+    names: list[str | None] = [None] * x.ndim
+    names[axis] = ROWS
+    return NamedSharding(mesh, PartitionSpec(*names))
+
+
+def _shardings(state: State, mesh: Mesh) -> PyTree:
+    """Return the shardings of a state: arrays whose last axes have the image's shape are split."""
+    shape = state.image.shape
+
+    def of(x: Any) -> NamedSharding:
+        if x.shape[-3:] == shape:
+            return _placement(x, mesh, -3)
+        return NamedSharding(mesh, PartitionSpec())
+
+    return jax.tree.map(of, state)

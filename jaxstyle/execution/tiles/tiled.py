@@ -1,0 +1,214 @@
+"""The strategy of a picture that is computed tile by tile."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from jaxstyle.errors import SettingError
+from jaxstyle.execution.factories import matmul_precision, optimizer_of, rates_of
+from jaxstyle.execution.inputs import LossInputs, inputs_of
+from jaxstyle.execution.memory import Footprint, nbytes, optimizer_bytes, peak_bytes, shapes
+from jaxstyle.execution.plan import PERIOD, Scale, blank
+from jaxstyle.execution.strategy import Strategy, do_not_pause
+from jaxstyle.execution.tiles.build import build
+from jaxstyle.execution.tiles.grid import LEAST_HALO, Grid, halo
+from jaxstyle.execution.tiles.objective import TiledObjective
+from jaxstyle.execution.tiles.program import TiledProgram
+from jaxstyle.guidance.masks import Regions
+from jaxstyle.losses import LOSSES
+from jaxstyle.losses.content import TileTarget
+from jaxstyle.losses.matting import blank_target
+from jaxstyle.losses.objective import Objective, Term
+from jaxstyle.network import vgg
+from jaxstyle.optim.solve import State
+from jaxstyle.settings import Settings
+
+Image = Float[np.ndarray, "_ _ 3"]
+
+FRAMES = 2
+"""Arrays of the padded picture's size during the passes: the image and its gradient."""
+
+STATES = 3
+"""Arrays of the picture's size in a solver state: image, average and best."""
+
+BESIDE = 2
+"""Further arrays of the picture's size during a step: the photo, and the last reported image."""
+
+SCRATCH = 1.25
+"""Ratio of the memory that the passes take on CPU to XLA's account of it, which misses buffers of
+its libraries. In BENCHMARKS.md, the memory measured at 4, 17 and 67 megapixels is a straight line
+that begins at 1.8 GB, where XLA says 1.4."""
+
+
+@dataclass(frozen=True)
+class Tiled(Strategy):
+    """One picture tile by tile.
+
+    Attributes:
+      tile: side of a tile in pixels.
+      on_host: keep arrays of the picture's size in host memory; only tiles go to the accelerator.
+    """
+
+    tile: int = 512
+    on_host: bool = False
+
+    def __str__(self) -> str:
+        return f"tiles of {self.tile}" + ", on the host" * self.on_host
+
+    def cost(self, settings: Settings) -> float:
+        """Return the approximate cost of a step relative to the whole picture at once.
+
+        Halos shrink layer by layer: averaged over all operations, they are seven tenths of the
+        first layer's.
+        """
+        around = 1.4 * halo(settings.layers())
+        return 4 / 3 * ((self.tile + around) / self.tile) ** 2
+
+    def objective(
+        self, inputs: Sequence[LossInputs], pause: Callable[[], None] = do_not_pause
+    ) -> TiledObjective:
+        """Build the tiled objective, whose targets are measured tile by tile."""
+        (one,) = inputs
+        height, width, _ = one.content.shape
+        if one.network.padding == "circular" and (height % PERIOD or width % PERIOD):
+            raise SettingError("tile", f"needs sides that are multiples of {PERIOD} to wrap around")
+        content, *styles = one.content, *one.styles
+        if self.on_host:
+            content, *styles = jax.device_put([content, *styles], _host())
+        given = one.network, content, styles, self.tile, one.spec, one.guides, one.photorealistic
+        with jax.default_matmul_precision(one.precision):
+            return build(*given, pause)
+
+    def losses(self, objective: TiledObjective, image: Image) -> tuple[Array, dict[str, Array]]:
+        """Return the total loss of an image and its weighted terms, without a gradient."""
+        return objective(jax.device_put(image))
+
+    def program(
+        self, optimizer: optax.GradientTransformation, precision: str | None
+    ) -> TiledProgram:
+        """Return the step program, whose passes go over the tiles."""
+        return TiledProgram(optimizer, precision)
+
+    def begin(self, images: Sequence[Image], optimizer: optax.GradientTransformation) -> State:
+        """Return the solver state before the first step."""
+        with self._storage():
+            return self._stored(super().begin(images, optimizer))
+
+    def carried(self, before: State, fresh: State, earlier: Scale, scale: Scale) -> State:
+        """Return a fresh state with the optimizer's moments resized from the scale before."""
+        with self._storage():
+            return self._stored(super().carried(before, fresh, earlier, scale))
+
+    def restored(self, state: State, scale: Scale) -> State:
+        """Return a state from a checkpoint, in host memory if it belongs there."""
+        del scale
+        return self._stored(state)
+
+    def report_every(self, steps: int) -> int:
+        """Return the number of steps between two reports: one, as a step takes long."""
+        del steps
+        return 1
+
+    def _storage(self) -> AbstractContextManager:
+        return jax.default_device(_host()) if self.on_host else nullcontext()
+
+    def _stored(self, state: State) -> State:
+        return jax.device_put(state, _host()) if self.on_host else state
+
+    def footprint(
+        self,
+        scale: Scale,
+        network: vgg.VGG19,
+        styles: Sequence[Image],
+        settings: Settings,
+        regions: Regions | None = None,
+    ) -> Footprint:
+        """Predict the memory of a scale by compiling its programs from shapes alone.
+
+        On a CPU, host memory is device memory, so the targets of all tiles count. With ``on_host``,
+        arrays of the picture's size are not in device memory.
+        """
+        start, wraps = time.perf_counter(), network.padding == "circular"
+        grid = Grid(scale.height, scale.width, self.tile, halo(settings.layers()), wraps)
+        own = self._blank_objective(network, len(styles), settings, regions)
+        optimizer, rates = optimizer_of(settings), rates_of(settings)
+        program = self.program(optimizer, matmul_precision(settings))
+        compiled = program.compile_passes(own, self.tile, grid.window)
+        state = self.state_shape(scale, optimizer)
+        update = peak_bytes(program.compile_update(rates, state, list(own.terms)))
+        scratch = SCRATCH if jax.default_backend() == "cpu" else 1
+        passes = round(scratch * max(map(peak_bytes, compiled)))
+        kept = grid.count * nbytes([_kept(term) for term in own.terms.values()])
+        targets = kept if jax.default_backend() == "cpu" else 0
+        image, window = 12 * grid.height * grid.width, 2 * grid.halo
+        frame = 12 * (grid.rows * grid.tile + window) * (grid.columns * grid.tile + window)
+        in_passes = passes + FRAMES * frame + STATES * image
+        in_passes += optimizer_bytes(grid.height, grid.width, settings)
+        grows = not self.on_host and in_passes < update
+        steps = max(in_passes, update) + BESIDE * image + targets
+        return Footprint(
+            targets=0 if self.on_host else targets,
+            steps=passes if self.on_host else steps,
+            fixed=0 if grows else passes,
+            seconds=time.perf_counter() - start,
+            step_seconds=partial(_step_seconds, compiled, grid.count),
+        )
+
+    def _blank_objective(
+        self, network: vgg.VGG19, styles: int, settings: Settings, regions: Regions | None
+    ) -> Objective:
+        """Return the shapes of a tile's objective."""
+        side, around = vgg.smallest_side(settings.layers()), self.tile + 2 * LEAST_HALO
+        local = blank_target(around, around) if settings.photorealistic else None
+
+        def scored(network: vgg.VGG19) -> Objective:
+            pictures = blank(self.tile, self.tile), [blank(side, side)] * styles
+            inputs = inputs_of(network, *pictures, settings, regions)
+            found = self.build(inputs, inputs.content, inputs.styles, local)
+            return replace(found, terms={name: _cut(term) for name, term in found.terms.items()})
+
+        return shapes(scored, network)
+
+
+def _host() -> Any:
+    """Return the device of host memory."""
+    return jax.local_devices(backend="cpu")[0]
+
+
+def _kept(term: Term) -> Any:
+    """Return the parts of a term that each tile stores separately."""
+    return term.guide, term.targets if LOSSES[term.loss].share else ()
+
+
+def _cut(term: Term) -> Term:
+    """Return a term with its content targets in the form that tiles use."""
+    if LOSSES[term.loss].kind != "content":
+        return term
+    (features,) = term.targets
+    return replace(term, targets=(TileTarget(features, jnp.mean(features)),))
+
+
+def _step_seconds(passes: Sequence[jax.stages.Compiled], tiles: int) -> float:
+    """Estimate the seconds of one step: time one tile of zeros, multiply by their number."""
+    zeros = [_zeros(each) for each in passes]
+    for run, given in zip(passes, zeros, strict=True):
+        jax.block_until_ready(run(*given))
+    start = time.perf_counter()
+    for run, given in zip(passes, zeros, strict=True):
+        jax.block_until_ready(run(*given))
+    return (time.perf_counter() - start) * tiles
+
+
+def _zeros(run: jax.stages.Compiled) -> Any:
+    """Return arguments of a program, all zeros."""
+    arguments, _ = run.in_avals
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), arguments)
