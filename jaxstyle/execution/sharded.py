@@ -164,9 +164,9 @@ class Sharded(Strategy):
         """Predict the memory of each device; the targets are not counted."""
         return replace(super().footprint(*given, **more), targets=0)
 
-    def _objective_shape(self, inputs: LossInputs) -> ShardedObjective:
+    def objective_shape(self, inputs: LossInputs) -> ShardedObjective:
         plain = replace(inputs, network=inputs.network.direct())
-        return spread(Strategy()._objective_shape(plain), inputs.content.shape[:2], self.mesh)
+        return spread(Strategy().objective_shape(plain), inputs.content.shape[:2], self.mesh)
 
     def _compile_targets(self, inputs: LossInputs) -> list[jax.stages.Compiled]:
         del inputs

@@ -175,7 +175,7 @@ class Strategy(OnePicture):
         pictures = blank(scale.height, scale.width), [blank(*size) for size in sizes]
         inputs = inputs_of(network, *pictures, settings, regions)
         optimizer, rates = optimizer_of(settings), rates_of(settings)
-        scored = self._objective_shape(inputs)
+        scored = self.objective_shape(inputs)
         program = self.program(optimizer, inputs.precision)
         step = program.compile(scored, rates, self.state_shape(scale, optimizer))
         in_targets = [peak_bytes(each) for each in self._compile_targets(inputs)]
@@ -189,7 +189,7 @@ class Strategy(OnePicture):
             step_seconds=partial(self._step_seconds, program, scored, inputs.network, scale, rates),
         )
 
-    def _objective_shape(self, inputs: LossInputs) -> Any:
+    def objective_shape(self, inputs: LossInputs) -> Any:
         """Return the objective with shapes instead of arrays."""
 
         local = matting.blank_target(*inputs.content.shape[:2]) if inputs.photorealistic else None

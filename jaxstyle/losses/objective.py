@@ -283,4 +283,4 @@ def assembled(
         # The papers define the energy for images whose white is 1.
         weight = spec.photorealism_weight / spec.white**2
         terms["photorealism"] = term(weight, [local_colors], PHOTOREALISM, IMAGE)
-    return Objective(network, terms, jnp.asarray(float(spec.white)))
+    return Objective(network, terms, jax.device_put(shares.dtype.type(spec.white)))

@@ -241,7 +241,9 @@ def shape_of(x: ArrayLike | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         return x
     kind, sharding = jax.typeof(x), getattr(x, "sharding", None)
     spread = sharding if isinstance(sharding, jax.sharding.NamedSharding) else None
-    return jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=spread)
+    return jax.ShapeDtypeStruct(
+        kind.shape, kind.dtype, sharding=spread, weak_type=kind.weak_type
+    )
 
 
 # --- the loop -------------------------------------------------------------------------------------
@@ -326,6 +328,16 @@ class Reached:
     def step(self) -> int:
         """The number of steps taken by the picture that took most."""
         return max(course.step for course in self.courses)
+
+    @property
+    def total(self) -> float:
+        """The total loss of the only picture, or the first, before its last step."""
+        return self.courses[0].total
+
+    @property
+    def terms(self) -> Mapping[str, float]:
+        """The weighted losses of the only picture, or the first, by name."""
+        return self.courses[0].terms
 
     @property
     def learning_rates(self) -> Float[np.ndarray, " n"]:

@@ -61,12 +61,12 @@ class Progress:
     @property
     def total(self) -> float:
         """The total loss of the only picture, or the first, before its last step."""
-        return self.reached.courses[0].total
+        return self.reached.total
 
     @property
     def terms(self) -> Mapping[str, float]:
         """The weighted losses of the only picture, or the first, by name."""
-        return self.reached.courses[0].terms
+        return self.reached.terms
 
     @property
     def image(self) -> Float[np.ndarray, "h w 3"]:

@@ -40,15 +40,20 @@ def rates(learning_rate=0.02, average=0.9):
     return solve.Hyperparameters.of(learning_rate, average_decay=average)
 
 
-def program_for(scored, state, optimizer=SHARED["adam"]):
-    return solve.compile_program(scored, rates(), state, optimizer)
+def minimized(program, scored, numbers, state, steps, every=1, **options):
+    """Return what was reached at every report."""
+    begin = solve.Reached(numbers, state)
+    return list(solve.minimize(program, scored, begin, steps, every, **options))
 
 
 def solved(scored, image, steps, name="adam", every=1, **numbers):
     numbers = rates(**{"learning_rate": LEARNING_RATES[name](1.0), **numbers})
     state = solve.init(image, SHARED[name])
-    program = program_for(scored, state, SHARED[name])
-    return list(solve.minimize(program, scored, numbers, state, steps, every))
+    return minimized(solve.Program(SHARED[name]), scored, numbers, state, steps, every)
+
+
+def image_of(reached, best=False):
+    return np.asarray(solve.result(reached.state, best))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -82,14 +87,14 @@ def test_the_picture_is_the_decayed_average_of_the_iterates(scored, image):
     iterates = [image, *(np.asarray(report.state.image) for report in reports)]
     shares = [0.8 ** (5 - i) for i in range(6)]
     average = sum(s * i for s, i in zip(shares, iterates, strict=True)) / sum(shares)
-    np.testing.assert_allclose(reports[-1].image, average, atol=1e-6)
+    np.testing.assert_allclose(image_of(reports[-1]), average, atol=1e-6)
     last = solved(scored, image, 5, average=0.0)[-1]
-    np.testing.assert_array_equal(last.image, last.state.image)
+    np.testing.assert_array_equal(image_of(last), last.state.image)
 
 
 def test_no_step_no_change(image, scored):
     state = solve.init(image, SHARED["adam"])
-    np.testing.assert_array_equal(solve.picture(state), image)
+    np.testing.assert_array_equal(solve.result(state, best=False), image)
     assert solved(scored, image, 0) == []
 
 
@@ -97,7 +102,7 @@ def test_reports_come_every_so_often_and_at_the_end(scored, image):
     reports = solved(scored, image, 10, every=4)
     assert [report.step for report in reports] == [4, 8, 10]
     one_by_one = solved(scored, image, 10)
-    np.testing.assert_array_equal(reports[-1].image, one_by_one[-1].image)
+    np.testing.assert_array_equal(image_of(reports[-1]), image_of(one_by_one[-1]))
     assert reports[-1].total == one_by_one[-1].total
     assert sum(reports[0].terms.values()) == pytest.approx(reports[0].total, rel=1e-5)
 
@@ -105,38 +110,40 @@ def test_reports_come_every_so_often_and_at_the_end(scored, image):
 def test_the_accelerator_loop_takes_the_same_steps(scored, image, monkeypatch):
     by_hand = solved(scored, image, 7, every=3)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    state = solve.init(image, SHARED["adam"])
     with counted() as compiled:
-        looped = solved(scored, image, 7, every=3)
-    assert compiled.programs["solver_loop"] == 1  # although the chunks are 3, 3 and 1 steps long
-    np.testing.assert_allclose(looped[-1].image, by_hand[-1].image, atol=1e-5)
+        looped = minimized(solve.Program(SHARED["adam"]), scored, rates(), state, 7, every=3)
+    assert compiled.count == 1  # although the chunks are 3, 3 and 1 steps long
+    np.testing.assert_allclose(image_of(looped[-1]), image_of(by_hand[-1]), atol=1e-5)
 
 
 def test_one_compilation_a_run_and_none_for_other_numbers(scored, image):
     optimizer = adam()  # not yet compiled for
     state = solve.init(image, optimizer)
-    with counted() as compiled:
-        program = solve.compile_program(scored, rates(), state, optimizer)
-    assert sum(compiled.programs[name] for name in solve.PROGRAMS) == 1
     again = solve.init(1 - image, optimizer)
+    program, numbers, others = solve.Program(optimizer), rates(), rates(0.05, 0.5)
     with counted() as compiled:
-        list(solve.minimize(program, scored, rates(0.05, 0.5), state, 3, 1))
-        tv = replace(scored.terms["tv"], weight=jnp.float32(3.0))
-        other = replace(scored, terms={**scored.terms, "tv": tv})
-        program = solve.compile_program(other, rates(), again, optimizer)
-        list(solve.minimize(program, other, rates(), again, 2, 1))
-    assert sum(compiled.programs[name] for name in solve.PROGRAMS) == 0
+        program.compile(scored, numbers, state)
+    assert compiled.count == 1
+    tv = replace(scored.terms["tv"], weight=jnp.float32(3.0))
+    other = replace(scored, terms={**scored.terms, "tv": tv})
+    with counted() as compiled:
+        minimized(program, scored, others, state, 3)
+        program.compile(other, numbers, again)
+        minimized(solve.Program(optimizer), other, numbers, again, 2)
+    assert compiled.count == 0
 
 
 def test_same_start_same_bytes(scored, image):
     first, second = (solved(scored, image, 6)[-1] for _ in range(2))
-    assert first.image.tobytes() == second.image.tobytes()
+    assert image_of(first).tobytes() == image_of(second).tobytes()
 
 
 class Sabotaged(solve.Program):
     """A program that returns NaN while the learning rate is above a limit."""
 
-    def __init__(self, program, limit):
-        super().__init__(program.compiled, program.loop, program.optimizer)
+    def __init__(self, optimizer, limit):
+        super().__init__(optimizer)
         self.__dict__.update(limit=limit, calls=0)
 
     def __call__(self, scored, numbers, state, count):
@@ -151,8 +158,8 @@ class Sabotaged(solve.Program):
 
 def sabotaged(scored, image, limit, steps=6):
     state = solve.init(image, SHARED["adam"])
-    program = Sabotaged(program_for(scored, state), limit)
-    return solve.minimize(program, scored, rates(), state, steps, 1)
+    program = Sabotaged(SHARED["adam"], limit)
+    return solve.minimize(program, scored, solve.Reached(rates(), state), steps, 1)
 
 
 def test_a_bad_step_is_taken_back_and_the_rate_halved(scored, image):
@@ -160,9 +167,9 @@ def test_a_bad_step_is_taken_back_and_the_rate_halved(scored, image):
     assert [report.step for report in reports] == [1, 2, 3, 4, 5, 6]
     found = [float(report.rates.update_scale) for report in reports]
     np.testing.assert_allclose(found, [0.02] * 2 + [0.005] * 4)
-    assert all(np.isfinite(report.image).all() for report in reports)
+    assert all(np.isfinite(image_of(report)).all() for report in reports)
     untouched = solved(scored, image, 2)[-1]
-    np.testing.assert_array_equal(reports[1].image, untouched.image)
+    np.testing.assert_array_equal(image_of(reports[1]), image_of(untouched))
 
 
 def test_when_smaller_steps_do_not_help_it_ends_with_the_last_good_picture(scored, image):
@@ -171,7 +178,7 @@ def test_when_smaller_steps_do_not_help_it_ends_with_the_last_good_picture(score
         for report in sabotaged(scored, image, limit=0.0):
             reports.append(report)
     assert [report.step for report in reports] == [1, 2]
-    assert np.isfinite(reports[-1].image).all()
+    assert np.isfinite(image_of(reports[-1])).all()
 
 
 @pytest.mark.parametrize("halvings", [solve.RETRIES, solve.RETRIES + 1])
@@ -224,11 +231,8 @@ PLAIN = sgd(momentum=0.0)
 
 
 def descended(scored, numbers, image, steps, **options):
-    optimizer = PLAIN
-    state = solve.init(image, optimizer)
-    program = solve.compile_program(scored, numbers, state, optimizer)
-    every = options.pop("every", 1)
-    return list(solve.minimize(program, scored, numbers, state, steps, every, **options))
+    state = solve.init(image, PLAIN)
+    return minimized(solve.Program(PLAIN), scored, numbers, state, steps, **options)
 
 
 GRAY = jnp.full((4, 4, 3), 0.5)
@@ -281,10 +285,9 @@ def test_without_bounds_pixels_leave_the_gamut_but_pictures_do_not():
     numbers = solve.Hyperparameters.of(0.2, low=-np.inf, high=np.inf)
     last = descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 5)[-1]
     np.testing.assert_allclose(last.state.image, -0.5, rtol=1e-5)
-    np.testing.assert_array_equal(solve.picture(last.state), 0)
-    np.testing.assert_array_equal(last.image, 0)
+    np.testing.assert_array_equal(image_of(last), 0)
     up = descended(Slope(jnp.float32(-1.0), {}), numbers, GRAY, 5)[-1]
-    np.testing.assert_array_equal(up.image, 1)
+    np.testing.assert_array_equal(image_of(up), 1)
 
 
 QUICK_TO_FORGET = adam(betas=(0.9, 0.9))
@@ -293,8 +296,7 @@ QUICK_TO_FORGET = adam(betas=(0.9, 0.9))
 def best_of(scored, image, every):
     """The reports of a run at a rate so high that the loss goes up and down."""
     state, numbers = solve.init(image, QUICK_TO_FORGET), solve.Hyperparameters.of(0.3)
-    program = program_for(scored, state, QUICK_TO_FORGET)
-    return list(solve.minimize(program, scored, numbers, state, 12, every, best=True))
+    return minimized(solve.Program(QUICK_TO_FORGET), scored, numbers, state, 12, every)
 
 
 def test_the_best_picture_is_the_one_of_least_loss(scored, image):
@@ -306,23 +308,24 @@ def test_the_best_picture_is_the_one_of_least_loss(scored, image):
     assert last.state.best_total == totals[least]
     # The loss of a report is that of the image before its step.
     before = image if least == 0 else reports[least - 1].state.image
-    np.testing.assert_array_equal(last.image, np.clip(before, 0, 1))
-    np.testing.assert_allclose(graded(scored, last.image)[0][0], min(totals), rtol=1e-5)
+    best = image_of(last, best=True)
+    np.testing.assert_array_equal(best, np.clip(before, 0, 1))
+    np.testing.assert_allclose(graded(scored, best)[0][0], min(totals), rtol=1e-5)
     for number, report in enumerate(reports, start=1):
         assert report.state.best_total == min(totals[:number])
 
 
 def test_the_best_is_found_between_reports_too(scored, image):
     often, seldom = (best_of(scored, image, every)[-1] for every in (1, 12))
-    np.testing.assert_array_equal(often.image, seldom.image)
+    np.testing.assert_array_equal(image_of(often, best=True), image_of(seldom, best=True))
     assert seldom.state.best_total < seldom.total
 
 
 def test_the_best_picture_is_within_the_gamut():
     numbers = solve.Hyperparameters.of(0.2, low=-np.inf, high=np.inf)
-    last = descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 6, best=True)[-1]
+    last = descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 6)[-1]
     np.testing.assert_allclose(last.state.best, -0.5, rtol=1e-5)  # before the last step
-    np.testing.assert_array_equal(last.image, 0)
+    np.testing.assert_array_equal(image_of(last, best=True), 0)
 
 
 def test_a_run_that_gets_nowhere_ends_early():
@@ -356,8 +359,7 @@ def test_it_goes_on_from_any_report_as_if_nothing_had_happened(every):
         solve.Hyperparameters.of(0.01, decay=0.95, average_decay=0.5),
     )
     optimizer = SHARED["sgd"]
-    start = solve.Report.before(numbers, solve.init(GRAY, optimizer))
-    program = solve.compile_program(bowl, numbers, start.state, optimizer)
+    start, program = solve.Reached(numbers, solve.init(GRAY, optimizer)), solve.Program(optimizer)
 
     def copied(state):
         """For a solver that has its optimizer's memory for itself."""
@@ -365,15 +367,15 @@ def test_it_goes_on_from_any_report_as_if_nothing_had_happened(every):
 
     def after(report):
         """The reports that follow."""
-        at = report.rates, copied(report.state), 200, every
-        running = solve.minimize(program, bowl, *at, tolerance=0.2, course=report.course)
+        begin = replace(report, state=copied(report.state))
+        running = solve.minimize(program, bowl, begin, 200, every, tolerance=0.2)
         return [replace(r, state=copied(r.state)) for r in running]
 
     def seen(reports):
-        return [(r.step, r.total, r.course.over, r.image.tobytes()) for r in reports]
+        return [(r.step, r.total, r.courses[0].over, image_of(r).tobytes()) for r in reports]
 
     reports = after(start)
-    assert reports[-1].course.over
+    assert reports[-1].courses[0].over
     assert 2 * solve.PATIENCE <= reports[-1].step < 200
     for index in {0, 1, 18, 19, 20, len(reports) - 2} & set(range(len(reports))):
         assert seen(after(reports[index])) == seen(reports[index + 1 :])
@@ -381,9 +383,8 @@ def test_it_goes_on_from_any_report_as_if_nothing_had_happened(every):
 
 def test_seconds_add_up(scored, image):
     state = solve.init(image, SHARED["adam"])
-    program = program_for(scored, state)
-    course = solve.Course(step=2, seconds=100.0)
-    reports = list(solve.minimize(program, scored, rates(), state, 4, 1, course=course))
+    begin = solve.Reached(rates(), state, (solve.Course(step=2),), seconds=100.0)
+    reports = list(solve.minimize(solve.Program(SHARED["adam"]), scored, begin, 4, 1))
     assert [report.step for report in reports] == [3, 4]
     assert 100 < reports[0].seconds < reports[1].seconds < 200
 
@@ -399,3 +400,68 @@ def test_the_average_is_the_moving_one_without_its_bias(decay):
         biased = decay * biased + (1 - decay) * image
         np.testing.assert_allclose(average, biased / (1 - decay ** (number + 1)), rtol=1e-4)
         state = replace(state, image=image, average=average, step=np.int32(number))
+
+
+@dataclass(frozen=True)
+class Pair(solve.OnePicture):
+    """Two pictures, stacked."""
+
+    def step(self, objective, rates, state, optimizer):
+        def one(rates, state):
+            return solve.step(objective, rates, state, optimizer=optimizer)
+
+        return jax.vmap(one)(rates, state)
+
+    def init_optimizer_state(self, image, optimizer):
+        return jax.vmap(optimizer.init)(image)
+
+
+class Flawed(solve.Program):
+    """A program of two pictures, the second of which fails above a rate, from the second call."""
+
+    def __init__(self, optimizer, limit):
+        super().__init__(optimizer, Pair())
+        self.__dict__.update(limit=limit, calls=0)
+
+    def __call__(self, scored, numbers, state, count):
+        self.__dict__["calls"] += 1
+        state, losses = super().__call__(scored, numbers, state, count)
+        bad = self.calls > 1 and float(numbers.update_scale[1]) > self.limit
+        finite = losses.finite & jnp.array([True, not bad])
+        return replace(state, image=state.image.at[1].mul(jnp.nan if bad else 1)), replace(
+            losses, finite=finite
+        )
+
+
+def pair_solved(limit, steps=5, **options):
+    """Return what was reached by two pictures at rates of 0.02, and by one of them alone."""
+    bowl, optimizer = Bowl(jnp.float32(1.0), {}), SHARED["adam"]
+    both = jax.vmap(partial(solve.init, optimizer=optimizer))(jnp.stack([GRAY, GRAY]))
+    numbers = jax.tree.map(lambda x: jnp.stack([x, x]), solve.Hyperparameters.of(0.02))
+    begin = solve.Reached(numbers, both, (solve.Course(),) * 2)
+    found = list(solve.minimize(Flawed(optimizer, limit), bowl, begin, steps, 1, **options))
+    one = solve.Reached(solve.Hyperparameters.of(0.02), solve.init(GRAY, optimizer))
+    return found, list(solve.minimize(solve.Program(optimizer), bowl, one, steps, 1, **options))
+
+
+def test_a_bad_step_of_one_picture_is_taken_back_while_the_others_go_on():
+    found, alone = pair_solved(limit=0.006)
+    assert [[c.step for c in r.courses] for r in found] == [
+        *([1, 1], [2, 1], [3, 1], [4, 2], [5, 3], [5, 4], [5, 5])
+    ]
+    np.testing.assert_allclose(found[-1].learning_rates, [0.02, 0.005])
+    # The first picture waits for the second, and is what it would be alone.
+    np.testing.assert_allclose(image_of(found[-1])[0], image_of(alone[-1]), rtol=1e-6)
+    memory = jax.tree.map(lambda x: x[0], found[-1].state.optimizer)
+    jax.tree.map(np.testing.assert_allclose, memory, alone[-1].state.optimizer)
+    assert np.isfinite(image_of(found[-1])).all()
+    assert found[-1].courses[0].total == pytest.approx(alone[-1].total, rel=1e-6)
+
+
+def test_a_picture_that_diverges_is_given_up_and_harms_no_other():
+    found, alone = pair_solved(limit=0.0)
+    first, second = found[-1].courses
+    assert (first.step, first.diverged) == (5, "")
+    assert "not finite in the image at step 2" in second.diverged
+    np.testing.assert_allclose(image_of(found[-1])[0], image_of(alone[-1]), rtol=1e-6)
+    np.testing.assert_array_equal(found[-1].state.image[1], found[0].state.image[1])

@@ -2,15 +2,20 @@
 
 import itertools
 from dataclasses import replace
+from typing import NamedTuple
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 from jaxstyle import images, resolve
+from jaxstyle.errors import CheckpointError
 from jaxstyle.images import Picture
 from jaxstyle.optim import solve
 from jaxstyle.runs import checkpoint
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.run_checkpoint import RunCheckpoint, differences, fingerprint
 from jaxstyle.runs.stylize import run
 
@@ -28,8 +33,9 @@ def made(pictures, small_weights):
     """A function from settings, and what else a run takes, to its result."""
     content, style = pictures
 
-    def make(settings, callback=lambda progress: None, **others):
-        return run(small_weights, Picture(content), [style], settings, callback, **others)
+    def make(settings, report=lambda progress, saved: None, saved=None, every=None):
+        inputs = Inputs(Picture(content), [style], settings)
+        return run(small_weights, inputs, Hooks(report, every=every), saved)
 
     return make
 
@@ -38,13 +44,13 @@ def kept_at_reports(made, settings, directory, wanted=range(100), every=None):
     """What a run keeps after its reports of these numbers, by number, and its result."""
     kept, reports = {}, itertools.count()
 
-    def keep(saved):
+    def keep(progress, saved):
         number = next(reports)
         if number in wanted:
             checkpoint.save(directory / str(number), saved.to_tree())
             kept[number] = directory / str(number)
 
-    result = made(settings, keep=keep, every=every)
+    result = made(settings, keep, every=every)
     return kept, result
 
 
@@ -83,7 +89,7 @@ def test_resuming_from_any_report_gives_the_same_bytes(made, tmp_path, name):
     assert len(kept) == len(reports) == sum(settings.steps)
     for number, directory in kept.items():
         saved = RunCheckpoint.from_tree(checkpoint.load(directory), settings)
-        assert (saved.scale, saved.report.step) == reports[number]
+        assert (saved.scale, saved.reached.step) == reports[number]
         assert_same(made(settings, saved=saved), untouched)
 
 
@@ -95,23 +101,23 @@ def test_it_ends_early_where_it_would_have(made, tmp_path):
     kept, _ = kept_at_reports(made, settings, tmp_path, wanted=(39, 40, 62))
     for number, directory in kept.items():
         saved = RunCheckpoint.from_tree(checkpoint.load(directory), settings)
-        assert saved.report.course.over == (number == 40)
+        assert saved.reached.courses[0].over == (number == 40)
         assert_same(made(settings, saved=saved), untouched)
 
 
 def test_scales_before_it_are_not_done_again(made, tmp_path, monkeypatch):
     settings = resolve(**QUICK)
     kept, _ = kept_at_reports(made, settings, tmp_path)
-    compile_program, seen, compiled = solve.compile_program, [], []
+    compile_program, seen, compiled = solve.Program.compile, [], []
 
-    def watched(scored, rates, state, optimizer):
+    def watched(self, scored, rates, state):
         compiled.append(state.image.shape)
-        return compile_program(scored, rates, state, optimizer)
+        return compile_program(self, scored, rates, state)
 
-    monkeypatch.setattr(solve, "compile_program", watched)
+    monkeypatch.setattr(solve.Program, "compile", watched)
     saved = RunCheckpoint.from_tree(checkpoint.load(kept[3]), settings)
-    made(settings, seen.append, saved=saved)
-    assert [(progress.scale, progress.solver.step) for progress in seen] == [(1, 2)]
+    made(settings, lambda progress, saved: seen.append((progress.scale, progress.step)), saved)
+    assert seen == [(1, 2)]
     assert compiled == [(45, 64, 3)]
 
 
@@ -123,7 +129,7 @@ def stopped(made, settings, directory, at):
     """Run up to a report, keep that, and stop; whether there was such a report."""
     left = [at]
 
-    def keep(saved):
+    def keep(progress, saved):
         left[0] -= 1
         if not left[0]:
             checkpoint.save(directory, saved.to_tree())
@@ -132,7 +138,7 @@ def stopped(made, settings, directory, at):
     tree = checkpoint.load(directory)
     saved = RunCheckpoint.from_tree(tree, settings) if tree else None
     try:
-        made(settings, saved=saved, keep=keep)
+        made(settings, keep, saved)
     except Stopped:
         return True
     return False
@@ -184,10 +190,9 @@ def test_the_fine_style_is_not_mixed_again(made, picture, tmp_path, monkeypatch)
         saved = RunCheckpoint.from_tree(checkpoint.load(directory), settings)
         assert saved.preparing == (number < 2)
         assert len(saved.mixtures) == (number >= 2)
-        assert_same(made(settings, seen.append, saved=saved), untouched)
-        assert [progress.preparing for progress in seen] == [
-            progress < 2 for progress in range(number + 1, 5)
-        ]
+        found = made(settings, lambda progress, saved: seen.append(progress.preparing), saved)
+        assert_same(found, untouched)
+        assert seen == [progress < 2 for progress in range(number + 1, 5)]
 
 
 def test_reports_far_apart_are_those_that_would_have_followed(made, tmp_path):
@@ -196,8 +201,32 @@ def test_reports_far_apart_are_those_that_would_have_followed(made, tmp_path):
     saved = [
         RunCheckpoint.from_tree(checkpoint.load(directory), settings) for directory in kept.values()
     ]
-    assert [(s.scale, s.report.step) for s in saved] == [(0, 3), (0, 6), (0, 7), (1, 3)]
+    assert [(s.scale, s.reached.step) for s in saved] == [(0, 3), (0, 6), (0, 7), (1, 3)]
     assert_same(made(settings, every=3, saved=saved[0]), untouched)
+
+
+class Transformations(NamedTuple):
+    """Two optimizers, of which the first is checkpointed."""
+
+    saved: optax.GradientTransformation
+    other: optax.GradientTransformation
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        Transformations(optax.adam(optax.cosine_decay_schedule(0.02, 5)), optax.sgd(0.1)),
+        Transformations(optax.chain(optax.add_noise(0.1, 0.5, 0), optax.sgd(0.1)), optax.sgd(0.1)),
+    ],
+    ids=["schedule", "random keys"],
+)
+def test_optax_transformations_resume_and_another_one_is_refused(made, tmp_path, each):
+    settings = resolve(**QUICK, optimizer=each.saved)
+    kept, untouched = kept_at_reports(made, settings, tmp_path, wanted=(1,))
+    tree = checkpoint.load(kept[1])
+    assert_same(made(settings, saved=RunCheckpoint.from_tree(tree, settings)), untouched)
+    with pytest.raises(CheckpointError, match="another optimizer"):
+        RunCheckpoint.from_tree(tree, resolve(**QUICK, optimizer=each.other))
 
 
 def test_a_run_that_has_not_begun_cannot_be_saved():
@@ -254,6 +283,6 @@ def test_the_optimizer_is_taken_to_the_host_only_where_it_is_asked_for(made, mon
         return get(tree)
 
     monkeypatch.setattr(jax, "device_get", watched)
-    made(resolve(**{**QUICK, **RUNS["lbfgs"]}), keep=lambda saved: None)
+    made(resolve(**{**QUICK, **RUNS["lbfgs"]}))
     assert taken
     assert max(taken) < 20  # losses, a number a term

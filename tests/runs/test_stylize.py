@@ -8,8 +8,10 @@ from PIL import Image
 
 import jaxstyle
 from jaxstyle.errors import PictureSizeError, SettingError
+from jaxstyle.execution.plan import plan
 from jaxstyle.images import Picture
-from jaxstyle.runs.stylize import plan, run, stylize
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.stylize import run, stylize
 
 QUICK = {"size": 96, "steps": (3, 2), "smallest_size": 48}
 SHALLOW = {**QUICK, "content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}
@@ -78,7 +80,8 @@ def test_alpha_of_the_content_is_kept_at_the_new_size(small_weights, pictures):
     alpha = np.zeros((45, 64), np.float32)
     alpha[:, 32:] = 1
     content = Picture(pictures[0], alpha)
-    result = run(small_weights, content, [pictures[1]], jaxstyle.resolve(size=32, steps=1), print)
+    inputs = Inputs(content, [pictures[1]], jaxstyle.resolve(size=32, steps=1))
+    result = run(small_weights, inputs)
     assert result.alpha.shape == result.image.shape[:2] == (22, 32)
     assert result.alpha[:, :14].max() < 0.05
     assert result.alpha[:, 18:].min() > 0.95

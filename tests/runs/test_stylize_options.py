@@ -13,24 +13,15 @@ from PIL import Image
 
 from jaxstyle import images
 from jaxstyle.errors import PictureSizeError, SettingError
-from jaxstyle.execution.factories import (
-    exactness,
-    network_of,
-    optimizer_of,
-    rates_of,
-    tuned_network,
-)
-from jaxstyle.execution.formulation import objective_of, state_shape
-from jaxstyle.execution.memory import shapes
-from jaxstyle.execution.plan import blank, plan, style_size
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.factories import network_of, optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.inputs import inputs_of
+from jaxstyle.execution.plan import Scale, blank, plan, style_size
+from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.images import Picture, color
 from jaxstyle.losses import objective
-from jaxstyle.losses.matting import blank_target
-from jaxstyle.optim import solve
 from jaxstyle.optim.optimizers import OPTIMIZERS, adam
 from jaxstyle.presets import PRESETS
-from jaxstyle.runs.stylize import state_at, stylize
+from jaxstyle.runs.stylize import stylize
 from jaxstyle.settings import resolve
 
 
@@ -199,7 +190,7 @@ def test_noise_beyond_the_gamut_is_kept_where_nothing_is_clamped(made):
     free = {"clamp": False, "learning_rate": 1e-9}
     start = {"init": "noise", "noise": "gaussian", "noise_level": 1.0}
     made(callback=seen.append, steps=1, **free, **start)
-    image = np.asarray(seen[0].solver.state.image)
+    image = np.asarray(seen[0].reached.state.image)
     assert image.min() < -1
     assert image.max() > 2
     assert 0 <= seen[0].image.min() < seen[0].image.max() <= 1
@@ -219,9 +210,9 @@ def test_a_fine_style_is_mixed_in_before_the_run(made, picture, pictures, fine_p
     # Each style picture at its own final size, then the picture itself
     assert [p.image.shape[:2] for p in seen] == [(48, 48)] * 2 + [(48, 29)] * 2 + [(34, 48)] * 2
     for progress in seen[:4]:
-        assert set(progress.solver.terms) == {"style/relu1_1", "style/relu2_1", "tv"}
-    assert seen[1].solver.total < seen[0].solver.total
-    assert set(seen[4].solver.terms) > {"content/relu2_1", "style/relu2_1"}
+        assert set(progress.terms) == {"style/relu1_1", "style/relu2_1", "tv"}
+    assert seen[1].total < seen[0].total
+    assert set(seen[4].terms) > {"content/relu2_1", "style/relu2_1"}
     assert len(mixed.losses) == 2
     assert mixed.settings.fine_style == fine_path
     plain = made(styles, style_blend=(1, 2))
@@ -265,22 +256,51 @@ def test_adams_moments_are_carried_to_the_next_scale(made):
         return found
 
     carried, afresh = seen(carry=True), seen(carry=False)
-    assert [int(p.solver.state.step) for p in carried] == [1, 2, 3, 1, 2]
+    assert [int(p.reached.state.step) for p in carried] == [1, 2, 3, 1, 2]
     for one, other in zip(carried[:3], afresh[:3], strict=True):
         np.testing.assert_array_equal(one.image, other.image)
-    assert carried[3].solver.total == afresh[3].solver.total
+    assert carried[3].total == afresh[3].total
     assert np.abs(carried[3].image - afresh[3].image).max() > 1e-3
 
 
-def test_the_count_of_steps_goes_on_where_moments_are_carried():
-    settings, optimizer = resolve(carry=True), adam()
-    image = np.zeros((8, 8, 3), np.float32)
-    before = solve.init(jnp.asarray(image), optimizer)
-    before = replace(before, optimizer=optax.tree.set(before.optimizer, count=jnp.int32(3)))
-    scale = Scale(16, 16, 16, 1)
-    for chosen, count in ((settings, 3), (replace(settings, carry=False), 0)):
-        state = state_at(scale, image, image, before, optimizer, chosen)
-        assert int(optax.tree.get(state.optimizer, "count")) == count
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        adam(),
+        optax.adam(optax.cosine_decay_schedule(0.02, 9)),
+        optax.chain(optax.add_noise(0.1, 0.5, 0), optax.adam(0.02)),
+        optax.inject_hyperparams(optax.adam)(0.02),
+    ],
+    ids=["named", "schedule", "chain", "injected"],
+)
+def test_the_step_count_of_adam_goes_on_where_moments_are_carried(optimizer):
+    small, large = Scale(8, 8, 8, 1), Scale(16, 16, 16, 1)
+    before = WHOLE.begin([np.zeros((8, 8, 3), np.float32)], optimizer)
+    found = [x for x in jax.tree.leaves(before.optimizer, is_leaf=is_adam) if is_adam(x)]
+    counted = jax.tree.map(
+        lambda x: x._replace(count=jnp.int32(3)) if is_adam(x) else x,
+        before.optimizer,
+        is_leaf=is_adam,
+    )
+    fresh = WHOLE.begin([np.zeros((16, 16, 3), np.float32)], optimizer)
+    after = WHOLE.carried(replace(before, optimizer=counted), fresh, small, large)
+    carried = [x for x in jax.tree.leaves(after.optimizer, is_leaf=is_adam) if is_adam(x)]
+    assert len(carried) == len(found) == 1
+    assert int(carried[0].count) == 3
+    assert carried[0].mu.shape == (16, 16, 3)
+
+
+def is_adam(state):
+    return isinstance(state, optax.ScaleByAdamState)
+
+
+def test_any_optimizer_can_follow_a_preset_that_carries_moments(made):
+    for optimizer in (
+        optax.novograd(0.02),
+        optax.identity(),
+        optax.adam(optax.constant_schedule(0.1)),
+    ):
+        assert len(made(preset="crowsonkb", optimizer=optimizer, **TWO_SCALES).scales) == 2
 
 
 def test_an_optimizer_without_moments_has_nothing_to_carry(made):
@@ -325,18 +345,11 @@ def traced(loaded, settings):
     """
     content, style = blank(45, 64), blank(40, 40)
     scale = plan(content, [style], settings)[-1]
-    sides = scale.height, scale.width
-
-    def scored(network):
-        local = blank_target(*sides) if settings.photorealistic else None
-        pictures = blank(*sides), [blank(*style_size(style, 0, scale, settings))]
-        return objective_of(network, *pictures, settings, local_colors=local)
-
-    with exactness(settings):
-        optimizer = optimizer_of(settings)
-        objective_shapes = shapes(scored, tuned_network(loaded, settings))
-        state = state_shape(scale, optimizer)
-        step = solve.traced(objective_shapes, rates_of(settings), state, optimizer)
+    sides, optimizer = (scale.height, scale.width), optimizer_of(settings)
+    pictures = blank(*sides), [blank(*style_size(style, 0, scale, settings))]
+    inputs = inputs_of(tuned_network(loaded, settings), *pictures, settings)
+    scored, state = WHOLE.objective_shape(inputs), WHOLE.state_shape(scale, optimizer)
+    step = WHOLE.program(optimizer, inputs.precision).traced(scored, rates_of(settings), state)
     after, losses = step.out_info
     before, after = ([(x.shape, x.dtype) for x in jax.tree.leaves(s)] for s in (state, after))
     assert after == before
