@@ -73,6 +73,13 @@ def complaint(call: Callable, *arguments: object) -> str:
     return str(caught.value)
 
 
+def refusal(read: Callable[[Path], object], path: Path) -> str:
+    """Return the message with which a file is refused, which must start with its path."""
+    message = complaint(read, path)
+    assert message.startswith(f"{path}: ")
+    return message
+
+
 def assert_same_layers(found: Weights, expected: writers.Arrays) -> None:
     assert list(found.layers) == list(expected)
     for name, (kernel, bias) in expected.items():

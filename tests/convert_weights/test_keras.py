@@ -6,10 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from convert_weights.original import _FILTERS
 from convert_weights.sources import load_source
 from tests.convert_weights import writers
-from tests.convert_weights.conftest import complaint
+from tests.convert_weights.conftest import refusal
 
 
 @pytest.mark.parametrize("layout", ["old", "tf", "model", "keras3", "keras3-numbered"])
@@ -24,12 +23,10 @@ def test_every_layout_is_read(arrays, scratch, same_layers, layout):
 
 
 def test_the_channel_order_of_the_original_is_told_by_its_filters(arrays, scratch):
-    kernel, bias = arrays["conv1_1"]
-    kernel[..., list(_FILTERS)] = np.moveaxis(list(_FILTERS.values()), 0, -1) / 20
-    writers.write_keras(scratch / "x.h5", arrays, "tf")
+    original = writers.with_original_filters(arrays, scale=0.05)
+    writers.write_keras(scratch / "x.h5", original, "tf")
     weights = load_source(scratch / "x.h5")
-    assert weights.channel_order == "RGB"
-    assert weights.mean == tuple(writers.MEAN_RGB)
+    assert (weights.channel_order, weights.mean) == ("RGB", tuple(writers.MEAN_RGB))
     assert weights.normalized
 
 
@@ -86,4 +83,4 @@ def test_another_network_is_refused(arrays, scratch, layout, change, message):
     writers.write_keras(path, arrays, layout)
     with h5py.File(path, "r+") as file:
         change(file)
-    assert re.search(message, complaint(load_source, path))
+    assert re.search(message, refusal(load_source, path))

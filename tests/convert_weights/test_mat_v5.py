@@ -121,7 +121,7 @@ HOSTILE = {
 }
 
 
-@for_each("pack", [bytes, compressed])
+@for_each("pack", [bytes, compressed, lambda element: tag(15, 20) + b"x" * 20])
 @for_each("case", HOSTILE)
 def test_hostile_arrays_are_refused(tmp_path, pack, case):
     (tmp_path / "x.mat").write_bytes(HEADER + pack(matrix(*HOSTILE[case], b"x")))
@@ -166,9 +166,3 @@ def test_bomb_is_not_unpacked_whole(tmp_path, monkeypatch):
     path.write_bytes(HEADER + compressed(matrix(1, (1, 2), matrix(16, (1, 1), rest), b"x")))
     assert path.stat().st_size < 20_000
     assert "reaches beyond" in complaint(read_mat_v5, path, {"x"})
-
-
-def test_damaged_compression_is_told(tmp_path):
-    (tmp_path / "x.mat").write_bytes(HEADER + tag(15, 20) + b"x" * 20)
-    told = complaint(read_mat_v5, tmp_path / "x.mat", {"x"})
-    assert "damaged or truncated .mat file" in told

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 
-from convert_weights.original import _FILTERS, Original, caffe_mean, decimal, recognize
+from convert_weights.original import Original, caffe_mean, decimal, recognize
+from tests.convert_weights import writers
 
 
 @pytest.fixture
 def kernel(arrays):
     """Random filters that include the original's marker filters (height, width, RGB, output)."""
-    kernel, _ = arrays["conv1_1"]
-    kernel[..., list(_FILTERS)] = np.moveaxis(list(_FILTERS.values()), 0, -1)
-    return kernel
+    return writers.with_original_filters(arrays)["conv1_1"][0]
 
 
 @pytest.mark.parametrize("order", ["RGB", "BGR"])

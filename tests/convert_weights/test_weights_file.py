@@ -10,7 +10,7 @@ from convert_weights.errors import WeightsError
 from convert_weights.vgg19 import Convolution
 from convert_weights.weights_file import normalize_input, read_weights, write_weights
 from tests.cases import for_each
-from tests.convert_weights.conftest import complaint
+from tests.convert_weights.conftest import complaint, refusal
 
 
 @pytest.fixture
@@ -28,10 +28,7 @@ def damaged(written, scratch):
 
 
 def refused(path) -> str:
-    """Return the error message of a file; checks that it starts with the path."""
-    message = complaint(read_weights, path)
-    assert message.startswith(f"{path}: ")
-    return message
+    return refusal(read_weights, path)
 
 
 def test_float32_comes_back_exactly_and_in_the_documented_layout(weights, scratch, same_layers):

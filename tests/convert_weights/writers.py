@@ -13,6 +13,8 @@ import h5py
 import numpy as np
 import scipy.io
 
+from convert_weights.original import _FILTERS
+
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 
 CHANNELS = [64, 64, 128, 128, *[256] * 4, *[512] * 8]
@@ -32,6 +34,15 @@ def random_arrays(channels: list[int] = CHANNELS) -> Arrays:
         kernel *= np.float32(np.sqrt(2 / (9 * inputs)))
         arrays[name] = kernel, rng.standard_normal(outputs, np.float32) / 10
     return arrays
+
+
+def with_original_filters(arrays: Arrays, order: str = "RGB", scale: float = 1.0) -> Arrays:
+    """Return the arrays with the filters of conv1_1 by which the original network is known."""
+    kernel, bias = arrays["conv1_1"]
+    rgb = np.moveaxis(list(_FILTERS.values()), 0, -1) * scale
+    kernel = kernel.copy()
+    kernel[..., list(_FILTERS)] = rgb if order == "RGB" else rgb[:, :, ::-1]
+    return {**arrays, "conv1_1": (kernel, bias)}
 
 
 # ---- MATLAB -----------------------------------------------------------------------------------
