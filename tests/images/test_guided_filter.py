@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxstyle.images.guided_filter import affine_applied, guided_filter, local_affine, refined
+from jaxstyle.images.guided_filter import guided_filter, local_affine, refined
 from tests.cases import for_each
 
 RANDOM = np.random.default_rng(0)
@@ -75,29 +75,12 @@ def test_guide_and_values_may_have_no_channels():
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-def test_keeps_edges_of_the_guide_and_smooths_all_others():
-    guide = np.zeros((16, 16), np.float32)
-    guide[:, 8:] = 1
-    noise = 0.1 * RANDOM.standard_normal((16, 16)).astype(np.float32)
-    smoothed = np.asarray(guided_filter(guide, guide + noise, 4, 1e-4))
-    assert (smoothed[:, 8] - smoothed[:, 7]).min() > 0.9
-    assert (smoothed - guide).std() < noise.std() / 4
-
-
 def test_local_affine_takes_an_epsilon_for_each_window():
     epsilon = np.full((9, 12), 0.01, np.float32)
     epsilon[:, 6:] = 1.0
     maps = local_affine(PHOTO, VALUES, 1, epsilon)
     np.testing.assert_allclose(maps[:, :6], fitted(PHOTO, VALUES, 1, 0.01)[:, :6], atol=2e-5)
     np.testing.assert_allclose(maps[:, 6:], fitted(PHOTO, VALUES, 1, 1.0)[:, 6:], atol=2e-5)
-
-
-def test_local_affine_finds_the_map_that_made_the_values():
-    true = RANDOM.normal(size=(3, 4)).astype(np.float32)
-    values = PHOTO @ true[:, :3].T + true[:, 3]
-    maps = local_affine(PHOTO, values, 2, 1e-7)
-    np.testing.assert_allclose(maps, np.broadcast_to(true, maps.shape), atol=1e-3)
-    np.testing.assert_allclose(affine_applied(maps, PHOTO), values, atol=1e-4)
 
 
 def test_refined_adds_the_detail_of_the_photo():
