@@ -112,6 +112,17 @@ def test_strips_change_no_byte_of_what_pillow_encodes(name, monkeypatch):
         assert images.encoded(name, Picture(RGB, ALPHA)) == whole
 
 
+def test_a_large_png_holds_the_same_as_a_small_one_of_pillow(short_strips, monkeypatch):
+    ours = images.encoded("a.png", Picture(RGB, ALPHA), description="{}")
+    monkeypatch.setattr(image_encode, "PILLOW_PIXELS", 10**6)
+    theirs = images.encoded("a.png", Picture(RGB, ALPHA), description="{}")
+    assert ours != theirs
+    with Image.open(io.BytesIO(ours)) as one, Image.open(io.BytesIO(theirs)) as other:
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+        assert dict(one.getexif()) == dict(other.getexif())
+        assert one.info["icc_profile"] == other.info["icc_profile"]
+
+
 def test_a_flat_png_has_no_empty_chunk(short_strips):
     data = images.encoded("a.png", Picture(np.zeros((61, 34, 3), np.float32)), bits=16)
     assert struct.pack(">I", 0) + b"IDAT" not in data
