@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +28,6 @@ from tests.cli.conftest import (
     run,
     save,
 )
-from tests.processes import SMALL_COMMAND, process_environment
 
 QUICK = [*TWO_SCALES, "--seed", "7"]
 
@@ -260,26 +256,6 @@ def test_weights_that_are_not_normalized_are_remarked_on(
     monkeypatch.setattr(weights, "load", lambda path: loaded)
     assert run(*OUT, *QUICK) == 0
     assert "raw.h5 is not normalized" in capsys.readouterr().err
-
-
-@pytest.mark.slow  # test_resume has a run ended by each signal, in this process
-def test_ctrl_c_ends_a_process_with_the_picture_so_far(folder):
-    flags = "--size", "64", "--smallest-size", "64", "--steps", "100000", "--save-every", "1"
-    process = subprocess.Popen(
-        [sys.executable, "-c", SMALL_COMMAND, "run", *OUT, *flags, *SHALLOW],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=process_environment(),
-    )
-    deadline = time.monotonic() + 120
-    while not list(folder.glob("out-*.png")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, printed = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert printed.startswith("jaxstyle: interrupted: saved the picture so far (scale 1/1, step ")
-    assert printed.count("\n") == 1
-    assert rgb_of("out.png").shape == (48, 64, 3)
 
 
 def test_ctrl_c_while_compiling_ends_in_one_line_too(folder, capsys, monkeypatch):
