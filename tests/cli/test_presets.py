@@ -31,9 +31,8 @@ def test_every_preset_says_what_sets_it_apart_and_its_network(capsys, monkeypatc
     monkeypatch.setenv("COLUMNS", "300")
     words = " ".join(printed(capsys).split())
     for preset in PRESETS.values():
-        assert " ".join(preset.title.split()) in words
-        assert " ".join(preset.differs.split()) in words
-        assert f"meant for the {preset.network} VGG-19" in words
+        for text in (preset.title, preset.differs, f"meant for the {preset.network} VGG-19"):
+            assert " ".join(text.split()) in words
     for alias, name in ALIASES.items():
         assert f"{name} (also: {alias})" in words
 
@@ -67,10 +66,7 @@ def test_as_json_they_are_complete(capsys):
     assert one == {"keras": found["keras"]}
 
 
-def test_an_unknown_one_is_wrong_usage_in_a_line(refused):
-    refused(["presets", "kears"], 2, "'kears' is not known: did you mean keras?")
-
-
-def test_nothing_else_is_taken(refused):
-    for arguments in (["a", "b"], ["--size", "3"]):
-        refused(["presets", *arguments], 2, "unrecognized arguments")
+def test_bad_input_is_one_line(refused):
+    refused("presets kears", 2, "'kears' is not known: did you mean keras?")
+    refused("presets a b", 2, "unrecognized arguments")
+    refused("presets --size 3", 2, "unrecognized arguments")
