@@ -177,23 +177,13 @@ def test_textures_go_on_too(folder, ended):
     assert not KEPT.exists()
 
 
-@pytest.mark.parametrize(
-    ("flags", "changed", "named"),
-    [
-        (["--style-weight", "8"], [], "--style-weight"),
-        (["--seed", "1", "--steps", "3,3"], [], "--steps, --seed"),
-        ([], ["content.png"], "the content picture"),
-        ([], ["style.png"], "style picture 1"),
-    ],
-)
-def test_another_run_is_not_gone_on_with(kept, capsys, picture, flags, changed, named):
+def test_another_run_is_not_gone_on_with(kept, capsys, picture):
     before = files_in(kept)
-    for path in changed:
-        cli.save(path, picture(7, 40, 40))
-    assert run("--resume", *flags) == 1
+    cli.save("style.png", picture(7, 40, 40))
+    assert run("--resume", "--seed", "1", "--steps", "3,3") == 1
     assert capsys.readouterr().err == (
-        f"jaxstyle: {kept}: is of a run that differs in {named}: repeat its arguments, or run "
-        "without --resume to start from the beginning\n"
+        f"jaxstyle: {kept}: is of a run that differs in --steps, --seed, style picture 1: repeat "
+        "its arguments, or run without --resume to start from the beginning\n"
     )
     assert files_in(kept) == before
 

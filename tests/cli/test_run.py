@@ -6,7 +6,6 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -26,7 +25,6 @@ from tests.cli.conftest import (
     recipe_of,
     rgb_of,
     run,
-    save,
 )
 
 QUICK = [*TWO_SCALES, "--seed", "7"]
@@ -60,13 +58,6 @@ def test_help_says_what_a_command_does(capsys, name):
     printed = capsys.readouterr().out
     assert COMMANDS[name].HELP.split(":")[0] in " ".join(printed.split())
     assert f"usage: jaxstyle {name}" in printed
-
-
-def test_the_result_has_exactly_the_size_asked_for(folder, picture):
-    save("odd.png", picture(2, 91, 37))
-    arguments = "odd.png", "style.png", "-o", "out.png", "--size", "77", "--steps", "1"
-    assert run(*arguments, *SHALLOW) == 0
-    assert rgb_of("out.png").shape == (77, 31, 3)
 
 
 def test_from_repeats_the_run_byte_for_byte(folder):
@@ -137,23 +128,6 @@ def test_report_previews_and_timelapse(folder, capsys):
         assert animation.n_frames > 3
 
 
-def test_alpha_survives(folder, picture):
-    alpha = np.zeros((48, 64), np.float32)
-    alpha[:, 32:] = 1
-    save("content.png", picture(0, 48, 64), alpha)
-    assert run(*OUT, *QUICK) == 0
-    np.testing.assert_allclose(images.read("out.png").alpha, alpha, atol=0.01)
-
-
-def test_several_styles_with_a_blend(folder, picture):
-    save("other.png", picture(5, 40, 50))
-    for blend in ("1,0", "0.3,0.7"):
-        arguments = ["other.png", "-o", f"{blend}.png", "--style-blend", blend]
-        assert run(*PAIR, *arguments, *QUICK) == 0
-    assert recipe_of("0.3,0.7.png")["settings"]["style_blend"] == [0.3, 0.7]
-    assert np.abs(rgb_of("1,0.png") - rgb_of("0.3,0.7.png")).max() > 0.01
-
-
 IN = "content.png style.png"
 BAD_ARGUMENTS = [
     ("content.png", 2, "at least one STYLE"),
@@ -183,12 +157,8 @@ BAD_ARGUMENTS = [
         "--style-layers VGG-19 has no layer 'rellu4_2': did you mean relu4_2?",
     ),
     (f"{IN} -o out.png --style-weight -1", 2, "--style-weight"),
-    (f"{IN} -o out.png --style-weight nan", 2, "--style-weight"),
-    (f"{IN} -o out.png --tv-weight 1e99", 2, "--tv-weight"),
     (f"{IN} -o out.png --size 0", 2, "--size"),
-    (f"{IN} -o out.png --size 99999999", 2, "--size"),
     (f"{IN} -o out.png --size 8", 1, "result would be 8x6"),
-    (f"{IN} -o out.png --steps -1", 2, "--steps"),
     (f"{IN} -o out.png --save-every 0", 2, "at least 1"),
     (f"{IN} -o out.png --style-blend 1,2", 2, "--style-blend"),
     (f"{IN} -o content.png", 1, "content.png: is read by this run"),

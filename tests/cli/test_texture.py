@@ -32,10 +32,8 @@ def reconstruct(*arguments):
     ("arguments", "width", "height"),
     [
         ("--size 52", 52, 40),
-        ("--size 64 --smallest-size 64 --steps 0", 64, 49),
         ("--shape 50x61 --smallest-size 64 --steps 0", 50, 61),
         ("--shape 64x48 --periodic", 64, 48),
-        ("--size 64 --periodic", 64, 48),
     ],
 )
 def test_it_has_the_size_asked_for(painting, arguments, width, height):
