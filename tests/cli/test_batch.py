@@ -143,6 +143,8 @@ BAD_ARGUMENTS = [
     ("--contents photos/*.jpg --styles styles", 1, "photos/*.jpg: "),
     (f"{PAIRS} --pairs zip", 1, "there are 3 contents and 2 styles"),
     ("--manifest column.csv", 1, "unknown column 'stile': the nearest is style"),
+    ("--manifest value.csv", 1, "value.csv: row 2: style_weight"),
+    ("--manifest twice.csv", 1, "rows 1 and 2 have the same output, a.png"),
     (f"{PAIRS} --batch-size 0", 2, "least 1"),
     (f"{PAIRS} --num-hosts 2", 2, "--coordinator and --host-id"),
     (f"{PAIRS} --format jpg --bits 16", 1, "JPEG does not support 16 bits"),
@@ -158,7 +160,10 @@ def test_bad_input_is_one_line_and_harms_nothing(photos, refused):
         (photos / name).mkdir()
     Path("foreign", "index.html").write_text("mine")
     Path("a-file").write_text("")
+    row, other = (f"photos/p{index}.png,styles/s0.png" for index in (0, 1))
     Path("column.csv").write_text("content,stile\na.png,b.png\n")
+    Path("value.csv").write_text(f"content,style,style_weight\n{row},1\n{other},x\n")
+    Path("twice.csv").write_text(f"content,style,output\n{row},a.png\n{other},a.png\n")
     for given, status, said in BAD_ARGUMENTS:
         refused(["batch", "-o", "out", *ONE_SCALE, *given.split()], status, said)
     assert batch(*ALL, "--force", out="foreign") == 0

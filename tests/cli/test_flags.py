@@ -38,6 +38,7 @@ def test_every_setting_is_a_flag_that_reads_its_own_default():
     ("name", "value", "message"),
     [
         ("--size", "1.5", "argument --size: '1.5' is not a whole number"),
+        ("--size", "inf", "argument --size: 'inf' is not a whole number"),
         ("--style-layers", "relu1_1=x", "argument --style-layers: 'x' is not a number"),
         ("--stile-weight", "1", "unrecognized arguments: --stile-weight 1"),
     ],

@@ -237,6 +237,8 @@ BAD_ARGUMENTS = [
     (f"{GRID} --style-weight 1,-2", 2, "--style-weight must be at"),
     (f"{GRID} --style-weight 1,x", 2, "'x' is not a number"),
     (f"{GRID} --style-weight ,", 2, "--style-weight needs at least"),
+    (f"{GRID} --rows tv-weight", 2, "--rows tv-weight needs a list"),
+    (f"{GRID} --seeds 2000 --init noise", 2, "--seeds must be from"),
     (f"{GRID} --seeds 3", 2, "--seeds would all give the same"),
     (f"{GRID} --rows columns", 2, "invalid choice: 'columns'"),
     (f"{GRID} --size 8", 1, "too small for the layers in use"),
