@@ -114,12 +114,12 @@ def test_a_case_that_fails_is_a_row(installed, monkeypatch):
         asked.append((function, environment["TPU_ACCELERATOR_TYPE"]))
         if options["size"] == 1024:
             raise RuntimeError("too large")
-        return {**ROW, "chips": 4, "direct_flops": 1e9}
+        return {**ROW, "chips": 8, "direct_flops": 1e9}
 
     monkeypatch.setattr(tpu, "call", call)
-    rows = measured(tpu, "--topology", "v6e:2x2", quick=False)
+    rows = measured(tpu, "--topology", "v6e:2x4", quick=False)
     assert [(row["size"], row["batch"], row["split"]) for row in rows] == list(tpu.CASES)
     assert [row.get("error") for row in rows] == [None, None, "too large", None, None]
-    assert asked[0] == ("bench.tpu:compiled", "v6e-4")
+    assert asked[0] == ("bench.tpu:compiled", "v6e-8")
     shown = tpu.table(rows)
-    assert "not measured" in shown and "v6e:2x2 1024: too large" in shown
+    assert "not measured" in shown and "v6e:2x4 1024: too large" in shown

@@ -67,6 +67,8 @@ def test_folders_make_every_pair_once_with_a_log_and_a_sheet(photos, capsys):
         r"out: 0 made, 6 found, \d+ s; 0 compilations of steps, 0 of targets; 0% of the time in",
         capsys.readouterr().err.splitlines()[-1],
     )
+    assert batch(*ALL, *of_no_other_test, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["found"] == 6
 
 
 def test_zip_pairs_those_in_the_same_place(photos):
