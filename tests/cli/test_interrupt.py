@@ -1,6 +1,5 @@
 """Signals: asked about at safe places, and put back as they were."""
 
-import argparse
 import os
 import signal
 import subprocess
@@ -9,7 +8,6 @@ import threading
 
 import pytest
 
-from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.interrupt import Terminated, deferred_interrupt
 from tests.processes import process_environment
 
@@ -56,18 +54,6 @@ def test_another_thread_leaves_signals_alone(handlers):
     thread.start()
     thread.join()
     assert found == [handlers]
-
-
-@pytest.mark.parametrize(
-    ("stop", "status", "said"),
-    [(KeyboardInterrupt(), 130, "interrupted"), (Terminated(), 143, "terminated")],
-)
-def test_each_has_its_exit_status(capsys, stop, status, said):
-    def command(_):
-        raise stop
-
-    assert exit_status(command, argparse.Namespace(debug=False)) == status
-    assert capsys.readouterr().err == f"jaxstyle: {said}\n"
 
 
 TWO_SIGNALS = """

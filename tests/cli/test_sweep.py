@@ -98,15 +98,9 @@ def test_cells_are_pictures_that_can_be_repeated(folder, small_weights):
     np.testing.assert_array_equal(cells_in_grid(OF_LAYERS, OF_WEIGHTS)[1], rgb_of(path))
 
 
-@pytest.fixture
-def second_style(folder, picture):
-    save("other.png", picture(5, 36, 44))
-
-
 @pytest.mark.parametrize(
     ("flags", "rows", "columns"),
     [
-        ("--rows styles", "style, other", ""),
         ("--rows seeds --seeds 3,1 --init noise", "seed 3, seed 1", ""),
         ("--seeds 2 --init-noise 0.5", "seed 0, seed 1", ""),
         ("--tv-weight 0,1e3", "tv weight 0, tv weight 1e3", ""),
@@ -118,13 +112,14 @@ def second_style(folder, picture):
         ("--rows none --content-weight 1,2", "", "content weight 1, content weight 2"),
     ],
 )
-def test_all_kinds_of_rows(folder, second_style, flags, rows, columns):
-    assert sweep("other.png", *ONE_SCALE, *flags.split(), "--quiet") == 0
+def test_all_kinds_of_rows(folder, flags, rows, columns):
+    assert sweep(*ONE_SCALE, *flags.split(), "--quiet") == 0
     shown = cells_in_grid(rows.split(", "), columns.split(", "))
     assert len({picture.tobytes() for picture in shown}) == len(shown)
 
 
-def test_rows_of_styles_are_runs_with_one_style(folder, second_style, small_weights):
+def test_rows_of_styles_are_runs_with_one_style(folder, picture, small_weights):
+    save("other.png", picture(5, 36, 44))
     flags = "--rows", "styles", "--bits", "16", "--quiet"
     assert sweep("other.png", *ONE_SCALE, *flags) == 0
     layers = {"style_layers": "relu1_1", "content_layers": "relu1_1"}
