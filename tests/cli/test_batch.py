@@ -71,6 +71,12 @@ def test_folders_make_every_pair_once_with_a_log_and_a_sheet(photos, capsys):
     assert json.loads(capsys.readouterr().out)["found"] == 6
 
 
+def test_zip_pairs_those_in_the_same_place(photos):
+    (photos / "list.txt").write_text("photos/p0.png\nphotos/p2.png\n")
+    assert batch("--contents", "list.txt", "--styles", "styles", "--pairs", "zip") == 0
+    assert pictures_of() == ["p0__s0.png", "p2__s1.png"]
+
+
 def test_rows_of_a_manifest_have_settings_of_their_own(photos):
     rows = "content,style,output,style_weight\nphotos/p1.png,styles/s0.png,weak.png,0.1\n,,,9\n"
     (photos / "rows.csv").write_text(rows)
