@@ -1,26 +1,24 @@
 """Tests of bench matting, by a trial run."""
 
 import json
-from argparse import Namespace
 
 import pytest
 
 from bench import matting
 from bench.__main__ import main
-from jaxstyle.errors import UsageError
 
-ARGUMENTS = Namespace(quick=True, rounds=15)
+pytest.importorskip("pymatting")
 
 
 @pytest.mark.slow
 def test_the_command_measures_both_ways_and_they_agree(monkeypatch, tmp_path, capsys):
     """Run the command with --quick, from its arguments to record and table."""
-    pytest.importorskip("pymatting")
     asked, path = [], tmp_path / "record.json"
     monkeypatch.setattr(matting, "call", lambda *function, **options: asked.append(options))
     assert main(["matting", "--quick", "--json", str(path)]) == 0
     (row,) = json.loads(path.read_text())["rows"]
     assert matting.table([row]) in capsys.readouterr().out
+    assert "| 32 x 24 |" in matting.table([row])
     assert [each["way"] for each in asked] == ["windows", "matrix"]
     assert row["apart"] < 1e-4
     assert row["ratio"] == pytest.approx(row["matrix_median"] / row["windows_median"])
@@ -28,11 +26,9 @@ def test_the_command_measures_both_ways_and_they_agree(monkeypatch, tmp_path, ca
         assert 0 < row[f"{way}_low"] <= row[f"{way}_median"] <= row[f"{way}_high"]
         assert row[f"{way}_prepare"] > 0
         assert row[f"{way}_bytes"] is None
-    assert "| 32 x 24 |" in matting.table([row])
 
 
 def test_gradients_of_both_ways_are_the_same():
-    pytest.importorskip("pymatting")
     photo, image = (matting.work.picture(seed, 12, 10) for seed in range(2))
     (_, ours), (_, theirs) = (way(photo, image)() for way in matting.WAYS.values())
     assert abs(ours.reshape(-1, 3) - theirs).max() < 1e-4 * abs(theirs).max()
@@ -40,22 +36,5 @@ def test_gradients_of_both_ways_are_the_same():
 
 @pytest.mark.slow
 def test_the_matrix_takes_memory():
-    pytest.importorskip("pymatting")
     taken = matting.peak("matrix", 128, 128)
     assert taken is None or taken > 128 * 128 * 25 * 8
-
-
-def test_a_command_that_is_not_there_is_refused(capsys):
-    with pytest.raises(SystemExit) as refused:
-        main(["mating"])
-    assert refused.value.code == 2
-    assert "mating" in capsys.readouterr().err
-
-
-def test_missing_pymatting_is_one_line(monkeypatch):
-    def missing(name):
-        raise ModuleNotFoundError("No module named 'pymatting'", name="pymatting")
-
-    monkeypatch.setattr(matting.importlib, "import_module", missing)
-    with pytest.raises(UsageError, match="jaxstyle\\[bench\\]"):
-        matting.measure(ARGUMENTS, lambda line: None)

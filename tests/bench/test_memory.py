@@ -1,7 +1,6 @@
 """Tests of bench memory: the arithmetic, and one tiny measured case."""
 
 import sys
-from argparse import Namespace
 from pathlib import Path
 
 import jax
@@ -10,27 +9,20 @@ import pytest
 
 from bench import memory, work
 from bench.child import call
+from tests.bench import conftest
 
-SHALLOW = {"content_layers": "relu1_1", "style_layers": "relu1_1", "precision": "float32"}
-
-
-def arguments(**given):
-    defaults = {"quick": True, "weights": None, "size": None, "optimizer": None}
-    return Namespace(**{**defaults, "precision": "float32", **given})
+SHALLOW = {**conftest.SHALLOW, "precision": "float32"}
 
 
-def test_compared_per_megapixel():
+def test_prediction_and_measurement_are_compared_per_megapixel():
     row = memory.compared(500, predicted=1_000_000, measured=1_100_000)
     assert row["predicted_per_megapixel"] == 4_000_000
     assert row["measured_per_megapixel"] == 4_400_000
     assert row["measured_to_predicted"] == 1.1
     assert memory.compared(500, predicted=100, measured=89)["within_10_percent"] is False
     assert memory.compared(500, predicted=100, measured=91)["within_10_percent"] is True
-
-
-def test_without_a_measurement_only_the_prediction_is_given():
-    row = memory.compared(500, predicted=1_000_000, measured=None)
-    assert row == {"predicted_per_megapixel": 4_000_000}
+    alone = memory.compared(500, predicted=1_000_000, measured=None)
+    assert alone == {"predicted_per_megapixel": 4_000_000}
 
 
 @pytest.mark.slow
@@ -55,7 +47,7 @@ def test_a_case_that_fails_is_a_row(monkeypatch):
 
     monkeypatch.setattr(memory, "call", answer)
     monkeypatch.setattr(work, "weights_of", lambda *_: None)
-    rows = memory.measure(arguments(quick=False), lambda line: None)
+    rows = conftest.measured(memory, "--precision", "float32", quick=False)
     assert [row["size"] for row in rows] == [256, 256, 512, 512, 1024, 1024, 2048, 2048]
     assert [row.get("error") for row in rows[-3:]] == [None, "out of memory", "out of memory"]
     assert "| 256 | adam | float32 | 10 | 10.5 |" in memory.table(rows)

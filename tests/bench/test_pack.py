@@ -1,6 +1,7 @@
 """Tests of bench/pack.py: what it collects is complete and small."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,11 +28,8 @@ def test_weights_to_conv5_1(tmp_path):
         np.testing.assert_array_equal(short.layers[name].kernel, full.layers[name].kernel)
         np.testing.assert_array_equal(short.layers[name].bias, full.layers[name].bias)
     assert not any(short.layers[name].kernel.any() for name in names[last + 1 :])
-    assert (short.scale, short.mean, short.channel_order) == (
-        full.scale,
-        full.mean,
-        full.channel_order,
-    )
+    for field in ("scale", "mean", "channel_order"):
+        assert getattr(short, field) == getattr(full, field)
     assert path.stat().st_size < 26.5e6
 
 
@@ -61,10 +59,8 @@ def test_only_what_is_missing_is_carried(tmp_path, monkeypatch):
     names = ("flax-1-py3-none-any", "jaxlib-1-cp312", "tensorstore-1-cp312", "msgpack-1-cp312")
 
     def leave(command, check):
-        destination = command[command.index("--dest") + 1]
         for name in names:
-            with open(f"{destination}/{name}.whl", "w"):
-                pass
+            Path(command[command.index("--dest") + 1], f"{name}.whl").touch()
 
     monkeypatch.setattr(pack.subprocess, "run", leave)
     assert pack.download(["flax"], folder) == ["flax", "msgpack"]

@@ -1,16 +1,14 @@
 """Tests of bench peers: equal losses on both sides, ratios per round, time to a loss."""
 
-import importlib
-from argparse import ArgumentParser
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench import peers, race, schedules, work
-from jaxstyle.errors import UsageError
 from jaxstyle.execution import compilation
 from jaxstyle.images import Picture
+from tests.bench.conftest import arguments_of, measured
 
 
 @pytest.fixture
@@ -19,17 +17,6 @@ def torch():
     found = pytest.importorskip("torch")
     found.set_num_threads(1)
     return found
-
-
-def arguments(*flags):
-    parser = ArgumentParser()
-    peers.add_arguments(parser)
-    parser.set_defaults(quick=True, weights=None)
-    return parser.parse_args(flags)
-
-
-def quiet(line):
-    pass
 
 
 def test_ratios_are_of_turns():
@@ -41,25 +28,14 @@ def test_ratios_are_of_turns():
 
 def test_cases_of_a_gpu(monkeypatch):
     monkeypatch.setattr(peers.jax, "default_backend", lambda: "gpu")
-    given = arguments()
-    given.quick = False
-    found = peers.cases(given)
+    found = peers.cases(arguments_of(peers, quick=False))
     assert peers.Case(1024, 16, "adam") in found and peers.Case(1024, 1, "lbfgs") in found
     assert not [case for case in found if case.batch > 1 and case.optimizer == "lbfgs"]
 
 
-def test_missing_torch_is_one_line(monkeypatch):
-    def missing(name):
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
-
-    monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(UsageError, match=r"peers needs PyTorch: pip install 'jaxstyle\[bench\]'"):
-        peers.measure(arguments(), quiet)
-
-
 @pytest.mark.slow
 def test_steps_of_both(torch):
-    rows = peers.measure(arguments("--only", "step", "--steps", "1", "--batches", "2"), quiet)
+    rows = measured(peers, "--only", "step", "--steps", "1", "--batches", "2")
     assert {(row["batch"], row["optimizer"]) for row in rows} == {(2, "adam")}
     assert [(row["peer"], row["precision"]) for row in rows] == [
         (peer, precision)
@@ -73,13 +49,13 @@ def test_steps_of_both(torch):
 @pytest.mark.slow
 def test_other_losses_are_not_compared(torch, monkeypatch):
     monkeypatch.setattr(peers, "loss", lambda problem: 1.0)
-    rows = peers.measure(arguments("--only", "step"), quiet)
+    rows = measured(peers, "--only", "step")
     assert [row["part"] for row in rows] == ["step", "step"]
     assert all("losses of the same picture differ" in row["error"] for row in rows)
 
 
 def test_no_case_is_begun_too_late(torch):
-    rows = peers.measure(arguments("--only", "step", "--seconds", "-1"), quiet)
+    rows = measured(peers, "--only", "step", "--seconds", "-1")
     assert {row["error"] for row in rows} == {"no time left"}
 
 
@@ -141,7 +117,7 @@ def test_the_race_has_all_racers(torch, monkeypatch):
     told = schedules.told
     monkeypatch.setattr(race.child, "call", lambda function, **options: told(**options))
     names = list(schedules.SCHEDULES)[:1]
-    rows = peers.measure(arguments("--only", "race", "--schedules", *names), quiet)
+    rows = measured(peers, "--only", "race", "--schedules", *names)
     assert [row["who"] for row in rows] == ["PyTorch, eager, lbfgs", f"jaxstyle, {names[0]}"]
     assert "error" not in rows[1]
     assert rows[1]["reached"] == (rows[1]["total"] is not None)
@@ -152,7 +128,7 @@ def test_a_racer_that_fails_is_a_row():
     def falls():
         raise RuntimeError("no more")
 
-    row = race.raced("x", falls, {"seconds": 1.0}, quiet)
+    row = race.raced("x", falls, {"seconds": 1.0}, print)
     assert row == {"who": "x", "error": "RuntimeError: no more"}
 
 

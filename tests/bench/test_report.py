@@ -64,15 +64,6 @@ def test_without_records_nothing_is_written(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_without_matplotlib_one_line_says_what_to_install(folder, monkeypatch):
-    def missing(name):
-        raise ModuleNotFoundError("no", name="matplotlib")
-
-    monkeypatch.setattr(report.importlib, "import_module", missing)
-    with pytest.raises(UsageError, match="jaxstyle\\[bench\\]"):
-        write(folder)
-
-
 @pytest.mark.parametrize("command", plots.PLOTS)
 def test_nothing_but_failures_is_no_plot(command):
     assert plots.PLOTS[command]([{"part": "step", "error": "out of memory"}]) is None

@@ -1,7 +1,5 @@
 """Tests of bench speed: cases, rows and failures."""
 
-import math
-from argparse import Namespace
 from dataclasses import replace
 from functools import partial
 
@@ -9,13 +7,7 @@ import pytest
 
 from bench import breakdown, speed, work
 from jaxstyle.execution.arithmetic import step_flops
-
-SHALLOW = {"content_layers": "relu1_1", "style_layers": "relu1_1"}
-
-
-def arguments(**given):
-    none = dict.fromkeys(("weights", "sizes", "batches", "precisions", "optimizers"))
-    return Namespace(**{**none, "quick": True, "rounds": 7, "seconds": math.inf, **given})
+from tests.bench.conftest import SHALLOW, arguments_of, measured
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +27,7 @@ def shallow(monkeypatch):
     ("platform", "first", "count"), [("cpu", "float32", 24), ("gpu", "bfloat16", 48)]
 )
 def test_all_cases_the_most_important_first(platform, first, count):
-    found = speed.cases(arguments(quick=False), platform)
+    found = speed.cases(arguments_of(speed, quick=False), platform)
     assert len(found) == len(set(found)) == count
     assert found[0] == speed.Case(256, 1, first, "adam")
     batches = {case.size for case in found if case.batch == 16}
@@ -43,8 +35,9 @@ def test_all_cases_the_most_important_first(platform, first, count):
 
 
 def test_only_the_cases_asked_for():
-    asked = arguments(quick=False, sizes=[64], batches=[1], precisions=["auto"])
-    assert [str(case) for case in speed.cases(asked, "cpu")] == [
+    only = "--sizes", 64, "--batches", 1, "--precisions", "auto"
+    found = speed.cases(arguments_of(speed, *only, quick=False), "cpu")
+    assert [str(case) for case in found] == [
         "64x64, batch 1, auto, adam",
         "64x64, batch 1, auto, lbfgs",
     ]
@@ -52,7 +45,7 @@ def test_only_the_cases_asked_for():
 
 @pytest.mark.slow
 def test_rows_of_a_trial(shallow):
-    rows = speed.measure(arguments(), lambda line: None)
+    rows = measured(speed)
     peaks = {row["precision"]: row["gflops"] for row in rows if row["part"] == "peak"}
     steps = [row for row in rows if row["part"] == "step"]
     assert [row["batch"] for row in steps] == [1, 2]
@@ -72,7 +65,7 @@ def test_rows_of_a_trial(shallow):
 def test_cases_left_when_time_is_over_are_rows(shallow, monkeypatch):
     monkeypatch.setattr(speed, "broken_down", lambda *_: {})
     monkeypatch.setattr(speed.timing, "matrix_peak", lambda name, sizes: 1.0)
-    rows = speed.measure(arguments(seconds=-1.0), lambda line: None)
+    rows = measured(speed, "--seconds=-1")
     assert [row["error"] for row in rows if row["part"] == "step"] == ["no time left"] * 2
     assert "no time left" in speed.table(rows)
 
@@ -93,12 +86,8 @@ def test_auto_is_measured_against_what_it_computes_in(monkeypatch):
         (ValueError("one\ntwo"), "ValueError: one"),
     ],
 )
-def test_a_reason_is_one_line(error, said):
-    assert speed.reason(error) == said
+def test_a_failure_is_a_row_whose_reason_is_one_line(error, said):
+    def fail():
+        raise error
 
-
-def test_a_failure_is_a_row():
-    assert speed.attempted({"size": 1}, lambda: 1 / 0) == {
-        "size": 1,
-        "error": "ZeroDivisionError: division by zero",
-    }
+    assert speed.attempted({"size": 1}, fail) == {"size": 1, "error": said}

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import time
-from argparse import Namespace
 
 import pytest
 
@@ -12,6 +11,7 @@ from bench import split, tiles
 from bench.child import ROOT
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.strategy import WHOLE, Strategy
+from tests.bench.conftest import measured
 from tests.processes import process_environment
 
 
@@ -37,35 +37,21 @@ def test_tiles_are_measured_beside_the_whole(monkeypatch, real):
     monkeypatch.setattr(tiles, "call", call)
     if not real:
         monkeypatch.setattr(tiles, "case_of", case_of)
-    given = Namespace(
-        quick=True,
-        way=None,
-        weights=None,
-        tile=64,
-        rounds=1,
-        precision="auto",
-        memory_until=None,
-        time_until=0,
-    )
-    rows = tiles.measure(given, lambda line: None)
+    rows = measured(tiles)
     ways = ["whole", "checkpointed", "tiles"]
     assert asked == [("bench.tiles:memory_case", way) for way in ways]
-    assert real or timed == [
-        ((96, 128), Strategy(64)),
-        ((96, 96), Strategy(64)),
-        ((96, 128), WHOLE),
-    ]
+    tiled = [((96, 128), Strategy(64)), ((96, 96), Strategy(64))]
+    assert real or timed == [*tiled, ((96, 128), WHOLE)]
     (row,) = rows[3:]
     assert (row["width"], row["height"]) == (128, 96)
     for name in ("seconds", "growth", "processor_growth", "cost", "processor_cost"):
         assert row[name] > 0
-    shown = tiles.table(rows)
-    assert "| 128 | 96 | checkpointed | 3 | 2 | 163 | |" in shown
+    assert "| 128 | 96 | checkpointed | 3 | 2 | 163 | |" in tiles.table(rows)
 
 
 def test_splitting_needs_several_devices():
     with pytest.raises(UsageError, match="several devices"):
-        split.measure(Namespace(quick=True, weights=None, size=None), lambda line: None)
+        measured(split)
 
 
 @pytest.mark.slow

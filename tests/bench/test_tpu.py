@@ -1,7 +1,6 @@
 """Tests of bench tpu: the arithmetic, and the arguments of the compiler."""
 
 import importlib.util
-from argparse import Namespace
 
 import jax
 import pytest
@@ -11,10 +10,10 @@ from bench.traffic import hbm_bytes
 from jaxstyle.batch import program
 from jaxstyle.errors import UsageError
 from jaxstyle.settings import resolve
+from tests.bench.conftest import SHALLOW, measured
 
 CHIP = tpu.Chip("some-4", flops=100.0, hbm=1000.0, bandwidth=10.0, clock=1.0)
 ROW = {"flops": 200.0, "bytes": 90.0, "hbm_bytes": 10.0, "model_seconds": 4.0, "peak": 500}
-SETTINGS = {"content_layers": "relu1_1", "style_layers": "relu1_1", "precision": "bfloat16"}
 
 
 def test_a_step_takes_at_least_its_arithmetic_or_its_traffic():
@@ -59,7 +58,7 @@ ENTRY %main (p: bf16[3,8,64]) -> bf16[3,8,64] {
 @pytest.mark.slow
 def test_each_chip_has_its_images_and_the_whole_network():
     mesh = program.mesh_of(jax.devices()[:1])
-    loaded, settings = work.few_channels(), resolve(size=16, **SETTINGS)
+    loaded, settings = work.few_channels(), resolve(size=16, precision="bfloat16", **SHALLOW)
     one = tpu.lower(loaded, settings, 1, mesh).cost_analysis()
     many = tpu.lower(loaded, settings, 4, mesh)
     assert many.cost_analysis()["flops"] == pytest.approx(4 * one["flops"], rel=0.1)
@@ -81,29 +80,30 @@ def test_shapes_are_those_of_vgg19():
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Return a function that makes libtpu appear installed or missing."""
+    """A function that makes libtpu appear installed or missing."""
+    find = importlib.util.find_spec
 
-    def set_to(there: bool) -> None:
-        spec = importlib.util.find_spec
-        monkeypatch.setattr(
-            importlib.util,
-            "find_spec",
-            lambda name, *a: (there or None) if name == "libtpu" else spec(name, *a),
-        )
+    def set_to(there):
+        def found(name, *others):
+            return (there or None) if name == "libtpu" else find(name, *others)
+
+        monkeypatch.setattr(importlib.util, "find_spec", found)
 
     return set_to
 
 
-def test_without_the_compiler_one_line_names_the_extra(installed):
-    installed(False)
-    with pytest.raises(UsageError, match=r"pip install 'jaxstyle\[tpu\]'"):
-        tpu.measure(Namespace(topology=None, quick=True), print)
-
-
-def test_an_unknown_chip_is_refused(installed):
-    installed(True)
-    with pytest.raises(UsageError, match="--topology v9:2x2"):
-        tpu.measure(Namespace(topology=["v9:2x2"], quick=True), print)
+@pytest.mark.parametrize(
+    ("there", "topology", "said"),
+    [
+        (False, "v5e:2x4", r"pip install 'jaxstyle\[tpu\]'"),
+        (True, "v9:2x2", "--topology v9:2x2"),
+    ],
+    ids=["the compiler is missing", "an unknown chip"],
+)
+def test_what_is_not_there_is_refused_in_one_line(installed, there, topology, said):
+    installed(there)
+    with pytest.raises(UsageError, match=said):
+        measured(tpu, "--topology", topology)
 
 
 def test_a_case_that_fails_is_a_row(installed, monkeypatch):
@@ -111,15 +111,15 @@ def test_a_case_that_fails_is_a_row(installed, monkeypatch):
     asked = []
 
     def call(function, environment, **options):
-        asked.append((function, environment["TPU_ACCELERATOR_TYPE"], options))
+        asked.append((function, environment["TPU_ACCELERATOR_TYPE"]))
         if options["size"] == 1024:
             raise RuntimeError("too large")
-        return {**ROW, "chips": 4, "direct_flops": 1e9}
+        return {**ROW, "chips": 8, "direct_flops": 1e9}
 
     monkeypatch.setattr(tpu, "call", call)
-    rows = tpu.measure(Namespace(topology=["v6e:2x2"], quick=False, split=False), lambda line: None)
+    rows = measured(tpu, "--topology", "v6e:2x4", quick=False)
     assert [(row["size"], row["batch"], row["split"]) for row in rows] == list(tpu.CASES)
     assert [row.get("error") for row in rows] == [None, None, "too large", None, None]
-    assert asked[0][:2] == ("bench.tpu:compiled", "v6e-4")
+    assert asked[0] == ("bench.tpu:compiled", "v6e-8")
     shown = tpu.table(rows)
-    assert "not measured" in shown and "v6e:2x2 1024: too large" in shown
+    assert "not measured" in shown and "v6e:2x4 1024: too large" in shown

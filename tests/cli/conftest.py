@@ -1,6 +1,8 @@
 """Where commands are tried, and how they are refused."""
 
+import json
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,25 @@ from jaxstyle.__main__ import main
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
 
+PAIR = ["content.png", "style.png"]
+OUT = [*PAIR, "-o", "out.png"]
+KEPT = Path("out.png.checkpoint")
 SHALLOW = ["--content-layers", "relu1_1", "--style-layers", "relu1_1"]
 ONE_SCALE = ["--size", "32", "--smallest-size", "32", "--steps", "2", *SHALLOW]
 TWO_SCALES = ["--size", "64", "--smallest-size", "32", "--steps", "3,2", *SHALLOW]
 """Runs of a second or two. Most tests share these: what one of them compiles, all can use."""
+
+SIGNALS = pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")],
+    ids=["SIGTERM", "SIGINT"],
+)
+"""The signals that end a command, each with its exit status and what is said."""
+
+
+def run(*arguments):
+    """Return the exit status of ``jaxstyle run``, in this process."""
+    return main(["run", *map(str, arguments)])
 
 
 def save(path, values, alpha=None):
@@ -22,9 +39,35 @@ def save(path, values, alpha=None):
     images.write(path, Picture(np.asarray(values, np.float32), alpha))
 
 
+def rgb_of(path):
+    """Return the colors of a picture, as (height, width, 3)."""
+    return images.read(path).rgb
+
+
+def recipe_of(path):
+    """Return what a picture says about how it was made."""
+    return json.loads(images.read_description(path))["jaxstyle"]
+
+
+def json_of(path):
+    """Return what is in a JSON file."""
+    return json.loads(Path(path).read_text())
+
+
+def names_in(folder="."):
+    """Return the names in a folder, in order."""
+    return sorted(os.listdir(folder))
+
+
 def files_in(folder):
     """Return what is in a folder, by path: the bytes of files, False for folders."""
     return {path: path.is_file() and path.read_bytes() for path in Path(folder).rglob("*")}
+
+
+def newest_checkpoint():
+    """Return the number of the newest checkpoint that is whole, or 0."""
+    names = [path.name for path in KEPT.glob("*") if "." not in path.name]
+    return max((int(name.partition("-")[0]) for name in names), default=0)
 
 
 @pytest.fixture
@@ -51,10 +94,12 @@ def refused(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def check(arguments, status, said):
+        """Try a list of arguments, or a line of them."""
         capsys.readouterr()
-        before, case = files_in("."), " ".join(map(str, arguments))[:200]
+        arguments = arguments.split() if isinstance(arguments, str) else arguments
+        before, case = files_in("."), " ".join(arguments)[:200]
         try:
-            found = main([str(argument) for argument in arguments])
+            found = main(arguments)
         except SystemExit as stop:  # argparse's own
             found = stop.code
         out, err = capsys.readouterr()

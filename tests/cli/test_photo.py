@@ -6,221 +6,187 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import images
 from jaxstyle.__main__ import main
-from tests.cli.conftest import ONE_SCALE, SHALLOW, save
+from tests.cli.conftest import ONE_SCALE, OUT, PAIR, SHALLOW, json_of, rgb_of, run, save
 
 QUICK = [*ONE_SCALE, "--quiet"]
-PHOTO = ["photo", "content.png", "style.png", "-o", "out.png"]
+MASKS = ["--content-mask", "content-colors.png", "--style-mask", "style-colors.png"]
+
+
+def photo(*arguments):
+    return main(["photo", *OUT, *arguments])
 
 
 @pytest.fixture
 def masks(folder):
-    """A segmentation in two colors of each picture, and one gray mask of each."""
+    """Save a segmentation in two colors of each picture, and one gray mask of each."""
     for name, height, width in (("content", 48, 64), ("style", 40, 40)):
         left = np.zeros((height, width, 3), np.float32)
         left[:, : width // 2] = (0, 0, 1)
         left[:, width // 2 :] = (0, 1, 0)
         save(f"{name}-colors.png", left)
         save(f"{name}-gray.png", np.repeat(left[..., 2:], 3, axis=2))
-    return ["--content-mask", "content-colors.png", "--style-mask", "style-colors.png"]
 
 
 def terms_of(path):
-    with open(path) as file:
-        return json.load(file)["losses"][-1]["terms"]
+    return json_of(path)["losses"][-1]["terms"]
 
 
-def test_a_photo_with_masks(folder, masks):
-    report = ["--report", "r.json", "--show-masks", "masks.png"]
-    assert main([*PHOTO, *QUICK, *masks, *report]) == 0
-    assert images.read("out.png").rgb.shape == (24, 32, 3)
-    terms = terms_of("r.json")
-    assert {"style/relu1_1/blue", "style/relu1_1/green", "photorealism"} < set(terms)
-    assert images.read("masks.png").rgb.shape[1] > 100
+def test_a_photo_with_masks_and_a_fine_style_without(folder, masks):
+    assert photo(*QUICK, *MASKS, "--report", "r.json", "--show-masks", "masks.png") == 0
+    made = rgb_of("out.png")
+    assert made.shape == (24, 32, 3)
+    assert {"style/relu1_1/blue", "style/relu1_1/green", "photorealism"} < set(terms_of("r.json"))
+    assert rgb_of("masks.png").shape[1] > 100
+    save("fine.png", np.random.default_rng(0).random((40, 40, 3)))
+    assert photo(*QUICK, *MASKS, "--fine-style", "fine.png") == 0
+    assert np.abs(rgb_of("out.png") - made).max() > 0.01
 
 
-def test_full_size_and_a_map_to_apply_again(folder, masks):
+def test_full_size_is_made_again_by_its_map_and_its_recipe(folder, masks):
     extra = ["--affine-map", "map.npz", "--full-size", "--report", "r.json"]
-    assert main([*PHOTO, *QUICK, *masks, *extra]) == 0
-    large = images.read("out.png").rgb
+    assert photo(*QUICK, *MASKS, *extra) == 0
+    large, report = rgb_of("out.png"), json_of("r.json")
     assert large.shape == (48, 64, 3)
-    report = json.loads((folder / "r.json").read_text())
     assert report["picture"] == {"height": 48, "width": 64}
     assert report["scales"][-1]["width"] == 32
     apply = ["photo", "content.png", "--apply-map", "map.npz", "-o", "again.png", "--quiet"]
     assert main(apply) == 0
-    np.testing.assert_array_equal(images.read("again.png").rgb, large)
+    np.testing.assert_array_equal(rgb_of("again.png"), large)
+    assert run("--from", "out.png", "--quiet") == 0
+    np.testing.assert_array_equal(rgb_of("out-again.png"), large)
 
 
 def test_baselines_need_no_network(folder, masks, monkeypatch):
+    def made(*arguments):
+        assert photo(*arguments, "--quiet") == 0
+        return rgb_of("out.png")
+
     monkeypatch.delattr("jaxstyle.network.weights.find")
-    assert main([*PHOTO, "--method", "histogram", "--quiet"]) == 0
-    histogram = images.read("out.png").rgb
-    assert main([*PHOTO, "--method", "color", "--quiet"]) == 0
-    one = images.read("out.png").rgb
-    assert main([*PHOTO, "--method", "color", *masks, "--quiet"]) == 0
-    two = images.read("out.png").rgb
-    style = images.read("style.png").rgb
-    for picture in (histogram, one):
+    histogram, color = made("--method", "histogram"), made("--method", "color")
+    by_region = made("--method", "color", *MASKS)
+    style = rgb_of("style.png")
+    for picture in (histogram, color):
         assert picture.shape == (48, 64, 3)
         np.testing.assert_allclose(picture.mean((0, 1)), style.mean((0, 1)), atol=0.02)
-    assert np.abs(one - two).max() > 0.01
-    for each, half in ((two[:, :30], style[:, :20]), (two[:, 34:], style[:, 20:])):
+    assert np.abs(color - by_region).max() > 0.01
+    for each, half in ((by_region[:, :30], style[:, :20]), (by_region[:, 34:], style[:, 20:])):
         np.testing.assert_allclose(each.mean((0, 1)), half.mean((0, 1)), atol=0.06)
 
 
 def test_a_run_takes_masks_and_is_repeated_with_them_where_they_have_moved_to(folder, masks):
-    arguments = ["run", "content.png", "style.png", "-o", "out.png", *QUICK, *masks]
-    assert main([*arguments, "--report", "r.json"]) == 0
+    assert run(*OUT, *QUICK, *MASKS, "--report", "r.json") == 0
     assert "style/relu1_1/green" in terms_of("r.json")
     (folder / "there").mkdir()
     for each in folder.glob("*.png"):
         each.rename(folder / "there" / each.name)
-    assert main(["run", "--from", "there/out.png", "--quiet"]) == 0
-    again = images.read("there/out-again.png").rgb
-    np.testing.assert_array_equal(again, images.read("there/out.png").rgb)
+    assert run("--from", "there/out.png", "--quiet") == 0
+    np.testing.assert_array_equal(rgb_of("there/out-again.png"), rgb_of("there/out.png"))
 
 
 def test_masks_in_a_sweep_and_in_a_batch(folder, masks):
-    sweep = ["sweep", "content.png", "style.png", "-o", "grid.png", "--style-weight", "1,5"]
-    assert main([*sweep, *QUICK, *masks]) == 0
+    sweep = ["sweep", *PAIR, "-o", "grid.png", "--style-weight", "1,5"]
+    assert main([*sweep, *QUICK, *MASKS]) == 0
     batch = ["batch", "--contents", "content.png", "--styles", "style.png", "-o", "o", "--json"]
-    assert main([*batch, *ONE_SCALE, *masks]) == 0
-    assert images.read("o/content__style.png").rgb.shape == (24, 32, 3)
+    assert main([*batch, *ONE_SCALE, *MASKS]) == 0
+    assert rgb_of("o/content__style.png").shape == (24, 32, 3)
 
 
 def test_a_score_has_the_energy_and_every_region(folder, masks, capsys):
     arguments = ["content.png", "--content", "content.png", "--style", "style.png", "--json"]
-    assert main(["score", *arguments, "--preset", "deep-photo", *SHALLOW, *masks]) == 0
+    assert main(["score", *arguments, "--preset", "deep-photo", *SHALLOW, *MASKS]) == 0
     terms = json.loads(capsys.readouterr().out)["terms"]
     assert terms["photorealism"] == pytest.approx(0, abs=1e4 * 1e-3)
     assert terms["style/relu1_1/blue"] > 0 and "style/relu1_1/green" in terms
 
 
-def test_a_plan_with_masks(folder, masks, capsys):
-    assert main([*PHOTO, "--plan", "--json", *ONE_SCALE, *masks]) == 0
-    assert json.loads(capsys.readouterr().out)["compilations"] == 1
+def test_a_plan_counts_the_regions_and_needs_no_output(folder, masks, capsys):
+    def planned(*command):
+        assert main([*command, *ONE_SCALE, "--plan", "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert planned("photo", *PAIR, *MASKS)["compilations"] == 1
+    sweep = ["sweep", *PAIR, "--style-weight", "1,5"]
+    plain, masked = (planned(*sweep, *more)["cell"]["peak_bytes"] for more in ([], MASKS))
+    assert plain < masked
 
 
-def test_a_plan_of_a_sweep_counts_the_regions(folder, masks, capsys):
-    plan = ["sweep", "content.png", "style.png", "--style-weight", "1,5", "--plan", "--json"]
-    peaks = []
-    for more in ([], masks):
-        assert main([*plan, *ONE_SCALE, *more]) == 0
-        peaks.append(json.loads(capsys.readouterr().out)["cell"]["peak_bytes"])
-    assert peaks[0] < peaks[1]
+FULL = f"photo {' '.join(OUT)}"
+RUN = f"{FULL} {' '.join(QUICK)}"
+APPLY = "photo content.png -o o.png --apply-map"
+SEGMENTED = " ".join(MASKS)
+BAD_ARGUMENTS = [
+    ("photo content.png style.png", 2, "-o OUT.png"),
+    ("photo content.png -o out.png", 2, "STYLE"),
+    (f"{FULL} --show-masks m.png", 2, "needs masks"),
+    (f"{FULL} --full-size --smooth-radius 0", 2, "--smooth-radius"),
+    (f"{FULL} --full-size --refine", 2, "--refine"),
+    (f"{FULL} --method color --full-size", 2, "--method transfer"),
+    (f"{FULL} --method color --report r.json", 2, "--method transfer"),
+    (f"{FULL} --method histogram {SEGMENTED}", 2, "no masks"),
+    (f"{FULL} --auto-masks 2 --content-mask content-gray.png", 2, "leave one out"),
+    (f"{FULL} --style-mask style-gray.png", 2, "--content-mask"),
+    (f"{FULL} --auto-masks 99", 2, "at most 16"),
+    (f"{FULL} --photorealism-weight -1", 2, "at least 0"),
+    (f"{FULL} --guidance none", 2, "is not one of"),
+    (f"{FULL} --padding circular", 2, "circular"),
+    # Flags that would do nothing:
+    (f"{APPLY} m.npz --size 50", 2, "--size"),
+    (f"{APPLY} m.npz --affine-map n.npz", 2, "--affine-map"),
+    (f"{FULL} --method color --steps 3", 2, "--steps"),
+    (f"{FULL} --affine-map m.npz --original-colors", 2, "--original-colors"),
+    # Masks that are wrong:
+    (f"{RUN} --content-mask square.png --style-mask style-gray.png", 1, "square.png"),
+    (f"{RUN} --content-mask nowhere.png", 1, "nowhere.png"),
+    (f"{RUN} --content-mask no.png", 1, "no.png"),
+    (f"{RUN} --content-mask black.png", 1, "empty"),
+    (f"{RUN} {SEGMENTED} --style-mask style-colors.png", 1, "2"),
+    (f"run content.png style.png --plan --style-blend 1,2 {SEGMENTED}", 2, "2 shares"),
+    (
+        f"run content.png style.png second.png -o o.png {' '.join(QUICK)} --style-blend 1,0 "
+        "--content-mask content-gray.png --content-mask content-inverse.png",
+        2,
+        "region 2",
+    ),
+    # Maps that are wrong:
+    (f"{APPLY} bad.npz", 1, "bad.npz"),
+    (f"{APPLY} none.npz", 1, "none.npz"),
+    (f"{RUN} --affine-map map.txt", 1, ".npz"),
+    # What is read or made would be written over:
+    (f"{RUN} {SEGMENTED} --show-masks content.png", 1, "content.png"),
+    (f"{RUN} {SEGMENTED} --show-masks out.png", 1, "out.png"),
+    (f"{RUN} {SEGMENTED} --show-masks style-colors.png", 1, "style-colors.png"),
+    (f"{FULL} {SEGMENTED} --method color --show-masks style.png", 1, "style.png"),
+]
 
 
-def test_wrong_usage(masks, refused):
-    gray = ["--content-mask", "content-gray.png"]
-    for arguments, said in (
-        (["photo", "content.png", "style.png"], "-o OUT.png"),
-        (["photo", "content.png", "-o", "out.png"], "STYLE"),
-        ([*PHOTO, "--show-masks", "m.png"], "needs masks"),
-        ([*PHOTO, "--full-size", "--smooth-radius", "0"], "--smooth-radius"),
-        ([*PHOTO, "--full-size", "--refine"], "--refine"),
-        ([*PHOTO, "--method", "color", "--full-size"], "--method transfer"),
-        ([*PHOTO, "--method", "color", "--report", "r.json"], "--method transfer"),
-        ([*PHOTO, "--method", "histogram", *masks], "no masks"),
-        ([*PHOTO, "--auto-masks", "2", *gray], "leave one out"),
-        ([*PHOTO, "--style-mask", "style-gray.png"], "--content-mask"),
-        ([*PHOTO, "--auto-masks", "99"], "at most 16"),
-        ([*PHOTO, "--photorealism-weight", "-1"], "at least 0"),
-        ([*PHOTO, "--guidance", "none"], "is not one of"),
-        ([*PHOTO, "--padding", "circular"], "circular"),
-    ):
-        refused(arguments, 2, said)
-
-
-def test_masks_that_are_wrong(masks, refused):
+def test_bad_input_is_one_line_and_harms_nothing(masks, refused):
     save("square.png", np.ones((50, 50, 3)))
     save("black.png", np.zeros((48, 64, 3)))
+    save("second.png", np.zeros((40, 40, 3)))
+    save("content-inverse.png", 1 - rgb_of("content-gray.png"))
     Path("no.png").write_text("no picture")
-    for arguments, said in (
-        (["--content-mask", "square.png", "--style-mask", "style-gray.png"], "square.png"),
-        (["--content-mask", "nowhere.png"], "nowhere.png"),
-        (["--content-mask", "no.png"], "no.png"),
-        (["--content-mask", "black.png"], "empty"),
-        ([*masks, "--style-mask", "style-colors.png"], "2"),
-    ):
-        refused([*PHOTO, *QUICK, *arguments], 1, said)
+    Path("bad.npz").write_bytes(b"nothing")
+    for arguments, status, said in BAD_ARGUMENTS:
+        refused(arguments, status, said)
 
 
-def test_notes_about_masks(folder, masks, capsys):
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["photo", *OUT],
+        ["batch", "--contents", "photos.txt", "--styles", "style.png", "-o", "o", "--force"],
+    ],
+    ids=["of a photo", "of a batch"],
+)
+def test_notes_about_masks_are_said_once_unless_quiet(folder, masks, capsys, command):
     save("small.png", np.ones((24, 32, 3)) * (0, 0, 1))
     save("only.png", np.ones((40, 40, 3)) * (0, 1, 0))
-    wrong = ["--content-mask", "small.png", "--style-mask", "only.png"]
-    assert main([*PHOTO, *ONE_SCALE, *wrong]) == 0
-    said = capsys.readouterr().err
-    assert "resized" in said and "blue" in said
-
-
-def test_a_batch_says_the_same_notes_once(folder, masks, capsys):
-    save("small.png", np.ones((24, 32, 3)) * (0, 0, 1))
-    save("only.png", np.ones((40, 40, 3)) * (0, 1, 0))
-    save("again.png", images.read("content.png").rgb[::-1])
+    save("again.png", rgb_of("content.png")[::-1])
     (folder / "photos.txt").write_text("content.png\nagain.png\n")
-    batch = ["batch", "--contents", "photos.txt", "--styles", "style.png", "-o", "o"]
     wrong = ["--content-mask", "small.png", "--style-mask", "only.png"]
-    assert main([*batch, *ONE_SCALE, *wrong]) == 0
+    assert main([*command, *ONE_SCALE, *wrong]) == 0
     said = capsys.readouterr().err
     assert said.count("resized") == 1 and said.count('no style has a region "blue"') == 1
-    assert main([*batch, *QUICK, *wrong, "--force"]) == 0
+    assert main([*command, *QUICK, *wrong]) == 0
     assert "note" not in capsys.readouterr().err
-
-
-def test_maps_that_are_wrong(folder, refused):
-    (folder / "bad.npz").write_bytes(b"nothing")
-    apply = ["photo", "content.png", "-o", "o.png", "--apply-map"]
-    refused([*apply, "bad.npz"], 1, "bad.npz")
-    refused([*apply, "none.npz"], 1, "none.npz")
-    refused([*PHOTO, *QUICK, "--affine-map", "map.txt"], 1, ".npz")
-
-
-def test_nothing_that_is_read_or_made_is_written_over(masks, refused):
-    for name in ("content.png", "out.png", "style-colors.png"):
-        refused([*PHOTO, *QUICK, "--show-masks", name, *masks], 1, name)
-    refused([*PHOTO, "--method", "color", "--show-masks", "style.png", *masks], 1, "style.png")
-
-
-def test_a_region_whose_styles_have_no_share(masks, refused):
-    save("second.png", np.zeros((40, 40, 3)))
-    two = ["--content-mask", "content-gray.png", "--content-mask", "content-inverse.png"]
-    gray = images.read("content-gray.png").rgb
-    save("content-inverse.png", 1 - gray)
-    arguments = ["run", "content.png", "style.png", "second.png", "-o", "o.png", *QUICK, *two]
-    refused([*arguments, "--style-blend", "1,0"], 2, "region 2")
-
-
-def test_fine_style_is_made_without_the_masks_of_the_photo(folder, masks):
-    save("fine.png", np.random.default_rng(0).random((40, 40, 3)))
-    assert main([*PHOTO, *QUICK, *masks, "--fine-style", "fine.png"]) == 0
-    fine = images.read("out.png").rgb
-    assert main([*PHOTO, *QUICK, *masks]) == 0
-    assert np.abs(images.read("out.png").rgb - fine).max() > 0.01
-
-
-def test_flags_that_would_do_nothing_are_refused(folder, refused):
-    apply = ["photo", "content.png", "-o", "o.png", "--apply-map", "m.npz"]
-    for arguments, said in (
-        ([*apply, "--size", "50"], "--size"),
-        ([*apply, "--affine-map", "n.npz"], "--affine-map"),
-        ([*PHOTO, "--method", "color", "--steps", "3"], "--steps"),
-        ([*PHOTO, "--affine-map", "m.npz", "--original-colors"], "--original-colors"),
-    ):
-        refused(arguments, 2, said)
-
-
-def test_a_picture_at_full_size_is_repeated_at_full_size(folder, masks):
-    assert main([*PHOTO, *QUICK, *masks, "--full-size"]) == 0
-    assert main(["run", "--from", "out.png", "--quiet"]) == 0
-    large, again = (images.read(name).rgb for name in ("out.png", "out-again.png"))
-    assert large.shape == (48, 64, 3)
-    np.testing.assert_array_equal(again, large)
-
-
-def test_a_plan_needs_no_output(folder, masks, refused):
-    assert main(["run", "content.png", "style.png", "--plan", "--json", *ONE_SCALE]) == 0
-    blend = ["--plan", "--style-blend", "1,2", *QUICK, *masks]
-    refused(["run", "content.png", "style.png", *blend], 2, "2 shares")

@@ -2,11 +2,9 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import pytest
-from PIL import Image
 
 from jaxstyle.__main__ import main
 from jaxstyle.cli import plan
@@ -14,21 +12,15 @@ from jaxstyle.cli.memory import out_of_memory
 from jaxstyle.execution import memory
 from jaxstyle.execution.estimate import Estimate, ScaleEstimate
 from jaxstyle.optim import solve
-from tests.cli.conftest import TWO_SCALES
+from tests.cli import conftest as cli
+from tests.cli.conftest import PAIR, TWO_SCALES, names_in, rgb_of
 
-
-@pytest.fixture
-def limit(monkeypatch):
-    """A function that gives the device so many bytes."""
-
-    def set_to(count):
-        monkeypatch.setattr(memory, "_accelerator_bytes", lambda: count)
-
-    return set_to
+EXHAUSTED = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+BROKEN = jax.errors.JaxRuntimeError("INTERNAL: something else")
 
 
 def run(*arguments):
-    return main(["run", "content.png", "style.png", *arguments])
+    return cli.run(*PAIR, *arguments)
 
 
 def test_the_plan_is_a_table_and_makes_no_file(folder, capsys, monkeypatch):
@@ -42,7 +34,7 @@ def test_the_plan_is_a_table_and_makes_no_file(folder, capsys, monkeypatch):
     assert summary.startswith("2 compilations, 5 steps: ")
     assert verdict.startswith("fits: needs about ")
     assert printed.err.count("\n") == 1
-    assert sorted(p.name for p in folder.iterdir()) == ["content.png", "style.png"]
+    assert names_in() == PAIR
 
 
 @pytest.fixture
@@ -65,7 +57,7 @@ def test_the_plan_for_machines(planned, capsys):
     assert record["scales"][0]["styles"] == [[64, 64], [32, 32]]
     assert record["fits"] is True and record["seconds"] == 61.5
     assert printed.err == ""
-    assert not Path("out.png").exists()
+    assert names_in() == PAIR
 
 
 def test_the_plan_for_people(planned, capsys):
@@ -78,29 +70,31 @@ def test_the_plan_for_people(planned, capsys):
     assert verdict == "fits: needs about 3 MB of memory of 5.0 GB"
 
 
+TOO_LITTLE = "does not fit: needs about 3 MB of memory, 2 MB are available: "
+
+
 @pytest.mark.parametrize(
-    ("remedies", "said"),
+    ("available", "remedies", "said"),
     [
-        (({"size": 48},), "--size 48 would fit"),
+        (2_000_000, [{"size": 48}], f"{TOO_LITTLE}--size 48 would fit"),
         (
-            ({"size": 48, "size_rule": "shortest"}, {"optimizer": "adam"}),
-            "--size 48 --size-rule shortest or --optimizer adam would fit",
+            2_000_000,
+            [{"size": 48, "size_rule": "shortest"}, {"optimizer": "adam"}],
+            f"{TOO_LITTLE}--size 48 --size-rule shortest or --optimizer adam would fit",
         ),
-        ((), "no setting would make it fit: use a machine with more memory"),
+        (
+            2_000_000,
+            [],
+            f"{TOO_LITTLE}no setting would make it fit: use a machine with more memory",
+        ),
+        (None, [], "needs about 3 MB of memory; how much is available is not known"),
     ],
+    ids=["a smaller size", "one of two remedies", "nothing", "what is not known is not promised"],
 )
-def test_what_would_fit_is_said(planned, capsys, remedies, said):
-    planned(available_bytes=2_000_000, remedies=remedies)
+def test_what_would_fit_is_said(planned, capsys, available, remedies, said):
+    planned(available_bytes=available, remedies=tuple(remedies))
     assert run("--plan") == 0
-    verdict = capsys.readouterr().out.splitlines()[-1]
-    start = "does not fit: needs about 3 MB of memory, 2 MB are available: "
-    assert verdict == start + said
-
-
-def test_memory_that_is_not_known_is_not_promised(planned, capsys):
-    planned(available_bytes=None)
-    assert run("--plan") == 0
-    assert "how much is available is not known" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-1] == said
 
 
 def test_a_texture_is_told_the_shape_that_fits(planned, capsys):
@@ -109,31 +103,20 @@ def test_a_texture_is_told_the_shape_that_fits(planned, capsys):
     assert capsys.readouterr().out.endswith(": --shape 48x32 would fit\n")
 
 
-def test_a_run_that_cannot_fit_is_refused_before_it_starts(folder, capsys, limit, monkeypatch):
+def test_a_run_that_cannot_fit_is_refused_before_it_starts(folder, capsys, monkeypatch):
     monkeypatch.setattr(solve, "minimize", None)  # never reached
-    limit(700_000)
+    monkeypatch.setattr(memory, "_accelerator_bytes", lambda: 700_000)
     assert run("-o", "out.png", *TWO_SCALES) == 1
     printed = capsys.readouterr()
     assert printed.err.startswith("jaxstyle: out of memory: 64x48 needs about ")
     assert printed.err.endswith(" would fit\n") and "--size " in printed.err
     assert printed.err.count("\n") == 1 and printed.out == ""
-    assert sorted(p.name for p in folder.iterdir()) == ["content.png", "style.png"]
+    assert names_in() == PAIR
 
 
-EXHAUSTED = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
-
-
-@pytest.mark.parametrize(
-    ("error", "is_memory"),
-    [
-        (EXHAUSTED, True),
-        (MemoryError(), True),
-        (jax.errors.JaxRuntimeError("INTERNAL: something else"), False),
-        (ValueError("RESOURCE_EXHAUSTED"), False),
-    ],
-)
-def test_memory_is_told_from_other_failures(error, is_memory):
-    assert out_of_memory(error) is is_memory
+def test_errors_of_python_and_jax_alone_are_of_memory():
+    assert out_of_memory(MemoryError())
+    assert not out_of_memory(ValueError("RESOURCE_EXHAUSTED"))
 
 
 @pytest.mark.parametrize(("there", "given_back"), [(2 * 10**9, True), (10**12, False)])
@@ -160,25 +143,24 @@ def test_memory_that_gives_out_is_one_line_and_saves_the_picture(folder, capsys,
     assert line.count("\n") == 1
     assert line.startswith("jaxstyle: out of memory: 64x48 needs about ")
     assert "--size 48 would fit: saved the picture so far (scale 1/2, step 3/3)" in line
-    with Image.open("out.png") as image:
-        assert image.size == (64, 48)
+    assert rgb_of("out.png").shape == (48, 64, 3)
 
 
-def test_a_compiler_out_of_memory_is_explained_too(folder, capsys, monkeypatch):
-    def exhausted(*arguments):
-        raise EXHAUSTED
+@pytest.mark.parametrize(
+    ("stage", "error", "start", "said"),
+    [
+        ("compile_program", EXHAUSTED, "out of memory: 64x48 needs about ", "--size 48 would fit"),
+        ("minimize", BROKEN, "unexpected JaxRuntimeError: INTERNAL: something else", ""),
+    ],
+    ids=["a compiler out of memory", "not memory"],
+)
+def test_failures_of_the_device_are_explained(
+    folder, capsys, monkeypatch, stage, error, start, said
+):
+    def fail(*arguments, **options):
+        raise error
 
-    monkeypatch.setattr(solve, "compile_program", exhausted)
+    monkeypatch.setattr(solve, stage, fail)
     assert run("-o", "out.png", *TWO_SCALES) == 1
     line = capsys.readouterr().err
-    assert line.startswith("jaxstyle: out of memory: 64x48 needs about ")
-    assert "--size 48 would fit" in line
-
-
-def test_other_failures_of_the_device_are_not_called_memory(folder, capsys, monkeypatch):
-    def broken(*arguments, **options):
-        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
-
-    monkeypatch.setattr(solve, "minimize", broken)
-    assert run("-o", "out.png", *TWO_SCALES) == 1
-    assert "unexpected JaxRuntimeError: INTERNAL: something else" in capsys.readouterr().err
+    assert line.startswith(f"jaxstyle: {start}") and said in line

@@ -16,32 +16,27 @@ def printed(capsys, *arguments):
     return out
 
 
-@pytest.mark.parametrize("columns", ["40", "80", "300"])
-def test_every_preset_is_listed_with_its_link(capsys, monkeypatch, columns):
-    """The link whole: a part of one leads nowhere."""
+@pytest.mark.parametrize("columns", ["40", "72", "300"])
+def test_every_preset_is_listed_within_the_terminal_but_with_its_whole_link(
+    capsys, monkeypatch, columns
+):
     monkeypatch.setenv("COLUMNS", columns)
     lines = printed(capsys).splitlines()
     heads = [line.split(" ")[0] for line in lines if line and not line.startswith(" ")]
     assert heads[: len(PRESETS)] == list(PRESETS)
     for preset in PRESETS.values():
         assert not preset.link or f"    {preset.link}" in lines
+    assert all(len(line) <= max(72, int(columns)) or "https://" in line for line in lines[:-1])
 
 
 def test_every_preset_says_what_sets_it_apart_and_its_network(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     words = " ".join(printed(capsys).split())
     for preset in PRESETS.values():
-        assert " ".join(preset.title.split()) in words
-        assert " ".join(preset.differs.split()) in words
-        assert f"meant for the {preset.network} VGG-19" in words
+        for text in (preset.title, preset.differs, f"meant for the {preset.network} VGG-19"):
+            assert " ".join(text.split()) in words
     for alias, name in ALIASES.items():
         assert f"{name} (also: {alias})" in words
-
-
-def test_lines_fit_the_terminal(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "72")
-    for line in printed(capsys).splitlines()[:-1]:
-        assert len(line) <= 72 or "https://" in line
 
 
 def test_one_preset_with_all_that_it_sets(capsys):
@@ -67,10 +62,7 @@ def test_as_json_they_are_complete(capsys):
     assert one == {"keras": found["keras"]}
 
 
-def test_an_unknown_one_is_wrong_usage_in_a_line(refused):
-    refused(["presets", "kears"], 2, "'kears' is not known: did you mean keras?")
-
-
-def test_nothing_else_is_taken(refused):
-    for arguments in (["a", "b"], ["--size", "3"]):
-        refused(["presets", *arguments], 2, "unrecognized arguments")
+def test_bad_input_is_one_line(refused):
+    refused("presets kears", 2, "'kears' is not known: did you mean keras?")
+    refused("presets a b", 2, "unrecognized arguments")
+    refused("presets --size 3", 2, "unrecognized arguments")

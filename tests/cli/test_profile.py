@@ -4,12 +4,12 @@ import gzip
 import json
 from pathlib import Path
 
-from jaxstyle.__main__ import main
-from tests.cli.conftest import ONE_SCALE
+from tests.cli import conftest as cli
+from tests.cli.conftest import ONE_SCALE, OUT
 
 
 def run(*arguments):
-    return main(["run", "content.png", "style.png", "-o", "out.png", *ONE_SCALE, *arguments])
+    return cli.run(*OUT, *ONE_SCALE, *arguments)
 
 
 def test_it_is_written_and_the_user_told_where(folder, capsys):
@@ -35,5 +35,4 @@ def test_where_none_can_be_written_nothing_is_done(folder, refused):
         ("no/trace", "there is no directory"),
         ("out.png", "same name as another output"),
     ):
-        command = ["run", "content.png", "style.png", "-o", "out.png", "--profile", directory]
-        refused(command, 1, said)
+        refused(["run", *OUT, "--profile", directory], 1, said)

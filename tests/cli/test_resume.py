@@ -1,6 +1,5 @@
 """--checkpoint-every and --resume: nothing is lost, and nothing is left behind."""
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -12,14 +11,19 @@ from jaxstyle.__main__ import main
 from jaxstyle.errors import CheckpointError
 from jaxstyle.optim import solve
 from jaxstyle.runs import checkpoint
-from tests.cli.conftest import TWO_SCALES, files_in, save
+from tests.cli import conftest as cli
+from tests.cli.conftest import KEPT, PAIR, SIGNALS, TWO_SCALES, files_in, json_of, names_in
 
-KEPT = Path("out.png.checkpoint")
 ALWAYS = ["--checkpoint-every", "1e-9"]
 
 
 def run(*flags, output="out.png"):
-    return main(["run", "content.png", "style.png", "-o", output, *TWO_SCALES, *map(str, flags)])
+    return cli.run(*PAIR, "-o", output, *TWO_SCALES, *flags)
+
+
+def pixels(path="out.png"):
+    """Pixels alone: what is beside them names the file."""
+    return images.read(path).rgb.tobytes()
 
 
 @pytest.fixture
@@ -42,6 +46,24 @@ def ended(monkeypatch):
     return end
 
 
+@pytest.fixture
+def kept(folder, ended, capsys):
+    """The checkpoint of a run that was ended after two steps."""
+    ended(2)
+    assert run("--resume") == 143
+    ended(0)
+    capsys.readouterr()
+    return KEPT
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    def full(directory, tree):
+        raise CheckpointError(f"{directory}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+
+
 @pytest.fixture(scope="module")
 def made():
     """A place for the pixels of a run that nothing happened to, which is made once."""
@@ -53,26 +75,12 @@ def untouched(folder, made):
     """The pixels of a run that nothing happened to."""
     if not made:
         assert run("--quiet", output="untouched.png") == 0
-        made.append(read("untouched.png"))
+        made.append(pixels("untouched.png"))
         Path("untouched.png").unlink()
     return made[0]
 
 
-def read(path):
-    """Pixels: what is beside them names the file."""
-    return images.read(path).rgb.tobytes()
-
-
-def newest():
-    """The number of the newest checkpoint that is whole, or 0."""
-    names = [path.name for path in KEPT.glob("*") if "." not in path.name]
-    return max((int(name.partition("-")[0]) for name in names), default=0)
-
-
-STOPS = [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
-
-
-@pytest.mark.parametrize(("number", "status", "word"), STOPS)
+@SIGNALS
 @pytest.mark.parametrize("flag", ["--resume", "--checkpoint-every=1000"])
 @pytest.mark.parametrize(("after", "place"), [(2, "2 of scale 1"), (4, "1 of scale 2")])
 def test_a_run_that_is_ended_is_kept(
@@ -84,17 +92,16 @@ def test_a_run_that_is_ended_is_kept(
     assert line == (
         f"jaxstyle: {word}: saved a checkpoint (step {place}) in {KEPT}: continue with --resume"
     )
-    assert not Path("out.png").exists()
-    assert KEPT.is_dir()
+    assert KEPT.is_dir() and not Path("out.png").exists()
     assert run("--resume") == 0
     said = capsys.readouterr().err.splitlines()
     assert said[0] == f"{KEPT}: continuing from step {place}"
     assert said[1].startswith("out.png: 64x48, ")
-    assert read("out.png") == untouched
-    assert {path.name for path in Path().iterdir()} == {*("content.png", "style.png", "out.png")}
+    assert pixels() == untouched
+    assert names_in() == ["content.png", "out.png", "style.png"]
 
 
-@pytest.mark.parametrize(("number", "status", "word"), STOPS)
+@SIGNALS
 def test_without_the_flags_it_is_the_picture_that_is_saved(
     folder, ended, capsys, number, status, word
 ):
@@ -103,16 +110,6 @@ def test_without_the_flags_it_is_the_picture_that_is_saved(
     line = f"jaxstyle: {word}: saved the picture so far (scale 2/2, step 1/2) as out.png\n"
     assert capsys.readouterr().err == line
     assert not KEPT.exists()
-
-
-def test_it_may_be_ended_again_and_again(untouched, ended):
-    for after in (1, 1, 2):
-        ended(after)
-        assert run("--resume", "--quiet") == 143
-        assert not Path("out.png").exists()
-        ended(0)
-    assert run("--resume", "--quiet") == 0
-    assert read("out.png") == untouched
 
 
 def test_what_is_kept_by_the_clock_is_gone_on_with(untouched, monkeypatch, capsys):
@@ -128,10 +125,10 @@ def test_what_is_kept_by_the_clock_is_gone_on_with(untouched, monkeypatch, capsy
     with monkeypatch.context() as patch, pytest.raises(SystemExit, match="killed"):
         patch.setattr(checkpoint, "save", killed)
         run(*ALWAYS)
-    assert newest() == 4
+    assert cli.newest_checkpoint() == 4
     assert run("--resume", *ALWAYS) == 0
     assert "continuing from step 1 of scale 2" in capsys.readouterr().err
-    assert read("out.png") == untouched
+    assert pixels() == untouched
     assert not KEPT.exists()
 
 
@@ -139,30 +136,36 @@ def test_without_a_checkpoint_it_starts_from_the_beginning_and_says_so(untouched
     assert run("--resume") == 0
     line = capsys.readouterr().err.splitlines()[0]
     assert line == f"{KEPT}: no checkpoint: starting from the beginning"
-    assert read("out.png") == untouched
+    assert pixels() == untouched
     assert not KEPT.exists()
 
 
-def test_previews_timelapse_and_report_are_those_of_one_run(folder, ended, capsys):
-    extras = "--save-every", "2", "--seed", "3"
-    assert run(*extras, "--timelapse", "one.webp", "--report", "one.json") == 0
-    previews = {path.name: path.read_bytes() for path in folder.glob("out-*.png")}
-    assert len(previews) == 2
-    for name in previews:
+def test_a_run_ended_again_and_again_makes_what_one_run_makes(folder, ended):
+    def previews():
+        return {path.name: path.read_bytes() for path in folder.glob("out-*.png")}
+
+    def run_with(name, *flags):
+        extras = "--save-every", "2", "--seed", "3", "--timelapse", f"{name}.webp"
+        return run(*extras, "--report", f"{name}.json", *flags)
+
+    assert run_with("one") == 0
+    whole, seen = pixels(), previews()
+    assert len(seen) == 2
+    for name in ("out.png", *seen):
         Path(name).unlink()
-    for after in (1, 2):
+    for after in (1, 1, 2):
         ended(after)
-        assert run(*extras, "--timelapse", "two.webp", "--report", "two.json", "--resume") == 143
+        assert run_with("two", "--resume") == 143
+        assert not Path("out.png").exists()
         ended(0)
-    assert run(*extras, "--timelapse", "two.webp", "--report", "two.json", "--resume") == 0
-    assert {path.name: path.read_bytes() for path in folder.glob("out-*.png")} == previews
+    assert run_with("two", "--resume") == 0
+    assert pixels() == whole and previews() == seen
     assert Path("two.webp").read_bytes() == Path("one.webp").read_bytes()
-    one, two = (json.loads(Path(name).read_text()) for name in ("one.json", "two.json"))
-    assert two["losses"] == one["losses"]
-    assert [scale["steps"] for scale in two["scales"]] == [3, 2]
+    assert json_of("two.json")["losses"] == json_of("one.json")["losses"]
+    assert [scale["steps"] for scale in json_of("two.json")["scales"]] == [3, 2]
 
 
-def test_textures_go_on_too(folder, ended, capsys):
+def test_textures_go_on_too(folder, ended):
     flags = "--shape", "48x32", "--smallest-size", "32", "--steps", "3,2", "--style-layers"
     command = ["texture", "style.png", *flags, "relu1_1", "--periodic", "--quiet"]
     assert main([*command, "-o", "untouched.png"]) == 0
@@ -174,47 +177,28 @@ def test_textures_go_on_too(folder, ended, capsys):
     assert not KEPT.exists()
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (["--style-weight", "8"], "--style-weight"),
-        (["--seed", "1", "--steps", "3,3"], "--steps, --seed"),
-        (["content.png"], "the content picture"),
-        (["style.png"], "style picture 1"),
-    ],
-)
-def test_another_run_is_not_gone_on_with(folder, ended, capsys, picture, change, named):
-    ended(2)
-    assert run("--resume") == 143
-    before = files_in(KEPT)
-    for path in (path for path in change if path.endswith(".png")):
-        save(path, picture(7, 40, 40))
-    capsys.readouterr()
-    assert run("--resume", *(flag for flag in change if not flag.endswith(".png"))) == 1
+def test_another_run_is_not_gone_on_with(kept, capsys, picture):
+    before = files_in(kept)
+    cli.save("style.png", picture(7, 40, 40))
+    assert run("--resume", "--seed", "1", "--steps", "3,3") == 1
     assert capsys.readouterr().err == (
-        f"jaxstyle: {KEPT}: is of a run that differs in {named}: repeat its arguments, or run "
-        "without --resume to start from the beginning\n"
+        f"jaxstyle: {kept}: is of a run that differs in --steps, --seed, style picture 1: repeat "
+        "its arguments, or run without --resume to start from the beginning\n"
     )
-    assert files_in(KEPT) == before
+    assert files_in(kept) == before
 
 
-def test_what_does_not_matter_may_change(folder, ended):
-    ended(2)
-    assert run("--resume", "--quiet") == 143
-    ended(0)
+def test_what_does_not_matter_may_change(kept):
     assert run("--resume", "--original-colors", "--bits", "16", "--report", "r.json") == 0
-    assert json.loads(images.read_description("out.png"))["jaxstyle"]["bits"] == 16
+    assert cli.recipe_of("out.png")["bits"] == 16
 
 
-def test_a_damaged_checkpoint_is_one_line(folder, ended, capsys):
-    ended(2)
-    assert run("--resume") == 143
-    kept = next(KEPT.rglob("tree.npz"))
-    kept.write_bytes(kept.read_bytes()[:1000])
-    capsys.readouterr()
+def test_a_damaged_checkpoint_is_one_line(kept, capsys):
+    tree = next(kept.rglob("tree.npz"))
+    tree.write_bytes(tree.read_bytes()[:1000])
     assert run("--resume") == 1
     line = capsys.readouterr().err
-    assert line.startswith(f"jaxstyle: {KEPT}: the checkpoint is damaged (")
+    assert line.startswith(f"jaxstyle: {kept}: the checkpoint is damaged (")
     assert line.endswith("): delete it, or run without --resume\n")
     assert not Path("out.png").exists()
 
@@ -232,27 +216,19 @@ def test_starting_afresh_replaces_an_earlier_run_and_says_so(untouched, ended, c
     capsys.readouterr()
     assert run(*ALWAYS) == 0
     line = capsys.readouterr().err.splitlines()[0]
-    assert line == (f"note: {KEPT} has an earlier run: starting over (--resume would continue it)")
-    assert read("out.png") == untouched
+    assert line == f"note: {KEPT} has an earlier run: starting over (--resume would continue it)"
+    assert pixels() == untouched
     assert not KEPT.exists()
 
 
-def test_a_full_disk_costs_the_checkpoint_and_not_the_run(untouched, monkeypatch, capsys):
-    def full(directory, tree):
-        raise CheckpointError(f"{directory}: cannot be written: No space left on device")
-
-    monkeypatch.setattr(checkpoint, "save", full)
+def test_a_full_disk_costs_the_checkpoint_and_not_the_run(untouched, full_disk, capsys):
     assert run(*ALWAYS) == 0
     said = capsys.readouterr().err.splitlines()
     assert said[:-1] == [f"note: no checkpoint: {KEPT}: cannot be written: No space left on device"]
-    assert read("out.png") == untouched
+    assert pixels() == untouched
 
 
-def test_where_nothing_can_be_kept_the_picture_so_far_is_saved(folder, ended, monkeypatch, capsys):
-    def full(directory, tree):
-        raise CheckpointError(f"{directory}: cannot be written: No space left on device")
-
-    monkeypatch.setattr(checkpoint, "save", full)
+def test_where_nothing_can_be_kept_the_picture_so_far_is_saved(folder, ended, full_disk, capsys):
     ended(2)
     assert run("--resume") == 143
     line = capsys.readouterr().err.splitlines()[-1]
@@ -260,15 +236,15 @@ def test_where_nothing_can_be_kept_the_picture_so_far_is_saved(folder, ended, mo
 
 
 BAD_ARGUMENTS = [
-    (["--checkpoint-every", "0"], 2, "must be above 0, not 0"),
-    (["--checkpoint-every", "nan"], 2, "must be above 0, not nan"),
-    (["--checkpoint-every", "soon"], 2, "'soon' is not a number"),
-    (["--resume", "-o", "file.png"], 1, "file.png.checkpoint: is a file, and checkpoints"),
-    (["--resume", "-o", "out.png", "--report", "out.png.checkpoint"], 1, "same name"),
+    ("--checkpoint-every 0", 2, "must be above 0, not 0"),
+    ("--checkpoint-every nan", 2, "must be above 0, not nan"),
+    ("--checkpoint-every soon", 2, "'soon' is not a number"),
+    ("--resume -o file.png", 1, "file.png.checkpoint: is a file, and checkpoints"),
+    ("--resume -o out.png --report out.png.checkpoint", 1, "same name"),
 ]
 
 
 def test_bad_input_is_one_line_and_harms_nothing(folder, refused):
     Path("file.png.checkpoint").write_text("")
     for flags, status, said in BAD_ARGUMENTS:
-        refused(["run", "content.png", "style.png", "-o", "out.png", *flags], status, said)
+        refused(f"run content.png style.png -o out.png {flags}", status, said)

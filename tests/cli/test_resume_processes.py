@@ -8,14 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxstyle import images
-from jaxstyle.__main__ import main
 from jaxstyle.network import machine, tuning
-from tests.cli.conftest import SHALLOW
+from tests.cli.conftest import KEPT, PAIR, SHALLOW, newest_checkpoint, rgb_of, run
 from tests.processes import SMALL_COMMAND, process_environment
 
-KEPT = Path("out.png.checkpoint")
-LONG = ["content.png", "style.png", "--size", "64", "--smallest-size", "64", *SHALLOW]
+LONG = [*PAIR, "--size", "64", "--smallest-size", "64", *SHALLOW]
 LONG += ["--optimizer", "lbfgs", "--history", "5"]
 KEEP = ["--resume", "--checkpoint-every", "0.05"]
 
@@ -39,16 +36,10 @@ def start(folder):
     return start
 
 
-def newest():
-    """The number of the newest checkpoint that is whole, or 0."""
-    names = [path.name for path in KEPT.glob("*") if "." not in path.name]
-    return max((int(name.partition("-")[0]) for name in names), default=0)
-
-
 def wait_for_another(process, than):
     """Until there is a newer checkpoint; the process must not have ended before."""
     deadline = time.monotonic() + 120
-    while newest() <= than:
+    while newest_checkpoint() <= than:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -67,7 +58,7 @@ def end(process):
 
 def kill(process):
     """Kill a process that goes on, once it has kept more than it found."""
-    wait_for_another(process, than=newest())
+    wait_for_another(process, than=newest_checkpoint())
     process.kill()
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
@@ -77,7 +68,7 @@ def kill(process):
 def check_it_is_whole(printed):
     """Check the picture against an untouched one, and that nothing is left behind."""
     assert printed.splitlines()[0].startswith(f"{KEPT}: continuing from step ")
-    assert images.read("out.png").rgb.tobytes() == images.read("untouched.png").rgb.tobytes()
+    assert rgb_of("out.png").tobytes() == rgb_of("untouched.png").tobytes()
     assert not KEPT.exists()
     assert not list(Path().glob(".jaxstyle-*"))
 
@@ -85,12 +76,12 @@ def check_it_is_whole(printed):
 def test_processes_that_are_ended_and_killed_lose_nothing(start, capsys):
     """SIGTERM, kill -9, and the rest in this process, against a run that was left alone."""
     steps = "--steps", "120"
-    end(start(["-c", SMALL_COMMAND], "-o", "out.png", *steps, *KEEP))
-    kill(start(["-c", SMALL_COMMAND], "-o", "out.png", *steps, *KEEP))
+    for stop in (end, kill):
+        stop(start(["-c", SMALL_COMMAND], "-o", "out.png", *steps, *KEEP))
     capsys.readouterr()
-    assert main(["run", *LONG, *steps, "-o", "out.png", "--resume"]) == 0
+    assert run(*LONG, *steps, "-o", "out.png", "--resume") == 0
     printed = capsys.readouterr().err
-    assert main(["run", *LONG, *steps, "-o", "untouched.png"]) == 0
+    assert run(*LONG, *steps, "-o", "untouched.png") == 0
     check_it_is_whole(printed)
 
 
@@ -98,16 +89,16 @@ def test_processes_that_are_ended_and_killed_lose_nothing(start, capsys):
 def test_processes_with_a_network_of_full_size_lose_nothing(start, weights_path):
     """SIGTERM, kill -9, and the rest, against one process that was left alone."""
 
-    def run(*flags):
+    def process(*flags):
         command, environment = ["-m", "jaxstyle"], {"JAXSTYLE_WEIGHTS": str(weights_path)}
         return start(command, "--steps", "300", *flags, **environment)
 
-    alone = run("-o", "untouched.png")
+    alone = process("-o", "untouched.png")
     alone.communicate(timeout=120)
     assert alone.returncode == 0
-    end(run("-o", "out.png", *KEEP))
-    kill(run("-o", "out.png", *KEEP))
-    last = run("-o", "out.png", *KEEP)
+    for stop in (end, kill):
+        stop(process("-o", "out.png", *KEEP))
+    last = process("-o", "out.png", *KEEP)
     _, printed = last.communicate(timeout=120)
     assert last.returncode == 0
     check_it_is_whole(printed)
