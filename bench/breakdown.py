@@ -18,12 +18,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from bench import timing
-from bench.work import Problem, rounding, stepping
+from bench.work import Problem, stepping
 from jaxstyle.execution.factories import report_every
 from jaxstyle.losses import objective as objectives
 from jaxstyle.losses.objective import Objective
 from jaxstyle.optim import solve
-from jaxstyle.optim.program import in_a_loop
 
 PARTS = ("network", "losses", "optimizer", "host")
 ENDLESS = 10**9
@@ -37,16 +36,14 @@ def measure(problem: Problem, rounds: int) -> dict[str, float]:
     count = report_every(problem.settings)
     shapes = jax.eval_shape(features, scored, image)
     ones = jax.tree.map(lambda shape: jnp.ones(shape.shape, shape.dtype), shapes)
-    fresh = replace(problem, state=solve.init(image, problem.optimizer))
-    with rounding(problem.precision):
-        compiled = solve.compile_program(scored, problem.rates, problem.state, problem.optimizer)
+    fresh = replace(problem, state=problem.program.restarted(problem.state))
     calls = {
         "network": repeated(through_network, (scored, ones), image, count),
         "losses": repeated(through_losses, (scored,), image, count),
-        "optimizer": stepping(compiled, fresh, count),
-        "host": in_a_run(compiled, problem, count),
+        "optimizer": stepping(fresh, count),
+        "host": in_a_run(problem, count),
     }
-    with rounding(problem.precision):  # two of the programs are traced at their first call
+    with jax.default_matmul_precision(problem.program.precision):
         seconds = timing.interleaved(calls, rounds)
     ms = [1000 * timing.spread(seconds[part])["median"] / count for part in PARTS]
     spans = [ms[0], *(after - before for before, after in pairwise(ms))]
@@ -92,7 +89,7 @@ def repeated(
         return jax.lax.fori_loop(0, count, lambda _, x: moved(arguments, rate, x), image)
 
     rate = jnp.zeros(())
-    if in_a_loop():
+    if solve.in_a_loop():
         return lambda: jax.block_until_ready(loop(arguments, rate, image, count))
 
     def from_python() -> None:
@@ -104,8 +101,8 @@ def repeated(
     return from_python
 
 
-def in_a_run(compiled: solve.Program, problem: Problem, count: int) -> Callable[[], object]:
+def in_a_run(problem: Problem, count: int) -> Callable[[], object]:
     """Return a function that takes ``count`` steps and reports once, as a run does."""
-    scored, rates, state = problem.objective, problem.rates, problem.state
-    running = solve.minimize(compiled, scored, rates, state, ENDLESS, count)
+    begin = solve.Reached(problem.rates, problem.state)
+    running = solve.minimize(problem.program, problem.objective, begin, ENDLESS, count)
     return lambda: next(running)

@@ -12,7 +12,7 @@ from typing import Any
 from bench import child
 from bench.markdown import table as markdown
 from bench.worker import SPANS, Row
-from jaxstyle.execution.pyramid import sizes
+from jaxstyle.execution.plan import ladder_of
 from jaxstyle.settings import Settings
 
 HELP = "Compile time against run time, number of compilations, and time to a process's first step."
@@ -89,8 +89,9 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     """Return the plan: the scales of a run with default settings, or two tiny ones for a trial."""
     quick = arguments.quick
     chosen = {"optimizer": arguments.optimizer, "precision": arguments.precision}
+    sizes = ladder_of(arguments.size, Settings.smallest_size, Settings.scale_factor)
     return Plan(
-        [16, 32] if quick else sizes(arguments.size, Settings.smallest_size, Settings.scale_factor),
+        [16, 32] if quick else sizes,
         repeats=1 if quick else arguments.repeats,
         rounds=2 if quick else 10,
         deadline=time.perf_counter() + arguments.seconds,

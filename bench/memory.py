@@ -20,7 +20,6 @@ from bench import work
 from bench.child import call
 from bench.markdown import table as markdown
 from jaxstyle.execution.memory import peak_bytes
-from jaxstyle.optim import solve
 
 HELP = "Peak memory of the solver, predicted and measured."
 
@@ -97,10 +96,7 @@ def case(*, size: int, quick: bool, weights: str | None, **settings: Any) -> Row
     begin, compiling = settled_bytes(), peak_in_use()
     problem = arrays()
     settled_bytes()  # resets the peak: reading the weights is not counted
-    program = solve.compile_program(
-        problem.objective, problem.rates, problem.state, problem.optimizer
-    )
-    steps = work.stepping(program, problem, 1)
+    steps = work.stepping(problem, 1)
     peak = None
     for _ in range(STEPS):
         steps()
@@ -121,12 +117,12 @@ def prepare(arrays: Callable[[], work.Problem]) -> int:
     """
     problem = arrays()
     arguments = problem.objective, problem.rates, problem.state
-    program = solve.compile_program(*arguments, problem.optimizer)
+    compiled = problem.program.compile(*arguments)
     if jax.default_backend() == "cpu":
-        work.stepping(program, problem, 1)()
-    memory: Any = program.compiled.memory_analysis()
+        work.stepping(problem, 1)()
+    memory: Any = compiled.memory_analysis()
     held = sum(leaf.nbytes for leaf in jax.tree.leaves(arguments))
-    return peak_bytes(program.compiled) + max(0, held - memory.argument_size_in_bytes)
+    return peak_bytes(compiled) + max(0, held - memory.argument_size_in_bytes)
 
 
 def settled_bytes() -> int | None:

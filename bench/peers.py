@@ -12,7 +12,6 @@ from pathlib import Path
 from types import ModuleType
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bench import race, timing, work
@@ -21,8 +20,8 @@ from bench.schedules import OBJECTIVE, SCHEDULES
 from bench.speed import reason
 from bench.worker import Row
 from jaxstyle.errors import UsageError
+from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.network.weights import Loaded
-from jaxstyle.optim import solve
 
 HELP = (
     "jaxstyle against PyTorch, both as neural-style-pt uses it (eager) and tuned by an expert"
@@ -119,7 +118,7 @@ def measure(arguments: argparse.Namespace, show: Show) -> list[Row]:
         except Exception as error:  # any error: other cases may still work
             rows.append({"part": "step", **vars(case), "error": reason(error)})
             show(f"{case}: {reason(error)}")
-        solve.forget_programs()
+        jax.clear_caches()
         gc.collect()  # the next case needs the memory
         torch_peers.forget()
     if arguments.only != "step":
@@ -195,15 +194,14 @@ def ours(case: Case, loaded: Loaded, precision: str) -> work.Problem:
     """Return jaxstyle's problem for one picture of a case."""
     settings = {**OBJECTIVE, "learning_rate": 1.0, "optimizer": case.optimizer}
     problem = work.problem(loaded, case.size, case.size, **settings, precision=precision)
-    initial = solve.init(jnp.asarray(start(case.size)), problem.optimizer)
-    return replace(problem, state=initial)
+    return replace(problem, state=WHOLE.begin([start(case.size)], problem.program.optimizer))
 
 
 def stepping(problem: work.Problem, case: Case, steps: int) -> Callable[[], None]:
     """Return a function that takes ``steps`` steps of the whole batch."""
     if case.batch > 1:
         problem = work.batched(problem, case.batch)
-    return work.stepping(work.compiled(problem), problem, steps)
+    return work.stepping(problem, steps)
 
 
 def theirs(case: Case, loaded: Loaded, torch_peers: ModuleType, *, compiled: bool) -> tuple:
@@ -232,9 +230,7 @@ def theirs(case: Case, loaded: Loaded, torch_peers: ModuleType, *, compiled: boo
 def loss(problem: work.Problem) -> float:
     """Return the loss of the initial image, in full precision."""
     with jax.default_matmul_precision("highest"):
-        total, _ = jax.jit(lambda objective, image: objective(image))(
-            problem.objective, problem.state.image
-        )
+        total, _ = WHOLE.losses(problem.objective, np.asarray(problem.state.image))
     return float(total)
 
 

@@ -20,9 +20,11 @@ from jaxstyle.execution import compilation, plan
 from jaxstyle.images import Picture
 from jaxstyle.network import machine
 from jaxstyle.network.weights import Loaded
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.result import Progress
 from jaxstyle.runs.score import score_pictures
-from jaxstyle.runs.stylize import run
+from jaxstyle.runs.stylize import run, telling
 from jaxstyle.settings import Settings, resolve
 
 OBJECTIVE = {
@@ -85,13 +87,13 @@ def attempt(
 
     def watch(progress: Progress) -> None:
         nonlocal paused
-        report, last = progress.solver, len(progress.scales) - 1
-        solver[progress.scale], steps[progress.scale] = report.seconds, report.step
+        reached, last = progress.reached, len(progress.scales) - 1
+        solver[progress.scale], steps[progress.scale] = reached.seconds, reached.step
         row["seconds"] = progress.seconds - paused
-        if progress.scale < last or float(report.state.best_total) > target:
+        if progress.scale < last or float(reached.state.best_total) > target:
             return
         start = time.perf_counter()
-        picture = np.asarray(report.state.best)
+        picture = np.asarray(reached.state.best)
         checked = score_pictures(loaded, picture, photo, [painting], measure, resized=False)
         row["total"] = checked.total
         if checked.total <= target:
@@ -99,7 +101,7 @@ def attempt(
         paused += time.perf_counter() - start
 
     try:
-        run(loaded, content, [style], settings, watch)
+        run(loaded, Inputs(content, [style], settings), Hooks(telling(watch)))
     except Reached:
         row["reached"] = True
     return row | {"solver_seconds": sum(solver.values()), "steps": list(steps.values())}

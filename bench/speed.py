@@ -15,7 +15,6 @@ from bench.markdown import table as markdown
 from bench.worker import Row
 from jaxstyle.execution.factories import report_every
 from jaxstyle.network.weights import Loaded
-from jaxstyle.optim import solve
 
 HELP = "Milliseconds per step, GFLOP/s, share of the peak of matrix products, and time by part."
 
@@ -107,7 +106,7 @@ def attempted(about: Row, measured: Callable[[], Row]) -> Row:
     except Exception as error:  # any error: other cases may still work
         return about | {"error": reason(error)}
     finally:
-        solve.forget_programs()
+        jax.clear_caches()
         gc.collect()  # the next case needs the memory
 
 
@@ -145,11 +144,12 @@ def peaks_of(chosen: Sequence[Case], sizes: Sequence[int]) -> dict[str, float]:
 
 def timed(loaded: Loaded, case: Case, rounds: int, peaks: dict[str, float]) -> Row:
     """Time the steps of a case; return milliseconds per step and the throughput."""
-    settings = {"precision": case.precision, "optimizer": case.optimizer}
-    problem = work.problem(loaded, case.size, case.size, **settings)
+    problem = work.problem(
+        loaded, case.size, case.size, precision=case.precision, optimizer=case.optimizer
+    )
     if case.batch > 1:
         problem = work.batched(problem, case.batch)
-    take = work.stepping(work.compiled(problem), problem, 1)
+    take = work.stepping(problem, 1)
     count = chunk(take, report_every(problem.settings))
     seconds = timing.interleaved({"": partial(take, count)}, rounds)[""]
     spread = timing.spread([1000 * s / count for s in seconds])

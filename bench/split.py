@@ -12,22 +12,19 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bench import work
 from bench.markdown import table as markdown
 from jaxstyle.errors import UsageError
-from jaxstyle.execution import sharding
-from jaxstyle.execution.factories import exactness, network_of, optimizer_of, rates_of
-from jaxstyle.execution.footprint import Programs, compile_scale
-from jaxstyle.execution.formulation import mesh_of_all, objective_of, program_of, state_shape
-from jaxstyle.execution.memory import peak_bytes
-from jaxstyle.execution.plan import blank
-from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.strategy import WHOLE, Strategy
-from jaxstyle.optim import solve
-from jaxstyle.settings import resolve
+from jaxstyle.execution.factories import network_of, optimizer_of, rates_of
+from jaxstyle.execution.inputs import inputs_of
+from jaxstyle.execution.memory import nbytes, network_bytes
+from jaxstyle.execution.plan import Scale, blank
+from jaxstyle.execution.sharded import Sharded
+from jaxstyle.execution.strategy import WHOLE
+from jaxstyle.network.vgg import VGG19
+from jaxstyle.settings import Settings, resolve
 
 HELP = "One picture split over all devices against the whole picture on one device."
 
@@ -69,40 +66,28 @@ def row(loaded: Any, size: int, show: Callable[[str], None]) -> Row:
     """Compare both ways at one size, with XLA's own convolutions in float32."""
     show(f"{size}x{size}")
     settings = resolve(size=size, precision="float32")
-    network, optimizer = network_of(loaded, settings), optimizer_of(settings)
-    scale, styles = Scale(size, size, size, 1), [blank(size, size)]
-    peaks = {}
-    for name, way in (("whole", WHOLE), ("split", Strategy(split=True))):
-        programs = compile_scale(scale, network, styles, settings, way=way)
-        assert isinstance(programs, Programs)
-        peaks[name] = peak_bytes(programs.step.compiled)
-    found = {
-        "size": size,
-        "devices": jax.device_count(),
-    }
-    found |= {f"{name}_bytes": peak for name, peak in peaks.items()}
-    found["share"] = peaks["split"] / peaks["whole"]
-    return found | (compared(network, optimizer, settings, size) if size <= COMPARED else {})
+    network, scale = network_of(loaded, settings), Scale(size, size, size, 1)
+    unused = nbytes(network) - network_bytes(network, settings)  # kernels that no loss needs
+    whole, split = (
+        strategy.footprint(scale, network, [blank(size, size)], settings).steps - unused
+        for strategy in (WHOLE, Sharded())
+    )
+    found = {"size": size, "devices": jax.device_count()}
+    found |= {"whole_bytes": whole, "split_bytes": split, "share": split / whole}
+    return found | (compared(network, settings, scale) if size <= COMPARED else {})
 
 
-def compared(network: Any, optimizer: Any, settings: Any, size: int) -> Row:
+def compared(network: VGG19, settings: Settings, scale: Scale) -> Row:
     """Return the differences of loss and image after one step, split and whole."""
-    content, style = work.picture(0, size, size), work.picture(1, size, size)
-    rates, after = rates_of(settings), {}
-    for name, way in (("whole", WHOLE), ("split", Strategy(split=True))):
-        with exactness(settings):
-            scored = objective_of(network, content, [style], settings, way=way)
-            shape = state_shape(Scale(size, size, size, 1), optimizer, way)
-            step = program_of(scored, rates, shape, optimizer)
-        mesh = mesh_of_all()
-        state = (
-            sharding.init(content, optimizer, mesh)
-            if way.split
-            else solve.init(jnp.asarray(content), optimizer)
-        )
-        state, losses = step(scored, rates, state, 1)
-        after[name] = float(losses.total), np.asarray(solve.picture(state))
-    (whole, image), (split, other) = after["whole"], after["split"]
+    content, style = work.picture(0, *scale[:2]), work.picture(1, *scale[:2])
+    inputs = inputs_of(network, content, [style], settings)
+    optimizer, rates, after = optimizer_of(settings), rates_of(settings), []
+    for strategy in (WHOLE, Sharded()):
+        program = strategy.program(optimizer, inputs.precision)
+        state = strategy.begin([content], optimizer)
+        state, losses = program(strategy.objective([inputs]), rates, state, 1)
+        after.append((float(losses.total), *strategy.images(state, scale, [False])))
+    (whole, image), (split, other) = after
     return {"loss_apart": abs(split / whole - 1), "image_apart": float(np.abs(other - image).max())}
 
 

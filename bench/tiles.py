@@ -10,7 +10,6 @@ import statistics
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -19,15 +18,13 @@ import jax.numpy as jnp
 from bench import memory, work
 from bench.child import call
 from bench.markdown import table as markdown
-from jaxstyle.execution.factories import exactness, optimizer_of, rates_of, tuned_network
-from jaxstyle.execution.footprint import compile_scale, run_peaks
-from jaxstyle.execution.formulation import objective_of, program_of, state_shape
-from jaxstyle.execution.memory import give_back_if_scarce
-from jaxstyle.execution.plan import blank
-from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.strategy import WHOLE, Strategy
-from jaxstyle.optim import solve
-from jaxstyle.settings import Settings, resolve
+from jaxstyle.execution.factories import tuned_network
+from jaxstyle.execution.memory import give_back_if_scarce, run_peaks
+from jaxstyle.execution.plan import Scale, blank
+from jaxstyle.execution.strategy import WHOLE, Checkpointed, Strategy
+from jaxstyle.execution.tiles.tiled import Tiled
+from jaxstyle.network.weights import Loaded
+from jaxstyle.settings import resolve
 
 HELP = "Steps in tiles against steps on the whole picture: memory and time."
 
@@ -124,47 +121,30 @@ def memory_rows(
     return rows
 
 
-@dataclass(frozen=True)
-class Case:
-    """A picture before its first step, with its objective and compiled program."""
-
-    scored: Any
-    program: Any
-    rates: solve.Hyperparameters
-    state: solve.State
-
-    def step(self) -> None:
-        """Take one step, always from the initial image, and block until it is done."""
-        fresh = self.program.restarted(self.state)
-        jax.block_until_ready(self.program(self.scored, self.rates, fresh, 1))
-
-
-def way_named(name: str, tile: int) -> Strategy:
+def strategy_named(way: str, tile: int) -> Strategy:
     """Return the strategy of the way named in a row."""
-    return {"whole": WHOLE, "checkpointed": Strategy(checkpointed=True)}.get(name, Strategy(tile))
+    return {"whole": WHOLE, "checkpointed": Checkpointed()}.get(way, Tiled(tile))
 
 
-def settings_of(sides: tuple[int, int], precision: str) -> Settings:
-    """Return the settings of a run with a picture of these sides."""
-    return resolve(size=max(sides), precision=precision)
+def step_of(
+    loaded: Loaded, sides: tuple[int, int], strategy: Strategy, precision: str
+) -> Callable[[], None]:
+    """Create a seeded picture, compute its objective's targets and compile its step.
 
-
-def case_of(loaded: Any, sides: tuple[int, int], way: Strategy, precision: str) -> Case:
-    """Create a seeded picture, compute its objective's targets and compile its step."""
-    settings = settings_of(sides, precision)
-    network, optimizer, rates = (
-        tuned_network(loaded, settings),
-        optimizer_of(settings),
-        rates_of(settings),
-    )
-    content, style = work.picture(0, *sides), work.picture(1, *[min(STYLE, *sides)] * 2)
-    with exactness(settings):
-        scored = objective_of(network, content, [style], settings, way=way)
-        state = state_shape(Scale(*sides, max(sides), 1), optimizer)
-        program = program_of(scored, rates, state, optimizer)
-    start = solve.init(jnp.asarray(content), optimizer)
+    Returns:
+      A function that takes one step, always from the initial image, and blocks until it is done.
+    """
+    given = {"style": min(STYLE, *sides), "size": max(sides)}
+    made = work.problem(loaded, *sides, precision=precision, strategy=strategy, **given)
+    made.program.compile(made.objective, made.rates, made.state)
     # Copied so that no arrays share a buffer, as is the case from the second step on.
-    return Case(scored, program, rates, jax.tree.map(jnp.copy, start))
+    state = jax.tree.map(jnp.copy, made.state)
+
+    def step() -> None:
+        fresh = made.program.restarted(state)
+        jax.block_until_ready(made.program(made.objective, made.rates, fresh, 1))
+
+    return step
 
 
 def memory_case(
@@ -182,18 +162,19 @@ def memory_case(
     The memory in use before, with all programs compiled, is subtracted.
     """
     loaded = work.weights_of(Namespace(quick=quick, weights=weights), lambda line: None)
-    chosen, settings = way_named(way, tile), settings_of((height, width), precision)
+    strategy = strategy_named(way, tile)
+    settings = resolve(size=max(height, width), precision=precision)
     network = tuned_network(loaded, settings)
-    scale = Scale(height, width, max(height, width), 1)
-    programs = compile_scale(scale, network, [blank(STYLE, STYLE)], settings, None, chosen)
-    (predicted,) = run_peaks([programs], network, settings)
+    scale = Scale(height, width, settings.size, 1)
+    footprint = strategy.footprint(scale, network, [blank(STYLE, STYLE)], settings)
+    (predicted,) = run_peaks([footprint], network)
     small = (min(height, 2 * tile), min(width, 2 * tile))  # a warm-up: first calls allocate
-    case_of(loaded, small, chosen, precision).step()
+    step_of(loaded, small, strategy, precision)()
     give_back_if_scarce(2**62)
     begin = memory.settled_bytes()
-    case = case_of(loaded, (height, width), chosen, precision)
+    step = step_of(loaded, (height, width), strategy, precision)
     start = time.perf_counter()
-    case.step()
+    step()
     seconds = time.perf_counter() - start
     peak = memory.peak_in_use()
     measured = None if peak is None or begin is None else peak - begin
@@ -220,18 +201,18 @@ def time_row(
       rounds: timings of each, after one that is not counted.
     """
     loaded = work.weights_of(Namespace(quick=quick, weights=weights), show)
-    ways = {"tiles": (sides, Strategy(tile)), "unit": (unit, Strategy(tile))}
+    ways = {"tiles": (sides, Tiled(tile)), "unit": (unit, Tiled(tile))}
     if max(sides) <= WHOLE_UNTIL:
-        ways["whole"] = sides, WHOLE
-    cases = {name: case_of(loaded, *each, precision) for name, each in ways.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    processor: dict[str, list[float]] = {name: [] for name in cases}
+        ways |= {"whole": (sides, WHOLE)}
+    steps = {name: step_of(loaded, *each, precision) for name, each in ways.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    processor: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(rounds + 1):
-        for name, case in cases.items():
-            if turn == 0 and name == "tiles" and "whole" not in cases:
+        for name, step in steps.items():
+            if turn == 0 and name == "tiles" and "whole" not in steps:
                 continue  # the unit's step has warmed up its programs
             start, busy = time.perf_counter(), time.process_time()
-            case.step()
+            step()
             taken = time.perf_counter() - start
             if turn > 0:
                 seconds[name].append(taken)

@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec, Sharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from bench import work
@@ -24,14 +24,16 @@ from bench.child import call
 from bench.markdown import table as markdown
 from bench.traffic import hbm_bytes
 from convert_weights.weights_file import Convolution
-from jaxstyle.batch import program
 from jaxstyle.errors import UsageError
-from jaxstyle.execution import sharding
+from jaxstyle.execution import batched, sharded
 from jaxstyle.execution.arithmetic import step_flops
-from jaxstyle.execution.factories import optimizer_of, rates_of, tuned_network
-from jaxstyle.execution.formulation import objective_of
+from jaxstyle.execution.batched import Batched
+from jaxstyle.execution.factories import matmul_precision, optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.inputs import inputs_of
 from jaxstyle.execution.memory import peak_bytes
-from jaxstyle.execution.plan import blank, plan
+from jaxstyle.execution.plan import Scale, blank, plan
+from jaxstyle.execution.sharded import Sharded, replicated
+from jaxstyle.execution.strategy import WHOLE, Strategy
 from jaxstyle.network import vgg
 from jaxstyle.network.weights import Loaded
 from jaxstyle.optim import solve
@@ -155,11 +157,9 @@ def compiled(*, topology: str, size: int, batch: int, split: bool, few: bool) ->
     settings = resolve(size=size, precision="bfloat16")
     loaded = work.few_channels() if few else shapes_only()
     start = time.perf_counter()
-    if split:
-        lowered = lower_split(loaded, settings, sharding.mesh_of(devices))
-    else:
-        lowered = lower(loaded, settings, batch, program.mesh_of(devices))
-    step = lowered.compile()
+    mesh = (sharded if split else batched).mesh_of(devices)
+    strategy = Sharded(mesh) if split else Batched(batch, mesh) if batch > 1 else WHOLE
+    step = lower(loaded, settings, strategy, mesh).compile()
     seconds = time.perf_counter() - start
     memory, text, share = step.memory_analysis(), step.as_text() or "", batch / len(devices)
     costs = step.cost_analysis()
@@ -230,60 +230,43 @@ def shapes_only() -> Loaded:
     return replace(few, weights=replace(few.weights, layers=layers))
 
 
-def lower(
-    loaded: Loaded, settings: Settings, batch: int, mesh: jax.sharding.Mesh
-) -> jax.stages.Lowered:
-    """Lower the step of one image, or of a batch distributed over the chips of a mesh.
+def lower(loaded: Loaded, settings: Settings, strategy: Strategy, mesh: Mesh) -> jax.stages.Lowered:
+    """Lower the step of one image on one chip, of a batch, or of one image split over all chips.
 
     The network is replicated.
+
+    Args:
+      loaded: weights of the network.
+      settings: settings of a run.
+      strategy: ``WHOLE``, ``Batched`` or ``Sharded``.
+      mesh: the chips.
     """
-    optimizer = optimizer_of(settings)
+    size, optimizer = settings.size, optimizer_of(settings)
+    photo = blank(size, size)
 
     def arguments() -> PyTree:
-        made = work.problem(loaded, settings.size, settings.size, **settings.to_dict())
-        return made.objective, made.rates, made.state
-
-    objective, rates, state = jax.eval_shape(arguments)
-    if batch == 1:
-        whole = NamedSharding(mesh, PartitionSpec())
-        objective, rates, state = placed_on(whole, (objective, rates, state))
-        return solve.traced(objective, rates, state, optimizer, loop=False).lower()
-    scored = replace(
-        placed_on(NamedSharding(mesh, PartitionSpec()), replace(objective, terms={})),
-        terms=each_its_own(objective.terms, batch, mesh),
-    )
-    height, width, _ = state.image.shape
-    states = program.state_shape(batch, height, width, optimizer, mesh)
-    own = each_its_own(rates, batch, mesh)
-    return program.traced(scored, own, states, optimizer, mesh, loop=False).lower()
-
-
-def lower_split(loaded: Loaded, settings: Settings, mesh: jax.sharding.Mesh) -> jax.stages.Lowered:
-    """Lower the step of one image that is split over all chips of a mesh."""
-    optimizer, size = optimizer_of(settings), settings.size
-
-    def arguments() -> PyTree:
-        picture = blank(size, size)
-        scored = objective_of(tuned_network(loaded, settings), picture, [picture], settings)
-        return scored, rates_of(settings)
+        inputs = inputs_of(tuned_network(loaded, settings), photo, [photo], settings)
+        return WHOLE.build(inputs, photo, [photo], None), rates_of(settings)
 
     objective, rates = jax.eval_shape(arguments)
-    state = sharding.state_shape(size, size, optimizer, mesh)
-    scored = sharding.spread(objective, mesh)
-    return sharding.traced(scored, sharding.everywhere(rates, mesh), state, optimizer, mesh).lower()
+    state = strategy.state_shape(Scale(size, size, size, 1), optimizer)
+    if isinstance(strategy, Sharded):
+        objective, rates = sharded.spread(objective, (size, size), mesh), replicated(rates, mesh)
+    elif isinstance(strategy, Batched):
+        terms, rates = each_its_own((objective.terms, rates), strategy.count, mesh)
+        objective = replace(replicated(replace(objective, terms={}), mesh), terms=terms)
+    else:
+        objective, rates, state = replicated((objective, rates, state), mesh)
+    program = solve.Program(optimizer, strategy, matmul_precision(settings), loop=False)
+    return program.traced(objective, rates, state).lower()
 
 
-def each_its_own(tree: PyTree, batch: int, mesh: jax.sharding.Mesh) -> PyTree:
+def each_its_own(tree: PyTree, batch: int, mesh: Mesh) -> PyTree:
     """Add a batch axis, sharded over the chips, to the shapes of a tree."""
-    spread = NamedSharding(mesh, PartitionSpec(program.PICTURES))
-    return placed_on(
-        spread, jax.tree.map(lambda x: jax.ShapeDtypeStruct((batch, *x.shape), x.dtype), tree)
+    over = NamedSharding(mesh, PartitionSpec(batched.PICTURES))
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((batch, *x.shape), x.dtype, sharding=over), tree
     )
-
-
-def placed_on(sharding: Sharding, tree: PyTree) -> PyTree:
-    """Return the shapes of a tree with a sharding."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 def gathered(text: str) -> int:

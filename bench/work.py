@@ -2,23 +2,21 @@
 
 import argparse
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import optax
 from jaxtyping import Float
 
 from convert_weights.weights_file import Convolution, Weights
 from jaxstyle import images
-from jaxstyle.batch import program
 from jaxstyle.execution.arithmetic import step_flops
-from jaxstyle.execution.factories import exactness, optimizer_of, rates_of, tuned_network
-from jaxstyle.execution.formulation import objective_of
-from jaxstyle.losses.objective import Objective
+from jaxstyle.execution.batched import Batched, stacked_objective
+from jaxstyle.execution.factories import matmul_precision, optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.inputs import inputs_of
+from jaxstyle.execution.strategy import WHOLE, Strategy
 from jaxstyle.network import vgg, weights
 from jaxstyle.optim import solve
 from jaxstyle.settings import Settings, resolve
@@ -34,58 +32,54 @@ class Problem:
       objective: the losses.
       rates: hyperparameters of the optimizer.
       state: the initial state.
-      optimizer: the optimizer.
+      program: the compiled step: a ``solve.Program``, or its counterpart for tiles.
       settings: the settings of a run that they come from.
       flops: floating-point operations per step.
-      precision: the setting of that name, or "tf32".
     """
 
-    objective: Objective
+    objective: Any
     rates: solve.Hyperparameters
     state: solve.State
-    optimizer: optax.GradientTransformation
+    program: Any
     settings: Settings
     flops: float
-    precision: str
 
 
 def problem(
-    loaded: weights.Loaded, height: int, width: int, *, precision: str = "auto", **settings: Any
+    loaded: weights.Loaded,
+    height: int,
+    width: int,
+    *,
+    precision: str = "auto",
+    strategy: Strategy = WHOLE,
+    style: int | None = None,
+    **settings: Any,
 ) -> Problem:
-    """Create the problem of seeded pictures of one size.
+    """Create the problem of a seeded content and a seeded style picture.
 
     Args:
       loaded: the network's weights.
-      height: of both pictures, in pixels.
-      width: of both pictures, in pixels.
-      precision: a value of the setting, or "tf32".
+      height: of the content picture, in pixels.
+      width: of the content picture, in pixels.
+      precision: a value of the setting, or "tf32", which is not a setting: it rounds the operands
+        of float32 products to a mantissa of ten bits.
+      strategy: how the picture is computed.
+      style: size of the style picture, which is square; if None, it is as large as the content.
       **settings: other settings of a run.
     """
     chosen = resolve(**settings, precision="float32" if precision == "tf32" else precision)
-    content, style = picture(0, height, width), picture(1, height, width)
+    rounding = "tensorfloat32" if precision == "tf32" else matmul_precision(chosen)
+    content, painting = picture(0, height, width), picture(1, style or height, style or width)
+    inputs = inputs_of(tuned_network(loaded, chosen), content, [painting], chosen)
     optimizer = optimizer_of(chosen)
-    with rounding(precision):
-        objective = objective_of(tuned_network(loaded, chosen), content, [style], chosen)
     return Problem(
-        objective,
-        rates_of(chosen),
-        solve.init(jax.numpy.asarray(content), optimizer),
-        optimizer,
+        strategy.objective([replace(inputs, precision=rounding)]),
+        strategy.rates([rates_of(chosen)]),
+        strategy.begin([content], optimizer),
+        strategy.program(optimizer, rounding),
         chosen,
         step_flops(height, width, chosen, channels_of(loaded)),
-        precision,
     )
-
-
-def rounding(precision: str) -> AbstractContextManager:
-    """Return a context manager that sets the matmul precision while a program is traced.
-
-    It is that of a run with this precision setting. "tf32" is not a setting: it rounds the operands
-    of float32 products to a mantissa of ten bits.
-    """
-    if precision == "tf32":
-        return jax.default_matmul_precision("tensorfloat32")
-    return exactness(resolve(precision=precision))
 
 
 def picture(seed: int, height: int, width: int) -> Float[np.ndarray, "h w 3"]:
@@ -128,23 +122,18 @@ def few_channels() -> weights.Loaded:
 
 def batched(problem: Problem, count: int) -> Problem:
     """Repeat a problem ``count`` times as a batch: all but the network gets a leading axis."""
+    many, alone = Batched(count), problem.program
     return replace(
         problem,
-        objective=program.together([problem.objective] * count),
-        rates=program.stacked([problem.rates] * count),
-        state=program.init(jax.numpy.stack([problem.state.image] * count), problem.optimizer),
+        objective=stacked_objective([problem.objective] * count),
+        rates=many.rates([problem.rates] * count),
+        state=many.begin([np.asarray(problem.state.image)] * count, alone.optimizer),
+        program=many.program(alone.optimizer, alone.precision),
         flops=count * problem.flops,
     )
 
 
-def compiled(problem: Problem) -> solve.Program:
-    """Compile the step of a problem, batched or not, as a run does."""
-    compile = program.compile_batch if problem.state.image.ndim == 4 else solve.compile_program
-    with rounding(problem.precision):
-        return compile(problem.objective, problem.rates, problem.state, problem.optimizer)
-
-
-def stepping(step: solve.Program, problem: Problem, count: int) -> Callable[..., None]:
+def stepping(problem: Problem, count: int) -> Callable[..., None]:
     """Return a function that takes more steps and blocks until they are done.
 
     It takes ``count`` steps unless called with another number, and donates the problem's state.
@@ -153,7 +142,7 @@ def stepping(step: solve.Program, problem: Problem, count: int) -> Callable[...,
 
     def call(count: int = count) -> None:
         nonlocal state
-        state, losses = step(problem.objective, problem.rates, state, count)
+        state, losses = problem.program(problem.objective, problem.rates, state, count)
         jax.block_until_ready((state, losses))
 
     return call

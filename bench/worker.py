@@ -48,7 +48,6 @@ def stages(*, sizes: list[int], cache: str, steps: int, **options: Any) -> list[
     from jaxstyle.execution import compilation
     from jaxstyle.execution.factories import report_every
     from jaxstyle.network import machine
-    from jaxstyle.optim import program, solve
 
     machine.keep_memory()
     compilation.persist(Path(cache))
@@ -56,23 +55,19 @@ def stages(*, sizes: list[int], cache: str, steps: int, **options: Any) -> list[
     for size in sizes:
         clock = [time.perf_counter()]
         problem = work.problem(loaded, size, size, **options["settings"])
+        arguments = problem.objective, problem.rates, problem.state
         clock.append(time.perf_counter())
-        with work.rounding(problem.precision):
-            traced = solve.traced(
-                problem.objective, problem.rates, problem.state, problem.optimizer
-            )
+        traced = problem.program.traced(*arguments)
         clock.append(time.perf_counter())
         lowered = traced.lower()
         clock.append(time.perf_counter())
-        compiled = lowered.compile()
+        lowered.compile()
         clock.append(time.perf_counter())
-        solver = solve.Program(compiled, program.in_a_loop(), problem.optimizer)
-        first = solver(problem.objective, problem.rates, problem.state, 1)
-        jax.block_until_ready(first)
+        first = jax.block_until_ready(problem.program(*arguments, 1))
         clock.append(time.perf_counter())
         spans = [after - before for before, after in pairwise(clock)]
         chunk = report_every(problem.settings)
-        many = work.stepping(solver, replace(problem, state=first[0]), chunk)
+        many = work.stepping(replace(problem, state=first[0]), chunk)
         later = timing.interleaved({"": many}, steps)[""]
         row = {"size": size, **dict(zip(SPANS, spans, strict=True))}
         rows.append(row | {"step": timing.spread(later)["median"] / chunk})
@@ -97,6 +92,8 @@ def start(*, size: int, cache: str, began: float, **options: Any) -> Row:
     from jaxstyle.execution import compilation
     from jaxstyle.images import Picture
     from jaxstyle.network import machine
+    from jaxstyle.runs.inputs import Inputs
+    from jaxstyle.runs.optimize import Hooks
     from jaxstyle.runs.stylize import run
 
     begin = time.perf_counter()
@@ -109,11 +106,11 @@ def start(*, size: int, cache: str, began: float, **options: Any) -> Row:
     )
     content, style = work.picture(0, size, size), work.picture(1, size, size)
 
-    def note(_: Any) -> None:
+    def note(*_: Any) -> None:
         reached["first_step"] = time.perf_counter() - begin
         reached["from_process_start"] = time.time() - began
 
-    run(loaded, Picture(content), [style], chosen, note, 1)
+    run(loaded, Inputs(Picture(content), [style], chosen), Hooks(note, every=1))
     return reached
 
 
@@ -138,11 +135,10 @@ def eager(*, size: int, rounds: int, **options: Any) -> Row:
     problem = work.problem(_weights(options), size, size, **options["settings"])
     # With XLA's own convolutions: Winograd's is dozens of operations, fast only when compiled.
     plain = replace(problem.objective, network=problem.objective.network.direct())
-    state = problem.state
+    state, optimizer = problem.state, problem.program.optimizer
 
     def step() -> None:
         nonlocal state
-        optimizer = problem.optimizer
         state, _ = solve.step(plain, problem.rates, state, optimizer=optimizer)
         jax.block_until_ready(state)
 
@@ -155,7 +151,7 @@ def counts(*, size: int, smallest_size: int, **options: Any) -> list[Row]:
     from bench import work
     from jaxstyle.execution.compilation import counted
     from jaxstyle.images import Picture
-    from jaxstyle.optim.solve import PROGRAMS
+    from jaxstyle.runs.inputs import Inputs
     from jaxstyle.runs.stylize import run
     from jaxstyle.settings import resolve
 
@@ -175,10 +171,10 @@ def counts(*, size: int, smallest_size: int, **options: Any) -> list[Row]:
         content, style = (work.picture(seed + i, size, size) for i in (0, 1))
         settings = resolve(**{**options["settings"], **base, **change})
         with counted() as compiled:
-            result = run(loaded, Picture(content), [style], settings, lambda progress: None)
-        solver = sum(compiled.programs[program] for program in PROGRAMS)
+            result = run(loaded, Inputs(Picture(content), [style], settings))
+        solver = sum(scale.compilations for scale in result.scales)
         expected = len(result.scales) if name == "a whole run" else 0
-        other = compiled.programs.total() - solver
+        other = compiled.count - solver
         rows.append({"run": name, "solver": solver, "expected": expected, "other": other})
     return rows
 
