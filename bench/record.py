@@ -14,6 +14,8 @@ from typing import Any
 
 import jax
 
+from convert_weights.files import write_whole
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "bench" / "results"
 
@@ -58,14 +60,9 @@ def save(result: Mapping[str, Any], path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text file atomically."""
+    """Write a text file as a whole, and the folder that it is in."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(path, text.encode())
 
 
 def load_all(directory: Path = RESULTS) -> list[dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 import os
 import resource
-import shutil
-import tempfile
 
 import numpy as np
 import pytest
@@ -60,33 +58,20 @@ def test_not_writable(tmp_path, name, options, message):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["directory.png", "file"]
 
 
-@pytest.fixture
-def unprivileged():
-    """Create a temporary directory and run the test without root privileges."""
-    directory = tempfile.mkdtemp()
-    superuser = os.geteuid() == 0
-    if superuser:
-        os.chown(directory, 65534, -1)
-        os.seteuid(65534)
-    try:
-        yield directory
-    finally:
-        if superuser:
-            os.seteuid(0)
-        os.chmod(directory, 0o700)
-        shutil.rmtree(directory)
-
-
 def test_read_only_directory_and_file(unprivileged):
-    path = os.path.join(unprivileged, "a.png")
+    path = unprivileged / "a.png"
     images.write(path, Picture(RGB))
-    os.chmod(path, 0o444)
+    path.chmod(0o444)
     with pytest.raises(ImageError, match="cannot be written there: Permission denied"):
         images.check_writable(path)
-    os.chmod(path, 0o644)
-    os.chmod(unprivileged, 0o555)
+    path.chmod(0o644)
+    unprivileged.chmod(0o555)
     with pytest.raises(ImageError, match="cannot be written there: Permission denied"):
-        images.check_writable(path)
+        images.check_writable(unprivileged / "b.png")
+    path.write_bytes(b"old")
+    images.check_writable(path)
+    images.write(path, Picture(RGB))
+    assert images.read(path).rgb.shape == RGB.shape
     assert os.listdir(unprivileged) == ["a.png"]
 
 
@@ -181,3 +166,9 @@ def test_text(tmp_path):
         images.check_directory(tmp_path / "none" / "report.json")
     with pytest.raises(ImageError, match="No such file"):
         images.write_text(tmp_path / "none" / "report.json", "{}")
+
+
+def test_a_device_is_no_file_to_replace():
+    images.check_directory(os.devnull)
+    images.write_text(os.devnull, "{}")
+    assert not os.path.isfile(os.devnull)
