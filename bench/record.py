@@ -30,7 +30,8 @@ Row = dict[str, Any]
 def record(command: str, arguments: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """Return the record of one benchmark, ready for JSON.
 
-    Arguments that do not influence the results, such as paths, are left out.
+    Left out are the arguments json, weights and debug, and those without a value; of a path only
+    the file name is kept.
     """
     plain = {k: v for k, v in arguments.items() if k not in ("json", "weights", "debug")}
     plain = {k: v for k, v in plain.items() if v not in (None, math.inf)}

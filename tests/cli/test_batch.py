@@ -55,7 +55,7 @@ def test_folders_make_every_pair_with_a_log_and_a_sheet(photos, capsys):
     assert "http" not in re.sub(r"http-equiv", "", page)
     said = capsys.readouterr().err.splitlines()[-1]
     assert re.match(
-        r"out: 6 made, \d+ s; 1 compilations of steps, \d of targets; \d+% of the time in steps",
+        r"out: 6 made, \d+ s; 1 compilation of steps, \d of targets; \d+% of the time in steps",
         said,
     )
 
@@ -133,7 +133,7 @@ def test_the_plan_makes_nothing(photos, capsys):
     printed = capsys.readouterr().out
     assert not (photos / "out").exists()
     assert re.search(r"32x24\s+6\s+3\s+2\s+1\s", printed)
-    assert "6 pictures, 1 compilations, " in printed
+    assert "6 pictures, 1 compilation, " in printed
     assert batch(*given, "--plan", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["groups"][0]["pictures"] == 6

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convert_weights.original import _FILTERS, Original, caffe_mean, decimal, recognize
+from convert_weights.original import _FILTERS, StoredForm, caffe_mean, decimal, recognize
 
 
 @pytest.fixture
@@ -17,20 +17,20 @@ def kernel(arrays):
 
 def test_channel_order_and_transposition_are_recognized(kernel):
     turned = kernel.transpose(1, 0, 2, 3)
-    assert recognize(kernel) == Original("RGB", transposed=False, rescaled=False)
-    assert recognize(kernel[:, :, ::-1]) == Original("BGR", transposed=False, rescaled=False)
-    assert recognize(turned) == Original("RGB", transposed=True, rescaled=False)
-    assert recognize(turned[:, :, ::-1]) == Original("BGR", transposed=True, rescaled=False)
+    assert recognize(kernel) == StoredForm("RGB", transposed=False, rescaled=False)
+    assert recognize(kernel[:, :, ::-1]) == StoredForm("BGR", transposed=False, rescaled=False)
+    assert recognize(turned) == StoredForm("RGB", transposed=True, rescaled=False)
+    assert recognize(turned[:, :, ::-1]) == StoredForm("BGR", transposed=True, rescaled=False)
 
 
 def test_rescaled_filters_are_still_recognized(kernel):
     scales = np.random.default_rng(0).uniform(0.01, 0.2, 64).astype(np.float32)
-    assert recognize(kernel * scales) == Original("RGB", transposed=False, rescaled=True)
+    assert recognize(kernel * scales) == StoredForm("RGB", transposed=False, rescaled=True)
 
 
 def test_fine_tuned_filters_are_still_recognized(kernel):
     noise = np.random.default_rng(0).normal(0, 0.01, kernel.shape).astype(np.float32)
-    assert recognize(kernel + noise) == Original("RGB", transposed=False, rescaled=False)
+    assert recognize(kernel + noise) == StoredForm("RGB", transposed=False, rescaled=False)
 
 
 @pytest.mark.parametrize("change", [np.negative, lambda k: k[::-1].copy(), np.zeros_like])

@@ -139,7 +139,7 @@ def test_a_reason_has_as_many_lines_as_there_is_room(font):
     assert fitting("short", font, (60, 100)) == ["short"]
 
 
-def test_columns_are_labelled_alike():
+def test_columns_are_labeled_alike():
     places = layout((64, 64), [""], ["style weight 1", "style weight 1.25e5"])
     assert places.columns == (["style weight", "1"], ["style weight", "1.25e5"])
     places = layout((64, 640), [""], ["style weight 1", "style weight 1.25e5"])
