@@ -49,7 +49,7 @@ def row(height: int, width: int, rounds: int, show: Callable[[str], None]) -> Ro
     show(f"{width} x {height}")
     photo, image = (work.picture(seed, height, width) for seed in range(2))
     start = time.perf_counter()
-    jax.jit(gradient).lower(jnp.asarray(image), matting.target(photo)).compile()
+    jax.jit(energy_and_gradient).lower(jnp.asarray(image), matting.target(photo)).compile()
     compiling = time.perf_counter() - start
     preparing = {name: partial(way, photo, image) for name, way in WAYS.items()}
     prepared = timing.interleaved(preparing, max(1, rounds // 5))
@@ -69,14 +69,22 @@ def row(height: int, width: int, rounds: int, show: Callable[[str], None]) -> Ro
     return found | {"ratio": ratio, "apart": abs(values[0] / values[1] - 1)}
 
 
-def gradient(image: jax.Array, local: matting.LocalColors) -> tuple[jax.Array, jax.Array]:
-    """Compute the energy and its gradient, as a step does."""
+def energy_and_gradient(
+    image: jax.Array, local: matting.LocalColors
+) -> tuple[jax.Array, jax.Array]:
+    """Compute the matting energy of an image and its gradient by the image, as a step does.
+
+    Args:
+      image: height x width x 3.
+      local: what ``matting.target`` keeps of the photo.
+    """
     return jax.value_and_grad(matting.energy)(image, local)
 
 
 def by_windows(photo: Picture, image: Picture) -> Gradient:
     """Prepare jaxstyle's computation; the returned function compiles at its first call."""
-    local, on_device, compiled = matting.target(photo), jnp.asarray(image), jax.jit(gradient)
+    local, on_device = matting.target(photo), jnp.asarray(image)
+    compiled = jax.jit(energy_and_gradient)
     jax.block_until_ready(local)
     return lambda: jax.block_until_ready(compiled(on_device, local))
 
@@ -86,11 +94,11 @@ def by_matrix(photo: Picture, image: Picture) -> Gradient:
     laplacian = pymatting().cf_laplacian(photo.astype(np.float64))
     flat = image.reshape(-1, 3).astype(np.float64)
 
-    def energy_and_gradient() -> tuple[float, np.ndarray]:
+    def by_product() -> tuple[float, np.ndarray]:
         product = laplacian @ flat
         return float(np.vdot(flat, product)), 2 * product
 
-    return energy_and_gradient
+    return by_product
 
 
 WAYS: dict[str, Callable[[Picture, Picture], Gradient]] = {

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     CARRY.mkdir(exist_ok=True)
     needed = requirements(ROOT / "pyproject.toml")
     carried = download(needed, CARRY / "wheels")
-    lines = "".join(f"{line}\n" for line in listed(needed, carried))
+    lines = "".join(f"{line}\n" for line in requirement_lines(needed, carried))
     (CARRY / "requirements.txt").write_text(lines, encoding="utf-8")
     write_truncated(read_weights(path), CARRY / "vgg19-float16.h5")
     files = [file for file in CARRY.rglob("*") if file.is_file()]
@@ -79,7 +79,16 @@ def name_of(requirement: str) -> str:
 
 
 def download(needed: Iterable[str], folder: Path) -> list[str]:
-    """Download the wheels of packages and their dependencies to a folder; return their names."""
+    """Download the wheels of packages and of what they depend on to a folder, emptied before.
+
+    Args:
+      needed: requirements, such as "flax>=0.12".
+      folder: created if it does not exist.
+
+    Returns:
+      The sorted normalized names of the packages whose wheels are now in the folder: all but
+      ``PRESENT`` and ``UNUSED``.
+    """
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.whl"):
         old.unlink()
@@ -93,8 +102,16 @@ def download(needed: Iterable[str], folder: Path) -> list[str]:
     return names
 
 
-def listed(needed: Sequence[str], carried: Iterable[str]) -> list[str]:
-    """Return requirements.txt: the requirements, then the other carried packages, any version."""
+def requirement_lines(needed: Sequence[str], carried: Iterable[str]) -> list[str]:
+    """Return the lines of a requirements.txt for the other machine.
+
+    Args:
+      needed: requirements of jaxstyle itself, with their versions.
+      carried: names of all packages carried, as of ``download``.
+
+    Returns:
+      The requirements, then the names of the carried packages that they do not mention.
+    """
     asked = {name_of(requirement) for requirement in needed}
     return [*needed, *(name for name in carried if name not in asked)]
 

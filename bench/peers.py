@@ -1,4 +1,10 @@
-"""Compare jaxstyle with PyTorch: time per step, timed in alternation, and time to a loss."""
+"""Compare jaxstyle with PyTorch: time per step, timed in alternation, and time to a loss.
+
+A *peer* is a PyTorch program for the same loss, of one of two kinds: *eager*, as neural-style-pt
+runs, operation by operation in float32; *expert*, as an expert in PyTorch would tune it, compiled
+by torch.compile, in bfloat16 with channels last. Where torch.compile fails, the expert peer is not
+compiled. The first part times the steps of each; the second is ``bench.race``.
+"""
 
 import argparse
 import gc
@@ -89,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=300,
         help="race: evaluations of the baseline, which set the target loss (default: 300)",
     )
-    add("--rivals", type=int, help="race: number of other PyTorch variants (default: all)")
+    add("--peers", type=int, help="race: number of peers besides the baseline (default: all)")
     add(
         "--schedules",
         nargs="+",
@@ -167,13 +173,13 @@ def step_rows(
     steps = arguments.steps or (3 if jax.default_backend() == "cpu" else 20)
     rounds = 2 if arguments.quick else arguments.rounds
     problems = {precision: ours(case, loaded, precision) for precision in PRECISIONS}
-    eager, others, failed = theirs(case, loaded, torch_peers, compiled=not arguments.quick)
+    eager, experts, failed = peers_of(case, loaded, torch_peers, compiled=not arguments.quick)
     total = torch_peers.total(eager.objective, eager.image) / case.batch
     apart = abs(loss(problems["float32"]) / total - 1)
     if apart > SAME_LOSS:
         raise ArithmeticError(f"the losses of the same picture differ by {apart:.2%}")
     our_calls = {name: stepping(p, case, steps) for name, p in problems.items()}
-    peers = {EAGER: eager, **others}
+    peers = {EAGER: eager, **experts}
     calls = our_calls | {name: lambda peer=peer: peer.take(steps) for name, peer in peers.items()}
     seconds = timing.interleaved(calls, rounds, show=show)
     per_step = {name: [s / steps for s in each] for name, each in seconds.items()}
@@ -204,8 +210,18 @@ def stepping(problem: work.Problem, case: Case, steps: int) -> Callable[[], None
     return work.stepping(problem, steps)
 
 
-def theirs(case: Case, loaded: Loaded, torch_peers: ModuleType, *, compiled: bool) -> tuple:
-    """Return the eager peer, the expert peers by name, and rows of peers that failed."""
+def peers_of(case: Case, loaded: Loaded, torch_peers: ModuleType, *, compiled: bool) -> tuple:
+    """Return the peers of a case.
+
+    Args:
+      case: the case.
+      loaded: weights of the network.
+      torch_peers: the module ``bench.torch_peers``.
+      compiled: compile the expert peer, if that works.
+
+    Returns:
+      The eager peer, the expert peer by its name, and rows of peers that failed.
+    """
     device = torch_peers.device()
     pictures = [work.picture(seed, case.size, case.size) for seed in (0, 1)]
 
@@ -214,17 +230,17 @@ def theirs(case: Case, loaded: Loaded, torch_peers: ModuleType, *, compiled: boo
         begin = start(case.size)
         return torch_peers.Peer(objective, begin, case.optimizer, batch=case.batch, compiled=mode)
 
-    others, failed = {}, []
+    experts, failed = {}, []
     if compiled:
         try:
-            others[EXPERT] = peer(expert=True, mode=torch_peers.compile_mode(device))
-            others[EXPERT].take(2)
+            experts[EXPERT] = peer(expert=True, mode=torch_peers.compile_mode(device))
+            experts[EXPERT].take(2)
         except Exception as error:  # most likely there is no C++ compiler
-            others.clear()
+            experts.clear()
             failed.append({"part": "step", **vars(case), "peer": EXPERT, "error": reason(error)})
-    if not others:
-        others[UNCOMPILED] = peer(expert=True)
-    return peer(expert=False), others, failed
+    if not experts:
+        experts[UNCOMPILED] = peer(expert=True)
+    return peer(expert=False), experts, failed
 
 
 def loss(problem: work.Problem) -> float:

@@ -36,7 +36,7 @@ def compile_plot(rows: Sequence[Row]) -> Figure | None:
     figure, (axes,) = canvas(1, height=1.2 + 0.38 * len(bars))
     stacked(axes, labels, stages)
     axes.set_xlabel("seconds")
-    axes.set_title("Compile against run, scale by scale")
+    axes.set_title("Compile time against run time, by scale")
     return figure
 
 
@@ -66,12 +66,12 @@ def speed_plot(rows: Sequence[Row]) -> Figure | None:
     left.yaxis.set_major_formatter(PercentFormatter(1))
     left.set_ylim(0, 1.08 * max(row["share"] for row in steps))
     left.set_xlabel("size in pixels")
-    left.set_title("Share of the matrix-product peak")
+    left.set_title("Share of the peak of matrix products")
     legend_below(left, 3)
     labels = [f"{row['precision']}, {row['size']} px" for row in reversed(parts)]
     stacked(right, labels, {p: [max(0, row[p]) for row in reversed(parts)] for p in PARTS})
     right.set_xlabel("milliseconds")
-    right.set_title("Where the time of a step goes")
+    right.set_title("Time of a step by part, Adam")
     return figure
 
 
@@ -96,8 +96,8 @@ def peers_plot(rows: Sequence[Row]) -> Figure | None:
     axes.margins(y=0.01)
     axes.axvline(1, color=INK, linewidth=1)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel("times the speed of PyTorch")
-    axes.set_title("A step against PyTorch")
+    axes.set_xlabel("PyTorch's time over jaxstyle's")
+    axes.set_title("Time per step, against PyTorch")
     return figure
 
 
@@ -123,9 +123,9 @@ def memory_plot(rows: Sequence[Row]) -> Figure | None:
     axes.set_yscale("log", base=2)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(ScalarFormatter())
-    axes.set_xlabel("predicted, MB")
-    axes.set_ylabel("measured, MB")
-    axes.set_title("Peak memory, predicted against measured")
+    axes.set_xlabel("predicted MB")
+    axes.set_ylabel("measured MB")
+    axes.set_title("Peak memory, predicted and measured")
     axes.legend()
     return figure
 
@@ -141,19 +141,19 @@ def tiles_plot(rows: Sequence[Row]) -> Figure | None:
         of = [row for row in sized if row["way"] == way]
         gigabytes = [row["measured"] / GIGABYTE for row in of]
         left.plot(list(map(megapixels, of)), gigabytes, color=color, marker="o", label=way)
-    left.set_ylabel("GB beyond the process")
-    left.set_title("Peak memory of a step")
+    left.set_ylabel("GB, minus the process's memory before")
+    left.set_title("Peak memory of a step and its targets")
     left.set_ylim(bottom=0)
     left.legend()
     for color, name, label in (
-        (COLORS[0], "growth", "by the clock"),
-        (COLORS[1], "processor_growth", "of processor time"),
+        (COLORS[0], "growth", "time"),
+        (COLORS[1], "processor_growth", "processor time"),
     ):
         of = [row[name] for row in timed]
         right.plot(list(map(megapixels, timed)), of, color=color, marker="o", label=label)
     right.axhline(1, color=INK, linewidth=1)
     right.set_ylim(bottom=0)
-    right.set_title("A megapixel in tiles, to that of 1024 x 1024")
+    right.set_title("Time per megapixel in tiles, relative to 1024 x 1024")
     right.legend(loc="lower right")
     for axes in (left, right):
         axes.set_xlabel("megapixels")

@@ -1,4 +1,8 @@
-"""Measure the time to a target loss, which PyTorch sets in the way of neural-style-pt."""
+"""Measure the time to a target loss, which the baseline sets: the eager peer with L-BFGS.
+
+The other peers, eager or expert (``bench.peers`` says what these are), and jaxstyle's schedules run
+until they reach it.
+"""
 
 import tempfile
 import time
@@ -19,7 +23,7 @@ from bench.worker import Row
 from jaxstyle import images
 from jaxstyle.network.weights import Loaded
 
-RIVALS = (("eager", "adam"), ("expert", "lbfgs"), ("expert", "adam"))
+PEERS = (("eager", "adam"), ("expert", "lbfgs"), ("expert", "adam"))
 
 COLUMNS = {
     "who": "who",
@@ -45,14 +49,14 @@ def rows(
     size, evaluations = (32, 4) if arguments.quick else (arguments.size, arguments.evaluations)
     paths = {name: str(Path(getattr(arguments, name)).resolve()) for name in ("content", "style")}
     content, style = images.read(paths["content"]), images.read(paths["style"]).rgb
-    rivals = Rivals(torch_peers, loaded, *at_full_size(content, style, size))
-    lead = {"who": "PyTorch, eager, lbfgs", **rivals.baseline(evaluations)}
+    peers = Peers(torch_peers, loaded, *at_full_size(content, style, size))
+    lead = {"who": "PyTorch, eager, lbfgs", **peers.baseline(evaluations)}
     show(line(lead))
     goal = {"target": lead["total"], "most": evaluations}
     options = {"quick": arguments.quick, "weights": arguments.weights, "size": size, **paths}
     racers = {
-        f"PyTorch, {kind}, {optimizer}": partial(rivals.chase, kind, optimizer, **goal)
-        for kind, optimizer in (RIVALS[: arguments.rivals] if not arguments.quick else ())
+        f"PyTorch, {kind}, {optimizer}": partial(peers.chase, kind, optimizer, **goal)
+        for kind, optimizer in (PEERS[: arguments.peers] if not arguments.quick else ())
     } | {
         f"jaxstyle, {name}": partial(cold_and_warm, schedule=SCHEDULES[name], **goal, **options)
         for name in arguments.schedules or SCHEDULES
@@ -81,8 +85,8 @@ def line(row: Row) -> str:
 
 
 @dataclass(frozen=True)
-class Rivals:
-    """The PyTorch variants; ``photo``, at the full size, is also the initial image."""
+class Peers:
+    """The peers; ``photo``, at the full size, is also the initial image."""
 
     torch_peers: ModuleType
     loaded: Loaded
@@ -90,7 +94,7 @@ class Rivals:
     painting: np.ndarray
 
     def objective(self, kind: str) -> Any:
-        """Return the objective of the "eager" or the "expert" peer."""
+        """Return the objective of an "eager" or an "expert" peer."""
         pictures, device = (self.photo, self.painting), self.torch_peers.device()
         return self.torch_peers.Objective(
             self.loaded.weights, *pictures, device, expert=kind == "expert"
@@ -106,22 +110,22 @@ class Rivals:
         return {"reached": True, "seconds": seconds, "steps": steps, "total": total}
 
     def chase(self, kind: str, optimizer: str, *, target: float, most: int) -> Row:
-        """Run another variant until the total of its picture, checked in float32, is the target.
+        """Run another peer until the total of its picture, checked in float32, is the target.
 
         The time of the check is not counted. In solver_seconds, the first step, which compiles,
         counts as an average step.
         """
-        judge, peers = self.objective("eager"), self.torch_peers
+        judge, torch_peers = self.objective("eager"), self.torch_peers
         begin = time.perf_counter()
-        mode = peers.compile_mode(peers.device()) if kind == "expert" else ""
-        peer = peers.Peer(self.objective(kind), self.photo, optimizer, compiled=mode)
+        mode = torch_peers.compile_mode(torch_peers.device()) if kind == "expert" else ""
+        peer = torch_peers.Peer(self.objective(kind), self.photo, optimizer, compiled=mode)
         row: Row = {"reached": False, "total": None}
         marks: list[float] = []
         while not row["reached"] and len(marks) < most:
             near = peer.step() <= target
             marks.append(time.perf_counter() - begin)
             if near:
-                row["total"] = peers.total(judge, peer.image)
+                row["total"] = torch_peers.total(judge, peer.image)
                 row["reached"] = row["total"] <= target
                 begin = time.perf_counter() - marks[-1]
         later = marks[-1] - marks[0]

@@ -14,6 +14,8 @@ from typing import Any
 
 import jax
 
+from convert_weights.files import write_whole
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "bench" / "results"
 
@@ -28,7 +30,8 @@ Row = dict[str, Any]
 def record(command: str, arguments: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """Return the record of one benchmark, ready for JSON.
 
-    Arguments that do not influence the results, such as paths, are left out.
+    Left out are the arguments json, weights and debug, and those without a value; of a path only
+    the file name is kept.
     """
     plain = {k: v for k, v in arguments.items() if k not in ("json", "weights", "debug")}
     plain = {k: v for k, v in plain.items() if v not in (None, math.inf)}
@@ -58,14 +61,9 @@ def save(result: Mapping[str, Any], path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text file atomically."""
+    """Write a text file as a whole, and the folder that it is in."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(path, text.encode())
 
 
 def load_all(directory: Path = RESULTS) -> list[dict[str, Any]]:

@@ -12,9 +12,9 @@ from convert_weights.archive import PROJECT, VERSION
 from convert_weights.download import is_url
 from convert_weights.errors import WeightsError, naming, one_line
 from convert_weights.fetch import fetch_url, fetch_weights
-from convert_weights.files import check_output, sha256
+from convert_weights.files import sha256
 from convert_weights.sources import identify, load_source
-from convert_weights.weights_file import Weights, write_weights
+from convert_weights.weights_file import Weights, check_output, write_weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

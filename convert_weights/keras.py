@@ -35,15 +35,15 @@ def read_keras(path: Path) -> Weights:
     with open_hdf5(path) as file:
         groups = _layer_groups(file)
         layers = vgg19.network({layer: _arrays(group, layer) for layer, group in groups.items()})
-    original = recognize(layers["conv1_1"].kernel)
-    order = original.channel_order if original else "BGR"
+    form = recognize(layers["conv1_1"].kernel)
+    order = form.channel_order if form else "BGR"
     return Weights(
         layers,
         channel_order=order,
         scale=255.0,
         mean=caffe_mean(order),
         std=(1.0, 1.0, 1.0),
-        normalized=original.rescaled if original else False,
+        normalized=form.rescaled if form else False,
         licence=LICENCE,
     )
 

@@ -41,7 +41,7 @@ _BLOCK = 1 << 20
 
 
 def read_mat_v5(path: Path, names: Set[str]) -> dict[str, Any]:
-    """Read those of the variables `names` that the file contains.
+    """Read variables by name; names that the file lacks are left out.
 
     Returns:
         The values by name. Cell arrays become lists, structures dicts (lists of dicts unless 1x1),

@@ -40,12 +40,12 @@ def read_matconvnet(path: Path) -> Weights:
     variables = read(path, _VARIABLES)
     layers = vgg19.network(_convolutions(variables.get("layers")))
     average = _average(variables)
-    original = recognize(layers["conv1_1"].kernel)
-    order = original.channel_order if original else "RGB"
+    form = recognize(layers["conv1_1"].kernel)
+    order = form.channel_order if form else "RGB"
     # For unrecognized filters, assume width x height as MatConvNet documents.
-    if original is None or original.transposed:
+    if form is None or form.transposed:
         layers = {name: _transposed(layer) for name, layer in layers.items()}
-    if average is None and original is None:
+    if average is None and form is None:
         raise WeightsError("averageImage is missing (in normalization or meta.normalization)")
     return Weights(
         layers,
@@ -53,7 +53,7 @@ def read_matconvnet(path: Path) -> Weights:
         scale=255.0,
         mean=caffe_mean(order) if average is None else _mean(average),
         std=(1.0, 1.0, 1.0),
-        normalized=original.rescaled if original else False,
+        normalized=form.rescaled if form else False,
         licence=LICENCE,
     )
 

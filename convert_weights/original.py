@@ -49,8 +49,8 @@ _SAME = 0.9
 
 
 @dataclass(frozen=True)
-class Original:
-    """The way a file stores the original VGG-19.
+class StoredForm:
+    """The form in which a file stores the filters of the original VGG-19.
 
     Attributes:
         channel_order: Channel order of the input of conv1_1.
@@ -63,7 +63,7 @@ class Original:
     rescaled: bool
 
 
-def recognize(kernel: Float32[np.ndarray, "3 3 3 64"]) -> Original | None:
+def recognize(kernel: Float32[np.ndarray, "3 3 3 64"]) -> StoredForm | None:
     """Recognize the original VGG-19 by the kernel of conv1_1; return None for other networks."""
     reference = np.array(list(_FILTERS.values())).transpose(1, 2, 3, 0)
     found = kernel[:, :, :, list(_FILTERS)].astype(np.float64)
@@ -73,7 +73,7 @@ def recognize(kernel: Float32[np.ndarray, "3 3 3 64"]) -> Original | None:
             rgb = hwio if order == "RGB" else hwio[:, :, ::-1]
             if _cosines(rgb, reference).min() > _SAME:
                 scales = np.sum(rgb * reference, (0, 1, 2)) / np.sum(reference**2, (0, 1, 2))
-                return Original(order, transposed, bool(np.abs(scales - 1).max() > 0.1))
+                return StoredForm(order, transposed, bool(np.abs(scales - 1).max() > 0.1))
     return None
 
 

@@ -1,13 +1,13 @@
 """Find the URL of a package's file in the index that pip is configured to use.
 
 `pip download` executes the setup.py of a source distribution to obtain its metadata. To avoid that,
-only pip's configuration is read from pip; the project's page in the index is read directly (the
-simple repository API: HTML of PEP 503, JSON of PEP 691).
+pip's public commands are only asked for its configuration; the project's page in the index is read
+directly (the simple repository API: HTML of PEP 503, JSON of PEP 691).
 """
 
 import ast
-import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -25,20 +25,31 @@ _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 
 
 def pip_settings() -> dict[str, str]:
-    """Return pip's configuration (`index-url`, `cert`, ...) from its files and environment.
+    """Return pip's configuration (`index-url`, `cert`, ...): files, environment, default index.
 
     Raises:
         WeightsError: This Python has no pip.
     """
+    settings = parse_settings(_pip("config", "list"))
+    if "index-url" not in settings:  # pip's own default, which no command but its help tells
+        help = _pip("download", "--help")
+        default = re.search(r"--index-url .*?\(default (\S+?)\)", help, re.DOTALL)
+        settings |= {"index-url": default[1]} if default else {}
+    return settings
+
+
+def _pip(*arguments: str) -> str:
+    """Run pip and return what it prints, in lines as long as they are."""
     result = subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"],
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments],
         capture_output=True,
         text=True,
+        env={**os.environ, "COLUMNS": "10000"},
         check=False,
     )
     if result.returncode != 0:
         raise WeightsError("pip does not run in this Python (install it: python -m ensurepip)")
-    return parse_settings(result.stdout)
+    return result.stdout
 
 
 def parse_settings(listing: str) -> dict[str, str]:
@@ -91,25 +102,13 @@ def locations(project: str, settings: Mapping[str, str]) -> list[str]:
         project: Name of the project; normalized as in PEP 503.
         settings: pip's options, of which `find-links`, `no-index`, `index-url` and
             `extra-index-url` are used.
-
-    Raises:
-        WeightsError: pip has no index configured.
     """
     links = [_as_url(place) for place in settings.get("find-links", "").split()]
     if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         return links
-    indexes = [settings.get("index-url") or _default_index()]
-    indexes += settings.get("extra-index-url", "").split()
+    indexes = [settings.get("index-url", ""), *settings.get("extra-index-url", "").split()]
     page = re.sub(r"[-_.]+", "-", project).lower()  # the normalized name of PEP 503
-    return links + [f"{index.rstrip('/')}/{page}/" for index in indexes]
-
-
-def _default_index() -> str:
-    # pip's built-in default index; pip has no public API for it.
-    try:
-        return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
-    except (ImportError, AttributeError) as error:
-        raise WeightsError("pip has no index configured") from error
+    return links + [f"{index.rstrip('/')}/{page}/" for index in indexes if index]
 
 
 def _as_url(place: str) -> str:

@@ -17,7 +17,14 @@ import numpy as np
 
 from convert_weights import vgg19
 from convert_weights.errors import WeightsError
-from convert_weights.original import LICENCE, ChannelOrder, Original, caffe_mean, decimal, recognize
+from convert_weights.original import (
+    LICENCE,
+    ChannelOrder,
+    StoredForm,
+    caffe_mean,
+    decimal,
+    recognize,
+)
 from convert_weights.torch_file import StateDict, open_state_dict
 from convert_weights.vgg19 import LAYERS, Convolution
 from convert_weights.weights_file import Weights
@@ -39,12 +46,12 @@ def read_pytorch(path: Path) -> Weights:
     state = open_state_dict(path)
     prefixes = _prefixes(state)
     layers = vgg19.network({layer: _pair(state, layer, p) for layer, p in prefixes.items()})
-    original = recognize(layers["conv1_1"].kernel)
+    form = recognize(layers["conv1_1"].kernel)
     if prefixes["conv1_1"] == "2":
-        return _adain(layers, original, *_pair(state, "the first layer", "0"))
-    if original is None and prefixes["conv1_1"] != "conv1_1":
+        return _adain(layers, form, *_pair(state, "the first layer", "0"))
+    if form is None and prefixes["conv1_1"] != "conv1_1":
         return _torchvision(layers)
-    return _caffe(layers, original)
+    return _caffe(layers, form)
 
 
 def _prefixes(state: StateDict) -> dict[str, str]:
@@ -86,8 +93,8 @@ def _torchvision(layers: Layers) -> Weights:
     )
 
 
-def _caffe(layers: Layers, original: Original | None) -> Weights:
-    order = original.channel_order if original else "BGR"
+def _caffe(layers: Layers, form: StoredForm | None) -> Weights:
+    order = form.channel_order if form else "BGR"
     return Weights(
         layers,
         channel_order=order,
@@ -95,13 +102,13 @@ def _caffe(layers: Layers, original: Original | None) -> Weights:
         mean=caffe_mean(order),
         std=(1.0, 1.0, 1.0),
         # An unknown network with the names of Gatys' file: assume normalized, as that file is.
-        normalized=original.rescaled if original else True,
+        normalized=form.rescaled if form else True,
         licence=LICENCE,
     )
 
 
 def _adain(
-    layers: Layers, original: Original | None, kernel: np.ndarray, bias: np.ndarray
+    layers: Layers, form: StoredForm | None, kernel: np.ndarray, bias: np.ndarray
 ) -> Weights:
     # The first layer maps RGB in [0, 1] to the input of conv1_1: output = matrix @ rgb + bias.
     matrix = kernel[0, 0].T.astype(np.float64)
@@ -116,7 +123,7 @@ def _adain(
                 scale=scale,
                 mean=(first, second, third),
                 std=(1.0, 1.0, 1.0),
-                normalized=original.rescaled if original else True,
+                normalized=form.rescaled if form else True,
                 licence=LICENCE,
             )
     raise WeightsError(

@@ -8,12 +8,12 @@ import h5py
 
 from convert_weights.archive import read_archive
 from convert_weights.errors import WeightsError, naming
-from convert_weights.files import require_file, sha256
+from convert_weights.files import sha256
 from convert_weights.hdf5 import names, open_hdf5
 from convert_weights.keras import is_keras, read_keras
 from convert_weights.matconvnet import is_matconvnet, read_matconvnet
 from convert_weights.pytorch import read_pytorch
-from convert_weights.weights_file import Weights, is_weights, parse_weights
+from convert_weights.weights_file import Weights, is_weights, parse_weights, require_file
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ output, float32 or float16) and `bias` (float32).
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from convert_weights import vgg19
-from convert_weights.errors import WeightsError, naming
-from convert_weights.files import check_output, require_file, write_atomically
+from convert_weights.errors import WeightsError, naming, one_line
+from convert_weights.files import check_writable, write_whole
 from convert_weights.hdf5 import child, open_hdf5, read_array
 from convert_weights.original import ChannelOrder
 from convert_weights.vgg19 import LAYERS, Convolution
@@ -28,8 +29,10 @@ __all__ = [
     "Convolution",
     "Weights",
     "WeightsError",
+    "check_output",
     "normalize_input",
     "read_weights",
+    "require_file",
     "write_weights",
 ]
 
@@ -125,7 +128,55 @@ def write_weights(
     check_output(path, force)
     stored = _as_stored(weights.layers, dtype)
     data = _serialize(weights, stored, dtype)
-    write_atomically(path, data, force=force, verify=partial(_verify, weights, stored))
+    with _writing(path):
+        write_whole(path, data, replace=force, verify=partial(_verify, weights, stored))
+
+
+def require_file(path: Path) -> None:
+    """Check that `path` is a regular file and not empty.
+
+    Raises:
+        WeightsError: It is not. The message omits the path; callers add it with `errors.naming`.
+    """
+    if not path.exists():
+        raise WeightsError("no such file")
+    if not path.is_file():
+        raise WeightsError("a directory, not a file" if path.is_dir() else "not a regular file")
+    if path.stat().st_size == 0:
+        raise WeightsError("the file is empty")
+
+
+def check_output(path: Path, force: bool) -> None:
+    """Check that `write_weights` can write `path`, and leave nothing behind.
+
+    Call this before any long computation.
+
+    Raises:
+        WeightsError: The directory is missing or not writable, `path` is not a regular file, or it
+            exists and `force` is not set.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise WeightsError(f"{path}: not a regular file; name another file to write")
+    with _writing(path):
+        check_writable(path, replace=force)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn the errors of the block, which writes `path`, into a `WeightsError`."""
+    try:
+        yield
+    except FileExistsError as error:
+        reason = "already exists; use --force to replace it, or another name"
+        raise WeightsError(f"{path}: {reason}") from error
+    except IsADirectoryError as error:
+        raise WeightsError(f"{path}: a directory; name the file to write") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        reason = f"the directory {path.parent} does not exist; create it first"
+        raise WeightsError(f"{path}: {reason}") from error
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise WeightsError(f"{path}: cannot be written: {reason}") from error
 
 
 def is_weights(file: h5py.File) -> bool:

@@ -61,7 +61,8 @@ def entry() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if status:
-        os._exit(status)  # at once: a compilation in a background thread would delay the exit
+        # Not sys.exit: it waits for a background compilation, or aborts if its thread is a daemon.
+        os._exit(status)
 
 
 if __name__ == "__main__":

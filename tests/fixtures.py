@@ -1,6 +1,10 @@
 """Fixtures of all tests; registered by ``conftest.py`` in the processes that run tests."""
 
 import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -30,6 +34,23 @@ def picture():
         return jax.device_put(image.clip(0, 1).astype(np.float32))
 
     return make
+
+
+@pytest.fixture
+def unprivileged():
+    """A temporary folder of an ordinary user, as whom the test then runs."""
+    folder = Path(tempfile.mkdtemp())
+    superuser = os.geteuid() == 0
+    if superuser:
+        os.chown(folder, 65534, -1)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        if superuser:
+            os.seteuid(0)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)

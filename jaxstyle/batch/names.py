@@ -22,16 +22,19 @@ def labels(paths: Iterable[str]) -> dict[str, str]:
     alike = defaultdict(dict)
     for path in sorted(set(paths)):
         *folders, name = parts(path) or ("",)
-        stem = safe(os.path.splitext(name)[0]) or "picture"
-        alike[same(stem)][path] = (*map(safe, folders), stem)
+        stem = safe_name(os.path.splitext(name)[0]) or "picture"
+        alike[same(stem)][path] = (*map(safe_name, folders), stem)
     wanted = {path: label for group in alike.values() for path, label in _prefixed(group).items()}
     return dict(zip(wanted, numbered(list(wanted.values())), strict=True))
 
 
-def safe(text: str) -> str:
-    """Join the runs of letters, digits, accents, ``.`` and ``_`` in a text by dashes.
+def safe_name(text: str) -> str:
+    """Return a text as part of a file name that every file system and URL allows.
 
-    >>> safe(" .What's #1? (copy)")
+    Runs of letters, digits, accents, ``.`` and ``_`` are kept and joined by dashes; the result may
+    be empty.
+
+    >>> safe_name(" .What's #1? (copy)")
     'What-s-1-copy'
     """
     kept = (c if _keeps(c) else " " for c in unicodedata.normalize("NFC", text))

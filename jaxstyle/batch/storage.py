@@ -5,7 +5,6 @@ import glob
 import os
 import re
 import secrets
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from convert_weights.files import remove_leftovers, write_whole
 from jaxstyle.errors import StorageError
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_TEMPORARY = re.compile(r"\.jaxstyle-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
 
 
 def is_url(path: str) -> bool:
@@ -102,7 +101,7 @@ class Folder:
         with _one_line(self.root, "cannot be written there"):
             if not is_url(self.root):
                 os.makedirs(self.root, exist_ok=True)
-                _remove_leftovers(self.root)
+                remove_leftovers(self.root)
             try:
                 self._probe()
             except FileNotFoundError:
@@ -173,7 +172,7 @@ class Folder:
             files, remote = _remote(self.path(name))
             files.pipe_file(remote, data)
         else:
-            _replace(self.path(name), data)
+            write_whole(self.path(name), data)
 
     def _remove(self, name: str) -> None:
         if is_url(self.root):
@@ -239,33 +238,6 @@ def _package(url: str) -> str | None:
 # --- local files ----------------------------------------------------------------------------------
 
 
-def _replace(path: str, data: bytes) -> None:
-    """Replace a file atomically: write a temporary file in the same folder, sync, rename."""
-    folder = os.path.dirname(path)
-    beside = os.path.join(folder, _temporary_name())
-    try:
-        with open(beside, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(beside)
-        raise
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: str) -> None:
-    """Sync a folder, so that a rename survives a crash; the file is whole even if this fails."""
-    with suppress(OSError):
-        descriptor = os.open(folder or ".", os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def _append(path: str, line: bytes) -> None:
     """Append a line in a single write, so that processes do not mix up their lines."""
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
@@ -284,29 +256,3 @@ def _append(path: str, line: bytes) -> None:
 def _ending(last: bytes) -> bytes:
     """Return the line break that is missing after a file's last byte, if any."""
     return b"" if last in (b"", b"\n") else b"\n"
-
-
-def _temporary_name() -> str:
-    return f".jaxstyle-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
-
-
-def _remove_leftovers(folder: str) -> None:
-    """Delete temporary files of processes of this host that have ended."""
-    for name in os.listdir(folder):
-        made = _TEMPORARY.fullmatch(name)
-        if made and made["host"] == socket.gethostname() and not _alive(int(made["pid"])):
-            with suppress(OSError):  # another process may be doing the same
-                os.unlink(os.path.join(folder, name))
-
-
-def _alive(process: int) -> bool:
-    """Return whether a process of this host is running; on Windows always True."""
-    if os.name == "nt":  # os.kill would end the process
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True

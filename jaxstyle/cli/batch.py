@@ -25,6 +25,7 @@ from jaxstyle.cli.common import (
     Tell,
     above_zero,
     at_least_one,
+    count_of,
     tell_of_tuning,
     teller,
     use_precision,
@@ -215,7 +216,8 @@ def summarize(
     there = f", {status.found} found" if status.found else ""
     tell(
         f"{arguments.output}: {status.made} made{there}, {status.seconds:.0f} s; "
-        f"{status.compilations} compilations of steps, {status.target_compilations} of targets; "
+        f"{count_of(status.compilations, 'compilation')} of steps, "
+        f"{status.target_compilations} of targets; "
         f"{stepping:.0%} of the time in steps, {waited:.1%} waiting for files"
     )
     if lost:

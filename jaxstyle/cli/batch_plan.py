@@ -14,7 +14,7 @@ from jaxstyle.batch.cells import network_bytes
 from jaxstyle.batch.folder import settle
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
-from jaxstyle.cli.common import Tell
+from jaxstyle.cli.common import Tell, count_of
 from jaxstyle.cli.memory import in_bytes
 from jaxstyle.cli.plan import WIDTH, about
 from jaxstyle.execution import memory
@@ -74,7 +74,8 @@ def show_batch_plan(
     Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH).print(table(groups))
     compilations = sum(group.compilations for group in groups)
     pictures = sum(group.pictures for group in groups)
-    print(f"{pictures} pictures, {compilations} compilations, {about(seconds)} on this host alone")
+    work = f"{count_of(pictures, 'picture')}, {count_of(compilations, 'compilation')}"
+    print(f"{work}, {about(seconds)} on this host alone")
     available = memory.total_bytes()
     if groups and available:
         most = max(group.peak_bytes for group in groups)

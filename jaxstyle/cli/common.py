@@ -94,6 +94,11 @@ def print_result(arguments: argparse.Namespace, path: Path, result: Result, tell
     tell(f"{path}: {width}x{height}, {result.seconds:.0f} s ({compiling:.0f} of them compiling)")
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one: ``2 steps``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def teller(quiet: bool) -> Tell:
     """Return a function that prints a line on standard error, or nothing if ``quiet``."""
     return silence if quiet else tell_user

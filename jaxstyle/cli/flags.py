@@ -44,7 +44,9 @@ def add_settings(
             continue
         form: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
         if hints[field.name] is not bool:
-            metavar = _metavar(hints[field.name], field.metadata["choices"])
+            metavar = field.metadata["metavar"] or _metavar(
+                hints[field.name], field.metadata["choices"]
+            )
             form = {"type": argument(reader(hints[field.name])), "metavar": metavar}
         if hints[field.name] == tuple[str, ...]:  # a path may contain commas: repeat the flag
             form = {"type": str, "action": "append", "metavar": "FILE"}

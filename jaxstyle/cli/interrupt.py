@@ -33,7 +33,7 @@ def deferred_interrupt() -> Iterator[Callable[[], None]]:
     seen: list[int] = []
 
     def remember(number: int, frame: object) -> None:
-        if seen:
+        if seen:  # not an exception: the code it would interrupt may be XLA, or catch it
             os._exit(STOPS[signal.Signals(number)][1])
         seen.append(number)
 

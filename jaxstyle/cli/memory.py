@@ -122,16 +122,26 @@ def remedy_for(
 ) -> str:
     """Return advice on how to fit a scale of ``peak`` bytes into the ``there`` bytes available."""
     found = memory.remedies(scale, peak, there, settings, fixed)
-    return would_fit(arguments, scale.height, scale.width, found)
+    return advice(arguments, scale.height, scale.width, found)
 
 
-def would_fit(
+def advice(
     arguments: argparse.Namespace,
     height: int,
     width: int,
     found: Iterable[Mapping[str, Any]],
 ) -> str:
-    """Return the alternatives in ``found`` as flags: "--size 48 or --optimizer adam would fit"."""
+    """Return what to tell a user whose run does not fit into memory.
+
+    Args:
+      arguments: the command's arguments; with ``--shape``, sizes are given as that.
+      height: of the result.
+      width: of the result.
+      found: changes of settings, each of which would make the run fit.
+
+    Returns:
+      "--size 48 or --optimizer adam would fit"; if ``found`` is empty, that no setting would.
+    """
     flags = [flags_of(_with_shape(arguments, height, width, one)) for one in found]
     if not flags:
         return "no setting would make it fit: use a machine with more memory"

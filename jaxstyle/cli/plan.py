@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from jaxstyle.cli.common import Tell
+from jaxstyle.cli.common import Tell, count_of
 from jaxstyle.cli.interrupt import deferred_interrupt
-from jaxstyle.cli.memory import explained, in_bytes, would_fit
+from jaxstyle.cli.memory import advice, explained, in_bytes
 from jaxstyle.execution.choice import Sides
 from jaxstyle.execution.estimate import Estimate, estimate
 from jaxstyle.execution.plan import Image
@@ -78,7 +78,7 @@ def summary(found: Estimate) -> str:
     """Return one line about the whole run."""
     steps = sum(scale.steps for scale in found.scales)
     return (
-        f"{_counted(len(found.scales), 'compilation')}, {_counted(steps, 'step')}: "
+        f"{count_of(len(found.scales), 'compilation')}, {count_of(steps, 'step')}: "
         f"{about(found.seconds)}, {found.compile_seconds:.0f} s of it compiling "
         "(less from now on: JAX caches the programs)"
     )
@@ -93,7 +93,7 @@ def verdict(arguments: argparse.Namespace, found: Estimate) -> str:
     if found.fits:
         return f"fits: needs {need} of {in_bytes(found.available_bytes)}"
     last = found.scales[-1]
-    remedy = would_fit(arguments, last.height, last.width, found.remedies)
+    remedy = advice(arguments, last.height, last.width, found.remedies)
     return f"does not fit: needs {need}, {in_bytes(found.available_bytes)} are available: {remedy}"
 
 
@@ -114,7 +114,3 @@ def about(seconds: float | None) -> str:
     if seconds < 120:
         return f"about {seconds:.0f} s" if seconds >= 1 else "under 1 s"
     return f"about {seconds / 60:.0f} min" if seconds < 7200 else f"about {seconds / 3600:.0f} h"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -20,6 +20,7 @@ from jaxstyle.cli.common import (
     DEBUG_HELP,
     WEIGHTS_HELP,
     Tell,
+    count_of,
     silence,
     tell_of_tuning,
     tell_user,
@@ -154,7 +155,7 @@ def run_and_save(
     if arguments.json:
         print(json.dumps(record))
     sides = f"{len(files.sweep.rows)}x{len(files.sweep.columns)} cells"
-    programs = "1 compilation" if compilations == 1 else f"{compilations} compilations"
+    programs = count_of(compilations, "compilation")
     tell(f"{files.output}: {sides}, {seconds:.0f} s ({programs} of steps)")
 
 
@@ -218,4 +219,4 @@ def show_plan(
     print(f"one cell: {summary(found)}")
     print(verdict(arguments, found))
     batch = "one batch" if len(work) == 1 else f"{len(work)} batches"
-    print(f"{len(cells)} cells: {at_once} at once, in {batch}")
+    print(f"{count_of(len(cells), 'cell')}: {at_once} at once, in {batch}")

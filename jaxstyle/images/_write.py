@@ -1,15 +1,17 @@
-"""Atomic writing of PNG, JPEG, WebP and TIFF files, with reproducible bytes."""
+"""Writing of PNG, JPEG, WebP and TIFF files, with reproducible bytes.
+
+Every file is written as a whole, as ``convert_weights.files`` says.
+"""
 
 import contextlib
 import io
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 
+from convert_weights import files
 from jaxstyle.errors import ImageError
 from jaxstyle.images._encode import encode
 from jaxstyle.images._read import Picture
@@ -93,7 +95,7 @@ def write(path: Path, picture: Picture, *, bits: int = 8, description: str = "")
     """
     name = os.fspath(path)
     check_writable(name, bits=bits, longest=max(picture.rgb.shape))
-    with replaced(name) as file:
+    with _whole(name) as file:
         _encode(file, name, picture, bits, description)
 
 
@@ -150,31 +152,25 @@ def check_target(path: Path, extensions: tuple[str, ...]) -> str:
 
 
 def check_directory(path: Path) -> None:
-    """Check that a file can be created or replaced at a path, without leaving anything behind.
+    """Check that a file can be written at a path, without leaving anything behind.
 
     Raises:
       ImageError: The directory does not exist or is not writable, or `path` is a directory.
     """
     name = os.fspath(path)
-    target = os.path.realpath(name)
-    directory = os.path.dirname(target)
-    if os.path.isdir(target):
-        raise ImageError(f"{name}: is a directory, not a file")
-    if not os.path.isdir(directory):
-        raise ImageError(f"{name}: there is no directory {directory}: create it first")
-    temporary = _temporary_path(target)
     try:
-        if os.path.exists(target):
-            open(target, "r+b").close()  # raises if the file is read-only; does not change it
-        open(temporary, "xb").close()
-        os.unlink(temporary)
+        files.check_writable(name)
+    except IsADirectoryError as error:
+        raise ImageError(f"{name}: is a directory, not a file") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        directory = os.path.dirname(os.path.realpath(name))
+        raise ImageError(f"{name}: there is no directory {directory}: create it first") from error
     except OSError as error:
-        reason = error.strerror or error
-        raise ImageError(f"{name}: cannot be written there: {reason}") from error
+        raise ImageError(f"{name}: cannot be written there: {error.strerror or error}") from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically.
+    """Write a UTF-8 text file as a whole.
 
     Raises:
       ImageError: The file cannot be written. An existing file is left unchanged.
@@ -183,41 +179,24 @@ def write_text(path: Path, text: str) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file atomically.
+    """Write a file as a whole.
 
     Raises:
       ImageError: The file cannot be written. An existing file is left unchanged.
     """
-    with replaced(path) as file:
+    with _whole(path) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for atomic writing: a temporary file in the same directory, synced and renamed.
-
-    The permissions are those of the file it replaces, or the default of a new file. A symbolic
-    link is followed. After any exception, an existing file is left unchanged.
-
-    Raises:
-      ImageError: The operating system reports an error, such as a full disk.
-    """
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to be written as a whole, with an ImageError if that fails."""
     name = os.fspath(path)
-    target = os.path.realpath(name)
-    temporary = _temporary_path(target)
     try:
-        with open(temporary, "xb") as file:
+        with files.whole_file(name) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.exists(target):
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
     except OSError as error:
         raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # it no longer exists after the rename
-            os.unlink(temporary)
 
 
 def _unknown_extension(name: str, extensions: tuple[str, ...]) -> str:
@@ -227,8 +206,3 @@ def _unknown_extension(name: str, extensions: tuple[str, ...]) -> str:
 
 def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()
-
-
-def _temporary_path(target: str) -> str:
-    """Return a temporary path in the same directory, so that a rename is atomic."""
-    return os.path.join(os.path.dirname(target), f".jaxstyle-{secrets.token_hex(8)}.tmp")

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float, Float32
 
 Picture = Array | np.ndarray
@@ -85,7 +86,7 @@ def local_affine(
       followed by the offset b_k.
 
     Raises:
-      ValueError: The radius is negative, or epsilon is a number that is not positive.
+      ValueError: The radius is negative, or epsilon is not positive.
     """
     _check(radius, epsilon)
     return _fitted(guide, values, radius, epsilon)
@@ -114,8 +115,8 @@ def window_pixels(height: int, width: int, radius: int) -> Float32[np.ndarray, "
 def _check(radius, epsilon):
     if radius < 0:
         raise ValueError(f"radius must be at least 0: {radius}")
-    if isinstance(epsilon, float) and not epsilon > 0:
-        raise ValueError(f"epsilon must be more than 0: {epsilon}")
+    if not isinstance(epsilon, Tracer) and not np.all(np.asarray(epsilon) > 0):
+        raise ValueError(f"epsilon must be more than 0: {np.min(epsilon)}")
 
 
 def _planes(values: Float[Picture, "h w *c"]) -> Float[Array, "planes h w"]:

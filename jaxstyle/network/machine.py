@@ -43,7 +43,9 @@ def keep_memory() -> bool:
 
 
 def give_memory_back() -> bool:
-    """Undo ``keep_memory``: make glibc return freed memory to the system from now on.
+    """Make glibc return freed memory to the system from now on.
+
+    Only this part of ``keep_memory`` is undone: the single arena stays.
 
     Returns:
       Whether it succeeded: False without glibc.

@@ -6,7 +6,6 @@ It cannot be predicted from the name of the processor: on one, the direct convol
 
 import json
 import math
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from convert_weights.files import write_whole
 from jaxstyle.network import machine
 from jaxstyle.network.convolution import ALGORITHMS, convolve, prepare
 from jaxstyle.network.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS
@@ -143,8 +143,6 @@ def _write(path: Path, times: Mapping[str, Mapping[str, float]]) -> None:
     """Write the times; if that fails, they are measured again by the next process."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}")
-        part.write_text(json.dumps(times, indent=1))
-        part.replace(path)
+        write_whole(path, json.dumps(times, indent=1).encode())
     except OSError:
         pass

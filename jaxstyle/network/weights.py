@@ -1,6 +1,5 @@
 """Find, fetch (by convert_weights) and load weights files, and build networks from them."""
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from convert_weights.files import sha256
 from convert_weights.weights_file import Weights, WeightsError, read_weights
 from jaxstyle.network.machine import cache_directory
 from jaxstyle.network.vgg import VGG19, Padding, Pooling, Rounding
@@ -85,8 +85,7 @@ def load(path: Path) -> Loaded:
         if path != cached_path():
             raise
         raise WeightsError(f"{error}: delete the file to fetch it again") from error
-    with open(path, "rb") as file:
-        return Loaded(weights, path, hashlib.file_digest(file, "sha256").hexdigest())
+    return Loaded(weights, path, sha256(path))
 
 
 def loaded(given: str | os.PathLike | Loaded | None) -> Loaded:

@@ -241,9 +241,7 @@ def shape_of(x: ArrayLike | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         return x
     kind, sharding = jax.typeof(x), getattr(x, "sharding", None)
     spread = sharding if isinstance(sharding, jax.sharding.NamedSharding) else None
-    return jax.ShapeDtypeStruct(
-        kind.shape, kind.dtype, sharding=spread, weak_type=kind.weak_type
-    )
+    return jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=spread, weak_type=kind.weak_type)
 
 
 # --- the loop -------------------------------------------------------------------------------------

@@ -39,8 +39,8 @@ SHARDS = ("none", "space")
 COLOR_CHOICES = ("none", *COLOR_MATCHES, "luminance")
 
 
-def _setting(default: Any, help: str, choices: Iterable[str] = ()) -> Any:
-    metadata = {"help": help, "choices": tuple(choices)}
+def _setting(default: Any, help: str, choices: Iterable[str] = (), *, metavar: str = "") -> Any:
+    metadata = {"help": help, "choices": tuple(choices), "metavar": metavar}
     if isinstance(default, Mapping):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -127,7 +127,9 @@ class Settings:
         "add one loss for each style picture, instead of comparing with their averaged statistics",
     )
     fine_style: str = _setting(
-        "", "picture whose fine texture replaces that of the style pictures before the run"
+        "",
+        "picture whose fine texture replaces that of the style pictures before the run",
+        metavar="FILE",
     )
 
     # Regions
@@ -212,6 +214,7 @@ class Settings:
         "content",
         "starting image: content, noise, colors (the content in the style's colors), or a "
         "picture's path",
+        metavar="content|noise|colors|FILE",
     )
     init_noise: float = _setting(0.0, "share of noise in the starting image, from 0 to 1")
     noise: str = _setting(
@@ -260,6 +263,7 @@ class Settings:
         "auto",
         "compute in tiles of this many pixels a side, to save memory; auto: if the picture "
         "does not fit; off: never",
+        metavar="auto|N|off",
     )
     shard: str = _setting(
         "none", "space: split each picture over all devices; none: keep it on one", SHARDS

@@ -14,7 +14,7 @@ from jaxstyle.batch.batched import run_together
 from jaxstyle.batch.cells import Cell, batch_that_fits, layers_of, static_key
 from jaxstyle.errors import DivergedError
 from jaxstyle.execution.compilation import counted
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.plan import Scale
 from jaxstyle.images import Picture
 from jaxstyle.settings import resolve
 from tests.processes import process_environment

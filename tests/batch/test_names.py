@@ -59,7 +59,7 @@ def test_labels_are_unique_safe_and_the_same_in_any_order(seed):
     assert set(found) == set(paths)
     assert len({names.same(label) for label in found.values()}) == len(set(paths))
     for label in found.values():
-        assert label == names.safe(label) != ""
+        assert label == names.safe_name(label) != ""
     assert names.labels(reversed(paths)) == found
 
 

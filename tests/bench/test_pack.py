@@ -40,7 +40,7 @@ def test_requirements_leave_out_what_is_there(tmp_path):
 
 
 def test_what_others_need_is_listed_by_name():
-    assert pack.listed(["flax>=0.12"], ["flax", "msgpack"]) == ["flax>=0.12", "msgpack"]
+    assert pack.requirement_lines(["flax>=0.12"], ["flax", "msgpack"]) == ["flax>=0.12", "msgpack"]
 
 
 @pytest.mark.parametrize(

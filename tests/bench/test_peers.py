@@ -43,7 +43,7 @@ def test_steps_of_both(torch):
         for precision in ("float32", "auto")
     ]
     assert all(row["difference"] < 1e-4 and row["ratio"] > 0 for row in rows)
-    assert "times ours" in peers.table(rows)
+    assert "PyTorch's time over jaxstyle's" in peers.table(rows)
 
 
 @pytest.mark.slow
@@ -102,13 +102,13 @@ def test_pytorch_starts_from_the_same_total(torch, pair):
     from bench import torch_peers
 
     photo, painting = schedules.at_full_size(*pair, 32)
-    rivals = race.Rivals(torch_peers, work.few_channels(), photo, painting)
+    others = race.Peers(torch_peers, work.few_channels(), photo, painting)
     one = trial(pair, 1e9, steps=(), shallow=False)
-    lead = rivals.baseline(1)
+    lead = others.baseline(1)
     assert lead["total"] == pytest.approx(one["total"], rel=1e-4)
-    further = rivals.chase("eager", "lbfgs", target=0.8 * lead["total"], most=20)
+    further = others.chase("eager", "lbfgs", target=0.8 * lead["total"], most=20)
     assert further["reached"] and further["total"] <= 0.8 * lead["total"]
-    assert not rivals.chase("eager", "adam", target=0.0, most=2)["reached"]
+    assert not others.chase("eager", "adam", target=0.0, most=2)["reached"]
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def test_the_plan_makes_nothing(photos, capsys):
     assert batch(*given) == 0
     printed = capsys.readouterr().out
     assert re.search(r"32x24\s+6\s+3\s+2\s+1\s", printed)
-    assert "6 pictures, 1 compilations, " in printed
+    assert "6 pictures, 1 compilation, " in printed
     assert batch(*given, "--json") == 0
     assert json.loads(capsys.readouterr().out)["groups"][0]["pictures"] == 6
     assert not Path("out").exists()

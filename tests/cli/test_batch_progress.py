@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from jaxstyle.execution.pyramid import Scale
 from rich.console import Console
 
 from jaxstyle.batch.batched import BatchProgress
 from jaxstyle.batch.task import Status
 from jaxstyle.cli import batch_progress
 from jaxstyle.cli.batch_progress import batch_table, rows
-from jaxstyle.execution.pyramid import Scale
 
 SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]  # of 30000 pixels times steps
 

@@ -5,9 +5,9 @@ import sys
 
 import jax.numpy as jnp
 import pytest
+from jaxstyle.execution.pyramid import Scale
 
 from jaxstyle.cli.progress import done_share, progress_bar, seconds_left
-from jaxstyle.execution.pyramid import Scale
 from jaxstyle.optim.solve import Course, Hyperparameters, Report, State
 from jaxstyle.runs.result import Progress
 

@@ -1,120 +1,288 @@
-"""Tests of atomic writing, of never replacing files, and of the checks beforehand."""
+"""Tests of the writer of whole files and of its check beforehand, for every kind of target."""
 
+import errno
 import os
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
+import threading
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 
-from convert_weights.errors import WeightsError
-from convert_weights.files import check_output, write_atomically
-from tests.cases import for_each
+from convert_weights.files import check_writable, remove_leftovers, whole_file, write_whole
+from tests.processes import ROOT, process_environment
 
 
-def accept(temporary: Path) -> None:
-    assert temporary.read_bytes() == b"new"
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def refuse(number: int):
+    """Return a function that raises this error of the system, whatever it is given."""
+
+    def refused(*arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+# --- regular files --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_writes_and_leaves_nothing_else(tmp_path, replace):
+    check_writable(tmp_path / "a", replace=replace)
+    assert contents(tmp_path) == {}
+    write_whole(tmp_path / "a", b"new", replace=replace)
+    assert contents(tmp_path) == {"a": b"new"}
+
+
+def test_an_old_file_is_replaced_at_once(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    with whole_file(tmp_path / "a") as file:
+        file.write(b"new")
+        assert (tmp_path / "a").read_bytes() == b"old"
+        check_writable(tmp_path / "a")
+    assert contents(tmp_path) == {"a": b"new"}
+
+
+def test_a_file_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_writable("a")
+    write_whole("a", b"new")
+    assert contents(tmp_path) == {"a": b"new"}
+
+
+def test_mode_is_that_of_the_file_before_or_of_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "a", b"new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+    (tmp_path / "a").chmod(0o600)
+    with whole_file(tmp_path / "a"):
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "a").symlink_to(tmp_path / "there" / "b")
+    for data in (b"new", b"newer"):
+        check_writable(tmp_path / "a")
+        write_whole(tmp_path / "a", data)
+        assert (tmp_path / "a").is_symlink()
+        assert contents(tmp_path / "there") == {"b": data}
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "a", b"newest", replace=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("folder", IsADirectoryError),
+        ("none/a", FileNotFoundError),
+        ("file/a", NotADirectoryError),
+        ("x" * 256, OSError),
+        ("loop", OSError),
+    ],
+)
+def test_what_cannot_be_written_is_found_before(tmp_path, name, error):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    names = sorted(os.listdir(tmp_path))
+    with pytest.raises(error):
+        check_writable(tmp_path / name)
+    with pytest.raises(error):
+        write_whole(tmp_path / name, b"new")
+    assert sorted(os.listdir(tmp_path)) == names
+
+
+# --- failures -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refused", ["fsync", "replace"])
+def test_full_disk_keeps_the_old_file(tmp_path, monkeypatch, refused):
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(os, refused, refuse(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space left on device"):
+        write_whole(tmp_path / "a", b"new")
+    assert contents(tmp_path) == {"a": b"old"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_failed_verification_keeps_the_old_file(tmp_path, error):
+    (tmp_path / "a").write_bytes(b"old")
+
+    def reject(temporary: Path) -> None:
+        assert temporary.read_bytes() == b"new"
+        raise error
+
+    with pytest.raises(error):
+        write_whole(tmp_path / "a", b"new", verify=reject)
+    assert contents(tmp_path) == {"a": b"old"}
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path):
+    killed = (
+        "import os, signal, sys\n"
+        "from convert_weights.files import write_whole\n"
+        "os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_whole(sys.argv[1], b'half')\n"
+    )
+    command = [sys.executable, "-c", killed, str(tmp_path / "a")]
+    assert subprocess.call(command, env=process_environment(), cwd=ROOT) == -9
+    assert len(contents(tmp_path)) == 1
+    (tmp_path / "mine.tmp").touch()
+    with whole_file(tmp_path / "b"):
+        remove_leftovers(tmp_path)
+    assert contents(tmp_path) == {"mine.tmp": b"", "b": b""}
+
+
+# --- never replacing ------------------------------------------------------------------------------
+
+
+def test_an_old_file_is_kept(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        check_writable(tmp_path / "a", replace=False)
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "a", b"new", replace=False)
+    assert contents(tmp_path) == {"a": b"old"}
+
+
+def test_file_that_appears_meanwhile_is_not_replaced(tmp_path):
+    def race(temporary: Path) -> None:
+        (tmp_path / "a").write_bytes(b"other process")
+
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "a", b"new", replace=False, verify=race)
+    assert contents(tmp_path) == {"a": b"other process"}
+
+
+def test_file_system_without_hard_links(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    write_whole(tmp_path / "a", b"new", replace=False)
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "a", b"newer", replace=False)
+    assert contents(tmp_path) == {"a": b"new"}
+
+
+def test_of_many_writers_exactly_one_wins(tmp_path):
+    outcomes = []
+    barrier = threading.Barrier(8)
+
+    def write(index: int) -> None:
+        barrier.wait()
+        try:
+            write_whole(tmp_path / "a", bytes([index]) * 9, replace=False)
+            outcomes.append(index)
+        except FileExistsError:
+            pass
+
+    threads = [threading.Thread(target=write, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 1
+    assert contents(tmp_path) == {"a": bytes(outcomes) * 9}
+
+
+# --- written in place -----------------------------------------------------------------------------
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "a"
+def elsewhere(tmp_path, monkeypatch) -> Path:
+    """The folder of temporary files that cannot be beside their target."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    yield folder
+    assert contents(folder) == {}
 
 
-def only(path: Path) -> bytes:
-    """Return the content of a file, which must be alone in its directory."""
-    assert list(path.parent.iterdir()) == [path]
-    return path.read_bytes()
+def test_devices_stay_devices(elsewhere, tmp_path):
+    (tmp_path / "link").symlink_to(os.devnull)
+    for path in (os.devnull, tmp_path / "link"):
+        check_writable(path)
+        write_whole(path, b"new")
+    assert Path(os.devnull).is_char_device()
+    assert (tmp_path / "link").is_symlink()
+    assert not [name for name in os.listdir("/dev") if name.startswith(".jaxstyle")]
 
 
-def test_a_new_file_has_the_usual_permissions_and_is_alone(path, tmp_path):
-    path.touch()
-    usual = path.stat().st_mode
-    path.unlink()
-    write_atomically(path, b"new", force=False, verify=accept)
-    assert only(path) == b"new"
-    assert path.stat().st_mode == usual
+def test_a_pipe_receives_the_data(elsewhere, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    check_writable(tmp_path / "pipe")  # does not wait for a reader
+    received = []
+    reader = threading.Thread(target=lambda: received.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    with whole_file(tmp_path / "pipe") as file:
+        file.write(b"xyz")
+        file.seek(0)  # as encoders do
+        file.write(b"a")
+    reader.join()
+    assert received == [b"ayz"]
+    assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_file_that_appears_meanwhile_is_not_replaced(path):
-    with pytest.raises(WeightsError, match="already exists"):
-        write_atomically(path, b"new", force=False, verify=lambda _: path.write_bytes(b"other"))
-    assert only(path) == b"other"
+@pytest.mark.parametrize("to_file", [True, False])
+def test_standard_output_receives_the_data_in_its_place(tmp_path, to_file):
+    script = (
+        "from convert_weights.files import check_writable, write_whole\n"
+        "for number in (1, 2, 3):\n"
+        "    print(number, flush=True)\n"
+        "    check_writable('/dev/stdout')\n"
+        "    write_whole('/dev/stdout', b'data\\n')\n"
+    )
+    with open(tmp_path / "out", "w+b") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            stdout=out if to_file else subprocess.PIPE,
+            env=process_environment(),
+            cwd=ROOT,
+            check=True,
+        )
+    found = (tmp_path / "out").read_bytes() if to_file else done.stdout
+    assert found == b"1\ndata\n2\ndata\n3\ndata\n"
 
 
-def test_without_hard_links_a_file_is_written_once(path, monkeypatch):
-    def no_links(source, target):
-        raise PermissionError("not supported")
-
-    monkeypatch.setattr(os, "link", no_links)
-    write_atomically(path, b"new", force=False, verify=accept)
-    with pytest.raises(WeightsError, match="already exists"):
-        write_atomically(path, b"new", force=False, verify=accept)
-    assert only(path) == b"new"
-
-
-def test_of_many_writers_exactly_one_wins(path):
-    barrier = Barrier(8)
-
-    def write(index: int) -> bytes:
-        barrier.wait()
-        try:
-            write_atomically(path, bytes([index]), force=False, verify=lambda _: None)
-        except WeightsError:
-            return b""
-        return bytes([index])
-
-    with ThreadPoolExecutor(8) as pool:
-        assert b"".join(pool.map(write, range(8))) == only(path)
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES])
+def test_what_cannot_be_renamed_over_is_written_in_place(tmp_path, monkeypatch, number):
+    (tmp_path / "a").write_bytes(b"the old file")
+    node = (tmp_path / "a").stat().st_ino
+    monkeypatch.setattr(os, "replace", refuse(number))
+    check_writable(tmp_path / "a")
+    write_whole(tmp_path / "a", b"new")
+    assert contents(tmp_path) == {"a": b"new"}
+    assert (tmp_path / "a").stat().st_ino == node
+    with pytest.raises(OSError):
+        write_whole(tmp_path / "b", b"new")
+    assert contents(tmp_path) == {"a": b"new"}
 
 
-@for_each(
-    ("failure", "message"),
-    [
-        (OSError(28, "No space left on device"), "a: cannot be written: No space left on device"),
-        (WeightsError("differs"), "differs"),
-        (KeyboardInterrupt("Ctrl-C"), "Ctrl-C"),
-    ],
-)
-def test_a_failure_keeps_the_old_file(path, monkeypatch, failure, message):
-    def fail(*_):
-        raise failure
-
-    path.write_bytes(b"old")
-    verify = fail
-    with monkeypatch.context() as patch, pytest.raises(BaseException, match=message) as caught:
-        if isinstance(failure, OSError):
-            patch.setattr(os, "fsync", fail)
-            verify = accept
-        write_atomically(path, b"new", force=True, verify=verify)
-    assert caught.type is not OSError
-    assert only(path) == b"old"
+def test_a_failure_before_writing_in_place_keeps_the_old_file(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", refuse(errno.EBUSY))
+    with pytest.raises(ValueError), whole_file(tmp_path / "a") as file:
+        file.write(b"new")
+        raise ValueError
+    assert contents(tmp_path) == {"a": b"old"}
 
 
-@for_each(
-    ("name", "force", "message"),
-    [
-        ("old", False, "already exists"),
-        (".", True, "a directory; name the file"),
-        ("missing/new", False, "missing does not exist"),
-        (os.devnull, True, "not a regular file"),
-    ],
-)
-def test_an_output_that_cannot_be_written_is_refused_beforehand(tmp_path, name, force, message):
-    (tmp_path / "old").touch()
-    with pytest.raises(WeightsError, match=message):
-        check_output(tmp_path / name, force)
-
-
-def test_the_check_beforehand_tries_to_write_and_leaves_nothing(tmp_path, path, monkeypatch):
-    (tmp_path / "old").touch()
-    check_output(path, force=False)
-    check_output(tmp_path / "old", force=True)
-
-    def denied(*arguments):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "open", denied)
-    with pytest.raises(WeightsError, match="cannot be written: Permission denied"):
-        check_output(path, force=False)
-    assert list(tmp_path.iterdir()) == [tmp_path / "old"]
+def test_a_file_in_a_folder_where_none_can_be_made(unprivileged):
+    (unprivileged / "mine").write_bytes(b"the old file")
+    (unprivileged / "read-only").write_bytes(b"old")
+    (unprivileged / "read-only").chmod(0o444)
+    unprivileged.chmod(0o555)
+    check_writable(unprivileged / "mine")
+    write_whole(unprivileged / "mine", b"new")
+    for name in ("read-only", "another"):
+        with pytest.raises(PermissionError):
+            check_writable(unprivileged / name)
+        with pytest.raises(PermissionError):
+            write_whole(unprivileged / name, b"new")
+    assert contents(unprivileged) == {"mine": b"new", "read-only": b"old"}

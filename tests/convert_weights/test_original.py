@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convert_weights.original import Original, caffe_mean, decimal, recognize
+from convert_weights.original import StoredForm, caffe_mean, decimal, recognize
 from tests.convert_weights import writers
 
 
@@ -18,15 +18,15 @@ def kernel(arrays):
 def test_channel_order_and_transposition_are_recognized(kernel, order, transposed):
     turned = kernel.transpose(1, 0, 2, 3) if transposed else kernel
     changed = turned if order == "RGB" else turned[:, :, ::-1]
-    assert recognize(changed) == Original(order, transposed, rescaled=False)
+    assert recognize(changed) == StoredForm(order, transposed, rescaled=False)
 
 
 def test_rescaled_and_fine_tuned_filters_are_still_recognized(kernel):
     rng = np.random.default_rng(0)
     scales = rng.uniform(0.01, 0.2, 64).astype(np.float32)
     noise = rng.normal(0, 0.01, kernel.shape).astype(np.float32)
-    assert recognize(kernel * scales) == Original("RGB", transposed=False, rescaled=True)
-    assert recognize(kernel + noise) == Original("RGB", transposed=False, rescaled=False)
+    assert recognize(kernel * scales) == StoredForm("RGB", transposed=False, rescaled=True)
+    assert recognize(kernel + noise) == StoredForm("RGB", transposed=False, rescaled=False)
 
 
 RANDOM = np.random.default_rng(1).normal(size=(3, 3, 3, 64)).astype(np.float32)

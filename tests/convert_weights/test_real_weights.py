@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convert_weights import archive, fetch
-from convert_weights.original import Original, recognize
+from convert_weights.original import StoredForm, recognize
 from convert_weights.weights_file import Weights, read_weights
 
 pytestmark = [pytest.mark.real_weights, pytest.mark.slow]
@@ -39,7 +39,7 @@ def test_arrays_match_the_published_checkpoint(default):
 
 def test_is_the_original_upright_and_rescaled(default):
     kernel = default.layers["conv1_1"].kernel
-    assert recognize(kernel) == Original("BGR", transposed=False, rescaled=True)
+    assert recognize(kernel) == StoredForm("BGR", transposed=False, rescaled=True)
 
 
 def test_published_mat_is_the_same_network_upright(default):

@@ -1,6 +1,8 @@
 """Tests of the output format: round trips, and refusal of hostile files."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,7 +10,12 @@ import pytest
 
 from convert_weights.errors import WeightsError
 from convert_weights.vgg19 import Convolution
-from convert_weights.weights_file import normalize_input, read_weights, write_weights
+from convert_weights.weights_file import (
+    check_output,
+    normalize_input,
+    read_weights,
+    write_weights,
+)
 from tests.cases import for_each
 from tests.convert_weights.conftest import complaint, refusal
 
@@ -71,6 +78,38 @@ def test_an_existing_file_needs_force(weights, scratch):
     assert path.read_bytes() == b"old"
     write_weights(path, weights, dtype="float16", force=True)
     assert read_weights(path).source == "random.pth"
+
+
+def test_output_is_checked_beforehand(scratch):
+    (scratch / "old").touch()
+    check_output(scratch / "new", force=False)
+    check_output(scratch / "old", force=True)
+    assert "already exists" in complaint(check_output, scratch / "old", False)
+    assert "a directory; name the file" in complaint(check_output, scratch, True)
+    for there in ("missing", "old"):
+        told = complaint(check_output, scratch / there / "new", False)
+        assert f"{there} does not exist" in told
+    assert "not a regular file" in complaint(check_output, Path(os.devnull), True)
+    assert [path.name for path in scratch.iterdir()] == ["old"]
+
+
+def test_where_no_file_can_be_made(unprivileged):
+    unprivileged.chmod(0o555)
+    told = complaint(check_output, unprivileged / "new", False)
+    assert "new: cannot be written: Permission denied" in told
+
+
+def test_a_full_disk_keeps_the_old_file(weights, scratch, monkeypatch):
+    (scratch / "a").write_bytes(b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WeightsError, match="a: cannot be written: No space left on device"):
+        write_weights(scratch / "a", weights, force=True)
+    assert (scratch / "a").read_bytes() == b"old"
+    assert [path.name for path in scratch.iterdir()] == ["a"]
 
 
 def with_kernel(weights, name, kernel):

@@ -1,4 +1,4 @@
-"""What is compiled is counted, kept between processes, and made ahead of its use."""
+"""Compilations are counted, kept between processes, and done ahead of their use."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxstyle.execution import compilation
-from jaxstyle.execution.compilation import counted, one_ahead, persist
+from jaxstyle.execution.compilation import counted, in_turn, one_ahead, persist
 
 
 def test_the_next_item_is_computed_while_the_current_one_is_used():
@@ -29,16 +29,19 @@ def test_the_next_item_is_computed_while_the_current_one_is_used():
 
 def test_items_are_computed_in_another_thread_and_only_one_ahead():
     threads = []
-
-    def make(item):
-        threads.append(threading.get_ident())
-        return item
-
-    ahead = one_ahead(make, [1, 2, 3, 4])
+    ahead = one_ahead(lambda item: threads.append(threading.get_ident()), [1, 2, 3, 4])
     next(ahead)
     ahead.close()
     assert len(threads) <= 2
     assert threading.get_ident() not in threads
+
+
+def test_items_in_turn_are_computed_in_this_thread_on_demand():
+    threads = []
+    turns = in_turn(lambda item: threads.append(threading.get_ident()) or item.upper(), "abc")
+    assert next(turns) == ("a", "A")
+    assert threads == [threading.get_ident()]
+    assert list(turns) == [("b", "B"), ("c", "C")]
 
 
 def test_an_error_is_raised_when_its_item_is_requested():
@@ -57,23 +60,22 @@ def test_the_background_thread_inherits_the_precision(float64):
 
 
 def test_compilations_of_other_threads_are_not_counted():
-    def compile_one(shape):
-        def summed(x):
-            return jnp.sum(x * 2)
+    x = [jax.device_put(jnp.ones(3)), jax.device_put(jnp.ones(4))]
 
-        jax.jit(summed)(jnp.ones(shape)).block_until_ready()
+    def compile_one(x):
+        jax.jit(lambda x: jnp.sum(x * 2))(x).block_until_ready()
 
-    other = threading.Thread(target=compile_one, args=[3])
+    other = threading.Thread(target=compile_one, args=x[:1])
     with counted() as everything, counted(here=True) as mine:
         other.start()
         other.join()
-        compile_one(4)
-    assert everything.programs["summed"] == 2
-    assert mine.programs["summed"] == 1
+        compile_one(x[1])
+    assert (everything.count, mine.count) == (2, 1)
+    assert everything.seconds > mine.seconds > 0
 
 
 @pytest.fixture
-def settings(monkeypatch):
+def config(monkeypatch):
     """What JAX is told, without a cache before and with no consequences."""
     told = {}
     config = SimpleNamespace(jax_compilation_cache_dir=None, update=told.__setitem__)
@@ -82,21 +84,21 @@ def settings(monkeypatch):
     return told
 
 
-def test_programs_are_kept_in_the_cache_directory(settings, tmp_path, monkeypatch):
+def test_programs_are_kept_in_the_cache_directory(config, tmp_path, monkeypatch):
     monkeypatch.setattr(compilation.machine, "cache_directory", lambda: tmp_path)
     persist()
-    assert settings["jax_compilation_cache_dir"].startswith(str(tmp_path / "programs"))
+    assert config["jax_compilation_cache_dir"].startswith(str(tmp_path / "programs"))
     persist(tmp_path / "mine")
-    assert settings["jax_compilation_cache_dir"] == str(tmp_path / "mine")
+    assert config["jax_compilation_cache_dir"] == str(tmp_path / "mine")
 
 
-def test_the_users_own_choice_stays(settings, monkeypatch):
+def test_a_cache_that_the_user_configured_is_left_alone(config, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
     persist()
-    assert settings == {}
+    assert config == {}
 
 
-def test_the_oldest_programs_are_dropped(settings, tmp_path, monkeypatch):
+def test_the_oldest_programs_are_dropped(config, tmp_path, monkeypatch):
     monkeypatch.setattr(compilation, "KEPT_BYTES", 250)
     for age, name in enumerate(["new-cache", "older-cache", "oldest-cache", "else"]):
         (tmp_path / name).write_bytes(bytes(100))
@@ -105,7 +107,7 @@ def test_the_oldest_programs_are_dropped(settings, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["else", "new-cache", "older-cache"]
 
 
-def test_where_nothing_can_be_written_nothing_is_kept(settings, tmp_path):
+def test_nothing_is_kept_where_nothing_can_be_written(config, tmp_path):
     (tmp_path / "file").write_text("")
     persist(tmp_path / "file" / "programs")
-    assert settings == {}
+    assert config == {}

@@ -1,4 +1,4 @@
-"""What a run will take: arithmetic, memory, and settings that would make it fit."""
+"""What a run will take: memory, time, and settings that would make it fit."""
 
 import json
 from dataclasses import replace
@@ -10,20 +10,26 @@ import pytest
 
 from convert_weights.weights_file import Convolution
 from jaxstyle.execution import memory
+from jaxstyle.execution.compilation import counted
 from jaxstyle.execution.estimate import Estimate, ScaleEstimate, estimate
 from jaxstyle.execution.factories import network_of
-from jaxstyle.execution.footprint import compile_scale, fixed_bytes, rough_bytes, run_peaks
 from jaxstyle.execution.memory import (
     device_bytes,
     largest_size,
+    nbytes,
+    network_bytes,
     optimizer_bytes,
     peak_bytes,
     remedies,
+    rough_bytes,
+    run_peaks,
     total_bytes,
 )
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.plan import Scale, blank
+from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.images import Picture
 from jaxstyle.optim import solve
+from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.stylize import run
 from jaxstyle.settings import resolve
 
@@ -49,15 +55,11 @@ def test_peak_bytes_are_arguments_outputs_and_what_is_kept():
     assert peak_bytes(donated, x, {"a": np.zeros(3)}) == 2 * 4096 + 24
 
 
-def test_the_estimate_is_that_of_the_run(small_weights, monkeypatch):
-    programs, compile_program = [], solve.compile_program
-
-    def compiled(*arguments):
-        programs.append(compile_program(*arguments))
-        return programs[-1]
-
-    monkeypatch.setattr(solve, "compile_program", compiled)
-    found = estimate(small_weights, (48, 64), [(40, 30)], shallow())
+def test_an_estimate_compiles_and_describes_the_run(small_weights, picture):
+    solve.solver_step.clear_cache()
+    with counted() as compiled:
+        found = estimate(small_weights, (48, 64), [(40, 30)], shallow())
+    assert compiled.count >= 2
     coarse, fine = found.scales
     assert (coarse.height, coarse.width, coarse.steps, coarse.styles) == (24, 32, 2, ((32, 24),))
     assert (fine.height, fine.width, fine.steps, fine.styles) == (48, 64, 1, ((64, 48),))
@@ -67,18 +69,10 @@ def test_the_estimate_is_that_of_the_run(small_weights, monkeypatch):
     paces = [scale.run_seconds / (scale.steps * scale.step_flops) for scale in found.scales]
     assert paces[0] == pytest.approx(paces[1])
 
-    ready = iter(programs)
-
-    def found_again(*arguments):
-        program = next(ready)
-        assert compile_program(*arguments[:3], program.optimizer) is program
-        return program
-
-    monkeypatch.setattr(solve, "compile_program", found_again)
-    rng = np.random.default_rng(0)
-    content, style = (rng.uniform(size=(*s, 3)).astype(np.float32) for s in ((48, 64), (40, 30)))
-    run(small_weights, Picture(content), [style], shallow(), lambda progress: None)
-    assert next(ready, None) is None
+    content, style = (np.asarray(picture(0, *sides)) for sides in ((48, 64), (40, 30)))
+    result = run(small_weights, Inputs(Picture(content), [style], shallow()))
+    assert [scale.compilations for scale in result.scales] == [0, 0]
+    assert [scale.target_compilations for scale in result.scales] == [0, 0]
 
 
 def test_an_estimate_adds_up():
@@ -115,17 +109,24 @@ def wide_weights(small_weights):
     return replace(small_weights, weights=replace(small_weights.weights, layers=layers))
 
 
+def footprint(network, side, settings, styles=32):
+    return WHOLE.footprint(Scale(side, side, side, 1), network, [blank(styles, styles)], settings)
+
+
+def step_bytes(footprint, network, settings):
+    """What XLA says of the step alone, which uses but some of the network's kernels."""
+    return footprint.steps - nbytes(network) + network_bytes(network, settings)
+
+
 @pytest.fixture
 def peak(small_weights):
-    """A function from the side of a square to the memory it needs, compiled."""
+    """A function from the side of a square to the memory it needs, and how much of it is fixed."""
 
     def compiled(side, **settings):
         chosen = shallow(**settings)
         network = network_of(small_weights, chosen)
-        scale, style = Scale(side, side, side, 1), np.zeros((32, 32, 3), np.float32)
-        programs = compile_scale(scale, network, [style], chosen)
-        (needed,) = run_peaks([programs], network, chosen)
-        return needed, fixed_bytes(network, chosen)
+        found = footprint(network, side, chosen)
+        return *run_peaks([found], network), found.fixed
 
     return compiled
 
@@ -144,9 +145,7 @@ def test_the_recommended_size_fits_when_compiled(peak):
 def test_the_rule_of_thumb_is_near_the_compiled_program(wide_weights):
     settings = shallow(precision="float32", style_layers=["relu1_1", "relu1_2"])
     network = network_of(wide_weights, settings)
-    style = np.zeros((128, 128, 3), np.float32)
-    compiled = compile_scale(Scale(128, 128, 128, 1), network, [style], settings)
-    exact = peak_bytes(compiled.step.compiled)
+    exact = step_bytes(footprint(network, 128, settings, styles=128), network, settings)
     assert exact / 1.5 < rough_bytes(128, 128, settings) < 1.5 * exact
 
 
@@ -200,19 +199,13 @@ def test_prepared_kernels_count(wide_weights):
     """A scale takes at least what its step does, and the network with it."""
     settings = shallow(precision="float32", style_layers=["relu1_1", "relu2_1"])
     algorithms = {"conv1_2": "winograd", "conv2_1": "winograd"}
-    network = network_of(wide_weights, settings, algorithms)
-    style = np.zeros((32, 32, 3), np.float32)
-    compiled = [
-        compile_scale(Scale(side, side, side, 1), network, [style], settings) for side in (32, 64)
-    ]
-    peaks = run_peaks(compiled, network, settings)
-    for peak, programs in zip(peaks, compiled, strict=True):
-        assert peak >= peak_bytes(programs.step.compiled)
-        assert peak >= memory.nbytes(network)
-    plain = network_of(wide_weights, settings)
-    without = run_peaks(
-        [compile_scale(Scale(64, 64, 64, 1), plain, [style], settings)], plain, settings
-    )
-    prepared = memory.nbytes(network) - memory.nbytes(plain)
+    network, plain = (network_of(wide_weights, settings, each) for each in (algorithms, {}))
+    compiled = [footprint(network, side, settings) for side in (32, 64)]
+    peaks = run_peaks(compiled, network)
+    for peak, found in zip(peaks, compiled, strict=True):
+        assert peak >= step_bytes(found, network, settings)
+        assert peak >= nbytes(network)
+    (without,) = run_peaks([footprint(plain, 64, settings)], plain)
+    prepared = nbytes(network) - nbytes(plain)
     assert prepared > 0
-    assert peaks[-1] - without[-1] > 0.5 * prepared
+    assert peaks[-1] - without > 0.5 * prepared

@@ -1,11 +1,21 @@
-"""How large every picture is at every scale, system by system."""
+"""How large every picture is at every scale, and for how many steps, preset by preset."""
+
+import itertools
 
 import numpy as np
 import pytest
 
 from jaxstyle.errors import PictureSizeError, SettingError
-from jaxstyle.execution.plan import plan, seamless, style_size, whole_periods
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.plan import (
+    Scale,
+    check_execution,
+    plan,
+    schedule,
+    seamless,
+    style_size,
+    whole_periods,
+)
+from jaxstyle.images import sizes
 from jaxstyle.settings import resolve
 
 
@@ -13,13 +23,70 @@ def blank(height, width):
     return np.zeros((height, width, 3), np.float32)
 
 
-def scales(preset, height, width, style=(64, 64), **given):
+def planned(preset, height, width, style=(64, 64), **given):
     found = plan(blank(height, width), [blank(*style)], resolve(preset, **given))
     return [(scale.height, scale.width, scale.steps) for scale in found]
 
 
 @pytest.mark.parametrize(
-    ("preset", "shape", "expected"),
+    ("rule", "sides", "size", "expected"),
+    [
+        ("longest", (768, 1024), 512, (384, 512)),
+        ("longest", (1024, 768), 512, (512, 384)),
+        ("longest", (734, 979), 512, (384, 512)),
+        ("longest", (1, 5000), 512, (1, 512)),
+        ("longest", (300, 200), 601, (601, 401)),
+        ("longest-floor", (734, 979), 512, (383, 512)),  # neural-style makes 512x383
+        ("longest-floor", (400, 760), 1024, (538, 1024)),
+        ("longest-floor", (1, 5000), 512, (1, 512)),
+        ("shortest", (768, 1024), 512, (512, 682)),
+        ("shortest", (1024, 768), 512, (682, 512)),
+        ("shortest", (1, 9), 3, (3, 27)),
+        ("height", (600, 800), 400, (400, 533)),
+        ("area", (512, 512), 512, (512, 512)),
+        ("area", (300, 1200), 512, (256, 1024)),
+    ],
+)
+def test_each_rule_fits_a_picture_to_a_size(rule, sides, size, expected):
+    assert sizes.fit(*sides, size, rule) == expected
+    assert rule != "longest" or sizes.fit(*sides, size) == expected  # by default
+
+
+@pytest.mark.parametrize("rule", ["longest", "longest-floor", "shortest", "height"])
+def test_the_measured_side_is_exactly_the_size(rule):
+    of = {"shortest": min, "height": lambda size: size[0]}.get(rule, max)
+    for height, width, size in itertools.product((7, 331, 1999), (9, 333, 2001), (63, 512, 1023)):
+        assert of(sizes.fit(height, width, size, rule)) == size
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, [(96, 128, 128, 300), (192, 256, 256, 200), (384, 512, 512, 100)]),
+        ({"size": 128}, [(96, 128, 128, 300)]),
+        ({"size": 90}, [(68, 90, 90, 300)]),
+        ({"steps": (50,)}, [(96, 128, 128, 50), (192, 256, 256, 50), (384, 512, 512, 50)]),
+        # Scales that cannot be run are left out, but never the last.
+        ({"usable": lambda size: size > 128}, [(192, 256, 256, 200), (384, 512, 512, 100)]),
+        ({"usable": lambda size: False}, [(384, 512, 512, 100)]),
+    ],
+)
+def test_a_schedule_goes_from_coarse_to_fine(given, expected):
+    assert scheduled(**given) == [Scale(*each) for each in expected]
+
+
+def test_a_schedule_may_have_other_factors_and_many_scales():
+    assert [scale.size for scale in scheduled(size=700, factor=1.5)] == [138, 207, 311, 467, 700]
+    assert [scale.steps for scale in scheduled(size=2048)] == [300, 200, 100, 100, 100]
+
+
+def scheduled(**given):
+    usual = {"size": 512, "smallest": 128, "factor": 2.0, "steps": (300, 200, 100)}
+    return schedule(lambda size: sizes.fit(300, 400, size), **{**usual, **given})
+
+
+@pytest.mark.parametrize(
+    ("preset", "sides", "expected"),
     [
         ("default", (75, 100), [(96, 128, 100), (192, 256, 60), (384, 512, 30)]),
         ("gatys-pytorch", (64, 96), [(512, 768, 520), (800, 1200, 220)]),
@@ -41,59 +108,56 @@ def scales(preset, height, width, style=(64, 64), **given):
         ),
     ],
 )
-def test_every_system_has_its_own_sizes_and_steps(preset, shape, expected):
-    assert scales(preset, *shape) == expected
+def test_every_preset_has_its_own_sizes_and_steps(preset, sides, expected):
+    assert planned(preset, *sides) == expected
 
 
 @pytest.mark.parametrize("preset", ["keras", "gatys-pytorch", "gatys-2017", "anishathalye"])
-def test_size_by_itself_is_the_longest_side(preset):
-    assert [found[:2] for found in scales(preset, 60, 80, size=120)] == [(90, 120)]
-    assert [found[:2] for found in scales(preset, 80, 60, size=120)] == [(120, 90)]
+def test_a_size_without_a_rule_is_the_longest_side(preset):
+    assert [found[:2] for found in planned(preset, 60, 80, size=120)] == [(90, 120)]
+    assert [found[:2] for found in planned(preset, 80, 60, size=120)] == [(120, 90)]
 
 
-def test_size_with_a_rule_is_measured_by_it():
-    assert scales("default", 60, 80, size=120, size_rule="height", smallest_size=120)[-1][:2] == (
-        120,
-        160,
-    )
-    assert scales("keras", 60, 80, size=120, size_rule="height")[-1][:2] == (120, 160)
+@pytest.mark.parametrize(("preset", "given"), [("default", {"smallest_size": 120}), ("keras", {})])
+def test_a_size_with_a_rule_is_measured_by_it(preset, given):
+    found = planned(preset, 60, 80, size=120, size_rule="height", **given)
+    assert found[-1][:2] == (120, 160)
 
 
-FITS = [
-    ("size", 1.0, 128, (128, 64)),
-    ("size", 1.0, 64, (64, 32)),
-    ("size", 0.5, 128, (64, 32)),
-    ("no-enlarging", 1.0, 128, (100, 50)),
-    ("no-enlarging", 1.0, 100, (100, 50)),
-    ("no-enlarging", 1.0, 64, (64, 32)),
-    ("no-enlarging", 0.5, 128, (64, 32)),
-    ("width", 1.0, 128, (256, 128)),
-    ("width", 0.5, 128, (128, 64)),
-    ("width", 1.0, 33, (66, 33)),
-    ("stretch", 1.0, 128, (64, 128)),
-    ("stretch", 0.5, 128, (64, 128)),
-]
-
-
-@pytest.mark.parametrize(("fit", "factor", "size", "expected"), FITS)
-def test_four_ways_to_fit_a_style_picture(fit, factor, size, expected):
-    settings = resolve(style_fit=fit, style_scale=factor)
-    scale = Scale(size // 2, size, size, 1)
+@pytest.mark.parametrize(
+    ("fit", "factor", "size", "expected"),
+    [
+        ("size", 1.0, 128, (128, 64)),
+        ("size", 1.0, 64, (64, 32)),
+        ("size", 0.5, 128, (64, 32)),
+        ("no-enlarging", 1.0, 128, (100, 50)),
+        ("no-enlarging", 1.0, 100, (100, 50)),
+        ("no-enlarging", 1.0, 64, (64, 32)),
+        ("no-enlarging", 0.5, 128, (64, 32)),
+        ("width", 1.0, 128, (256, 128)),
+        ("width", 0.5, 128, (128, 64)),
+        ("width", 1.0, 33, (66, 33)),
+        ("stretch", 1.0, 128, (64, 128)),
+        ("stretch", 0.5, 128, (64, 128)),
+    ],
+)
+def test_a_style_picture_is_fitted_in_four_ways(fit, factor, size, expected):
+    settings, scale = resolve(style_fit=fit, style_scale=factor), Scale(size // 2, size, size, 1)
     assert style_size(blank(100, 50), 0, scale, settings) == expected
 
 
-def test_style_pictures_are_measured_as_the_result_is():
-    settings = resolve(size=40, size_rule="height")
-    assert style_size(blank(20, 60), 0, Scale(40, 80, 40, 1), settings) == (40, 120)
-    own = resolve(size_rule="own", style_fit="size")
-    assert style_size(blank(20, 60), 0, Scale(40, 80, 80, 1), own) == (27, 80)
-
-
-def test_each_style_picture_can_have_a_scale_of_its_own():
-    settings = resolve(style_scale=(1.0, 0.5))
-    scale = Scale(64, 128, 128, 1)
-    found = [style_size(blank(64, 128), i, scale, settings) for i in (0, 1)]
-    assert found == [(64, 128), (32, 64)]
+@pytest.mark.parametrize(
+    ("given", "sides", "scale", "expected"),
+    [
+        ({"size": 40, "size_rule": "height"}, (20, 60), Scale(40, 80, 40, 1), [(40, 120)]),
+        ({"size_rule": "own", "style_fit": "size"}, (20, 60), Scale(40, 80, 80, 1), [(27, 80)]),
+        ({"style_scale": (1.0, 0.5)}, (64, 128), Scale(64, 128, 128, 1), [(64, 128), (32, 64)]),
+    ],
+)
+def test_style_pictures_are_measured_as_the_result_and_scaled_each(given, sides, scale, expected):
+    settings = resolve(**given)
+    found = [style_size(blank(*sides), i, scale, settings) for i in range(len(expected))]
+    assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -109,15 +173,39 @@ def test_counts_that_do_not_fit_are_refused(given, problem):
         plan(blank(40, 40), [blank(40, 40)] * 2, resolve(**given))
 
 
-def test_one_scale_is_for_all():
+def test_one_style_scale_is_enough_for_all_style_pictures():
     assert plan(blank(40, 40), [blank(40, 40)] * 3, resolve(style_scale=0.5))
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"tile": 72}, "^tile: must be a multiple of 16 for these layers, not 72"),
+        ({"tile": 64, "optimizer": "lbfgs-zoom"}, "^tile: does not go with lbfgs-zoom.*use lbfgs"),
+        ({"shard": "space", "tile": 64}, "^shard: space does not go with tiles"),
+        ({"shard": "space"}, "^shard: space needs several devices, and JAX finds one"),
+    ],
+)
+def test_impossible_tiles_and_sharding_are_refused(settings, problem):
+    pictures = blank(80, 80), [blank(40, 40)]
+    with pytest.raises(SettingError, match=problem):
+        plan(*pictures, resolve(**settings))
+    assert plan(*pictures, resolve())
+
+
+def test_shallow_layers_allow_any_even_tile():
+    shallow = {"content_layers": "relu2_1", "style_layers": ["relu1_1", "relu2_1"]}
+    check_execution(resolve(tile=74, **shallow))
+    with pytest.raises(SettingError, match="multiple of 2 for"):
+        check_execution(resolve(tile=75, **shallow))
+
+
 def test_a_result_without_borders_has_whole_periods_at_every_scale():
-    found = scales("default", 70, 100, size=100, smallest_size=25, padding="circular")
+    given = {"size": 100, "smallest_size": 25}
+    found = planned("default", 70, 100, padding="circular", **given)
     # 17.5x25, 35x50 and 70x100 to the nearest multiples of 16
     assert [sides[:2] for sides in found] == [(16, 32), (32, 48), (64, 96)]
-    assert scales("default", 70, 100, size=100, smallest_size=100)[-1][:2] == (70, 100)
+    assert planned("default", 70, 100, **given)[-1][:2] == (70, 100)
 
 
 @pytest.mark.parametrize(
@@ -129,25 +217,24 @@ def test_whole_periods_are_the_nearest_and_at_least_one(sides, expected):
 
 
 def test_a_picture_without_borders_is_enlarged_across_its_seam():
-    image = np.zeros((16, 16, 3), np.float32)
+    image = blank(16, 16)
     image[:, 8:] = 1
-    scale = Scale(32, 32, 32, 1)
-    larger = seamless(image, scale, resolve())
+    larger, rolled = (
+        seamless(each, Scale(32, 32, 32, 1), resolve()) for each in (image, np.roll(image, 4, 1))
+    )
     assert larger.shape == (32, 32, 3)
-    rolled = seamless(np.roll(image, 4, axis=1), scale, resolve())
     np.testing.assert_allclose(rolled, np.roll(larger, 8, axis=1), atol=1e-5)
     # Across the seam, from white to black, it is as smooth as across the edge inside.
-    np.testing.assert_allclose(larger[0, :3, 0], larger[0, 15:12:-1, 0][::1], atol=1e-5)
+    np.testing.assert_allclose(larger[0, :3, 0], larger[0, 15:12:-1, 0], atol=1e-5)
 
 
 def test_a_result_beyond_all_bounds_is_refused_before_any_work():
     with pytest.raises(SettingError, match="^size: would make 102400x512 pixels: lower it$"):
-        scales("default", 16, 3200, size=512, size_rule="shortest")
+        planned("default", 16, 3200, size=512, size_rule="shortest")
 
 
-def test_a_fit_that_leaves_a_style_too_small_is_refused():
+def test_a_fit_that_leaves_a_style_picture_too_small_is_refused():
+    given = {"style": (32, 256), "size": 64, "smallest_size": 64}
     with pytest.raises(PictureSizeError, match="style picture 1 would be 64x8 pixels"):
-        scales("default", 64, 64, style=(32, 256), size=64, smallest_size=64)
-    assert scales(
-        "default", 64, 64, style=(32, 256), size=64, smallest_size=64, style_fit="stretch"
-    )
+        planned("default", 64, 64, **given)
+    assert planned("default", 64, 64, **given, style_fit="stretch")

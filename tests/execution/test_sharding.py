@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-
 from jaxstyle.execution.sharding import ROWS, mesh_of
+
 from tests.processes import process_environment
 
 STYLIZE = """
@@ -58,7 +58,7 @@ from jaxstyle.batch.batched import Cell, run_together
 from jaxstyle.execution.formulation import mesh_of_all, objective_at, objective_of
 from jaxstyle.images import Picture
 from jaxstyle.execution.factories import optimizer_of, rates_of, tuned_network
-from jaxstyle.execution.pyramid import Scale
+from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.sharding import filled
 from jaxstyle.runs.stylize import state_at
 from jaxstyle.execution.strategy import WHOLE, Strategy

@@ -1,165 +1,132 @@
-"""Execution strategies: named by the settings, chosen by memory, refused if impossible."""
+"""Every strategy takes the same steps, with the programs that were compiled from shapes."""
+
+from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from jaxstyle.errors import SettingError
-from jaxstyle.execution import footprint, strategy
-from jaxstyle.execution.pyramid import Scale
-from jaxstyle.execution.strategy import WHOLE, Strategy, asked_for, candidates
-from jaxstyle.runs.stylize import plan, stylize
+from jaxstyle.execution.batched import Batched, mesh_of
+from jaxstyle.execution.compilation import counted
+from jaxstyle.execution.plan import Scale
+from jaxstyle.execution.sharded import Sharded
+from jaxstyle.execution.strategy import WHOLE, Checkpointed
+from jaxstyle.execution.tiles import passes
+from jaxstyle.execution.tiles.tiled import Tiled
+from jaxstyle.optim import solve
 from jaxstyle.settings import resolve
 from tests.networks import small_network
 
-SHALLOW = {"content_layers": "relu2_1", "style_layers": ["relu1_1", "relu2_1"]}
-CHECKPOINTED = Strategy(checkpointed=True)
-STYLES = [np.zeros((40, 40, 3), np.float32)]
-
-
-def scale(height, width):
-    return Scale(height, width, max(height, width), 1)
-
-
-def test_a_tile_is_auto_off_or_a_number():
-    for value in ("auto", "off", 64, "64", 512.0, "32768"):
-        kept = str(int(value)) if isinstance(value, float) else str(value)
-        assert resolve(tile=value).tile == kept
-        assert resolve(tile=value).tile_side == (int(kept) if kept.isdigit() else 0)
-
-
-def test_invalid_tiles_are_refused():
-    for value in (63, "63", "big", "", "Auto", 0, -64, True, None, 64.5, 32769, []):
-        message = "^tile: must be auto, off, or from 64 to 32768 pixels"
-        with pytest.raises(SettingError, match=message):
-            resolve(tile=value)
-
-
-def test_the_strategy_named_by_the_settings():
-    assert asked_for(scale(75, 100), resolve()) is None
-    assert asked_for(scale(75, 100), resolve(tile="off")) == WHOLE
-    assert asked_for(scale(75, 100), resolve(tile=64)) == Strategy(tile=64)
-    assert asked_for(scale(65, 20), resolve(tile=64)) == Strategy(tile=64)
-    assert asked_for(scale(64, 64), resolve(tile=64)) == WHOLE
-    assert asked_for(scale(75, 100), resolve(shard="space")) == Strategy(split=True)
-
-
-def test_candidates_are_the_fastest_first(monkeypatch):
-    monkeypatch.setattr(strategy, "checkpoints_help", lambda: True)
-    settings = resolve()
-    found = list(candidates(scale(900, 1024), settings))
-    assert found == [WHOLE, CHECKPOINTED, Strategy(512), Strategy(256), Strategy(128)]
-    works = [way.work(settings) for way in found]
-    assert works == sorted(works)
-    assert works[0] == 1 < works[1]
-
-
-def test_an_accelerator_has_a_host_to_keep_pictures(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    found = list(candidates(scale(200, 300), resolve()))
-    assert found[2:] == [Strategy(n, on_host=host) for host in (False, True) for n in (256, 128)]
-
-
-def test_a_line_search_has_no_tiles():
-    assert list(candidates(scale(900, 1024), resolve(optimizer="lbfgs-zoom"))) == [WHOLE]
+OF_ONE = [WHOLE, Checkpointed(), Sharded(), Tiled(32)]
+BATCHES = [Batched(2), Batched(2, mesh_of(jax.devices()))]
+each_strategy = pytest.mark.parametrize("strategy", OF_ONE + BATCHES, ids=str)
+each_of_one = pytest.mark.parametrize("strategy", OF_ONE, ids=str)
 
 
 def test_strategies_have_names():
     names = {
         WHOLE: "whole",
-        CHECKPOINTED: "checkpointed",
-        Strategy(512): "tiles of 512",
-        Strategy(512, on_host=True): "tiles of 512, on the host",
-        Strategy(split=True): "split over 1 devices",
+        Checkpointed(): "checkpointed",
+        Tiled(512): "tiles of 512",
+        Tiled(512, on_host=True): "tiles of 512, on the host",
+        Sharded(): "split over 1 devices",
+        Batched(3): "3 at once",
     }
-    assert {way: str(way) for way in names} == names
+    assert {strategy: str(strategy) for strategy in names} == names
+
+
+def test_reports_are_as_frequent_as_steps_are_long():
+    frequent = [(WHOLE, 50), (Tiled(64), 1), (Batched(8), 6), (BATCHES[1], 25), (Batched(99), 1)]
+    assert [(strategy, strategy.report_every(50)) for strategy, _ in frequent] == frequent
+
+
+@each_strategy
+def test_all_states_have_the_shapes_that_are_compiled_for(prepared, strategy):
+    made, small = prepared(strategy), Scale(37, 25, 37, 1)
+    state, before = made.begin(), made.begin(small)
+    carried = strategy.carried(before, state, small, made.scale)
+    expected = strategy.state_shape(made.scale, made.program.optimizer)
+    for each in (state, carried, strategy.restored(loaded(state), made.scale)):
+        same = jax.tree.map(lambda x, y: (x.shape, x.dtype) == (y.shape, y.dtype), each, expected)
+        assert jax.tree.all(same)
+
+
+@each_strategy
+def test_moments_are_carried_to_the_next_scale_as_for_each_picture_alone(prepared, strategy):
+    small, keys = Scale(37, 25, 37, 1), ("mu", "nu")
+
+    def carried(made):
+        before, state = made.begin(small), made.begin()
+        known = optax.tree.set(before.optimizer, mu=before.image - 0.5, nu=before.image)
+        before = replace(before, optimizer=known)
+        after = made.strategy.carried(before, state, small, made.scale)
+        return [np.asarray(optax.tree.get(after.optimizer, key)) for key in keys]
+
+    together = carried(made := prepared(strategy))
+    for index in range(len(made.starts)):
+        alone = carried(prepared(WHOLE, seeds=[index]))
+        for key, every, one in zip(keys, together, alone, strict=True):
+            assert np.ptp(one) > 0.1
+            own = every.reshape(-1, *one.shape)[index]
+            np.testing.assert_allclose(own, one, atol=1e-6, err_msg=key)
+
+
+CENTERED = {"style_loss": "gram-centered", "optimizer": "lbfgs", "history": 3}
 
 
 @pytest.mark.parametrize(
-    ("settings", "problem"),
+    ("strategy", "ahead", "settings"),
     [
-        ({"tile": 72}, "^tile: must be a multiple of 16 for these layers, not 72"),
-        ({"tile": 64, "optimizer": "lbfgs-zoom"}, "^tile: does not go with lbfgs-zoom.*use lbfgs"),
-        ({"shard": "space", "tile": 64}, "^shard: space does not go with tiles"),
-        ({"shard": "space"}, "^shard: space needs several devices, and JAX finds one"),
+        *[(strategy, "compile", {}) for strategy in OF_ONE + BATCHES],
+        *[(strategy, "footprint", {}) for strategy in OF_ONE],
+        (Tiled(32), "footprint", CENTERED),
     ],
+    ids=str,
 )
-def test_a_plan_refuses_impossible_strategies(settings, problem):
-    content, styles = np.zeros((80, 80, 3), np.float32), STYLES
-    with pytest.raises(SettingError, match=problem):
-        plan(content, styles, resolve(**settings))
-    assert plan(content, styles, resolve())
+def test_what_is_compiled_from_shapes_is_what_runs(prepared, strategy, ahead, settings):
+    made = prepared(strategy, **settings)
+    saved, _ = made.steps(1)  # compiles all the rest, such as what cuts out tiles
+    states = made.begin(), strategy.restored(loaded(saved), made.scale)
+    for function in (solve.solver_step, passes.tile_sums, passes.tile_gradient):
+        function.clear_cache()
+    with counted() as compiled:
+        getattr(made, ahead)()
+    with counted() as running:
+        for state in states:
+            made.steps(2, state)
+    assert (compiled.count, running.count) == (2 if isinstance(strategy, Tiled) else 1, 0)
 
 
-def test_shallow_layers_can_have_any_even_tile():
-    strategy.check(resolve(tile=74, **SHALLOW))
-    with pytest.raises(SettingError, match="multiple of 2 for"):
-        strategy.check(resolve(tile=75, **SHALLOW))
+def loaded(state):
+    """The state as it comes from a checkpoint."""
+    return jax.tree.map(jnp.array, jax.device_get(state))
 
 
-PEAKS = {WHOLE: 1000, CHECKPOINTED: 600, Strategy(256): 300, Strategy(128): 200}
+@each_strategy
+def test_every_strategy_takes_the_same_steps(prepared, strategy):
+    made = prepared(strategy, average=0.5)
+    state, losses = made.steps(3)
+    for index in range(len(made.starts)):
+        alone, expected = prepared(WHOLE, seeds=[index], average=0.5).steps(3)
+        np.testing.assert_allclose(np.ravel(losses.total)[index], expected.total, rtol=1e-4)
+        for best in (False, True):
+            image = strategy.images(state, made.scale, [best] * len(made.starts))[index]
+            # Adam's first step is as long for the least gradient, of either sign, as for any other.
+            assert np.mean(np.abs(image - solve.result(alone, best))) < 1e-5
 
 
-@pytest.fixture
-def chosen(network, monkeypatch):
-    """Return a function from available bytes to the chosen strategy and the compiled candidates."""
-    monkeypatch.setattr(strategy, "checkpoints_help", lambda: True)
-    monkeypatch.setattr(footprint, "run_peaks", lambda compiled, *_: [PEAKS[compiled[0]]])
-    monkeypatch.setattr(footprint, "rough_bytes", lambda height, width, _: height * width / 90)
-
-    def choose(there, **settings):
-        tried = []
-
-        def compile_scale(scale, network, styles, settings, regions, way):
-            tried.append(way)
-            return way
-
-        monkeypatch.setattr(footprint, "compile_scale", compile_scale)
-        monkeypatch.setattr(footprint, "device_bytes", lambda: there)
-        settings = resolve(**settings)
-        return footprint.way_of(scale(300, 300), network, STYLES, settings), tried
-
-    return choose
-
-
-@pytest.mark.parametrize(
-    ("there", "tried"),
-    [
-        (1500, [WHOLE]),
-        (900, [WHOLE, CHECKPOINTED]),
-        (450, [WHOLE, CHECKPOINTED, Strategy(256)]),
-        # Rough numbers say that nothing but small tiles can help: the others are not compiled.
-        (240, [Strategy(128)]),
-    ],
-)
-def test_the_fastest_strategy_that_fits_is_chosen(chosen, there, tried):
-    assert chosen(there) == (tried[-1], tried)
-
-
-def test_nothing_is_compiled_if_memory_is_plentiful(chosen):
-    assert chosen(10**6) == (WHOLE, [])
-    assert chosen(None) == (WHOLE, [])
-
-
-def test_the_smallest_strategy_is_chosen_if_none_fits(chosen):
-    assert chosen(10)[0] == Strategy(128)
-    assert chosen(10, optimizer="lbfgs-zoom")[0] == CHECKPOINTED
-
-
-def test_a_named_strategy_is_not_overridden(chosen):
-    assert chosen(10, tile="off") == (WHOLE, [])
-    assert chosen(10**6, tile=64) == (Strategy(64), [])
-
-
-def test_a_run_takes_tiles_where_memory_asks_for_them(small_weights, picture, monkeypatch):
-    monkeypatch.setattr(footprint, "device_bytes", lambda: 1000)
-    pictures = np.asarray(picture(0, 90, 140)), np.asarray(picture(1, 40, 40))
-    layers = {"content_layers": "relu1_1", "style_layers": "relu1_1"}
-    options = {"size": 140, "smallest_size": 64, "steps": 1, **layers}
-    result = stylize(*pictures, weights_file=small_weights, **options)
-    assert [each.way for each in result.scales] == ["whole", "tiles of 128"]
-    assert [each["way"] for each in result.report()["scales"]] == ["whole", "tiles of 128"]
+@each_of_one
+def test_losses_without_a_gradient_are_those_of_a_step(prepared, strategy):
+    made = prepared(strategy)
+    _, measured = made.steps(1)
+    total, terms = strategy.losses(made.objective, made.starts[0])
+    np.testing.assert_allclose(total, measured.total, rtol=1e-5)
+    assert set(terms) == set(measured.terms)
+    for name, value in measured.terms.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-4, err_msg=name)
 
 
 def test_checkpoints_change_no_feature_and_no_gradient(float64, picture):
@@ -170,12 +137,18 @@ def test_checkpoints_change_no_feature_and_no_gradient(float64, picture):
 
     plain = small_network(jnp.float64, padding="reflect", pooling="average")
     found = []
-    for network in (plain, plain.with_checkpoints()):
-        gradient = jax.value_and_grad(lambda image, n=network: total(n, image))
+    for network in (plain, Checkpointed().network(plain)):
+        gradient = jax.value_and_grad(partial(total, network))
         kept_less = "prevent_cse" in str(jax.make_jaxpr(gradient)(image))
-        assert kept_less == (network is not plain)
+        assert kept_less == network.checkpointed == (network is not plain)
         found.append(jax.jit(gradient)(image))
-    np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-13)
-    largest = float(jnp.max(jnp.abs(found[0][1])))
-    np.testing.assert_allclose(found[1][1], found[0][1], atol=1e-13 * largest)
-    assert not plain.checkpointed
+    (value, slope), (same_value, same_slope) = found
+    np.testing.assert_allclose(same_value, value, rtol=1e-13)
+    np.testing.assert_allclose(same_slope, slope, atol=1e-13 * float(jnp.max(jnp.abs(slope))))
+
+
+def test_strategies_are_ordered_by_their_cost():
+    strategies = [WHOLE, Checkpointed(), Tiled(512), Tiled(256), Tiled(128)]
+    costs = [strategy.cost(resolve()) for strategy in strategies]
+    assert costs == sorted(costs)
+    assert costs[0] == 1 < costs[1]

@@ -1,10 +1,7 @@
 """Helpers of the tests of images: files made by hand, short strips, and scarce resources."""
 
-import os
 import resource
-import shutil
 import struct
-import tempfile
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -74,20 +71,3 @@ def no_space_beyond(size: int):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.fixture
-def unprivileged():
-    """Create a temporary directory and run the test without root privileges."""
-    directory = tempfile.mkdtemp()
-    superuser = os.geteuid() == 0
-    if superuser:
-        os.chown(directory, 65534, -1)
-        os.seteuid(65534)
-    try:
-        yield directory
-    finally:
-        if superuser:
-            os.seteuid(0)
-        os.chmod(directory, 0o700)
-        shutil.rmtree(directory)

@@ -58,14 +58,20 @@ def test_what_cannot_be_written_is_refused(tmp_path, name, options, message):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["directory.png", "file"]
 
 
-def test_a_read_only_directory_or_file_is_refused(unprivileged):
-    path = os.path.join(unprivileged, "a.png")
+def test_read_only_directory_and_file(unprivileged):
+    path = unprivileged / "a.png"
     images.write(path, Picture(RGB))
-    for file, directory in (0o444, 0o755), (0o644, 0o555):
-        os.chmod(path, file)
-        os.chmod(unprivileged, directory)
-        with pytest.raises(ImageError, match="cannot be written there: Permission denied"):
-            images.check_writable(path)
+    path.chmod(0o444)
+    with pytest.raises(ImageError, match="cannot be written there: Permission denied"):
+        images.check_writable(path)
+    path.chmod(0o644)
+    unprivileged.chmod(0o555)
+    with pytest.raises(ImageError, match="cannot be written there: Permission denied"):
+        images.check_writable(unprivileged / "b.png")
+    path.write_bytes(b"old")
+    images.check_writable(path)
+    images.write(path, Picture(RGB))
+    assert images.read(path).rgb.shape == RGB.shape
     assert os.listdir(unprivileged) == ["a.png"]
 
 
@@ -161,3 +167,9 @@ def test_text_is_written_in_utf_8(tmp_path):
         images.check_directory(tmp_path / "none" / "report.json")
     with pytest.raises(ImageError, match="No such file"):
         images.write_text(tmp_path / "none" / "report.json", "{}")
+
+
+def test_a_device_is_no_file_to_replace():
+    images.check_directory(os.devnull)
+    images.write_text(os.devnull, "{}")
+    assert not os.path.isfile(os.devnull)

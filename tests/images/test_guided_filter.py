@@ -94,3 +94,10 @@ def test_refined_adds_the_detail_of_the_photo():
 def test_invalid_parameters_are_refused(radius, epsilon):
     with pytest.raises(ValueError, match="must be"):
         guided_filter(PHOTO, VALUES, radius, epsilon)
+
+
+def test_an_epsilon_of_a_window_that_is_not_positive_is_refused():
+    epsilon = np.full((9, 12), 0.1, np.float32)
+    epsilon[3, 4] = 0
+    with pytest.raises(ValueError, match="epsilon must be more than 0: 0.0"):
+        local_affine(PHOTO, VALUES, 1, epsilon)

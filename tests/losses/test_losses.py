@@ -49,9 +49,9 @@ def covariance(features):
 
 
 def test_losses_by_kind():
-    assert CONTENT_LOSSES == ("content", "content-relative", "content-sum")
-    assert len(STYLE_LOSSES) == 8
-    assert len(TV_LOSSES) == 5
+    assert "content" in CONTENT_LOSSES
+    assert "gram" in STYLE_LOSSES
+    assert "total-variation" in TV_LOSSES
     assert sorted((*CONTENT_LOSSES, *STYLE_LOSSES, *TV_LOSSES, "matting-laplacian")) == sorted(
         LOSSES
     )

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxstyle.execution.formulation import objective_at
 
 from jaxstyle import images, resolve
 from jaxstyle.execution.factories import network_of
-from jaxstyle.execution.formulation import objective_at
 from jaxstyle.execution.plan import plan, resize
 from jaxstyle.network import tuning, weights
 from jaxstyle.runs.stylize import run

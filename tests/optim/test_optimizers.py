@@ -6,7 +6,15 @@ import numpy as np
 import optax
 import pytest
 
-from jaxstyle.optim.optimizers import LEARNING_RATES, OPTIMIZERS, adam, carry, in_units, lbfgs, sgd
+from jaxstyle.optim.optimizers import (
+    LEARNING_RATES,
+    OPTIMIZERS,
+    adam,
+    in_units,
+    lbfgs,
+    resize_moments,
+    sgd,
+)
 
 WHITE = 255.0
 
@@ -102,7 +110,7 @@ def moved(optimizer, shape, gradients, state=None):
     return direction, state
 
 
-resumed = jax.jit(carry, static_argnums=(2, 3))
+resumed = jax.jit(resize_moments, static_argnums=(2, 3))
 
 
 @pytest.mark.parametrize("white", [1.0, 255.0])

@@ -4,8 +4,8 @@ import dataclasses
 import json
 
 import pytest
-
 from jaxstyle.execution.pyramid import schedule
+
 from jaxstyle.presets import ALIASES, PRESETS
 from jaxstyle.settings import Settings, resolve
 

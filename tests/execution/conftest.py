@@ -1,0 +1,83 @@
+"""A scale made ready by a strategy, as a run does it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jaxstyle.execution.factories import matmul_precision, optimizer_of, rates_of
+from jaxstyle.execution.inputs import inputs_at
+from jaxstyle.execution.plan import Scale
+from jaxstyle.execution.strategy import Strategy
+from jaxstyle.network.vgg import VGG19
+from jaxstyle.optim import solve
+from jaxstyle.settings import Settings, resolve
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What there is of a scale before its first step."""
+
+    strategy: Strategy
+    scale: Scale
+    network: VGG19
+    settings: Settings
+    styles: Sequence[np.ndarray]
+    starts: Sequence[np.ndarray]
+    objective: Any
+    program: solve.StepProgram
+    rates: solve.Hyperparameters
+
+    def begin(self, scale=None):
+        """The state before the first step, of the starting images or of their corners."""
+        height, width, *_ = scale or self.scale
+        corners = [start[:height, :width] for start in self.starts]
+        return self.strategy.begin(corners, self.program.optimizer)
+
+    def steps(self, count, state=None):
+        """The state after so many steps, and the losses before the last."""
+        return self.program(self.objective, self.rates, state or self.begin(), count)
+
+    def minimized(self, steps, **options):
+        """All that is reached on the way, step by step."""
+        begin = solve.Reached(self.rates, self.begin())
+        return list(solve.minimize(self.program, self.objective, begin, steps, 1, **options))
+
+    def compile(self):
+        """Compile the step for the shapes of its arguments."""
+        shape = self.strategy.state_shape(self.scale, self.program.optimizer)
+        return self.program.compile(self.objective, self.rates, shape)
+
+    def footprint(self):
+        """Compile from shapes alone."""
+        return self.strategy.footprint(self.scale, self.network, self.styles, self.settings)
+
+
+@pytest.fixture
+def prepared(network, picture):
+    """A function from a strategy and settings to a scale of pictures, one for each seed."""
+
+    def prepare(strategy, sides=(75, 49), seeds=None, **settings):
+        chosen = resolve(**{"content_layers": "relu1_1", "style_layers": "relu1_1", **settings})
+        seeds = seeds or range(getattr(strategy, "count", 1))
+        pictures, starts = (
+            [[np.asarray(picture(3 * seed + n, *each)) for n, each in shown] for seed in seeds]
+            for shown in ([(0, sides), (1, (60, 40))], [(2, sides)])
+        )
+        scale = Scale(*sides, max(sides), 4)
+        each = [inputs_at(scale, network, content, [style], chosen) for content, style in pictures]
+        return Prepared(
+            strategy,
+            scale,
+            network,
+            chosen,
+            pictures[0][1:],
+            [start for (start,) in starts],
+            strategy.objective(each),
+            strategy.program(optimizer_of(chosen), matmul_precision(chosen)),
+            strategy.rates([rates_of(chosen)] * len(pictures)),
+        )
+
+    return prepare
