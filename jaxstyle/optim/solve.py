@@ -380,14 +380,14 @@ def minimize(
         before, reached = reached, _advance(program, objective, reached, steps, every, tolerance)
         if all(course.diverged for course in reached.courses):
             raise DivergedError(reached.courses[0].diverged)
-        if _advanced(before, reached):
+        if _changed(before, reached):
             yield reached
 
 
-def _advanced(before: Reached, after: Reached) -> bool:
-    """Return whether any picture has taken steps."""
+def _changed(before: Reached, after: Reached) -> bool:
+    """Return whether any picture has taken steps, or was given up."""
     each = zip(before.courses, after.courses, strict=True)
-    return any(new.step > old.step for old, new in each)
+    return any(new.step > old.step or new.diverged != old.diverged for old, new in each)
 
 
 def _advance(

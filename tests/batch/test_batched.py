@@ -1,25 +1,26 @@
 """Batched runs: each picture equals its single run."""
 
-import importlib
 import subprocess
 import sys
 from dataclasses import replace
 
 import numpy as np
+import optax
 import pytest
 
 from bench.work import picture
-from jaxstyle.batch import program
 from jaxstyle.batch.batched import run_together
-from jaxstyle.batch.cells import Cell, batch_that_fits, layers_of, static_key
+from jaxstyle.batch.cells import batch_that_fits, static_key
 from jaxstyle.errors import DivergedError
-from jaxstyle.execution.compilation import counted
+from jaxstyle.execution.inputs import layers_of
 from jaxstyle.execution.plan import Scale
 from jaxstyle.images import Picture
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.optimize import Hooks
+from jaxstyle.runs.result import scale_reports
+from jaxstyle.runs.stylize import run, telling
 from jaxstyle.settings import resolve
 from tests.processes import process_environment
-
-stylize = importlib.import_module("jaxstyle.runs.stylize")
 
 SMALL = {
     "size": 32,
@@ -36,11 +37,7 @@ ONE_SCALE = {"smallest_size": 32, "steps": 3}
 def cell_of(number=0, **settings):
     """Return a cell; each ``number`` has other pictures."""
     content, style = picture(2 * number, 24, 32), picture(2 * number + 1, 28, 20)
-    return Cell(Picture(content), [style], resolve(**{**SMALL, **settings}))
-
-
-def by_itself(loaded, cell):
-    return stylize.run(loaded, cell.content, cell.styles, cell.settings, lambda progress: None)
+    return Inputs(Picture(content), [style], resolve(**{**SMALL, **settings}))
 
 
 def assert_same(together, single):
@@ -72,30 +69,27 @@ OWN = {
 
 @pytest.fixture(scope="module")
 def batch(small_weights):
-    """Results and cells of a large batch by name, its compiled programs and its progress."""
+    """Results and cells of a large batch by name, and its progress."""
     cells, seen = [cell_of(**settings) for settings in OWN.values()], []
-    with counted() as compiled:
-        results = run_together(small_weights, cells, seen.append)
-    return dict(zip(OWN, zip(results, cells, strict=True), strict=True)), compiled.programs, seen
+    results = run_together(small_weights, cells, Hooks(telling(seen.append)))
+    return dict(zip(OWN, zip(results, cells, strict=True), strict=True)), seen
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_each_picture_equals_its_single_run(batch, small_weights, name):
     together, cell = batch[0][name]
-    assert_same(together, by_itself(small_weights, cell))
+    assert_same(together, run(small_weights, cell))
 
 
 def test_one_compilation_a_scale_however_many_cells_and_whatever_their_values(batch, small_weights):
-    results, compiled, _ = batch
-    assert len(results["seed 0"][0].scales) == 2
-    assert sum(compiled[name] for name in program.PROGRAMS) == 2
-    with counted() as again:
-        run_together(small_weights, [cell_of(style_weight=2.0 + i) for i in range(len(OWN))])
-    assert sum(again.programs[name] for name in program.PROGRAMS) == 0
+    results, _ = batch
+    assert [scale.compilations for scale in results["seed 0"][0].scales] == [1, 1]
+    again = run_together(small_weights, [cell_of(style_weight=2.0 + i) for i in range(len(OWN))])
+    assert [scale.compilations for scale in scale_reports(again)] == [0, 0]
 
 
 def test_progress_has_every_picture(batch):
-    _, _, seen = batch
+    _, seen = batch
     steps = [(0, 1, 3), (0, 2, 3), (0, 3, 3), (1, 1, 2), (1, 2, 2)]
     assert [(p.scale, p.step, p.steps) for p in seen] == steps
     assert all(p.totals.shape == (len(OWN),) for p in seen)
@@ -115,37 +109,59 @@ def test_other_pictures_and_settings(small_weights, settings, count):
     cells = [cell_of(number, **settings) for number in (0, 1)]
     together = run_together(small_weights, [*cells, *cells * count][:count])
     for made, cell in zip(together, cells, strict=False):
-        assert_same(made, by_itself(small_weights, cell))
+        assert_same(made, run(small_weights, cell))
 
 
 def test_batches_with_given_layers_share_one_program(small_weights):
     both = [cell_of(style_layers=of, **ONE_SCALE) for of in (("relu1_1",), ("relu1_1", "relu2_1"))]
     layers = layers_of(each.settings for each in both)
-    with counted() as compiled:
-        for one in both:
-            result, *_ = run_together(small_weights, [one] * 5, layers=layers)  # 5: nowhere else
-            assert_same(result, by_itself(small_weights, one))
-    assert compiled.programs["batch_step"] == 1
+    compilations = []
+    for one in both:
+        result, *_ = run_together(small_weights, [one] * 5, layers=layers)  # 5: nowhere else
+        assert_same(result, run(small_weights, one))
+        compilations += [scale.compilations for scale in result.scales]
+    assert compilations == [1, 0]
 
 
 STEEP = {"optimizer": "sgd", "clamp": False, "learning_rate": 1e6, **ONE_SCALE}
 
 
-def test_a_picture_that_diverges_is_run_again_and_harms_no_other(small_weights):
+def test_a_picture_that_diverges_harms_no_other(small_weights):
     cells = [cell_of(**{**STEEP, "learning_rate": 1e-4}), cell_of(**STEEP)]
     good, bad = run_together(small_weights, cells)
-    assert_same(good, by_itself(small_weights, cells[0]))
+    assert_same(good, run(small_weights, cells[0]))
     assert isinstance(bad, DivergedError)
+    assert "even after halving the learning rate 5 times" in str(bad)
 
 
-def test_a_picture_that_is_run_again_goes_through_its_own_scales(small_weights):
+def test_if_every_picture_diverges_the_batch_does(small_weights):
+    with pytest.raises(DivergedError, match="lower the learning rate"):
+        run_together(small_weights, [cell_of(**STEEP)] * 2)
+
+
+def test_pictures_stop_early_each_by_itself(small_weights):
+    """One stays as it is, and stops; the other one goes on."""
+    settings = {"tolerance": 1e-3, **ONE_SCALE, "steps": 30}
+    cells = [cell_of(learning_rate=1e-9, **settings), cell_of(**settings)]
+    stopped, other = run_together(small_weights, cells)
+    assert stopped.losses[-1]["step"] == 21 < other.losses[-1]["step"] == 30
+    for made, cell in ((stopped, cells[0]), (other, cells[1])):
+        assert_same(made, run(small_weights, cell))
+
+
+def test_cells_have_scales_of_their_own(small_weights):
     """The scales of a padded cell differ from those planned for its content."""
-    way, seen = (Scale(24, 32, 25, 2),), []
-    run_together(small_weights, [replace(cell_of(**STEEP), way=way)] * 2, seen.append)
-    assert {tuple(progress.scales) for progress in seen} == {way}
-    settings = {**STEEP, "learning_rate": 1e-4, "tolerance": 1e-9}
-    (made,) = run_together(small_weights, [replace(cell_of(**settings), way=way)])
+    schedule, seen = (Scale(24, 32, 25, 2),), []
+    cells = [replace(cell_of(tolerance=1e-9, **ONE_SCALE), schedule=schedule)] * 2
+    made, _ = run_together(small_weights, cells, Hooks(telling(seen.append)))
+    assert {tuple(progress.scales) for progress in seen} == {schedule}
     assert [scale.steps for scale in made.scales] == [2]
+
+
+def test_different_optax_transformations_never_share_a_batch():
+    one, other = (resolve(**SMALL, optimizer=optax.sgd(rate)) for rate in (0.1, 0.2))
+    assert static_key(one) != static_key(other)
+    assert static_key(one) == static_key(replace(one, style_weight=9.0))
 
 
 def test_which_settings_can_share_a_batch():
@@ -180,37 +196,35 @@ def test_batches_are_equal_and_a_multiple_of_the_devices(
 MANY_DEVICES = """
 import jax, numpy as np
 from tests.networks import small_weights
-from jaxstyle.batch import program
-from jaxstyle.batch.batched import Cell, run_together
-from jaxstyle.images import Picture
+from jaxstyle.batch.batched import run_together
+from jaxstyle.execution.batched import Batched, mesh_of
 from jaxstyle.execution.factories import optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.inputs import inputs_of
+from jaxstyle.images import Picture
+from jaxstyle.runs.inputs import Inputs
 from jaxstyle.settings import resolve
-from jaxstyle.execution.formulation import objective_of
 
 def cell(number):
     keys = jax.random.split(jax.random.key(number))
     content, style = (np.asarray(jax.random.uniform(key, (32, 32, 3))) for key in keys)
     settings = resolve(size=32, smallest_size=16, steps=(3, 2), style_weight=number + 1.0,
         style_layers=("relu1_1", "relu2_1"), content_layers=("relu2_2",))
-    return Cell(Picture(content), [style], settings)
+    return Inputs(Picture(content), [style], settings)
 
 devices = jax.local_devices()
 cells = [cell(number) for number in range(8)]
 alone = run_together(small_weights(), cells)
 for count in (4, 8):
-    mesh = program.mesh_of(devices[:count])
-    spread = run_together(small_weights(), cells, mesh=mesh)
+    spread = run_together(small_weights(), cells, mesh=mesh_of(devices[:count]))
     for one, other in zip(alone, spread):
         np.testing.assert_allclose(one.image, other.image, atol=2e-4)
 
-mesh = program.mesh_of(devices)
-settings = cells[0].settings
+settings, strategy = cells[0].settings, Batched(8, mesh_of(devices))
 network, optimizer = tuned_network(small_weights(), settings), optimizer_of(settings)
-each = [objective_of(network, c.content.rgb, c.styles, c.settings) for c in cells]
-scored = program.together(each, mesh)
-rates = program.spread(program.stacked([rates_of(c.settings) for c in cells]), mesh)
-state = program.state_shape(8, 32, 32, optimizer, mesh)
-text = program.compile_batch(scored, rates, state, optimizer, mesh).compiled.as_text()
+each = [inputs_of(network, c.content.rgb, c.styles, c.settings) for c in cells]
+scored, rates = strategy.objective(each), strategy.rates([rates_of(c.settings) for c in cells])
+state = strategy.begin([c.content.rgb for c in cells], optimizer)
+text = strategy.program(optimizer, None).compile(scored, rates, state).as_text()
 for gathering in ("all-gather", "all-to-all", "all-reduce", "collective-permute"):
     assert gathering not in text, gathering
 assert "f32[1,32,32,3]" in text, "each device has one picture"
@@ -222,7 +236,7 @@ print(len(devices))
 
 @pytest.mark.slow
 def test_several_devices_give_the_same_pictures_without_communication():
-    """For four devices in the quick tests, see test_space.py."""
+    """For four devices in the quick tests, see tests/execution/test_sharded.py."""
     done = subprocess.run(
         [sys.executable, "-c", MANY_DEVICES],
         capture_output=True,

@@ -1,6 +1,5 @@
 """Padding of pictures of many sizes to few shapes, without visible borders."""
 
-import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +7,12 @@ import pytest
 
 from jaxstyle.batch.batched import run_together
 from jaxstyle.batch.buckets import MOST_SHAPES, bucket_of, cell_of, cut, works
-from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.jobs import Job
 from jaxstyle.execution.plan import plan
 from jaxstyle.images import Picture
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.stylize import run
 from jaxstyle.settings import resolve
-
-stylize = importlib.import_module("jaxstyle.runs.stylize")
 
 SETTINGS = resolve(
     size=64, smallest_size=32, steps=1, style_layers="relu1_1", content_layers="relu1_1"
@@ -123,11 +121,10 @@ def test_pictures_of_their_own_sizes_go_together_each_with_its_own_sizes_of_styl
     cells = [cell_of(work, i, photo, style) for i, photo in enumerate(photos)]
     together = run_together(small_weights, cells)
     made, cell = together[1].image, cells[1]
-    assert cell.way == work.ways[1]
-    parts = small_weights, cell.content, style, settings, lambda progress: None
-    by_itself = stylize.run(*parts, scales=cell.way)
+    assert cell.schedule == work.ways[1]
+    by_itself = run(small_weights, cell)
     np.testing.assert_allclose(made, by_itself.image, atol=2e-4)
-    plain = stylize.run(small_weights, photos[1], *parts[2:])
+    plain = run(small_weights, Inputs(photos[1], style, settings))
     assert cut(made, work.sides[1]).shape == plain.image.shape
     inner = np.abs(cut(made, work.sides[1]) - plain.image)[:-8, :-8]
     assert inner.mean() < 0.01  # a border that is not there is missed a little everywhere
@@ -185,7 +182,7 @@ def test_a_content_resized_in_advance_gives_the_same_picture(picture, small_weig
     small = cell_of(work, 0, Picture(rgb, alpha), styles)
     assert small.content.rgb.shape == (24, 32, 3)
     (made,) = run_together(small_weights, [small])
-    (plain,) = run_together(small_weights, [Cell(Picture(rgb, alpha), styles, settings)])
+    (plain,) = run_together(small_weights, [Inputs(Picture(rgb, alpha), styles, settings)])
     np.testing.assert_array_equal(made.image, plain.image)
     np.testing.assert_array_equal(made.alpha, plain.alpha)
 
@@ -198,16 +195,16 @@ def test_colors_matched_in_advance_give_the_same_picture(
     jobs, sides = jobs_of([(90, 120)], settings)
     ((work,), _) = works(jobs, sides, most(1))
     content, styles = Picture(np.asarray(picture(0, 90, 120))), [np.asarray(picture(1, 50, 40))]
-    (plain,) = run_together(small_weights, [Cell(content, styles, settings)])
+    (plain,) = run_together(small_weights, [Inputs(content, styles, settings)])
     ready = cell_of(work, 0, content, styles)
-    monkeypatch.setattr("jaxstyle.batch.cells.recolored", None)  # done already
+    monkeypatch.setattr("jaxstyle.runs.inputs.recolored", None)  # done already
     (made,) = run_together(small_weights, [ready])
     np.testing.assert_array_equal(made.image, plain.image)
     assert ready.content is content
 
 
 def test_the_content_of_a_single_run_keeps_its_size(picture):
-    jobs, sides = jobs_of([(90, 120)], replace(SETTINGS, tolerance=0.1))
+    jobs, sides = jobs_of([(90, 120)], replace(SETTINGS, auto_masks=2))
     ((work,), _) = works(jobs, sides, most(1))
     content = Picture(np.asarray(picture(0, 90, 120)))
     assert cell_of(work, 0, content, []).content is content

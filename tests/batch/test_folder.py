@@ -1,6 +1,5 @@
 """Output folders: complete, without partial files or repeated work, even after a kill."""
 
-import importlib
 import json
 import random
 import signal
@@ -24,10 +23,10 @@ from jaxstyle.batch.storage import Folder
 from jaxstyle.errors import LedgerError, StorageError
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.stylize import run
 from jaxstyle.settings import resolve
 from tests.processes import SMALL_COMMAND, process_environment
-
-stylize = importlib.import_module("jaxstyle.runs.stylize")
 
 SETTINGS = resolve(
     size=32, smallest_size=32, steps=2, style_layers="relu1_1", content_layers="relu1_1"
@@ -76,7 +75,7 @@ def test_every_picture_equals_its_single_run(tmp_path, pictures, do, small_weigh
         if path.exists():
             styles = [images.read(style).rgb for style in job.styles]
             content = images.read(job.content)
-            alone = stylize.run(small_weights, content, styles, SETTINGS, lambda progress: None)
+            alone = run(small_weights, Inputs(content, styles, SETTINGS))
             np.testing.assert_allclose(images.read(path).rgb, alone.image, atol=1.01 / 255)
     failed = [line for line in log_of(tmp_path) if line["status"] == "failed"]
     assert {line["output"] for line in failed} == {"c1__s0.png", "c1__s1.png"}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from jaxstyle.batch import sweep as sweeps
-from jaxstyle.batch.cells import Cell
 from jaxstyle.batch.sweep import batches, batches_of, short, sweep_of
 from jaxstyle.errors import SettingError
 from jaxstyle.images import Picture
+from jaxstyle.runs.inputs import Inputs
 from jaxstyle.settings import resolve
 
 NOISE = {"init": "noise"}
@@ -172,7 +172,7 @@ def cells(picture):
     content, style = Picture(np.asarray(picture(0, 24, 32))), np.asarray(picture(1, 24, 24))
 
     def make(given, each):
-        return [Cell(content, [style], resolve(**{**given, **own})) for own in each]
+        return [Inputs(content, [style], resolve(**{**given, **own})) for own in each]
 
     return make
 
@@ -204,7 +204,7 @@ def test_cells_are_spread_over_no_more_devices_than_there_are_cells(cells, small
     assert indices(batches_of(small_weights, cells(given, each), devices=2)) == [[0, 1, 2, 0]]
 
 
-def test_runs_that_may_stop_early_are_alone(cells, small_weights):
+def test_runs_that_find_their_own_regions_are_alone(cells, small_weights):
     each = [{"style_weight": w} for w in (1.0, 2.0)]
-    given = {"size": 32, "tolerance": 0.1, "style_layers": "relu1_1"}
+    given = {"size": 32, "auto_masks": 2, "style_layers": "relu1_1"}
     assert indices(batches_of(small_weights, cells(given, each), devices=8)) == [[0], [1]]

@@ -12,6 +12,7 @@ from jaxstyle import images
 from jaxstyle.__main__ import main
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
+from jaxstyle.runs import checkpoint
 
 PAIR = ["content.png", "style.png"]
 OUT = [*PAIR, "-o", "out.png"]
@@ -65,9 +66,11 @@ def files_in(folder):
 
 
 def newest_checkpoint():
-    """Return the number of the newest checkpoint that is whole, or 0."""
-    names = [path.name for path in KEPT.glob("*") if "." not in path.name]
-    return max((int(name.partition("-")[0]) for name in names), default=0)
+    """Return the time of the checkpoint in nanoseconds, or 0."""
+    try:
+        return (KEPT / checkpoint.FILE).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 @pytest.fixture

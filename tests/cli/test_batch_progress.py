@@ -1,20 +1,22 @@
 """The progress table of a batch: its content, and no output without a terminal."""
 
-import numpy as np
 import pytest
-from jaxstyle.execution.pyramid import Scale
 from rich.console import Console
 
-from jaxstyle.batch.batched import BatchProgress
 from jaxstyle.batch.task import Status
 from jaxstyle.cli import batch_progress
 from jaxstyle.cli.batch_progress import batch_table, rows
+from jaxstyle.execution.batched import Batched
+from jaxstyle.execution.plan import Scale
+from jaxstyle.optim.solve import Course, Hyperparameters, Reached
+from jaxstyle.runs.result import Progress
 
 SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]  # of 30000 pixels times steps
 
 
 def running(scale, step):
-    return BatchProgress(SCALES, scale, step, SCALES[scale].steps, 1.0, np.zeros(4))
+    reached = Reached(Hyperparameters(), None, (Course(step, total=0.0),) * 4)
+    return Progress(SCALES, scale, reached, Batched(4), [False] * 4, 1.0)
 
 
 def test_the_table_has_all_figures():

@@ -132,10 +132,10 @@ def test_freed_memory_is_kept_only_where_there_is_plenty(folder, monkeypatch, th
 def test_memory_that_gives_out_is_one_line_and_saves_the_picture(folder, capsys, monkeypatch):
     minimize = solve.minimize
 
-    def exhausted(program, scored, rates, state, *arguments, **options):
-        if state.image.shape[1] == 64:
+    def exhausted(program, scored, begin, *arguments, **options):
+        if begin.state.image.shape[1] == 64:
             raise EXHAUSTED
-        yield from minimize(program, scored, rates, state, *arguments, **options)
+        yield from minimize(program, scored, begin, *arguments, **options)
 
     monkeypatch.setattr(solve, "minimize", exhausted)
     assert run("-o", "out.png", *TWO_SCALES) == 1
@@ -149,7 +149,7 @@ def test_memory_that_gives_out_is_one_line_and_saves_the_picture(folder, capsys,
 @pytest.mark.parametrize(
     ("stage", "error", "start", "said"),
     [
-        ("compile_program", EXHAUSTED, "out of memory: 64x48 needs about ", "--size 48 would fit"),
+        ("compile", EXHAUSTED, "out of memory: 64x48 needs about ", "--size 48 would fit"),
         ("minimize", BROKEN, "unexpected JaxRuntimeError: INTERNAL: something else", ""),
     ],
     ids=["a compiler out of memory", "not memory"],
@@ -160,7 +160,7 @@ def test_failures_of_the_device_are_explained(
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(solve, stage, fail)
+    monkeypatch.setattr(solve.Program if stage == "compile" else solve, stage, fail)
     assert run("-o", "out.png", *TWO_SCALES) == 1
     line = capsys.readouterr().err
     assert line.startswith(f"jaxstyle: {start}") and said in line

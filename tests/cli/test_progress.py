@@ -5,10 +5,11 @@ import sys
 
 import jax.numpy as jnp
 import pytest
-from jaxstyle.execution.pyramid import Scale
 
 from jaxstyle.cli.progress import done_share, progress_bar, seconds_left
-from jaxstyle.optim.solve import Course, Hyperparameters, Report, State
+from jaxstyle.execution.plan import Scale
+from jaxstyle.execution.strategy import WHOLE
+from jaxstyle.optim.solve import Course, Hyperparameters, Reached, State
 from jaxstyle.runs.result import Progress
 
 SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]
@@ -17,9 +18,8 @@ SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]
 def progress(scale, step, seconds):
     zero = jnp.zeros(())
     state = State(zero, (), zero, zero, zero, zero)
-    course = Course(step, seconds)
-    report = Report(course, SCALES[scale].steps, 1.5, {}, Hyperparameters(zero), state)
-    return Progress(SCALES, scale, report, seconds)
+    reached = Reached(Hyperparameters(zero), state, (Course(step, total=1.5),), seconds)
+    return Progress(SCALES, scale, reached, WHOLE, [False], seconds)
 
 
 def test_work_is_pixels_times_steps():

@@ -220,7 +220,7 @@ def test_weights_that_are_not_normalized_are_remarked_on(
 
 
 def test_ctrl_c_while_compiling_ends_in_one_line_too(folder, capsys, monkeypatch):
-    compile_program, pressed = solve.compile_program, []
+    compile_program, pressed = solve.Program.compile, []
 
     def interrupted(*arguments):
         if not pressed:  # a second time would end the process at once
@@ -228,7 +228,7 @@ def test_ctrl_c_while_compiling_ends_in_one_line_too(folder, capsys, monkeypatch
             os.kill(os.getpid(), signal.SIGINT)
         return compile_program(*arguments)
 
-    monkeypatch.setattr(solve, "compile_program", interrupted)
+    monkeypatch.setattr(solve.Program, "compile", interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored here
     try:
         assert run(*OUT, *QUICK) == 130

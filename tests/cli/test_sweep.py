@@ -1,6 +1,5 @@
 """The sweep command: the grid, its cells and its errors."""
 
-import importlib
 import json
 import os
 import signal
@@ -16,10 +15,10 @@ from jaxstyle.cli import recipe
 from jaxstyle.cli import sweep as command
 from jaxstyle.errors import DivergedError
 from jaxstyle.images.grid import layout
+from jaxstyle.runs import stylize
+from jaxstyle.runs.inputs import Inputs
 from jaxstyle.settings import resolve
 from tests.cli.conftest import ONE_SCALE, PAIR, json_of, names_in, rgb_of, run, save
-
-stylize = importlib.import_module("jaxstyle.runs.stylize")
 
 LAYERS = ["--style-layers", "relu1_1,relu2_1", "--content-layers", "relu2_1"]
 QUICK = ["--size", "32", "--smallest-size", "16", "--steps", "3,2", *LAYERS]
@@ -45,8 +44,7 @@ def cells_in_grid(rows, columns):
 
 
 def by_itself(loaded, settings, style="style.png"):
-    content, styles = images.read("content.png"), [rgb_of(style)]
-    return stylize.run(loaded, content, styles, settings, lambda progress: None)
+    return stylize.run(loaded, Inputs(images.read("content.png"), [rgb_of(style)], settings))
 
 
 def assert_close(picture, other):

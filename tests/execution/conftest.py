@@ -1,11 +1,13 @@
 """A scale made ready by a strategy, as a run does it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import monitoring
 
 from jaxstyle.execution.factories import matmul_precision, optimizer_of, rates_of
 from jaxstyle.execution.inputs import inputs_at
@@ -40,10 +42,15 @@ class Prepared:
         """The state after so many steps, and the losses before the last."""
         return self.program(self.objective, self.rates, state or self.begin(), count)
 
-    def minimized(self, steps, **options):
+    def minimized(self, steps):
         """All that is reached on the way, step by step."""
-        begin = solve.Reached(self.rates, self.begin())
-        return list(solve.minimize(self.program, self.objective, begin, steps, 1, **options))
+        courses = (solve.Course(),) * len(self.starts)
+        begin = solve.Reached(self.rates, self.begin(), courses)
+        return list(solve.minimize(self.program, self.objective, begin, steps, 1))
+
+    def sabotaged(self, limit):
+        """The same scale, but steps fail while the learning rate is above a limit."""
+        return replace(self, program=Sabotaged(self.program, limit))
 
     def compile(self):
         """Compile the step for the shapes of its arguments."""
@@ -53,6 +60,24 @@ class Prepared:
     def footprint(self):
         """Compile from shapes alone."""
         return self.strategy.footprint(self.scale, self.network, self.styles, self.settings)
+
+
+class Sabotaged:
+    """A step that is not finite while the learning rate is above a limit, from the third on."""
+
+    def __init__(self, program, limit):
+        self.program, self.limit, self.calls = program, limit, 0
+        self.optimizer, self.restarted = program.optimizer, program.restarted
+
+    def __call__(self, objective, rates, state, count):
+        self.calls += 1
+        state, losses = self.program(objective, rates, state, count)
+        if self.calls > 2 and (rates.update_scale > self.limit).all():
+            nothing_finite = jnp.zeros_like(losses.finite)
+            return replace(state, image=state.image * jnp.nan), replace(
+                losses, finite=nothing_finite
+            )
+        return state, losses
 
 
 @pytest.fixture
@@ -81,3 +106,17 @@ def prepared(network, picture):
         )
 
     return prepare
+
+
+@pytest.fixture
+def compiled():
+    """The names of all functions that the test compiles, to look into or to clear."""
+    names = []
+
+    def listen(event, seconds, **details):
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(details["fun_name"].removeprefix("jit(").removesuffix(")"))
+
+    monitoring.register_event_duration_secs_listener(listen)
+    yield names
+    monitoring.unregister_event_duration_listener(listen)

@@ -46,10 +46,13 @@ def test_reports_are_as_frequent_as_steps_are_long():
 @each_strategy
 def test_all_states_have_the_shapes_that_are_compiled_for(prepared, strategy):
     made, small = prepared(strategy), Scale(37, 25, 37, 1)
-    state, before = made.begin(), made.begin(small)
-    carried = strategy.carried(before, state, small, made.scale)
-    expected = strategy.state_shape(made.scale, made.program.optimizer)
-    for each in (state, carried, strategy.restored(loaded(state), made.scale)):
+    state, expected = made.begin(), strategy.state_shape(made.scale, made.program.optimizer)
+    for each in (
+        state,
+        made.program.restarted(state),
+        strategy.restored(loaded(state), made.scale),
+        strategy.carried(made.begin(small), state, small, made.scale),
+    ):
         same = jax.tree.map(lambda x, y: (x.shape, x.dtype) == (y.shape, y.dtype), each, expected)
         assert jax.tree.all(same)
 
@@ -98,6 +101,18 @@ def test_what_is_compiled_from_shapes_is_what_runs(prepared, strategy, ahead, se
         for state in states:
             made.steps(2, state)
     assert (compiled.count, running.count) == (2 if isinstance(strategy, Tiled) else 1, 0)
+
+
+@each_strategy
+def test_retries_after_bad_steps_compile_no_step(prepared, strategy, compiled):
+    made = prepared(strategy)
+    made.steps(2)
+    compiled.clear()
+    reached = made.sabotaged(limit=0.012).minimized(4)
+    assert [each.step for each in reached] == [1, 2, 3, 4]
+    np.testing.assert_allclose(reached[-1].learning_rates, 0.01)
+    assert np.isfinite(reached[-1].state.image).all()
+    assert not {"solver_step", "solver_update", "tile_sums", "tile_gradient"} & set(compiled)
 
 
 def loaded(state):

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -186,13 +187,17 @@ def test_the_fine_style_is_not_mixed_again(made, picture, tmp_path, monkeypatch)
     kept, result = kept_at_reports(made, settings, tmp_path)
     assert_same(result, untouched)
     for number, directory in kept.items():
-        seen = []
+        seen: list[bool] = []
         saved = RunCheckpoint.from_tree(checkpoint.load(directory), settings)
         assert saved.preparing == (number < 2)
         assert len(saved.mixtures) == (number >= 2)
-        found = made(settings, lambda progress, saved: seen.append(progress.preparing), saved)
-        assert_same(found, untouched)
+        assert_same(made(settings, partial(noted, seen), saved), untouched)
         assert seen == [progress < 2 for progress in range(number + 1, 5)]
+
+
+def noted(seen, progress, saved):
+    """Note whether a report is of a style picture that is being prepared."""
+    seen.append(progress.preparing)
 
 
 def test_reports_far_apart_are_those_that_would_have_followed(made, tmp_path):

@@ -300,7 +300,7 @@ def test_any_optimizer_can_follow_a_preset_that_carries_moments(made):
         optax.identity(),
         optax.adam(optax.constant_schedule(0.1)),
     ):
-        assert len(made(preset="crowsonkb", optimizer=optimizer, **TWO_SCALES).scales) == 2
+        assert len(made(preset="crowsonkb", optimizer=optimizer, **TWO_SCALES).scales) == 3
 
 
 def test_an_optimizer_without_moments_has_nothing_to_carry(made):
@@ -528,12 +528,39 @@ def test_an_optax_transformation_comes_without_options_of_named_optimizers():
             {"optimizer": optax.adam(1.0), "betas": (0.5, 0.5)},
             "betas: is for optimizers with a name",
         ),
-        (resolve(optimizer=optax.adam(1.0)).to_dict(), "optimizer: was an Optax transformation"),
+        (resolve(optimizer=optax.adam(1.0)).to_dict(), "optimizer: 'custom' stands for an Optax"),
     ):
         with pytest.raises(SettingError, match=re.escape(said)):
             resolve(**given)
 
 
+def test_a_result_with_an_optax_transformation_is_repeated_with_another_optimizer():
+    stored = resolve(optimizer=optax.adam(1.0)).to_dict()
+    again = optax.sgd(0.1)
+    assert resolve(**{**stored, "optimizer": again}).optimizer is again
+    assert resolve(**{**stored, "optimizer": "lbfgs"}).optimizer == "lbfgs"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "problem"),
+    [
+        (optax.contrib.sam(optax.sgd(0.1), optax.sgd(0.1)), "cannot be applied to an image: Type"),
+        (
+            optax.GradientTransformation(
+                lambda image: image[..., :1], lambda updates, state, params=None: (updates, updates)
+            ),
+            "changes the shapes or dtypes of its state",
+        ),
+    ],
+    ids=["raises", "drifts"],
+)
+def test_a_transformation_that_cannot_step_an_image_is_refused_at_once(optimizer, problem):
+    with pytest.raises(SettingError, match=f"^optimizer: {problem}"):
+        resolve(optimizer=optimizer)
+
+
 def test_a_line_search_does_not_go_with_tiles(made):
-    with pytest.raises(SettingError, match="line search.*--tile off"):
+    with pytest.raises(
+        SettingError, match="tile: does not go with an optimizer that searches along a line"
+    ):
         made(optimizer=optax.lbfgs(), tile=64, size=80, smallest_size=80)

@@ -9,6 +9,7 @@ from jaxstyle.execution.tiles.build import build
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.guidance.propagate import guides
 from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES, matting, objective
+from jaxstyle.losses.objective import LossSpec
 from jaxstyle.network.vgg import PADDINGS, POOLINGS, ROUNDINGS
 from tests.networks import small_network
 
@@ -42,12 +43,20 @@ value_and_gradient = jax.jit(lambda scored, image: jax.value_and_grad(scored, ha
 
 def corner_and_rest(*sides):
     """Masks of pictures: the first region is so small that it lies in one tile alone."""
-    masks = []
-    for height, width in sides:
-        corner = np.zeros((height, width), np.float32)
+    masks = [np.zeros((2, *each), np.float32) for each in sides]
+    for corner, rest in masks:
         corner[:11, :9] = 1
-        masks.append(np.stack([corner, 1 - corner]))
+        rest[:] = 1 - corner
     return Regions(("corner", "rest"), masks[0], tuple(masks[1:]))
+
+
+def assert_same(losses, expected, rtol):
+    """Total losses are the same, and so are all their terms."""
+    (total, terms), (expected_total, expected_terms) = losses, expected
+    np.testing.assert_allclose(total, expected_total, rtol=rtol)
+    assert set(terms) == set(expected_terms)
+    for name, value in expected_terms.items():
+        np.testing.assert_allclose(terms[name], value, rtol=rtol, err_msg=name)
 
 
 @pytest.fixture
@@ -58,39 +67,33 @@ def compared(picture):
         sides, tile, rtol, *, dtype=jnp.float64, styles=1, guided=False, photo=False, **options
     ):
         of_network = {name: options.pop(name) for name in OF_NETWORK if name in options}
-        network, given = small_network(dtype, **of_network), {**PLAIN, **options}
+        network, spec = small_network(dtype, **of_network), LossSpec(**{**PLAIN, **options})
         precise = jnp.promote_types(dtype, jnp.float32)
         every = [sides, sides, *((60 - 9 * n, 40) for n in range(styles))]
         content, image, *shown = jax.device_put(
             [np.asarray(picture(seed, *each), precise) for seed, each in enumerate(every)]
         )
+        own = None
         if guided:
-            each = [(p.shape[0], p.shape[1]) for p in (content, *shown)]
-            regions, layers = corner_and_rest(*each), list(given["style_weights"])
-            given["guides"] = guides(regions, network, each[0], each[1:], layers, "augmented")
+            (_, *each), layers = every, list(spec.style_weights)
+            own = guides(corner_and_rest(*each), network, each[0], each[1:], layers, "augmented")
         local = matting.target(content) if photo else None
-        regions, spec = given.pop("guides", None), objective.LossSpec(**given)
-        whole = objective.build(network, content, shown, spec, guides=regions, local_colors=local)
-        tiled = build(network, content, shown, tile, spec, regions, photo)
+        whole = objective.build(network, content, shown, spec, guides=own, local_colors=local)
+        tiled = build(network, content, shown, tile, spec, own, photo)
         (total, terms), gradient = value_and_gradient(whole, image)
         found = tiled.gradient(image)
-        assert set(found[1]) == set(terms)
         assert all(terms.values())  # or there would be nothing to be compared
-        for name, value in terms.items():
-            np.testing.assert_allclose(found[1][name], value, rtol=rtol, err_msg=name)
-        np.testing.assert_allclose(found[0], total, rtol=rtol)
+        assert_same(found[:2], (total, terms), rtol)
         assert found[2].dtype == gradient.dtype
         largest = float(jnp.max(jnp.abs(gradient)))
         np.testing.assert_allclose(found[2], gradient, rtol=0, atol=rtol * largest)
-        return tiled, image, found
+        return tiled, image, found[:2]
 
     return compare
 
 
 CASES = [
-    {
-        "photo": True,
-    },
+    {"photo": True},
     {
         "style_loss": "gram-relative",
         "content_loss": "content-relative",
@@ -164,16 +167,15 @@ CASES = [
         "tile": 20,
     },
 ]
-"""Every loss, pooling, rounding and padding, and most pairs of them that could be in one
-another's way."""
+"""Every loss, pooling, rounding and padding, and most pairs of them that could interfere."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.get("style_loss", "gram"))
-def test_a_picture_in_tiles_is_the_picture(float64, compared, case):
+def test_losses_and_gradients_in_tiles_are_those_of_the_whole_picture(float64, compared, case):
     compared(**{"sides": (75, 49), "tile": 32, "rtol": 1e-10, **case})
 
 
-def test_the_cases_are_every_loss_and_every_network():
+def test_the_cases_cover_every_loss_and_every_network():
     for name, choices in (
         ("style_loss", STYLE_LOSSES),
         ("content_loss", CONTENT_LOSSES),
@@ -188,13 +190,13 @@ def test_the_cases_are_every_loss_and_every_network():
 
 def case_of(style_loss):
     (case,) = [case for case in CASES if case.get("style_loss") == style_loss]
-    return case
+    return {"tile": 32, "rtol": 1e-10, **case}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sides", [(33, 33), (21, 30)], ids=["a pixel more", "less"])
-def test_pictures_little_larger_than_a_tile_and_smaller(float64, compared, sides):
-    compared(**{**case_of("gram-size"), "sides": sides, "tile": 32, "rtol": 1e-10})
+def test_pictures_that_are_little_larger_than_a_tile_or_smaller(float64, compared, sides):
+    compared(**{**case_of("gram-size"), "sides": sides})
 
 
 @pytest.mark.parametrize("padding", ["zeros", "circular"])
@@ -239,11 +241,8 @@ def test_in_half_precision(compared):
     compared((49, 35), 32, 0.02, dtype=jnp.bfloat16, style_weights={"relu2_1": 5.0})
 
 
-def test_losses_can_be_had_without_a_gradient(float64, compared):
-    keras = {"tile": 32, "rtol": 1e-10, **case_of("gram-keras")}
-    tiled, image, (total, terms, _) = compared(**keras)
+def test_losses_without_a_gradient_are_the_same(float64, compared):
+    tiled, image, losses = compared(**case_of("gram-keras"))
     again = tiled(image)
-    np.testing.assert_allclose(again[0], total, rtol=1e-12)
-    assert list(again[1]) == list(terms)
-    for name, value in terms.items():
-        np.testing.assert_allclose(again[1][name], value, rtol=1e-12, err_msg=name)
+    assert_same(again, losses, 1e-12)
+    assert list(again[1]) == list(losses[1])

@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from jaxstyle.execution.sharding import ROWS, mesh_of
 
+from jaxstyle.execution.sharded import ROWS, mesh_of
 from tests.processes import process_environment
 
 STYLIZE = """
@@ -40,7 +40,7 @@ def made(name, **settings):
     options = {"weights_file": loaded} | shallow | one_scale | settings
     result = stylize(content, style, **options)
     np.save(directory / f"{name}.npy", result.image)
-    scales = [[s.height, s.width, s.way, s.compilations] for s in result.scales]
+    scales = [[s.height, s.width, s.strategy, s.compilations] for s in result.scales]
     found[name] = {"scales": scales, "losses": result.losses}
 
 
@@ -53,15 +53,18 @@ import jax.numpy as jnp
 import optax
 from PIL import Image
 from jaxstyle import resolve
-from jaxstyle.batch import program
-from jaxstyle.batch.batched import Cell, run_together
-from jaxstyle.execution.formulation import mesh_of_all, objective_at, objective_of
-from jaxstyle.images import Picture
+from jaxstyle.execution import batched
+from jaxstyle.execution.batched import Batched
+from jaxstyle.execution.compilation import counted
 from jaxstyle.execution.factories import optimizer_of, rates_of, tuned_network
+from jaxstyle.execution.inputs import inputs_at
 from jaxstyle.execution.plan import Scale
-from jaxstyle.execution.sharding import filled
-from jaxstyle.runs.stylize import state_at
-from jaxstyle.execution.strategy import WHOLE, Strategy
+from jaxstyle.execution.sharded import Sharded, filled
+from jaxstyle.execution.strategy import WHOLE
+from jaxstyle.images import Picture
+from jaxstyle.optim import solve
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.optimize import optimize
 
 masks = [str(directory / f"{{number}}.png") for number in range(4)]
 for number, path in enumerate(masks):
@@ -79,6 +82,31 @@ def cut(tree):
     ]
 
 
+def compiled(name, strategy, scale, inputs, starts, settings):
+    optimizer = optimizer_of(settings[0])
+    objective, program = strategy.objective(inputs), strategy.program(optimizer, None)
+    rates = strategy.rates([rates_of(each) for each in settings])
+    step = program.compile(objective, rates, strategy.state_shape(scale, optimizer))
+    state, calls = strategy.begin(starts, optimizer), []
+    with counted() as running:
+        state, _ = program(objective, rates, state, 2)
+
+    def bad_once(*arguments):
+        calls.append(arguments)
+        after, losses = program(*arguments)
+        return after, replace(losses, finite=losses.finite & (len(calls) != 2))
+
+    bad_once.restarted = program.restarted
+    begin = solve.Reached(rates, state, (solve.Course(),) * len(starts))
+    *_, last = solve.minimize(bad_once, objective, begin, 3, 1)
+    found[name] = {{
+        "program": step.as_text(),
+        "compiled in steps": running.count,
+        "recovered": [len(calls), last.step, *last.learning_rates.tolist()],
+    }}
+    return objective
+
+
 if sys.argv[2:] == ["slow"]:
     made("adam", **ADAM)
     made("adam split", shard="space", **ADAM)
@@ -88,27 +116,29 @@ if sys.argv[2:] == ["slow"]:
 made("lbfgs", **LBFGS)
 made("lbfgs split", shard="space", **LBFGS)
 small, large = Scale(37, 50, 50, 1), Scale(75, 101, 101, 1)
-moments = {{"nu": images.resize(content, 37, 50), "mu": images.resize(content, 37, 50) - 0.5}}
-for name, way in (("", WHOLE), (" split", Strategy(split=True))):
-    for optimizer, settings in (("lbfgs", LBFGS), ("adam", ADAM)):
-        chosen = resolve(shard="space", **settings)
-        given = optimizer_of(chosen), chosen, way
-        start = state_at(large, content, content, None, *given)
-        found[f"{{optimizer}} leaves"] = cut(start)  # of the last way
-    before = state_at(small, content, content, None, *given)
+reduced = images.resize(content, 37, 50)
+moments = {{"nu": reduced, "mu": reduced - 0.5}}
+for name, strategy in (("", WHOLE), (" split", Sharded())):
+    for each, settings in (("lbfgs", LBFGS), ("adam", ADAM)):
+        optimizer = optimizer_of(resolve(shard="space", **settings))
+        start = strategy.begin([content], optimizer)
+        restarted = strategy.program(optimizer, None).restarted(start)
+        found[f"{{each}} begun"], found[f"{{each}} restarted"] = cut(start), cut(restarted)
+    before = strategy.begin([reduced], optimizer)
     known = {{
-        key: filled(value, mesh_of_all()).values if way.split else jnp.asarray(value)
+        key: filled(value, strategy.mesh).values if name else jnp.asarray(value)
         for key, value in moments.items()
     }}
     before = replace(before, optimizer=optax.tree.set(before.optimizer, **known))
-    after = state_at(large, content, content, before, *given)
+    after = strategy.carried(before, start, small, large)
     for key in moments:
         np.save(directory / f"{{key}}{{name}}.npy", optax.tree.get(after.optimizer, key)[:75])
 network = tuned_network(loaded, resolve())
 photo = resolve(**shallow, shard="space", photorealism_weight=10.0)
-scored = objective_at(large, network, content, [style], photo, way=Strategy(split=True))
+inputs = [inputs_at(large, network, content, [style], photo)]
+terms = compiled("split", Sharded(), large, inputs, [content], [photo]).padded.terms
 found["targets"] = {{
-    name: cut(scored.terms[name].targets) for name in ("content/relu2_1", "photorealism")
+    name: cut(terms[name].targets) for name in ("content/relu2_1", "photorealism")
 }}
 
 settings = [
@@ -116,26 +146,23 @@ settings = [
     for number in range(4)
 ]
 cells = [
-    Cell(Picture(content[number : number + 32, :32]), [style[:32, :32]], each)
+    Inputs(Picture(content[number : number + 32, :32]), [style[:32, :32]], each)
     for number, each in enumerate(settings)
 ]
-mesh = program.mesh_of(jax.devices())
-for name, devices in (("batch", None), ("batch spread", mesh)):
-    results = run_together(loaded, cells, mesh=devices)
+mesh = batched.mesh_of(jax.devices())
+for name, devices in (("batch", None), ("batch sharded", mesh)):
+    results = optimize(loaded, cells, mesh=devices)
     np.save(directory / f"{{name}}.npy", np.stack([each.image for each in results]))
-optimizer, network = optimizer_of(settings[0]), tuned_network(loaded, settings[0])
-each = [objective_of(network, cell.content.rgb, cell.styles, cell.settings) for cell in cells]
-scored = program.together(each, mesh)
-rates = program.spread(program.stacked([rates_of(each) for each in settings]), mesh)
-state = program.state_shape(4, 32, 32, optimizer, mesh)
-step = program.compile_batch(scored, rates, state, optimizer, mesh)
+network, small = tuned_network(loaded, settings[0]), Scale(32, 32, 32, 2)
+inputs = [
+    inputs_at(small, network, cell.content.rgb, cell.styles, cell.settings) for cell in cells
+]
+starts = [cell.content.rgb for cell in cells]
+objective = compiled("batch", Batched(4, mesh), small, inputs, starts, settings)
 import jaxstyle.__main__
-kernel = scored.network.convolutions["conv1_2"].kernel[...]
-found["batch"] = {{
-    "program": step.compiled.as_text(),
-    "everywhere": kernel.sharding.is_fully_replicated and len(kernel.sharding.device_set) == 4,
-    "imports orbax": "orbax.checkpoint" in sys.modules,
-}}
+kernel = objective.network.convolutions["conv1_2"].kernel[...]
+found["everywhere"] = kernel.sharding.is_fully_replicated and len(kernel.sharding.device_set) == 4
+found["imports orbax"] = "orbax.checkpoint" in sys.modules
 (directory / "found.json").write_text(json.dumps(found))
 """
 
@@ -173,7 +200,7 @@ WHOLE_RUNS = [
 
 @pytest.mark.parametrize(("made", "name", "sides"), WHOLE_RUNS)
 def test_four_devices_give_the_picture_of_one(request, made, name, sides):
-    """Of uneven sides, that none of four devices has a quarter of."""
+    """Its sides are uneven: four devices cannot have equal parts of it."""
     pictures, found = request.getfixturevalue(made)
     one, split = pictures[name], pictures[f"{name} split"]
     assert split.shape == one.shape == (75, 101, 3)
@@ -191,9 +218,10 @@ def test_four_devices_give_the_picture_of_one(request, made, name, sides):
     assert found[f"{name} split"]["scales"] == [[*each, split, 1] for each in sides]
 
 
+@pytest.mark.parametrize("made", ["begun", "restarted"])
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
-def test_every_device_stores_a_quarter_of_the_large_arrays(four, name):
-    large = [leaf for leaf in four[1][f"{name} leaves"] if len(leaf[0]) >= 3]
+def test_every_device_stores_a_quarter_of_the_large_arrays(four, name, made):
+    large = [leaf for leaf in four[1][f"{name} {made}"] if len(leaf[0]) >= 3]
     assert len(large) >= 5  # image, average, best, and two of the optimizer's own
     for shape, of_devices in large:
         assert shape[-3:] == [76, 101, 3]
@@ -201,7 +229,7 @@ def test_every_device_stores_a_quarter_of_the_large_arrays(four, name):
 
 
 def test_carried_moments_equal_those_of_one_device(four):
-    """Of 37 rows, to 75: neither is a multiple of the devices."""
+    """They go from 37 rows to 75: neither is a multiple of the devices."""
     pictures, _ = four
     for name in ("mu", "nu"):
         assert np.ptp(pictures[name]) > 0.1
@@ -221,17 +249,26 @@ def test_targets_with_as_many_rows_as_the_picture_are_split_too(four):
 
 def test_a_batch_over_four_devices_equals_one_device_without_communication(four):
     pictures, found = four
-    np.testing.assert_allclose(pictures["batch spread"], pictures["batch"], atol=2e-4)
+    np.testing.assert_allclose(pictures["batch sharded"], pictures["batch"], atol=2e-4)
     program = found["batch"]["program"]
     for gathering in ("all-gather", "all-to-all", "all-reduce", "collective-permute"):
         assert gathering not in program
     assert "f32[1,32,32,3]" in program, "each device has one picture"
-    assert found["batch"]["everywhere"]
+    assert found["everywhere"], "and the whole network"
+
+
+@pytest.mark.parametrize(("name", "rates"), [("split", [0.01]), ("batch", [0.01] * 4)])
+def test_steps_over_four_devices_are_compiled_ahead_and_taken_back_if_bad(four, name, rates):
+    found = four[1][name]
+    assert found["compiled in steps"] == 0
+    calls, steps, *halved = found["recovered"]
+    assert (calls, steps) == (4, 3)
+    np.testing.assert_allclose(halved, rates)
 
 
 def test_a_run_does_not_import_orbax(four):
     """Orbax takes seconds to import."""
-    assert not four[1]["batch"]["imports orbax"]
+    assert not four[1]["imports orbax"]
 
 
 def test_the_mesh_has_one_axis_of_rows():
