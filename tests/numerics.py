@@ -1,0 +1,17 @@
+"""Comparisons of arrays, for tests of functions of arrays."""
+
+import jax
+import numpy as np
+
+
+def assert_trees_close(found, expected, **tolerance) -> None:
+    """As `np.testing.assert_allclose`, of every leaf of two pytrees."""
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), found, expected)
+
+
+def assert_gradient(value_and_gradient, at, along, rtol: float) -> None:
+    """The gradient of a function is what central differences of its value, in float64, say."""
+    step = 1e-6
+    ahead, behind = (value_and_gradient(at + sign * step * along)[0] for sign in (1, -1))
+    slope = np.vdot(value_and_gradient(at)[1], along)
+    np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=rtol)
