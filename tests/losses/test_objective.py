@@ -16,7 +16,7 @@ from jaxstyle.guidance.propagate import guides
 from jaxstyle.losses import STYLE_LOSSES, TV_LOSSES, matting, objective
 from jaxstyle.losses.objective import LossSpec, Objective, Term
 from tests.networks import features, small_network
-from tests.numerics import assert_gradient
+from tests.numerics import assert_gradient, left_and_right
 
 CONTENT = {"relu2_2": 1.5, "conv2_1": 0.5}
 STYLE = {"relu1_1": 2.0, "relu2_1": 30.0}
@@ -262,10 +262,8 @@ def test_where_nothing_is_to_be_gained_nothing_is_normalized():
 
 def halves(count):
     """Left and right halves of the content and of so many style pictures, 32 pixels square."""
-    left = np.zeros((32, 32), np.float32)
-    left[:, :16] = 1
-    masks = [np.stack([left, 1 - left]) for _ in range(count + 1)]
-    return Regions(("left", "right"), masks[0], tuple(masks[1:]))
+    content, *styles = (left_and_right(32, 32) for _ in range(count + 1))
+    return Regions(("left", "right"), content, tuple(styles))
 
 
 def guided_build(network, content, styles, regions, style_loss="gram"):
