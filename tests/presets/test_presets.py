@@ -6,7 +6,7 @@ import json
 import pytest
 
 from jaxstyle.execution.pyramid import schedule
-from jaxstyle.presets import ALIASES, PRESETS
+from jaxstyle.presets import PRESETS
 from jaxstyle.settings import Settings, resolve
 
 FIELDS = {field.name for field in dataclasses.fields(Settings)}
@@ -81,11 +81,6 @@ def test_the_last_scales_of_a_large_picture_have_few_steps():
     )
     assert [scale.width for scale in scales] == [188, 375, 750, 1500, 3000, 6000]
     assert [scale.steps for scale in scales] == [100, 100, 60, 30, 8, 6]
-
-
-def test_aliases_lead_to_presets_and_hide_none():
-    assert set(ALIASES.values()) <= set(PRESETS)
-    assert not set(ALIASES) & set(PRESETS)
 
 
 KNOWN_FOR = {

@@ -1,8 +1,10 @@
 """Every setting refuses what cannot be meant in one line that names it, and nothing else."""
 
 import dataclasses
+import itertools
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -95,22 +97,18 @@ def test_numbers_have_bounds_and_may_be_texts():
             assert taken(name, repr(value)) == found, name
             assert type(found) is type(FIELDS[name].default if name not in OPTIONAL else found)
         for value in (below, beyond):
-            assert repr(value) in refused(name, value)
+            bounds = rf"must be (at least|above) .* and at most .*, not {re.escape(repr(value))}"
+            assert re.search(bounds, refused(name, value))
 
 
 def test_what_is_no_number_is_no_number():
-    infinite = [math.nan, math.inf, -math.inf, 10**400]
     for name in NUMBERS:
-        for value in [*infinite, "", "much", True, False, [], [1], {}, b"one"]:
+        for value in [math.nan, math.inf, -math.inf, 10**400, "", [], [1], {}, b"one"]:
             refused(name, value)
-
-
-def test_none_is_no_number_but_the_optimizers_own():
-    for name in NUMBERS:
+        for value in ("much", True, False, *([] if name in OPTIONAL else [None])):
+            assert f"must be a number, not {value!r}" in refused(name, value)
         if name in OPTIONAL:
             assert taken(name, None) is None
-        else:
-            assert "must be a number, not None" in refused(name, None)
 
 
 def test_whole_numbers_are_whole():
@@ -163,28 +161,29 @@ def test_choices_are_chosen_from():
     for name, choices in CHOICES.items():
         for value in ("", "wrong", None, 0, True, [], ["max"], {}, math.nan):
             assert f"is not one of {choices[0]}, " in refused(name, value)
-
-
-def test_every_choice_can_be_chosen():
-    for name, choices in CHOICES.items():
         for choice in choices:
             assert taken(name, choice) == choice
 
 
 def test_layers_are_layers_with_shares():
-    for value in (
-        *([], {}, "", "relu9_9", ["relu1_1", "relu1_11"], {"relu1_1": -1}, {"relu1_1": math.nan}),
-        *({"relu1_1": None}, {"relu1_1": "x"}, {"relu1_1": True}, {"relu1_1": 1e16}),
-        *(None, 5, 0.5, True, [1], [None], [["relu1_1"]], {1: 2}, b"relu1_1", [0.5], object()),
-    ):
-        for name in LAYERS:
-            refused(name, value)
+    problems = {
+        "at least one layer": [[], {}],
+        "no layer 'rellu4_2'.* did you mean relu4_2": ["rellu4_2", ["rellu4_2"], {"rellu4_2": 1}],
+        "names relu1_1 twice": [["relu1_1", "block1_conv1"]],
+        "at least 0 and at most": [{"relu1_1": -1}, {"relu1_1": math.nan}, {"relu1_1": 1e16}],
+        "must be a number": [{"relu1_1": None}, {"relu1_1": "x"}, {"relu1_1": True}],
+        "must be a layer name, a list": [None, 5, True, [1], [None], [["relu1_1"]], {1: 2}, b"x"],
+    }
+    for problem, values in problems.items():
+        for name, value in itertools.product(LAYERS, values):
+            assert re.search(problem, refused(name, value))
 
 
 def test_paths_are_texts():
     for name in PATHS:
         for value in (None, 5, True, [], ["a.png"], b"a.png", {}):
             refused(name, value)
+    assert "content, noise, colors or the path" in refused("init", "")
 
 
 def test_a_preset_is_a_name():
@@ -195,7 +194,6 @@ def test_a_preset_is_a_name():
 def test_a_line_is_one_line_whatever_was_given():
     for name in [*CLEANERS, *CHOICES]:
         refused(name, np.zeros((3, 3)))
-        refused(name, np.zeros(2))
 
 
 GARBAGE = [
