@@ -1,7 +1,5 @@
 """The matting energy against pymatting's matrix, and against least squares window by window."""
 
-import subprocess
-import sys
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -14,7 +12,6 @@ from PIL import Image
 
 from jaxstyle.losses import matting
 from tests.numerics import assert_trees_close
-from tests.processes import process_environment
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 
@@ -169,39 +166,3 @@ def test_the_target_of_a_device_array_is_that_of_the_host():
     found = matting.target(jnp.asarray(of))
     assert {leaf.dtype for leaf in found} == {np.dtype("float32")}
     assert_trees_close(found, matting.target(of), rtol=0)
-
-
-MANY_DEVICES = """
-import jax, jax.numpy as jnp, numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
-from jaxstyle.losses import matting
-
-photo, image = jax.random.uniform(jax.random.key(0), (2, 32, 20, 3))
-both = jax.value_and_grad(matting.energy)
-local = matting.target(photo)
-one = jax.jit(both)(image, local)
-mesh = Mesh(np.asarray(jax.devices()), ("all",))
-
-def same(found, expected):
-    assert len(found[1].sharding.device_set) == 4
-    for each, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(each, other, rtol=1e-5, atol=1e-5)
-
-rows = jax.device_put(image, NamedSharding(mesh, P("all")))
-same(jax.jit(both)(rows, local), one)
-
-images = jnp.stack([image * (n + 1) for n in range(4)])
-stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), local)
-alone = jax.jit(jax.vmap(both))(images, stacked)
-spread = jax.device_put((images, stacked), NamedSharding(mesh, P("all")))
-same(jax.jit(jax.vmap(both))(*spread), alone)
-print(len(jax.devices()))
-"""
-
-
-@pytest.mark.slow
-def test_several_devices_give_the_same():
-    command, environment = [sys.executable, "-c", MANY_DEVICES], process_environment(4)
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "4"
