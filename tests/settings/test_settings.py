@@ -36,7 +36,6 @@ def test_a_loss_without_weight_looks_at_no_layer():
 
 
 def test_what_is_given_beats_the_preset():
-    assert resolve("fine").size == PRESETS["fine"].settings["size"]
     assert resolve("fine", size=300).size == 300
     assert resolve("fine", size=300).steps == PRESETS["fine"].settings["steps"]
 
@@ -107,13 +106,12 @@ def flagged(*arguments):
 TRUTHS = [name for name, value in resolve().to_dict().items() if isinstance(value, bool)]
 
 
-def test_truths_are_two_flags():
-    for name in TRUTHS:
-        flag = flags.flag(name)
-        assert flagged(flag) == {name: True}
-        assert flagged(flag.replace("--", "--no-", 1)) == {name: False}
-        assert flagged(flag, flag.replace("--", "--no-", 1)) == {name: False}
-        assert getattr(resolve(**flagged(flag)), name) is True
+@for_each("name", TRUTHS)
+def test_truths_are_two_flags_and_the_last_one_counts(name):
+    flag = flags.flag(name)
+    no_flag = flag.replace("--", "--no-", 1)
+    assert flagged(flag) == flagged(no_flag, flag) == {name: True}
+    assert flagged(no_flag) == flagged(flag, no_flag) == {name: False}
 
 
 @pytest.mark.parametrize("arguments", [["--clamp=yes"], ["--clamp", "yes"], ["--no-size", "3"]])
