@@ -61,11 +61,10 @@ def test_masks_share_every_pixel_and_every_region_is_in_content_and_style(networ
     regions = auto_regions(network, picture(0, 64, 80), styles, count)
     found = len(regions.names)
     assert 1 <= found <= count and bool(regions.notes) == (found < count)
-    for masks, sides in zip(
-        (regions.content, *regions.styles), ((64, 80), (80, 64), (64, 80)), strict=True
-    ):
-        assert masks.dtype == np.float32 and masks.shape == (found, *sides)
-        assert masks.min() >= 0
+    every = regions.content, *regions.styles
+    assert [masks.shape for masks in every] == [(found, 64, 80), (found, 80, 64), (found, 64, 80)]
+    for masks in every:
+        assert masks.dtype == np.float32 and masks.min() >= 0
         np.testing.assert_allclose(masks.sum(0), 1, atol=1e-5)
     least = cluster.LEAST / 3
     assert regions.content.mean((1, 2)).min() > least
