@@ -84,7 +84,13 @@ def test_parts_are_the_weighted_losses_and_add_up(
 
 def test_gradient_of_the_whole_objective_equals_finite_differences(float64, image, pictures):
     content, *styles = (jnp.asarray(x, jnp.float64) for x in (pictures[0], *pictures[1]))
-    scored = build(small_network(jnp.float64, pooling="average"), (content, styles))
+    scored = objective.build(
+        small_network(jnp.float64, pooling="average"),
+        content,
+        styles,
+        LossSpec(CONTENT, STYLE, 0.7, photorealism_weight=0.01),
+        local_colors=matting.target(content),
+    )
 
     def value_and_gradient(image):
         (value, _), gradient = graded(scored, image)

@@ -126,20 +126,6 @@ def test_pooling_of_bfloat16_is_rounded_once(pooling):
     np.testing.assert_array_equal(found, exact.astype(jnp.bfloat16))
 
 
-def test_wrapped_around_the_network_does_not_know_where_the_border_is(float64, picture):
-    network = small_network(jnp.float64, padding="circular")
-    image = np.asarray(picture(height=32, width=48), np.float64)
-    layers = [name for name in vgg.LAYERS if name != "pool5"]
-    still = features(network, image, layers)
-    for shift in ((16, 0), (0, 16), (-16, 32)):
-        rolled = features(network, np.roll(image, shift, (0, 1)), layers)
-        for layer in layers:
-            halvings = vgg.smallest_side([layer])
-            steps = tuple(step // halvings for step in shift)
-            expected = np.roll(still[layer], steps, (0, 1))
-            np.testing.assert_allclose(rolled[layer], expected, atol=1e-11, err_msg=layer)
-
-
 @pytest.mark.parametrize("padding", ["reflect", "circular"])
 def test_maps_of_one_pixel_repeat_it_and_have_a_gradient(picture, padding):
     network = small_network(pooling="l2", padding=padding)
