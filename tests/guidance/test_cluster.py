@@ -77,7 +77,7 @@ def test_the_largest_region_of_the_content_is_the_first(network):
     assert shares[0] > 0.6 > 0.4 > shares[1]
 
 
-def test_it_is_the_same_every_time_and_for_jax_arrays(network):
+def test_regions_are_the_same_every_time_and_for_jax_arrays(network):
     content, style = scene(), scene(mirrored=True, seed=1)
     first = auto_regions(network, jnp.asarray(content), [jnp.asarray(style)], 3)
     again = auto_regions(network, content, [style], 3)

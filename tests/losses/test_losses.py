@@ -97,7 +97,7 @@ def test_the_relative_form_does_not_depend_on_the_scale_of_the_network(name):
 
 
 @pytest.mark.parametrize("name", CONTENT_LOSSES + STYLE_LOSSES)
-def test_nothing_is_lost_on_oneself(name):
+def test_a_loss_is_zero_only_at_its_own_target(name):
     assert score(name, FEATURES, OTHER) > 1e-6
     bound = 1e-5 if name == "wasserstein" else 1e-12  # it compares two roots of one matrix
     assert abs(score(name, FEATURES, FEATURES)) <= bound

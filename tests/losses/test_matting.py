@@ -99,7 +99,7 @@ def test_the_energy_of_few_colors_is_its_definition_but_for_rounding(of, dtype, 
 
 
 @pytest.mark.parametrize("of", HARD.values(), ids=HARD)
-def test_digits_are_kept_where_the_energy_is_almost_nothing(of):
+def test_a_tiny_energy_is_as_precise(of):
     """The photo itself, and an affine map of its colors: only epsilon |a|^2 is left."""
     mapped = of @ np.float32([[0.5, 0.1, 0], [0.2, 0.9, -0.4], [0.1, 0, 0.7]]) + np.float32(0.1)
     for image in (of, mapped):
@@ -124,7 +124,7 @@ def test_pictures_too_small_for_a_window_have_no_energy(shape):
     np.testing.assert_array_equal(gradient, np.zeros((*shape, 3)))
 
 
-def test_strips_leave_no_seam(monkeypatch):
+def test_the_target_does_not_depend_on_the_size_of_strips(monkeypatch):
     of = photo("coffee", 23, 12)
     whole = matting.target(of)
     monkeypatch.setattr(matting, "STRIP", 4)
@@ -145,7 +145,7 @@ def test_the_second_derivative_is_twice_the_matrix():
     np.testing.assert_allclose(change, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_many_pictures_at_once_are_as_each_by_itself():
+def test_a_batch_has_the_energies_of_its_images():
     locals_ = [matting.target(noise(seed, 20, 24)) for seed in range(3)]
     images = np.stack([noise(seed, 20, 24) for seed in range(3, 6)])
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *locals_)

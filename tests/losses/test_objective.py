@@ -153,7 +153,7 @@ def test_a_normalized_gradient_has_the_l1_norm_of_its_weight(network, image, pic
 
 
 @pytest.mark.parametrize("normalize", [False, True])
-def test_a_weight_of_zero_is_neither_seen_nor_felt(network, image, pictures, normalize):
+def test_terms_of_weight_zero_add_no_loss_and_no_gradient(network, image, pictures, normalize):
     contents, styles = dict.fromkeys(CONTENT, 0.0), dict.fromkeys(STYLE, 0.0)
     spec = LossSpec(contents, styles, 0.0, normalize_gradients=normalize)
     scored = objective.build(network, *pictures, spec)
@@ -221,7 +221,7 @@ def test_double_precision_leaves_statistics_of_a_float32_network_alone(float64, 
     assert {leaf.dtype for leaf in jax.tree.leaves(target)} == {jnp.dtype("float32")}
 
 
-def test_where_nothing_is_to_be_gained_nothing_is_normalized():
+def test_normalizing_leaves_a_zero_gradient_at_zero():
     """The gradient of the content loss at the content picture, by any algorithm, is zero: dividing
     it by its norm must not make it as large as any other."""
     image = np.random.default_rng(0).uniform(size=(32, 32, 3)).astype(np.float32)
@@ -304,7 +304,7 @@ def test_a_grid_of_weights_is_built_under_vmap(network, pictures, image):
         np.testing.assert_allclose(value, loss(*map(float, each)), rtol=1e-5)
 
 
-def test_what_is_no_image_is_refused(network, pictures):
+def test_arrays_that_are_no_images_are_refused(network, pictures):
     content, styles = pictures
     spec, bytes_ = LossSpec({"relu1_1": 1.0}, {}), (255 * content).astype(jnp.uint8)
     scored = objective.build(network, content, styles, spec)
@@ -319,6 +319,6 @@ def test_what_is_no_image_is_refused(network, pictures):
             call()
 
 
-def test_a_loss_that_is_not_there_is_refused():
+def test_an_unknown_loss_is_refused():
     with pytest.raises(SettingError, match="style_loss: 'gramm' is not one of gram, "):
         LossSpec({}, {"relu1_1": 1.0}, style_loss="gramm")

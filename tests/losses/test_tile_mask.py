@@ -36,7 +36,7 @@ def whole(pooled, *pieces):
 
 
 @pytest.mark.parametrize("name", ["gram-centered", "mean-std"])
-def test_halves_together_are_the_whole_though_features_hardly_vary(name):
+def test_sums_of_halves_are_those_of_the_whole_for_nearly_flat_features(name):
     x = flat_features().astype(np.float32)
     exact = x.astype(np.float64).reshape(-1, 5)
     of_halves = [sums_of(LOSSES[name].pooled.sums, half) for half in halves(x)]
@@ -71,7 +71,7 @@ def test_statistics_of_a_picture_are_those_of_its_pieces(float64, loss, guided):
 
 
 @pytest.mark.parametrize("loss", STYLE_LOSSES)
-def test_what_is_not_inside_does_not_count(float64, loss):
+def test_positions_outside_the_tile_do_not_count(float64, loss):
     rng, pooled = np.random.default_rng(2), LOSSES[loss].pooled
     x, inside = rng.normal(1, 1, (24, 20, 5)), np.zeros((24, 20), bool)
     inside[:17, 3:] = True
@@ -81,7 +81,7 @@ def test_what_is_not_inside_does_not_count(float64, loss):
 
 
 @pytest.mark.parametrize("loss", ["gram", "gram-centered", "mean-std"])
-def test_a_tile_of_nothing_changes_no_sums(loss):
+def test_a_tile_without_the_region_changes_no_sums(loss):
     """A region that is not there at all: neither its weight nor its origin may be NaN."""
     pooled = LOSSES[loss].pooled
     x, none = flat_features().astype(np.float32), np.zeros((24, 20), np.float32)

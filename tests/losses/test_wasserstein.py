@@ -52,7 +52,7 @@ def test_the_loss_is_its_formula_of_exact_roots(double, error):
         np.testing.assert_allclose(score(IMAGE, STYLE), exact(IMAGE, STYLE), rtol=error)
 
 
-def test_several_styles_are_one_cloud(float64):
+def test_blended_styles_equal_one_style_of_all_their_features(float64):
     far = STYLE + 3
     both = np.concatenate([STYLE, far])
     np.testing.assert_allclose(score(IMAGE, STYLE, far), exact(IMAGE, both), rtol=1e-10)

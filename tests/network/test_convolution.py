@@ -36,14 +36,14 @@ def compiled(algorithm, margin, kernel):
 
 @pytest.mark.parametrize(("height", "width", "margin"), CASES)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_it_is_the_convolution(algorithm, height, width, margin):
+def test_every_algorithm_equals_the_definition(algorithm, height, width, margin):
     x, kernel = arrays(height, width)
     y = jax.jit(compiled(algorithm, margin, kernel))(x, kernel)
     np.testing.assert_allclose(y, by_hand(x, kernel, margin), atol=ACCURACY[algorithm])
 
 
 @pytest.mark.parametrize("margin", [0, 1])
-def test_its_gradients_are_those_of_the_direct_one(margin):
+def test_gradients_of_winograd_equal_those_of_direct(margin):
     """To the input, and to the kernel."""
     x, kernel = arrays(9, 6)
     weights = np.random.default_rng(1).normal(size=by_hand(x, kernel, margin).shape)
@@ -56,7 +56,7 @@ def test_its_gradients_are_those_of_the_direct_one(margin):
     assert_trees_close(gradients("winograd"), gradients("direct"), atol=1e-4)
 
 
-def test_a_batch_is_each_of_its_images():
+def test_a_batch_equals_its_images_one_by_one():
     x, kernel = arrays(5, 6)
     batch = np.stack([x, 2 * x, -x])
     one = jax.jit(compiled("winograd", 1, kernel))
@@ -64,7 +64,7 @@ def test_a_batch_is_each_of_its_images():
     np.testing.assert_allclose(together, [one(image, kernel) for image in batch], atol=1e-5)
 
 
-def test_double_precision_stays_so(float64):
+def test_winograd_keeps_double_precision(float64):
     x, kernel = (jnp.asarray(np.float64(a)) for a in arrays(9, 6))
     y = jax.jit(compiled("winograd", 1, kernel))(x, kernel)
     np.testing.assert_allclose(y, by_hand(x, kernel, 1), atol=1e-13)

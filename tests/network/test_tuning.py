@@ -52,7 +52,7 @@ DAMAGES += [json.dumps({**WHOLE, "64-64": [1.0, 2.0]})]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_is_measured_again(times, damage):
+def test_times_in_a_damaged_file_are_measured_again(times, damage):
     tuning.algorithms("auto")
     tuning.remembered_path().write_text(damage)
     tuning.remembered.cache_clear()  # as in another process
@@ -63,7 +63,7 @@ def test_a_damaged_file_is_measured_again(times, damage):
     assert len(json.loads(tuning.remembered_path().read_text())) == 7
 
 
-def test_where_nothing_can_be_written_it_goes_on_and_stays_the_same(times, monkeypatch, tmp_path):
+def test_without_a_writable_cache_times_are_measured_once(times, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(tuning, "remembered_path", lambda: tmp_path / "file" / "times.json")
     assert tuning.algorithms("auto")["conv5_1"] == "winograd"

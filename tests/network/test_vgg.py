@@ -142,7 +142,7 @@ def test_maps_of_one_pixel_repeat_it_and_have_a_gradient(picture, padding):
     assert np.isfinite(gradient).all() and np.any(gradient)
 
 
-def test_it_computes_no_further_than_the_deepest_layer(network, picture):
+def test_nothing_is_computed_beyond_the_deepest_layer(network, picture):
     for layers, convolutions in ((["relu1_1"], 1), (["conv1_1", "relu4_2"], 10), (["relu5_1"], 13)):
         program = jax.make_jaxpr(lambda image, layers=layers: network(image, layers))(picture())
         assert str(program).count("conv_gen") == convolutions
@@ -152,7 +152,7 @@ def test_it_computes_no_further_than_the_deepest_layer(network, picture):
     ("alias", "name"),
     [("block5_conv1", "relu5_1"), ("block4_pool", "pool4"), (" Relu4_2 ", "relu4_2")],
 )
-def test_aliases_are_accepted_at_the_door(alias, name):
+def test_names_of_other_programs_are_aliases_of_layers(alias, name):
     assert vgg.canonical_layer(alias) == name
 
 

@@ -95,7 +95,7 @@ def test_numbers_have_bounds_and_may_be_texts(name):
 
 
 @for_each("name", NUMBERS)
-def test_what_is_no_number_is_no_number(name):
+def test_values_that_are_no_numbers_are_refused(name):
     for value in [math.nan, math.inf, -math.inf, 10**400, "", [], [1], {}, b"one"]:
         refused(name, value)
     for value in ("much", True, False, *([] if name in OPTIONAL else [None])):
@@ -188,7 +188,7 @@ def test_a_preset_is_a_name():
 
 
 @for_each("name", [*CLEANERS, *CHOICES])
-def test_a_line_is_one_line_whatever_was_given(name):
+def test_refusals_of_arrays_are_one_line(name):
     refused(name, np.zeros((3, 3)))
 
 
@@ -200,7 +200,7 @@ GARBAGE = [
 
 
 @for_each("name", [*CLEANERS, *CHOICES])
-def test_garbage_is_taken_or_refused_and_what_is_taken_comes_back(name):
+def test_any_value_is_refused_or_survives_a_round_trip(name):
     """Whatever is taken is settled: what it became is taken again as it is."""
     dice = random.Random(name)
     mixtures = [[dice.choice(GARBAGE) for _ in range(dice.randint(1, 4))] for _ in range(20)]

@@ -115,7 +115,7 @@ def test_truths_are_two_flags_and_the_last_one_counts(name):
 
 
 @pytest.mark.parametrize("arguments", [["--clamp=yes"], ["--clamp", "yes"], ["--no-size", "3"]])
-def test_truths_take_no_value_and_numbers_no_no(arguments, capsys):
+def test_flags_of_truths_take_no_value_and_those_of_numbers_no_negation(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         flagged(*arguments)
     assert stop.value.code == 2
@@ -127,7 +127,7 @@ def test_a_flag_beats_the_truth_of_a_preset():
     assert resolve("gatys-2016", **flagged("--clamp")).clamp is True
 
 
-def test_what_was_meant_for_one_optimizer_is_not_for_another():
+def test_another_optimizer_has_its_own_rate_and_history():
     assert resolve("keras").rate == 100
     other = resolve("keras", optimizer="lbfgs")
     assert (other.rate, other.learning_rate_decay, other.history) == (1.0, 1.0, None)

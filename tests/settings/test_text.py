@@ -49,7 +49,7 @@ def test_text_becomes_the_value_of_its_type(hint, text, value):
         (reader(dict[str, float]), "relu1_1=x", "'x' is not a number"),
     ],
 )
-def test_what_cannot_be_read_is_one_line_and_the_same_for_flags(read, text, problem):
+def test_unreadable_text_is_refused_in_one_line_by_flags_too(read, text, problem):
     with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
         read(text)
     with pytest.raises(argparse.ArgumentTypeError, match=f"^{re.escape(problem)}$"):

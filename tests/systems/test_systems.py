@@ -77,7 +77,7 @@ def loaded() -> weights.Loaded:
 @pytest.mark.real_weights
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", REAL)
-def test_with_the_real_weights_too(loaded, name, precision):
+def test_every_term_with_the_real_weights_is_that_of_its_oracle(loaded, name, precision):
     with jax.enable_x64(precision == "float64"):
         found = score(*pictures(name), preset=name, weights_file=loaded)
     assert_scored(found, REAL[name], name, precision)
