@@ -20,15 +20,15 @@ def picture(features, looks, seed=0, shares=(1, 1, 1)):
 
 APART = [[0], [1], [2]]
 ALIKE = np.array([EYE[0], EYE[0] + 0.05, EYE[2]])
-GROWING = np.array([EYE[0], 3 * EYE[0], 9 * EYE[0]])
+SHRINKING = np.array([9 * EYE[0], 3 * EYE[0], EYE[0]])
 
 
 @pytest.mark.parametrize(
     ("most", "style", "looks", "expected"),
     [
         pytest.param(3, 0.4 * EYE[:3], EYE[:3], APART, id="different clusters that agree"),
-        pytest.param(2, EYE[:3], GROWING, [[0, 1], [2]], id="down to two, the most similar"),
-        pytest.param(1, EYE[:3], GROWING, [[0, 1, 2]], id="down to one"),
+        pytest.param(2, EYE[:3], SHRINKING, [[0], [1, 2]], id="down to two, the most similar"),
+        pytest.param(1, EYE[:3], SHRINKING, [[0, 1, 2]], id="down to one"),
         pytest.param(3, 0.4 * EYE[:3], ALIKE, [[0, 1], [2]], id="clusters that look alike"),
         pytest.param(3, EYE[:3], 0 * EYE[:3], APART, id="alike, but in identical pictures"),
         pytest.param(

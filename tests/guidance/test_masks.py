@@ -168,7 +168,7 @@ def test_colors_are_regions(case):
 
 def test_transparent_pixels_of_a_segmentation_are_in_no_class():
     opaque = np.full((*SIDES, 1), 255, np.uint8)
-    mask = np.dstack([painted(BLUE, RED, WHITE), opaque])
+    mask = np.dstack([painted(BLUE, RED, BLUE), opaque])
     mask[:, 8:, 3] = 0
     regions = read([mask], [painted(BLUE, RED)])
     assert regions.names == ("blue", "red")
