@@ -56,8 +56,8 @@ def test_noise_of_a_clear_sky_is_not_amplified():
     assert np.isfinite(recolored(flat, [flat * 0.5])).all()
 
 
-def test_several_style_pictures_are_one():
+def test_several_style_pictures_count_equally_whatever_their_sizes():
     one = photo(0)
-    dark, light = photo(1) * np.float32(0.2), photo(2) * np.float32(0.2) + np.float32(0.8)
+    dark, light = photo(1) * np.float32(0.2), photo(2, 20, 30) * np.float32(0.2) + np.float32(0.8)
     found = recolored(one, [dark, light])
     np.testing.assert_allclose(found.mean(), (dark.mean() + light.mean()) / 2, atol=0.05)
