@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 
 from jaxstyle import Settings, resolve
-from jaxstyle.execution import pyramid
+from jaxstyle.execution.plan import ladder_of
 from jaxstyle.network import weights
 from jaxstyle.presets import ALIASES, PRESETS
 from jaxstyle.runs.score import score
@@ -125,7 +125,7 @@ def runs_table() -> str:
 
 def run_of(settings: Settings) -> list[str]:
     """One row of ``runs_table``."""
-    scales = pyramid.sizes(settings.size, settings.smallest_size, settings.scale_factor)
+    scales = ladder_of(settings.size, settings.smallest_size, settings.scale_factor)
     scales += scales[-1:] * (len(settings.photorealism_weight) - 1)
     steps = [settings.steps[min(i, len(settings.steps) - 1)] for i in range(len(scales))]
     each = [f"{n} at {scale}" for n, scale in zip(steps, scales, strict=True)]

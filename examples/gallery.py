@@ -16,12 +16,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxstyle.execution.formulation import objective_at
 from PIL import Image
 
 from jaxstyle import Result, images, resolve
 from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.execution.factories import network_of
-from jaxstyle.execution.formulation import objective_at
 from jaxstyle.execution.plan import plan, resize
 from jaxstyle.network import weights
 from jaxstyle.runs.stylize import run

@@ -140,10 +140,9 @@ def optimize(
             )
             objective = strategy.objective(inputs, hooks.pause)
             program = strategy.program(optimizer, matmul_precision(settings[0]))
+            shapes = strategy.rates(rates), strategy.state_shape(scale, optimizer)
             with counted(here=True) as compiled:
-                program.compile(
-                    objective, strategy.rates(rates), strategy.state_shape(scale, optimizer)
-                )
+                program.compile(objective, *shapes)
         return Stage(strategy, objective, program, preparing, compiled.count)
 
     def enlarge(scale: Scale) -> list[Image]:

@@ -13,7 +13,7 @@ from tests.bench.conftest import SHALLOW, arguments_of, measured
 @pytest.fixture(autouse=True)
 def programs_are_kept(monkeypatch):
     """Keep the cached programs of other tests, which a benchmark would drop between cases."""
-    monkeypatch.setattr(speed.solve, "forget_programs", lambda: None)
+    monkeypatch.setattr(jax, "clear_caches", lambda: None)
 
 
 @pytest.fixture

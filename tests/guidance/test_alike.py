@@ -18,33 +18,28 @@ def picture(features, looks, seed=0, shares=(1, 1, 1)):
     return summed(hard, np.asarray(features)[labels] + noise[0], hard, looks[labels] + noise[1])
 
 
-def parts(most, content, style, looks=EYE[:3], other=EYE[:3]):
-    clusters = clusters_of(picture(content, looks), [picture(style, other, seed=1)])
-    return sorted(sorted(group) for group in merged(clusters, most))
+APART = [[0], [1], [2]]
+ALIKE = np.array([EYE[0], EYE[0] + 0.05, EYE[2]])
+SHRINKING = np.array([9 * EYE[0], 3 * EYE[0], EYE[0]])
 
 
-def test_clusters_that_differ_and_agree_are_regions():
-    assert parts(3, EYE[:3], 0.4 * EYE[:3]) == [[0], [1], [2]]
-
-
-def test_merges_the_most_similar_down_to_the_number_asked_for():
-    looks = np.array([EYE[0], 3 * EYE[0], 9 * EYE[0]])
-    assert parts(2, EYE[:3], EYE[:3], looks, looks) == [[0, 1], [2]]
-    assert parts(1, EYE[:3], EYE[:3], looks, looks) == [[0, 1, 2]]
-
-
-def test_clusters_that_look_alike_are_one_region():
-    looks = np.array([EYE[0], EYE[0] + 0.05, EYE[2]])
-    assert parts(3, EYE[:3], 0.4 * EYE[:3], looks, looks) == [[0, 1], [2]]
-
-
-def test_clusters_that_look_alike_stay_apart_in_identical_pictures():
-    assert parts(3, EYE[:3], EYE[:3], 0 * EYE[:3], 0 * EYE[:3]) == [[0], [1], [2]]
-
-
-@pytest.mark.parametrize("style", [EYE[[1, 2, 0]], -EYE[:3]])
-def test_clusters_that_do_not_agree_are_one_region(style):
-    assert parts(3, EYE[:3], style) == [[0, 1, 2]]
+@pytest.mark.parametrize(
+    ("most", "style", "looks", "expected"),
+    [
+        pytest.param(3, 0.4 * EYE[:3], EYE[:3], APART, id="different clusters that agree"),
+        pytest.param(2, EYE[:3], SHRINKING, [[0], [1, 2]], id="down to two, the most similar"),
+        pytest.param(1, EYE[:3], SHRINKING, [[0, 1, 2]], id="down to one"),
+        pytest.param(3, 0.4 * EYE[:3], ALIKE, [[0, 1], [2]], id="clusters that look alike"),
+        pytest.param(3, EYE[:3], 0 * EYE[:3], APART, id="alike, but in identical pictures"),
+        pytest.param(
+            3, EYE[[1, 2, 0]], EYE[:3], [[0, 1, 2]], id="clusters that correspond to others"
+        ),
+        pytest.param(3, -EYE[:3], EYE[:3], [[0, 1, 2]], id="clusters that do not agree"),
+    ],
+)
+def test_clusters_become_regions(most, style, looks, expected):
+    clusters = clusters_of(picture(EYE[:3], looks), [picture(style, looks, seed=1)])
+    assert sorted(sorted(group) for group in merged(clusters, most)) == expected
 
 
 def test_agreement_is_of_means_by_the_shares_of_both():

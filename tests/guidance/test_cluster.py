@@ -26,10 +26,12 @@ def scene(mirrored=False, light=(1.0, 1.0, 1.0), seed=0, height=64, width=80):
     return (picture * light).astype(np.float32)
 
 
-@pytest.fixture
-def textures(picture):
-    """Return a function from a seed to a random texture of the size of a scene."""
-    return lambda seed, height=64, width=80: picture(seed, height, width)
+def assert_whole(regions, *notes):
+    """One region, which is the whole of every picture."""
+    assert regions.names == ("region 1",)
+    assert regions.notes == notes
+    for masks in (regions.content, *regions.styles):
+        np.testing.assert_allclose(masks, 1, atol=1e-6)
 
 
 def test_regions_correspond_in_another_position_and_light(network):
@@ -54,16 +56,15 @@ def test_an_edge_of_the_masks_is_that_of_the_picture_and_identical_pictures_have
 
 
 @pytest.mark.parametrize("count", [5, pytest.param(2, marks=pytest.mark.slow)])
-def test_masks_share_every_pixel_and_every_region_is_in_content_and_style(network, textures, count):
-    styles = [textures(1, 80, 64), scene()]
-    regions = auto_regions(network, textures(0), styles, count)
+def test_masks_share_every_pixel_and_every_region_is_in_content_and_style(network, picture, count):
+    styles = [picture(1, 80, 64), scene()]
+    regions = auto_regions(network, picture(0, 64, 80), styles, count)
     found = len(regions.names)
     assert 1 <= found <= count and bool(regions.notes) == (found < count)
-    for masks, sides in zip(
-        (regions.content, *regions.styles), ((64, 80), (80, 64), (64, 80)), strict=True
-    ):
-        assert masks.dtype == np.float32 and masks.shape == (found, *sides)
-        assert masks.min() >= 0
+    every = regions.content, *regions.styles
+    assert [masks.shape for masks in every] == [(found, 64, 80), (found, 80, 64), (found, 64, 80)]
+    for masks in every:
+        assert masks.dtype == np.float32 and masks.min() >= 0
         np.testing.assert_allclose(masks.sum(0), 1, atol=1e-5)
     least = cluster.LEAST / 3
     assert regions.content.mean((1, 2)).min() > least
@@ -76,7 +77,7 @@ def test_the_largest_region_of_the_content_is_the_first(network):
     assert shares[0] > 0.6 > 0.4 > shares[1]
 
 
-def test_it_is_the_same_every_time_and_for_jax_arrays(network):
+def test_regions_are_the_same_every_time_and_for_jax_arrays(network):
     content, style = scene(), scene(mirrored=True, seed=1)
     first = auto_regions(network, jnp.asarray(content), [jnp.asarray(style)], 3)
     again = auto_regions(network, content, [style], 3)
@@ -84,26 +85,17 @@ def test_it_is_the_same_every_time_and_for_jax_arrays(network):
     np.testing.assert_array_equal(first.styles[0], again.styles[0])
 
 
-def test_a_single_region_is_the_whole_and_needs_no_features(network, textures, monkeypatch):
+def test_a_single_region_is_the_whole_and_needs_no_features(network, picture, monkeypatch):
     monkeypatch.setattr(cluster, "_features", None)
-    regions = auto_regions(network, textures(0), [textures(1), textures(2)], 1)
-    assert regions.names == ("region 1",) and regions.notes == ()
-    for masks in (regions.content, *regions.styles):
-        np.testing.assert_allclose(masks, 1, atol=1e-6)
+    pictures = [picture(seed, 64, 80) for seed in range(3)]
+    assert_whole(auto_regions(network, pictures[0], pictures[1:], 1))
 
 
-def test_a_cluster_in_one_picture_only_is_dropped_with_a_note(network):
+def test_pictures_without_a_common_cluster_have_one_region_and_a_note(network, picture):
     flat = np.full((64, 80, 3), 0.4, np.float32)
-    regions = auto_regions(network, flat, [scene()], 3)
-    assert regions.names == ("region 1",)
-    assert regions.notes == ("asked for 3 regions: 1 found in both content and style",)
-
-
-def test_two_unrelated_textures_have_one_region(network, textures):
-    regions = auto_regions(network, textures(0), [textures(1, 80, 64)], 4)
-    assert regions.names == ("region 1",)
-    np.testing.assert_allclose(regions.content, 1, atol=1e-6)
-    np.testing.assert_allclose(regions.styles[0], 1, atol=1e-6)
+    for content, style in ((flat, scene()), (picture(0, 64, 80), picture(1, 80, 64))):
+        note = "asked for 3 regions: 1 found in both content and style"
+        assert_whole(auto_regions(network, content, [style], 3), note)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,8 @@ from jaxstyle.guidance.figure import paint, tinted
 from jaxstyle.guidance.masks import Regions
 
 
-@pytest.fixture
-def gray():
-    """Return a function that makes a gray picture."""
-    return lambda height, width, level=0.5: np.full((height, width, 3), level, np.float32)
+def gray(height, width, level=0.5):
+    return np.full((height, width, 3), level, np.float32)
 
 
 def regions(*names, sides=(4, 6), styles=1):
@@ -21,7 +19,7 @@ def regions(*names, sides=(4, 6), styles=1):
     return Regions(names, masks, (masks,) * styles)
 
 
-def test_pictures_are_side_by_side_and_their_regions_beneath(gray):
+def test_pictures_are_side_by_side_and_their_regions_beneath():
     content = gray(200, 300, 0.25)
     style = gray(100, 50, 0.75)
     sheet = figure.of_regions(regions("sky", "sea"), content, [style])
@@ -33,7 +31,7 @@ def test_pictures_are_side_by_side_and_their_regions_beneath(gray):
         assert wide.sum() >= 400  # as many rows as all pictures are high
 
 
-def test_a_region_has_its_color_where_its_mask_is(gray):
+def test_a_region_has_its_color_where_its_mask_is():
     masks = np.zeros((2, 2, 2), np.float32)
     masks[0, 0, 0], masks[1, 0, 1], masks[1, 1, 0] = 1, 1, 0.5
     picture = tinted(gray(2, 2), masks)
@@ -43,11 +41,8 @@ def test_a_region_has_its_color_where_its_mask_is(gray):
         expected = (1 - tint) * 0.5 + tint * np.array(paint(region))
         np.testing.assert_allclose(picture[at], expected, atol=1e-6)
     np.testing.assert_allclose(picture[1, 1], 0.5, atol=1e-6)
-
-
-def test_masks_that_overlap_stay_in_range(gray):
-    picture = tinted(gray(3, 3, 1.0), np.ones((4, 3, 3), np.float32))
-    assert picture.min() >= 0 and picture.max() <= 1
+    overlapping = tinted(gray(3, 3, 1.0), np.ones((4, 3, 3), np.float32))
+    assert overlapping.min() >= 0 and overlapping.max() <= 1
 
 
 def test_colors_of_many_regions_differ():
@@ -57,7 +52,7 @@ def test_colors_of_many_regions_differ():
     assert paints.min() >= 0 and paints.max() <= 1
 
 
-def test_the_legend_breaks_into_lines_that_fit_and_tells_shares(gray):
+def test_the_legend_breaks_into_lines_that_fit_and_tells_shares():
     many = regions(*(f"region {k}" for k in range(1, 21)), sides=(20, 6))
     entries = figure._legend(many, 100, 400)
     assert [entry.text for entry in entries] == [f"region {k}: 5%" for k in range(1, 21)]
@@ -77,6 +72,6 @@ def test_small_shares_are_not_rounded_to_zero():
 
 
 @pytest.mark.parametrize("sides", [(1, 1), (1, 300), (300, 1)])
-def test_pictures_of_any_shape(gray, sides):
+def test_pictures_of_any_shape(sides):
     sheet = figure.of_regions(regions("all", sides=(1, 1)), gray(*sides), [gray(20, 30)])
     assert max(sheet.shape) < 4000

@@ -36,8 +36,6 @@ def saved(image, kind="PNG", **options):
     return Image.open(file)
 
 
-# --- graded ---------------------------------------------------------------------------------------
-
 GRADED = {
     "mode 1": lambda m: Image.fromarray(m > 0.5),
     "L": lambda m: Image.fromarray(np.uint8(m * 255)),
@@ -92,113 +90,85 @@ def test_a_profile_does_not_change_the_values_and_orientation_is_obeyed(tmp_path
     image.close()
 
 
-def test_one_pair_makes_inside_and_outside():
-    regions = read([left(3)], [left(6)])
-    assert regions.names == ("inside", "outside")
-    np.testing.assert_array_equal(regions.content, np.stack([left(3), 1 - left(3)]))
-    np.testing.assert_array_equal(regions.styles[0], np.stack([left(6), 1 - left(6)]))
+A, B, C, D = (left(columns) for columns in (1, 2, 4, 6))
+ALL, NONE = left(12), left(0)
+PAIRINGS = {  # masks of the content and of the styles -> the regions of each style picture
+    "one pair": ([A], [B], [[B, 1 - B]]),
+    "one for each picture": ([A], [B, C], [[B, 1 - B], [C, 1 - C]]),
+    "two of one style": ([A, B], [C, D], [[C, D]]),
+    "two of the content alone": ([A, B], [], [[ALL, ALL]]),
+    "one of the content alone": ([A], [], [[ALL], [ALL]]),
+    "a style picture for each region": ([A, B], [], [[ALL, NONE], [NONE, ALL]]),
+    "a style picture and its mask for each region": ([A, B], [C, D], [[C, NONE], [NONE, D]]),
+    "style by style": ([A, B], [B, C, D, A], [[B, C], [D, A]]),
+}
 
 
-def test_one_mask_for_content_and_each_style_makes_inside_and_outside():
-    regions = read([left(3)], [left(6), left(2)], style_sides=(SIDES, SIDES))
-    assert regions.names == ("inside", "outside")
-    np.testing.assert_array_equal(regions.styles[1][1], 1 - left(2))
+@pytest.mark.parametrize(("content", "style", "expected"), PAIRINGS.values(), ids=PAIRINGS)
+def test_the_number_of_masks_says_what_they_belong_to(content, style, expected):
+    regions = read(content, style, style_sides=[SIDES] * len(expected))
+    names = tuple(f"region {k + 1}" for k in range(len(content)))
+    if len(content) == 1 and style:
+        content, names = [A, 1 - A], ("inside", "outside")
+    assert regions.names == names
+    np.testing.assert_array_equal(regions.content, content)
+    np.testing.assert_array_equal(regions.styles, expected)
 
 
-def test_several_masks_of_one_style():
-    regions = read([left(3), 1 - left(3)], [left(6), left(2)])
-    assert regions.names == ("region 1", "region 2")
-    np.testing.assert_array_equal(regions.styles[0], np.stack([left(6), left(2)]))
+def test_whole_style_pictures_keep_their_own_sizes():
+    regions = read([A, B], [], style_sides=(SIDES, (5, 7)))
+    assert [style.shape for style in regions.styles] == [(2, *SIDES), (2, 5, 7)]
 
 
-def test_several_masks_without_any_of_the_style():
-    regions = read([left(3), 1 - left(3)], [])
-    assert regions.styles[0].shape == (2, *SIDES)
-    assert regions.styles[0].min() == 1
+DARK, GREEN, GRAY = (10, 20, 30), (10, 90, 30), (128, 128, 128)
+GRAYS = painted(BLACK, BLACK, BLACK, WHITE, WHITE, GRAY)
+ONE_PIXEL = painted(BLUE)
+ONE_PIXEL[2, 3] = RED
+WHOLE_CONTENT = 'region "{}" is the whole content'
+SEGMENTATIONS = {  # of content and style -> shares of both by region, and notes
+    "any colors, the largest first": (
+        painted(DARK, GREEN, GREEN),
+        painted(GREEN, GREEN, DARK, BLACK),
+        {"#0a5a1e": (2 / 3, 1 / 2), "#0a141e": (1 / 3, 1 / 4)},
+    ),
+    "black and white beside a color": (
+        painted(BLACK, BLACK, WHITE),
+        painted(BLACK, WHITE, RED),
+        {"black": (2 / 3, 1 / 3), "white": (1 / 3, 1 / 3)},
+    ),
+    "a style without a region": (
+        painted(RED, WHITE, WHITE),
+        left(),
+        {"white": (2 / 3, 1 / 2), "red": (1 / 3, 1)},
+        'no style has a region "red": it takes the style of the whole picture',
+    ),
+    "an indexed picture of three grays": (
+        Image.fromarray(GRAYS).quantize(3),
+        GRAYS,
+        {"black": (1 / 2, 1 / 2), "white": (1 / 3, 1 / 3), "grey": (1 / 6, 1 / 6)},
+    ),
+    "one pixel": (ONE_PIXEL, painted(BLUE, RED), {"blue": (95 / 96, 0.5), "red": (1 / 96, 0.5)}),
+    "all black": (painted(BLACK), painted(BLACK), {"outside": (1, 1)}, WHOLE_CONTENT),
+    "all white": (painted(WHITE), painted(WHITE), {"inside": (1, 1)}, WHOLE_CONTENT),
+    "all red": (painted(RED), painted(RED), {"red": (1, 1)}, WHOLE_CONTENT),
+}
 
 
-def test_a_style_picture_for_each_region():
-    masks = [left(3), 1 - left(3)]
-    whole = read(masks, [], style_sides=(SIDES, (5, 7)))
-    assert [style.mean(axis=(1, 2)).tolist() for style in whole.styles] == [[1, 0], [0, 1]]
-    assert whole.styles[1].shape == (2, 5, 7)
-    parts = read(masks, [left(6), left(4)], style_sides=(SIDES, SIDES))
-    np.testing.assert_array_equal(parts.styles[0], np.stack([left(6), 0 * left()]))
-    np.testing.assert_array_equal(parts.styles[1], np.stack([0 * left(), left(4)]))
-
-
-def test_style_by_style():
-    each = [left(columns) for columns in (1, 2, 3, 4)]
-    regions = read([left(3), 1 - left(3)], each, style_sides=(SIDES, SIDES))
-    np.testing.assert_array_equal(regions.styles[0], np.stack(each[:2]))
-    np.testing.assert_array_equal(regions.styles[1], np.stack(each[2:]))
-
-
-def test_one_mask_and_whole_style_pictures():
-    regions = read([left(3)], [], style_sides=(SIDES, SIDES))
-    assert regions.names == ("region 1",)
-    assert [style.min() for style in regions.styles] == [1, 1]
-
-
-@pytest.mark.parametrize(
-    ("contents", "styles", "pictures", "wanted"),
-    [
-        (2, 1, 1, "2 style masks or none, not 1"),
-        (2, 3, 2, "4 style masks (style by style) or 2 (one for each style picture) or none"),
-        (2, 0, 3, "6 style masks (style by style), not 0"),
-        (1, 2, 1, "1 style mask or none, not 2"),
-        (0, 1, 1, "no content mask: give at least one"),
-    ],
-)
-def test_other_numbers_of_masks_are_refused(contents, styles, pictures, wanted):
-    with pytest.raises(MaskError) as caught:
-        read([left()] * contents, [left()] * styles, style_sides=[SIDES] * pictures)
-    assert wanted in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-# --- segmentations --------------------------------------------------------------------------------
-
-
-def test_classes_are_regions_the_largest_first():
-    regions = read([painted(BLUE, RED, RED)], [painted(RED, RED, BLUE, BLACK)])
-    assert regions.names == ("red", "blue")
-    assert regions.content.mean(axis=(1, 2)) == pytest.approx([2 / 3, 1 / 3])
-    assert regions.styles[0].mean(axis=(1, 2)) == pytest.approx([1 / 2, 1 / 4])
-    assert set(np.unique(regions.content)) == {0, 1}
-
-
-def test_one_colored_mask_makes_classes_of_black_and_white_too():
-    regions = read([painted(BLACK, WHITE)], [painted(BLACK, WHITE, RED)])
-    assert regions.names == ("black", "white")
-    regions = read([painted(RED, WHITE)], [left()])
-    assert regions.names == ("white", "red")
-    assert regions.styles[0][0].mean() == 0.5
-
-
-def test_any_other_colors():
-    regions = read([painted((10, 20, 30), (10, 90, 30))], [painted((10, 90, 30), (10, 20, 30))])
-    assert regions.names == ("#0a141e", "#0a5a1e")
-    np.testing.assert_array_equal(regions.styles[0], 1 - regions.content)
-
-
-def test_an_indexed_picture_of_three_grays_is_a_segmentation():
-    indexed = Image.fromarray(painted(BLACK, (128,) * 3, WHITE)).quantize(3)
-    regions = read([indexed], [indexed])
-    assert set(regions.names) == {"black", "grey", "white"}
-
-
-def test_one_pixel_is_a_region():
-    content = painted(BLUE)
-    content[2, 3] = RED
-    regions = read([content], [painted(BLUE, RED)])
-    assert regions.names == ("blue", "red")
-    assert regions.content[1].sum() == 1
+@pytest.mark.parametrize("case", SEGMENTATIONS.values(), ids=SEGMENTATIONS)
+def test_colors_are_regions(case):
+    content, style, expected, *notes = case
+    regions = read([content], [style])
+    shares = zip(regions.content.mean((1, 2)), regions.styles[0].mean((1, 2)), strict=True)
+    assert regions.names == tuple(expected)
+    for found, wanted in zip(shares, expected.values(), strict=True):
+        assert found == pytest.approx(wanted)
+    assert set(np.unique(regions.content)) <= {0, 1}
+    assert [note.format(*expected) for note in notes] == list(regions.notes[-1:])
 
 
 def test_transparent_pixels_of_a_segmentation_are_in_no_class():
     opaque = np.full((*SIDES, 1), 255, np.uint8)
-    mask = np.dstack([painted(BLUE, RED, WHITE), opaque])
+    mask = np.dstack([painted(BLUE, RED, BLUE), opaque])
     mask[:, 8:, 3] = 0
     regions = read([mask], [painted(BLUE, RED)])
     assert regions.names == ("blue", "red")
@@ -206,35 +176,14 @@ def test_transparent_pixels_of_a_segmentation_are_in_no_class():
     assert "33% of it" in regions.notes[0]
 
 
-def test_styles_of_a_segmentation_may_lack_a_class():
-    pictures = [painted(BLUE, RED), painted(BLUE)]
-    regions = read([painted(BLUE, RED)], pictures, style_sides=(SIDES, SIDES))
-    assert regions.styles[1][regions.names.index("red")].max() == 0
-    assert regions.notes == ()
-
-
-def test_a_region_without_a_style_takes_the_whole_of_each():
-    regions = read([painted(BLUE, BLUE, RED)], [painted(BLUE, BLACK)] * 2, style_sides=[SIDES] * 2)
-    assert [style[1].min() for style in regions.styles] == [1, 1]
-    assert [style[0].mean() for style in regions.styles] == [0.5, 0.5]
-    (note,) = regions.notes
-    assert note == 'no style has a region "red": it takes the style of the whole picture'
-
-
-@pytest.mark.parametrize(("contents", "styles"), [(2, 1), (1, 2), (1, 0)])
-def test_a_segmentation_for_each_picture_and_no_more(contents, styles):
-    masks = [painted(BLUE, RED)]
-    with pytest.raises(MaskError, match="content mask 1 is a segmentation.* 1 content mask and 1"):
-        read(masks * contents, masks * styles)
-
-
-def test_a_photo_is_no_segmentation():
-    noise = np.random.default_rng(0).integers(0, 255, (*SIDES, 3), np.uint8)
-    with pytest.raises(MaskError, match="content mask 1, style mask 1: no colors that fill"):
-        read([noise], [noise])
-
-
-# --- both -----------------------------------------------------------------------------------------
+def test_a_class_takes_the_whole_of_each_style_only_where_none_has_it():
+    content, blue = painted(BLUE, BLUE, RED), painted(BLUE, BLACK)
+    some = read([content], [painted(BLUE, RED), blue], style_sides=[SIDES] * 2)
+    assert [style[1].mean() for style in some.styles] == [0.5, 0]
+    assert some.notes == ()
+    none = read([content], [blue, blue], style_sides=[SIDES] * 2)
+    assert [style.mean((1, 2)).tolist() for style in none.styles] == [[0.5, 1]] * 2
+    assert none.notes == ('no style has a region "red": it takes the style of the whole picture',)
 
 
 def test_masks_of_another_size_stay_as_they_are_with_a_note(tmp_path):
@@ -263,11 +212,6 @@ def test_aspect_ratios_must_agree_up_to_rounding(mask, picture, fits):
             read([left(3, mask)], [], content_sides=picture)
 
 
-def test_style_masks_are_checked_against_their_own_picture():
-    with pytest.raises(MaskError, match="style mask 2: 12x8 mask for a 9x9 picture"):
-        read([left()] * 2, [left()] * 2, style_sides=(SIDES, (9, 9)))
-
-
 def test_masks_of_one_picture_get_the_size_of_the_largest():
     regions = read([left(3, (4, 6)), left(6)], [])
     np.testing.assert_allclose(regions.content[0].mean(), 0.5)
@@ -282,20 +226,32 @@ def test_an_empty_region_of_the_content_is_left_out():
     assert regions.notes == ('the content has no region "region 1": it is left out',)
 
 
-def test_empty_content_masks_are_refused():
-    with pytest.raises(MaskError, match="the content masks are empty"):
-        read([np.zeros(SIDES, np.uint8)], [])
+ONE, SEGMENTATION = left(), painted(BLUE, RED)
+NOISE = np.random.default_rng(0).integers(0, 255, (*SIDES, 3), np.uint8)
+ONE_OF_EACH = r"content mask 1 is a segmentation.* 1 content mask and 1"
 
 
 @pytest.mark.parametrize(
-    ("mask", "name"),
-    [(painted(BLACK), "outside"), (painted(WHITE), "inside"), (painted(RED), "red")],
+    ("contents", "styles", "style_sides", "problem"),
+    [
+        ([ONE] * 2, [ONE], [SIDES], "2 style masks or none, not 1"),
+        ([ONE] * 2, [ONE] * 3, [SIDES] * 2, "4 style masks .style by style. or 2 .* or none"),
+        ([ONE] * 2, [], [SIDES] * 3, "6 style masks .style by style., not 0"),
+        ([ONE], [ONE] * 2, [SIDES], "1 style mask or none, not 2"),
+        ([], [ONE], [SIDES], "no content mask: give at least one"),
+        ([SEGMENTATION] * 2, [SEGMENTATION], [SIDES], ONE_OF_EACH),
+        ([SEGMENTATION], [SEGMENTATION] * 2, [SIDES], ONE_OF_EACH),
+        ([SEGMENTATION], [], [SIDES], ONE_OF_EACH),
+        ([NOISE], [NOISE], [SIDES], "content mask 1, style mask 1: no colors that fill"),
+        ([ONE] * 2, [ONE] * 2, [SIDES, (9, 9)], "style mask 2: 12x8 mask for a 9x9 picture"),
+        ([left(0)], [], [SIDES], "the content masks are empty"),
+        ([ONE], [np.zeros(3)], [SIDES], r"^style mask 1: an array of shape \(3,\)"),
+    ],
 )
-def test_a_mask_of_one_color_is_the_whole_picture(mask, name):
-    regions = read([mask], [mask])
-    assert regions.names == (name,)
-    assert regions.content.min() == 1
-    assert regions.notes[-1] == f'region "{name}" is the whole content'
+def test_masks_that_do_not_fit_are_refused_in_one_line(contents, styles, style_sides, problem):
+    with pytest.raises(MaskError, match=problem) as caught:
+        read(contents, styles, style_sides=style_sides)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_mask_that_cannot_be_read_is_named(tmp_path):
@@ -304,5 +260,3 @@ def test_a_mask_that_cannot_be_read_is_named(tmp_path):
     for source in (broken, tmp_path / "missing.png"):
         with pytest.raises(MaskError, match=source.name):
             read([left()], [source])
-    with pytest.raises(MaskError, match=r"^style mask 1: an array of shape \(3,\)"):
-        read([left()], [np.zeros(3)])

@@ -7,20 +7,14 @@ import pytest
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.guidance.propagate import GUIDANCES, guides
 from tests.networks import features, small_network
+from tests.numerics import left_and_right
 
 LAYERS = ["relu1_1", "relu2_1", "relu3_1"]
 SIDES = (24, 32)
 
 
-def halves(height, width):
-    """Return two regions: the left half and the right half."""
-    left = np.zeros((height, width), np.float32)
-    left[:, : width // 2] = 1
-    return np.stack([left, 1 - left])
-
-
 def guided(guidance, masks=None, styles=None, **options):
-    masks = halves(*SIDES) if masks is None else masks
+    masks = left_and_right(*SIDES) if masks is None else masks
     styles = [masks] if styles is None else styles
     names = tuple("abcdefgh"[: len(masks)])
     regions = Regions(names, masks, tuple(styles))
@@ -41,7 +35,7 @@ def halved(mask):
 
 def test_augmented_masks_are_averaged_with_every_convolution_and_pooling():
     found = guided("augmented")
-    mask = three_by_three(halves(*SIDES)[0].astype(np.float64))
+    mask = three_by_three(left_and_right(*SIDES)[0].astype(np.float64))
     for layer, more in (("relu1_1", 0), ("relu2_1", 1)):
         if more:
             mask = three_by_three(halved(three_by_three(mask)))
@@ -101,7 +95,7 @@ def test_guides_have_the_sides_of_the_features(options, sides):
 
 
 def test_only_style_pictures_that_have_a_region_count_for_it():
-    both, right = halves(16, 16), halves(16, 16)
+    both, right = left_and_right(16, 16), left_and_right(16, 16)
     right[0] = 0
     found = guided("simple", styles=[both, right])
     np.testing.assert_array_equal(found.present, [[1, 0], [1, 1]])

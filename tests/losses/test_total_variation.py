@@ -1,6 +1,7 @@
-"""Total variations against loops over pixels, and on pictures whose variation is known."""
+"""Total variations against loops over pixels."""
 
 from functools import partial
+from itertools import product
 
 import jax
 import numpy as np
@@ -18,19 +19,10 @@ def graded(name, image):
     return jax.value_and_grad(lambda x: loss.distance(loss.statistics(x), None))(image)
 
 
-def variation(name, image):
-    return graded(name, image)[0]
-
-
 def differences(image, down, right, until_down, until_right):
     """Those of each pixel to the one so far down and right, over the given range of pixels."""
-    return np.array(
-        [
-            image[i + down, j + right] - image[i, j]
-            for i in range(until_down)
-            for j in range(until_right)
-        ]
-    )
+    places = product(range(until_down), range(until_right))
+    return np.array([image[i + down, j + right] - image[i, j] for i, j in places])
 
 
 VERTICAL, HORIZONTAL = differences(IMAGE, 1, 0, 5, 8), differences(IMAGE, 0, 1, 6, 7)
@@ -56,34 +48,18 @@ def nine_point(image):
     return 2 * (straight / 3 + (falling + rising) / 12)
 
 
-@pytest.mark.parametrize(
-    "name, expected",
-    [
-        ("total-variation", np.mean(VERTICAL**2) + np.mean(HORIZONTAL**2)),
-        ("total-variation-absolute", np.abs(VERTICAL).sum() + np.abs(HORIZONTAL).sum()),
-        ("total-variation-half", INNER.sum() / 2),
-        ("total-variation-power", (INNER**1.25).sum()),
-        ("total-variation-nine", nine_point(IMAGE)),
-    ],
-)
-def test_total_variation_is_its_formula(name, expected):
-    np.testing.assert_allclose(variation(name, IMAGE), expected, rtol=1e-5)
+FORMULAS = {
+    "total-variation": np.mean(VERTICAL**2) + np.mean(HORIZONTAL**2),
+    "total-variation-absolute": np.abs(VERTICAL).sum() + np.abs(HORIZONTAL).sum(),
+    "total-variation-half": INNER.sum() / 2,
+    "total-variation-power": (INNER**1.25).sum(),
+    "total-variation-nine": nine_point(IMAGE),
+}
 
 
-@pytest.mark.parametrize(
-    "name, expected",
-    [
-        ("total-variation", 2),
-        ("total-variation-absolute", 3 * (5 * 8 + 6 * 7)),
-        ("total-variation-half", 3 * 5 * 7),
-        ("total-variation-power", 3 * 5 * 7 * 2**1.25),
-        # Inside, diagonal neighbors are equal; across the repeated border they are not.
-        ("total-variation-nine", 2 * ((40 + 42) / 48 / 3 + 2 * 24 / 63 / 12)),
-    ],
-)
-def test_total_variation_of_a_checkerboard_is_known(name, expected):
-    board = np.indices((6, 8)).sum(0)[..., None] % 2 * np.ones(3)
-    np.testing.assert_allclose(variation(name, board), expected, rtol=1e-5)
+@pytest.mark.parametrize("name", TV_LOSSES)
+def test_total_variation_is_its_formula(name):
+    np.testing.assert_allclose(graded(name, IMAGE)[0], FORMULAS[name], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", TV_LOSSES)
@@ -99,11 +75,3 @@ def test_a_single_row_or_column_has_a_finite_variation(name, shape):
     value, gradient = graded(name, np.random.default_rng(0).normal(size=shape))
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
-
-
-@pytest.mark.parametrize("name", TV_LOSSES)
-def test_variation_does_not_depend_on_brightness_but_grows_with_contrast(name):
-    degree = {"total-variation-absolute": 1, "total-variation-power": 2.5}.get(name, 2)
-    expected = variation(name, IMAGE)
-    np.testing.assert_allclose(variation(name, IMAGE + 1), expected, rtol=1e-4)
-    np.testing.assert_allclose(variation(name, 3 * IMAGE), 3**degree * expected, rtol=1e-4)

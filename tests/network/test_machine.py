@@ -41,7 +41,7 @@ def test_freed_memory_is_kept_until_told_otherwise():
     assert given_back >= LARGEST_PAGES
 
 
-def test_other_systems_are_left_alone(monkeypatch):
+def test_other_systems_keep_their_allocator(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: pytest.fail("asked for"))
     assert not machine.keep_memory()

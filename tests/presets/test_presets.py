@@ -4,65 +4,59 @@ import dataclasses
 import json
 
 import pytest
-from jaxstyle.execution.pyramid import schedule
 
-from jaxstyle.presets import ALIASES, PRESETS
+from jaxstyle.execution.plan import schedule
+from jaxstyle.presets import PRESETS
 from jaxstyle.settings import Settings, resolve
+from tests.cases import for_each
 
 FIELDS = {field.name for field in dataclasses.fields(Settings)}
 HOUSE = {name for name, preset in PRESETS.items() if preset.title.startswith("jaxstyle's own")}
 
 
-def test_a_preset_sets_what_exists_and_to_what_it_says():
-    default = resolve()
-    for name, preset in PRESETS.items():
-        settings = resolve(name)
-        assert set(preset.settings) <= FIELDS - {"preset"}, name
-        for field, value in preset.settings.items():
-            alone = resolve(**{"size_rule": settings.size_rule, field: value})
-            assert getattr(settings, field) == getattr(alone, field), (name, field)
-        for field in FIELDS - set(preset.settings) - {"preset"}:
-            assert getattr(settings, field) == getattr(default, field), (name, field)
+@for_each("name", PRESETS)
+def test_a_preset_sets_what_exists_and_to_what_it_says(name):
+    default, settings, own = resolve(), resolve(name), PRESETS[name].settings
+    assert set(own) <= FIELDS - {"preset"}
+    for field in FIELDS - {"preset"}:
+        given = {"size_rule": settings.size_rule, field: own[field]} if field in own else {}
+        expected = resolve(**given) if given else default
+        assert getattr(settings, field) == getattr(expected, field), field
 
 
-def test_settings_of_a_preset_come_back_from_json():
-    for name in PRESETS:
-        settings = resolve(name)
-        assert resolve(**settings.to_dict()) == settings, name
-        assert resolve(**json.loads(json.dumps(settings.to_dict()))) == settings, name
+@for_each("name", PRESETS)
+def test_settings_of_a_preset_come_back_from_json(name):
+    settings = resolve(name)
+    assert resolve(**json.loads(json.dumps(settings.to_dict()))) == settings
 
 
-def test_a_preset_does_not_change_with_the_settings_made_from_it():
-    for name in PRESETS:
-        before = resolve(name).to_dict()
-        resolve(name).style_layers["relu3_3"] = 9.0
-        resolve(name).to_dict()["style_layers"].clear()
-        assert resolve(name).to_dict() == before, name
+@for_each("name", PRESETS)
+def test_a_preset_does_not_change_with_the_settings_made_from_it(name):
+    before = resolve(name).to_dict()
+    resolve(name).style_layers["relu3_3"] = 9.0
+    resolve(name).to_dict()["style_layers"].clear()
+    assert resolve(name).to_dict() == before
 
 
-def test_a_preset_says_where_it_is_from():
-    for name, preset in PRESETS.items():
-        assert preset.title and preset.differs, name
-        assert "\n" not in preset.title + preset.differs + preset.link, name
-        assert preset.network in ("normalized", "original", "any"), name
-        assert bool(preset.link) == (name not in HOUSE), name
-        assert not preset.link or preset.link.startswith("https://"), name
+@for_each(("name", "preset"), PRESETS.items())
+def test_a_preset_says_where_it_is_from(name, preset):
+    assert preset.title and preset.differs
+    assert "\n" not in preset.title + preset.differs + preset.link
+    assert preset.network in ("normalized", "original", "any")
+    assert preset.link.startswith("https://") if name not in HOUSE else not preset.link
 
 
-def test_equivalents_are_settings_that_change_something():
-    for name, preset in PRESETS.items():
-        if not preset.equivalent:
-            continue
-        equivalent = resolve(name, **preset.equivalent)
-        assert equivalent != resolve(name), name
-        assert set(preset.equivalent) <= {
-            *("content_weight", "style_weight", "tv_weight", "content_layers", "style_layers"),
-            "photorealism_weight",
-        }, name
-        for field, value in preset.equivalent.items():
-            alone = resolve(**{field: value})
-            assert getattr(equivalent, field) == getattr(alone, field), (name, field)
-        assert resolve(**equivalent.to_dict()) == equivalent, name
+WEIGHTS = {"content_weight", "style_weight", "tv_weight", "photorealism_weight"}
+
+
+@for_each(("name", "preset"), [(n, preset) for n, preset in PRESETS.items() if preset.equivalent])
+def test_equivalents_are_weights_that_change_something(name, preset):
+    equivalent = resolve(name, **preset.equivalent)
+    assert equivalent != resolve(name)
+    assert set(preset.equivalent) <= {*WEIGHTS, "content_layers", "style_layers"}
+    for field, value in preset.equivalent.items():
+        assert getattr(equivalent, field) == getattr(resolve(**{field: value}), field)
+    assert resolve(**equivalent.to_dict()) == equivalent
 
 
 def test_the_default_sets_nothing():
@@ -79,13 +73,8 @@ def test_the_last_scales_of_a_large_picture_have_few_steps():
         factor=settings.scale_factor,
         steps=settings.steps,
     )
-    assert [scale.width for scale in scales] == [188, 375, 750, 1500, 3000, 6000]
-    assert [scale.steps for scale in scales] == [100, 100, 60, 30, 8, 6]
-
-
-def test_aliases_lead_to_presets_and_hide_none():
-    assert set(ALIASES.values()) <= set(PRESETS)
-    assert not set(ALIASES) & set(PRESETS)
+    found = {scale.width: scale.steps for scale in scales}
+    assert found == {188: 100, 375: 100, 750: 60, 1500: 30, 3000: 8, 6000: 6}
 
 
 KNOWN_FOR = {
@@ -109,11 +98,10 @@ KNOWN_FOR = {
 }
 
 
-def test_every_published_system_has_what_it_is_known_for():
-    assert set(KNOWN_FOR) == set(PRESETS) - HOUSE
-    for name, expected in KNOWN_FOR.items():
-        settings = resolve(name)
-        assert {field: getattr(settings, field) for field in expected} == expected, name
+@for_each("name", sorted(set(PRESETS) - HOUSE))
+def test_every_published_system_has_what_it_is_known_for(name):
+    settings, expected = resolve(name), KNOWN_FOR[name]
+    assert {field: getattr(settings, field) for field in expected} == expected
 
 
 def test_shares_of_the_style_layers_are_the_published_ones():

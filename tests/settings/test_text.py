@@ -9,10 +9,12 @@ import pytest
 from jaxstyle.cli.flags import argument
 from jaxstyle.settings import Settings
 from jaxstyle.settings.text import number, reader, truth, whole_number
+from tests.cases import for_each
 
 
-def test_text_becomes_the_value_of_its_type():
-    for hint, text, value in (
+@for_each(
+    ("hint", "text", "value"),
+    [
         (int, "12", 12),
         (int, "-3", -3),
         (int, "1e3", 1000),
@@ -21,21 +23,22 @@ def test_text_becomes_the_value_of_its_type():
         (float | None, "2", 2.0),
         (int | None, "2", 2),
         (str, "a, b", "a, b"),
-        (typing.Literal["a", "b"], "c", "c"),
-        (typing.Literal["a", "b"] | typing.Literal["c"], "a", "a"),
+        (typing.Literal["a", "b"] | typing.Literal["c"], "d", "d"),
         (tuple[int, ...], "1, 2,,3", (1, 2, 3)),
         (tuple[float, ...], "", ()),
         (dict[str, float], "relu1_1 = 2, relu2_1", {"relu1_1": 2.0, "relu2_1": 1.0}),
         (bool, "TRUE", True),
         (bool, "no", False),
-    ):
-        read = reader(hint)(text)
-        assert read == value, (hint, text)
-        assert type(read) is type(value), (hint, text)
+    ],
+)
+def test_text_becomes_the_value_of_its_type(hint, text, value):
+    read = reader(hint)(text)
+    assert (type(read), read) == (type(value), value)
 
 
-def test_what_cannot_be_read_is_one_line_and_the_same_for_flags():
-    for read, text, problem in (
+@for_each(
+    ("read", "text", "problem"),
+    [
         (whole_number, "1.5", "'1.5' is not a whole number"),
         (whole_number, "inf", "'inf' is not a whole number"),
         (whole_number, "nan", "'nan' is not a whole number"),
@@ -44,11 +47,13 @@ def test_what_cannot_be_read_is_one_line_and_the_same_for_flags():
         (truth, "maybe", "'maybe' is neither true nor false"),
         (reader(tuple[int, ...]), "1,x", "'x' is not a whole number"),
         (reader(dict[str, float]), "relu1_1=x", "'x' is not a number"),
-    ):
-        with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
-            pytest.fail(f"{text!r} is read as {read(text)!r}")
-        with pytest.raises(argparse.ArgumentTypeError, match=f"^{re.escape(problem)}$"):
-            pytest.fail(f"{text!r} is read as {argument(read)(text)!r}")
+    ],
+)
+def test_unreadable_text_is_refused_in_one_line_by_flags_too(read, text, problem):
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
+        read(text)
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^{re.escape(problem)}$"):
+        argument(read)(text)
 
 
 def test_there_is_a_reader_for_every_setting():

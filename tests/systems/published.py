@@ -59,16 +59,17 @@ def gram_of_keras(maps: Tensor, style: Tensor, pixels: int) -> Tensor:
 
 def wasserstein(maps: Tensor, style: Tensor, pixels: int) -> Tensor:
     """Squared 2-Wasserstein distance of two Gaussians, divided by the number of channels."""
-    (mean, covariance), (mean2, covariance2) = moments(maps), moments(style)
+    (mean, covariance), (mean2, covariance2) = moments(maps, 1e-4), moments(style, 1e-4)
     root2 = square_root(covariance2)
     cross = square_root(root2 @ covariance @ root2)
     return mean_square(mean, mean2) + torch.diag(covariance + covariance2 - 2 * cross).mean()
 
 
-def moments(maps: Tensor) -> tuple[Tensor, Tensor]:
-    mean = maps.flatten(1).mean(1)
-    second = gram(maps) / maps[0].numel()
-    return mean, second - torch.outer(mean, mean) + 1e-4 * torch.eye(len(mean), dtype=maps.dtype)
+def moments(maps: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """Mean, and covariance with a ridge on its diagonal."""
+    flat = maps.flatten(1)
+    covariance = torch.cov(flat, correction=0)
+    return flat.mean(1), covariance + ridge * torch.eye(len(flat), dtype=maps.dtype)
 
 
 def square_root(matrix: Tensor) -> Tensor:
@@ -118,20 +119,13 @@ def variation_nine_points(image: Tensor) -> Tensor:
 
 def with_colors_of(content: Tensor, style: Tensor) -> Tensor:
     """The style with the content's mean color and covariance, by way of their Cholesky factors."""
-    mean, root = color_moments(content)
-    style_mean, style_root = color_moments(style)
+    (mean, covariance), (style_mean, style_covariance) = (
+        moments(picture, 1e-5) for picture in (content, style)
+    )
+    root, style_root = torch.linalg.cholesky(covariance), torch.linalg.cholesky(style_covariance)
     centered = style.flatten(1) - style_mean[:, None]
     moved = root @ torch.linalg.inv(style_root) @ centered + mean[:, None]
     return moved.clamp(0, 1).view_as(style)
-
-
-def color_moments(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean color, and the Cholesky factor of the covariance with 1e-5 on its diagonal."""
-    colors = image.flatten(1)
-    mean = colors.mean(1)
-    centered = colors - mean[:, None]
-    covariance = centered @ centered.T / centered.shape[1]
-    return mean, torch.linalg.cholesky(covariance + 1e-5 * torch.eye(3, dtype=image.dtype))
 
 
 @dataclass(frozen=True)

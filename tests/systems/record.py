@@ -38,29 +38,22 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of convert_weights, read without it."""
+    """A file of convert_weights whose channels are BGR, read without it."""
 
     layers: Mapping[str, tuple[Tensor, Tensor]]  # out x in x 3 x 3, out
-    order: str
-    scale: float
+    scale: Tensor
     mean: Tensor
     std: Tensor
 
 
 def read_weights(path: Path) -> Weights:
     with h5py.File(path) as file:
+        assert file.attrs["channel_order"] == b"BGR"
         layers = {
             name: (double(group["kernel"][()].transpose(3, 2, 0, 1)), double(group["bias"][()]))
             for name, group in file.items()
         }
-        attributes = {name: np.asarray(value) for name, value in file.attrs.items()}
-        return Weights(
-            layers,
-            order=attributes["channel_order"].item().decode(),
-            scale=float(attributes["scale"]),
-            mean=double(attributes["mean"]),
-            std=double(attributes["std"]),
-        )
+        return Weights(layers, *(double(file.attrs[name]) for name in ("scale", "mean", "std")))
 
 
 def read_picture(path: Path, every: int) -> Tensor:
@@ -69,18 +62,14 @@ def read_picture(path: Path, every: int) -> Tensor:
         return double(pixels.transpose(2, 0, 1)) / 255
 
 
-def double(array: np.ndarray) -> Tensor:
+def double(array: np.ndarray | tuple[float, ...]) -> Tensor:
     return torch.from_numpy(np.array(array, np.float64))
 
 
 def network_input(system: System, weights: Weights, image: Tensor) -> Tensor:
     unit = weights.scale if system.unit is None else system.unit
-    mean = weights.mean
-    if system.mean is not None:
-        mean = torch.tensor(system.mean, dtype=image.dtype)
-        mean = mean if weights.order == "BGR" else mean.flip(0)
-    ordered = image.flip(0) if weights.order == "BGR" else image
-    return (ordered * unit - mean[:, None, None]) / weights.std[:, None, None]
+    mean = weights.mean if system.mean is None else double(system.mean)
+    return (image.flip(0) * unit - mean[:, None, None]) / weights.std[:, None, None]
 
 
 def features(system: System, weights: Weights, image: Tensor) -> dict[str, Tensor]:
@@ -126,31 +115,22 @@ def terms(
     return {name: float(value) for name, value in found.items()}
 
 
-def record(
-    weights: Path, image: Path, content: Path, style: Path, every: int = 1
-) -> dict[str, dict]:
-    """Terms and their total, by system."""
-    loaded = read_weights(weights)
-    pictures = [read_picture(path, every) for path in (image, content, style)]
-    with torch.no_grad():
-        found = {name: terms(system, loaded, *pictures) for name, system in SYSTEMS.items()}
-    return {name: {"terms": t, "total": sum(t.values())} for name, t in found.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     for name in ("weights", "image", "content", "style"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--every", type=int, default=1, help="take every N-th pixel, both ways")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    given = vars(parser.parse_args())
-    output, every = given.pop("output"), given.pop("every")
-    names = ", ".join(path.name for path in given.values())
+    given = parser.parse_args()
+    paths = given.image, given.content, given.style
+    loaded, pictures = read_weights(given.weights), [read_picture(p, given.every) for p in paths]
+    with torch.no_grad():
+        found = {name: terms(system, loaded, *pictures) for name, system in SYSTEMS.items()}
+    values = {name: {"terms": each, "total": sum(each.values())} for name, each in found.items()}
+    names = ", ".join(path.name for path in (given.weights, *paths))
     what = f"Weighted loss terms of the published systems' defaults, float64, of {names}"
-    if every > 1:
-        what += f", every {every} pixels"
-    values = record(**given, every=every)
-    output.write_text(json.dumps({"what": what, "values": values}, indent=1) + "\n")
+    what += f", every {given.every} pixels" if given.every > 1 else ""
+    given.output.write_text(json.dumps({"what": what, "values": values}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

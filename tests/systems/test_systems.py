@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 
 from jaxstyle import resolve
-from jaxstyle.__main__ import main
 from jaxstyle.network import weights
-from jaxstyle.presets import ALIASES, PRESETS
+from jaxstyle.presets import PRESETS
 from jaxstyle.runs.score import score
 
 HERE = Path(__file__).parent
@@ -78,7 +77,7 @@ def loaded() -> weights.Loaded:
 @pytest.mark.real_weights
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", REAL)
-def test_with_the_real_weights_too(loaded, name, precision):
+def test_every_term_with_the_real_weights_is_that_of_its_oracle(loaded, name, precision):
     with jax.enable_x64(precision == "float64"):
         found = score(*pictures(name), preset=name, weights_file=loaded)
     assert_scored(found, REAL[name], name, precision)
@@ -91,26 +90,3 @@ GUIDED = {"deep-photo", "gatys-guided", "gatys-guided-inside", "gatys-guided-all
 def test_every_published_preset_has_recorded_values():
     published = {name for name, preset in PRESETS.items() if preset.link}
     assert published - GUIDED == set(REAL) == set(SMALL)
-
-
-def test_an_alias_is_the_preset_that_it_means():
-    for alias, name in ALIASES.items():
-        assert name in PRESETS
-        assert resolve(alias) == resolve(name), alias
-
-
-@pytest.mark.slow
-@pytest.mark.real_weights
-@pytest.mark.parametrize("name, has_tv", [("gatys-pytorch", False), ("neural-style-pt", True)])
-def test_the_command_prints_what_the_function_returns(loaded, capsys, name, has_tv):
-    image, content, style = map(str, pictures(name))
-    command = ["score", image, "--content", content, "--style", style, "--preset", name]
-    assert main([*command, "--weights", str(loaded.path), "--json"]) == 0
-
-    printed = json.loads(capsys.readouterr().out)
-    found = score(image, content, style, preset=name, weights_file=loaded)
-    assert set(printed) == {"preset", "total", "terms"}
-    assert printed["preset"] == name
-    assert printed["terms"] == pytest.approx(found.terms, rel=1e-6, abs=0)
-    assert printed["total"] == pytest.approx(sum(printed["terms"].values()), rel=1e-12)
-    assert ("tv" in printed["terms"]) == has_tv

@@ -1,4 +1,4 @@
-"""Where tiles are, what is around them, and how their gradients come together."""
+"""Tiles cover the picture, windows have their halos, and gradients add up to the picture's."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from tests.networks import small_arrays
 
 LAYERS = ("conv1_1", "relu1_2", "pool1", "relu2_1", "conv3_4", "pool3", "relu4_2", "relu5_1")
 TILE, SIDE = 16, 208
-"""In the middle of a picture so large that nothing sees its border."""
+"""Sides of a tile, and of a picture so large that nothing sees its border from the middle."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def slopes():
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_halo_is_how_far_features_see(slopes, layer):
+def test_a_halo_is_as_wide_as_features_see(slopes, layer):
     seen = np.asarray(jnp.any(slopes[layer] != 0, axis=2))
     expected = np.zeros((SIDE, SIDE), bool)
     around = (SIDE - TILE) // 2 - halo([layer])
@@ -65,7 +65,7 @@ def test_a_halo_is_how_far_features_see(slopes, layer):
     np.testing.assert_array_equal(seen, expected)
 
 
-def test_the_deepest_layer_says_how_wide_a_halo_is():
+def test_the_deepest_layer_determines_the_halo():
     assert halo(["relu5_1"]) == halo(["relu1_1", "relu5_1", IMAGE, "relu4_2"]) == 70
     assert halo([]) == halo([IMAGE]) == halo(["conv1_1"]) == LEAST_HALO
 
@@ -95,14 +95,14 @@ def test_tiles_cover_the_picture_row_by_row(height, width, rows, columns):
     assert grid.place(grid.count - 1)[:2] == ((rows - 1) * 32, (columns - 1) * 32)
 
 
-def test_places_are_numbers_that_a_program_takes():
+def test_places_are_numbers_that_are_not_compiled_in():
     for number in Grid(33, 64, 32, 6).place(3):
         assert number.dtype == np.int32
 
 
 @pytest.mark.parametrize("channels", [(), (5,)])
 @pytest.mark.parametrize("layer", [IMAGE, "relu1_1", "relu3_1"])
-def test_pieces_are_the_map_again_with_zeros_beyond_it(layer, channels):
+def test_pieces_together_are_the_map_with_zeros_beyond_it(layer, channels):
     grid, stride = Grid(45, 70, 32, 6), stride_at(layer)
     # At the stride of four, rounding up keeps a row more than rounding down.
     sides = -(-45 // stride), -(-70 // stride)
@@ -134,7 +134,7 @@ def frame_of(grid):
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-def test_a_frame_has_every_window_in_it(grid):
+def test_a_frame_is_the_picture_with_a_halo(grid):
     image = normal(grid.height, grid.width, 3)
     frame = framed(image, grid)
     assert frame.shape == (*frame_of(grid), 3)
@@ -147,13 +147,13 @@ def test_a_frame_has_every_window_in_it(grid):
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-def test_the_gradient_of_a_frame_comes_back_to_every_pixel_it_has_of_the_picture(float64, grid):
+def test_unframed_is_the_transpose_of_framed(float64, grid):
     image, slope = normal(grid.height, grid.width, 3), normal(*frame_of(grid), 3, seed=1)
     forward, back = jnp.vdot(framed(image, grid), slope), jnp.vdot(image, unframed(slope, grid))
     np.testing.assert_allclose(forward, back, rtol=1e-12)
 
 
-def test_what_windows_add_is_the_transpose_of_what_they_see(float64):
+def test_added_windows_are_the_transpose_of_cut_windows(float64):
     grid = Grid(45, 70, 32, 6)
     frame, sum_of_windows, together = normal(*frame_of(grid), 3), 0.0, jnp.zeros((76, 108, 3))
     for number in range(grid.count):
@@ -163,14 +163,14 @@ def test_what_windows_add_is_the_transpose_of_what_they_see(float64):
     np.testing.assert_allclose(jnp.vdot(frame, together), sum_of_windows, rtol=1e-12)
 
 
-def test_a_window_is_where_its_tile_is():
+def test_a_window_has_its_tile_in_the_middle():
     grid = Grid(45, 70, 32, 6)
     image = normal(45, 70, 3)
     tile = window(framed(image, grid), grid.place(1), 44)[6:38, 6:38]
     np.testing.assert_array_equal(tile, image[:32, 32:64])
 
 
-def test_one_program_sees_every_tile_of_pictures_of_one_frame():
+def test_one_program_cuts_every_window_of_frames_of_one_shape():
     frame = normal(76, 108, 3)
     places = [grid.place(grid.count - 1) for grid in (Grid(45, 70, 32, 6), Grid(64, 96, 32, 6))]
     before = window._cache_size()
