@@ -49,9 +49,9 @@ def counted(*, here: bool = False) -> Iterator[Compilations]:
     >>> import jax, jax.numpy as jnp
     >>> def double(x):
     ...     return 2 * x
-    >>> ones, twos = jnp.ones(3), jnp.full(3, 2.0)
+    >>> ones, zeros = jnp.ones(3), jnp.zeros(3)
     >>> with counted() as compiled:
-    ...     _ = jax.jit(double)(ones), jax.jit(double)(twos)
+    ...     _ = jax.jit(double)(ones), jax.jit(double)(zeros)
     >>> compiled.count
     1
     """

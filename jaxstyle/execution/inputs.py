@@ -57,6 +57,7 @@ def inputs_at(
     *,
     layers: Layers = NO_LAYERS,
     resized: Callable[..., Image] = images.resize,
+    precision: str | None = None,
 ) -> LossInputs:
     """Return the inputs of the objective of one scale, with content and styles resized to it.
 
@@ -69,6 +70,7 @@ def inputs_at(
       regions: guidance regions, if any.
       layers: further layers to measure, see ``inputs_of``.
       resized: resizing function, such as a cached one.
+      precision: matmul precision; if None, that of the settings.
     """
     sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
     return inputs_of(
@@ -79,6 +81,7 @@ def inputs_at(
         regions,
         layers=layers,
         photorealism=scale.photorealism,
+        precision=precision,
     )
 
 
@@ -91,6 +94,7 @@ def inputs_of(
     *,
     layers: Layers = NO_LAYERS,
     photorealism: float | None = None,
+    precision: str | None = None,
 ) -> LossInputs:
     """Return the inputs of the objective for pictures that have been resized already.
 
@@ -102,6 +106,7 @@ def inputs_of(
       regions: guidance regions, if any.
       layers: further layers to measure; unless the settings name them, their weight is zero.
       photorealism: photorealism weight; if None, the last one of the settings.
+      precision: matmul precision; if None, that of the settings.
     """
     content_layers, style_layers = layers
     style_weights = dict.fromkeys(style_layers, 0.0) | settings.style_weights()
@@ -124,7 +129,7 @@ def inputs_of(
         normalize_gradients=settings.normalize_gradients,
         photorealism_weight=photorealism,
     )
-    photo, precision = settings.photorealistic, matmul_precision(settings)
+    photo, precision = settings.photorealistic, precision or matmul_precision(settings)
     return LossInputs(network, content, styles, spec, guides, photo, precision)
 
 

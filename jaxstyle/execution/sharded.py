@@ -108,14 +108,20 @@ class Sharded(Strategy):
     ) -> tuple[State, Losses]:
         """Take one step, whose new state is sharded as the old one, for the next call."""
         state, losses = super().step(objective, rates, state, optimizer)
-        return jax.lax.with_sharding_constraint(state, _shardings(state, self.mesh)), losses
+        return jax.lax.with_sharding_constraint(state, self._shardings(state)), losses
+
+    def init_optimizer_state(self, image: Image, optimizer: optax.GradientTransformation) -> PyTree:
+        """Return the optimizer's initial state, split over the devices."""
+        init = partial(solve.init_optimizer_state, optimizer=optimizer)
+        shapes = jax.eval_shape(init, image)
+        return jax.jit(init, out_shardings=_shardings(shapes, image.shape, self.mesh))(image)
 
     def begin(self, images: Sequence[Image], optimizer: optax.GradientTransformation) -> State:
         """Return the solver state before the first step, split over the devices."""
         (image,) = images
         start = filled(image, self.mesh).values
         begin = partial(solve.init, optimizer=optimizer)
-        shardings = _shardings(jax.eval_shape(begin, start), self.mesh)
+        shardings = self._shardings(jax.eval_shape(begin, start))
         return jax.jit(begin, out_shardings=shardings)(start)
 
     def carried(self, before: State, fresh: State, earlier: Scale, scale: Scale) -> State:
@@ -127,7 +133,7 @@ class Sharded(Strategy):
             moments = optimizers.resize_moments(own, new, scale.height, scale.width)
             return jax.tree.map(lambda x, like: _enlarged(x, like.shape), moments, new)
 
-        shardings = _shardings(fresh, self.mesh).optimizer
+        shardings = self._shardings(fresh).optimizer
         moments = jax.jit(resized, out_shardings=shardings)(before.optimizer, fresh.optimizer)
         return replace(fresh, optimizer=moments)
 
@@ -151,7 +157,10 @@ class Sharded(Strategy):
             return _refilled(x, scale.height, self.mesh.size)
 
         even = jax.tree.map(fitted, state)
-        return jax.tree.map(_put, even, _shardings(even, self.mesh))
+        return jax.tree.map(_put, even, self._shardings(even))
+
+    def _shardings(self, state: State) -> PyTree:
+        return _shardings(state, state.image.shape, self.mesh)
 
     def images(self, state: State, scale: Scale, best: Sequence[bool]) -> list[Image]:
         """Return the resulting image on the host, without padding."""
@@ -270,13 +279,12 @@ def _placement(x: Any, mesh: Mesh, axis: int) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*names))
 
 
-def _shardings(state: State, mesh: Mesh) -> PyTree:
-    """Return the shardings of a state: arrays whose last axes have the image's shape are split."""
-    shape = state.image.shape
+def _shardings(tree: PyTree, image: tuple[int, ...], mesh: Mesh) -> PyTree:
+    """Return the shardings of arrays: those whose last axes have the image's shape are split."""
 
     def of(x: Any) -> NamedSharding:
-        if x.shape[-3:] == shape:
+        if x.shape[-3:] == image:
             return _placement(x, mesh, -3)
         return NamedSharding(mesh, PartitionSpec())
 
-    return jax.tree.map(of, state)
+    return jax.tree.map(of, tree)

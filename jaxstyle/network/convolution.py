@@ -10,13 +10,14 @@ transformed once, not in every step.
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.custom_batching import custom_vmap
+from jax.custom_derivatives import custom_vjp_primal_tree_values
 from jaxtyping import Array, Float
 
 ALGORITHMS = ("direct", "winograd")
@@ -114,19 +115,30 @@ def _fast(margin: int, x: Array, kernel: Array, prepared: Prepared) -> Array:
     return winograd(x, prepared.forward, margin)
 
 
-def _forward(margin: int, x: Array, kernel: Array, prepared: Prepared) -> tuple[Array, tuple]:
-    return _fast(margin, x, kernel, prepared), (x, kernel, prepared)
+def _forward(margin: int, x: Any, kernel: Any, prepared: Prepared) -> tuple[Array, tuple]:
+    values = custom_vjp_primal_tree_values((x, kernel, prepared))
+    return _fast(margin, *values), (_for_kernel(x, kernel), values[2])
 
 
 def _backward(margin: int, kept: tuple, gradient: Array) -> tuple:
-    x, kernel, prepared = kept
+    both, prepared = kept
     to_x = winograd(gradient, prepared.backward, 2 - margin)
-    # Where the gradient to the kernel is not used, the compiler removes this computation.
-    (to_kernel,) = jax.vjp(lambda k: direct(x, k, margin), kernel)[1](gradient)
-    return to_x, to_kernel, None
+    return to_x, _to_kernel(both, margin, gradient), None
 
 
-_fast.defvjp(_forward, _backward)
+def _for_kernel(x: Any, kernel: Any) -> tuple[Array, Array] | None:
+    """Return what the gradient to the kernel is computed from; None if it is not asked for."""
+    return (x.value, kernel.value) if kernel.perturbed else None
+
+
+def _to_kernel(both: tuple[Array, Array] | None, margin: int, gradient: Array) -> Array | None:
+    if both is None:
+        return None
+    x, kernel = both
+    return jax.vjp(lambda k: direct(x, k, margin), kernel)[1](gradient)[0]
+
+
+_fast.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def direct(
@@ -149,15 +161,17 @@ def _unpadded(x: Array, kernel: Array) -> Array:
     return y[:, :, :-1]
 
 
-def _unpadded_forward(x: Array, kernel: Array) -> tuple[Array, tuple]:
-    return _unpadded(x, kernel), (x, kernel)
+def _unpadded_forward(x: Any, kernel: Any) -> tuple[Array, tuple]:
+    return _unpadded(x.value, kernel.value), (x.value, kernel.value, _for_kernel(x, kernel))
 
 
 def _unpadded_backward(kept: tuple, gradient: Array) -> tuple:
-    return jax.vjp(partial(direct, margin=0), *kept)[1](gradient)
+    x, kernel, both = kept
+    (to_x,) = jax.vjp(lambda x: direct(x, kernel, 0), x)[1](gradient)
+    return to_x, _to_kernel(both, 0, gradient)
 
 
-_unpadded.defvjp(_unpadded_forward, _unpadded_backward)
+_unpadded.defvjp(_unpadded_forward, _unpadded_backward, symbolic_zeros=True)
 
 
 def winograd_kernels(kernel: Float[np.ndarray, "3 3 n m"]) -> list[Float[Array, "6 n m"]]:

@@ -214,7 +214,8 @@ class Program:
 
     def compile(self, objective: Any, rates: Hyperparameters, state: State) -> jax.stages.Compiled:
         """Compile for the shapes of the arguments, which may be `jax.ShapeDtypeStruct`."""
-        return self.traced(objective, rates, state).lower().compile()
+        with jax.default_matmul_precision(self.precision):
+            return self.traced(objective, rates, state).lower().compile()
 
     def traced(self, objective: Any, rates: Hyperparameters, state: State) -> jax.stages.Traced:
         """Trace the program without lowering or compiling it."""
@@ -447,4 +448,5 @@ def _merged(which: Bool[Array, " n"], one: State, other: State) -> State:
 def _halved(scale: PyTree, which: Bool[np.ndarray, " n"]) -> PyTree:
     """Return the factors of the updates, those of some pictures halved."""
     half = np.where(which.reshape(np.shape(scale)), np.float32(0.5), np.float32(1))
-    return jax.device_put(scale * half, scale.sharding)
+    spread = shape_of(scale).sharding  # otherwise not bound to a device, like the rates before
+    return jax.device_put(jax.device_get(scale) * half, spread)

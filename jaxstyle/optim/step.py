@@ -105,7 +105,20 @@ def init_optimizer_state(
 
     Steps donate these buffers, and the state of Optax's L-BFGS has the same array several times.
     """
-    return optimizer.init(jnp.copy(image))
+    return strongly_typed(optimizer.init(jnp.copy(image)))
+
+
+def strongly_typed(tree: PyTree) -> PyTree:
+    """Return arrays that are not weakly typed: a step's state has the types of the one before.
+
+    Otherwise the second step of optimizers such as Optax's L-BFGS would compile again.
+    """
+
+    def strong(x: Array) -> Array:
+        extended = jnp.issubdtype(jax.typeof(x).dtype, jax.dtypes.extended)  # PRNG keys
+        return x if extended else jax.lax.convert_element_type(x, jax.typeof(x).dtype)
+
+    return jax.tree.map(strong, tree)
 
 
 def step(
@@ -159,7 +172,7 @@ def apply_update(
     better = total < state.best_total
     after = State(
         image,
-        optimizer_state,
+        strongly_typed(optimizer_state),
         averaged(state, image, rates.average_decay),
         state.step + 1,
         best=jnp.where(better, state.image, state.best),

@@ -117,6 +117,7 @@ def optimize(
     network = network or tuned_network(loaded, looking_at(layers, settings[0]))
     colored = [picture.recolored() for picture in pictures]
     regions = [_regions(loaded, picture) for picture in pictures]
+    precision = matmul_precision(settings[0])
     optimizer, rates = optimizer_of(settings[0]), [rates_of(each) for each in settings]
     images = [
         first_image(
@@ -129,8 +130,9 @@ def optimize(
         scale = scales[index]
         with counted(here=True) as preparing:
             resized = cached_resize(pictures)
+            shared = {"layers": layers, "resized": resized, "precision": precision}
             inputs = [
-                inputs_at(own[index], network, *both, each, of, layers=layers, resized=resized)
+                inputs_at(own[index], network, *both, each, of, **shared)
                 for own, both, each, of in zip(schedules, colored, settings, regions, strict=True)
             ]
             strategy = (
@@ -139,7 +141,7 @@ def optimize(
                 else choose(scale, network, pictures[0].styles, settings[0], regions[0])
             )
             objective = strategy.objective(inputs, hooks.pause)
-            program = strategy.program(optimizer, matmul_precision(settings[0]))
+            program = strategy.program(optimizer, precision)
             shapes = strategy.rates(rates), strategy.state_shape(scale, optimizer)
             with counted(here=True) as compiled:
                 program.compile(objective, *shapes)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+import jax
 import pytest
 
 from bench import breakdown, speed, work

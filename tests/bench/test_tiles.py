@@ -10,7 +10,8 @@ import pytest
 from bench import split, tiles
 from bench.child import ROOT
 from jaxstyle.errors import UsageError
-from jaxstyle.execution.strategy import WHOLE, Strategy
+from jaxstyle.execution.strategy import WHOLE
+from jaxstyle.execution.tiles.tiled import Tiled
 from tests.bench.conftest import measured
 from tests.processes import process_environment
 
@@ -30,17 +31,17 @@ def test_tiles_are_measured_beside_the_whole(monkeypatch, real):
         asked.append((function, options["way"]))
         return {"predicted": 3_000_000, "measured": 2_000_000, "seconds": 0.1}
 
-    def case_of(loaded, sides, way, precision):
-        timed.append((sides, way))
-        return NoSteps()
+    def step_of(loaded, sides, strategy, precision):
+        timed.append((sides, strategy))
+        return lambda: time.sleep(0.001)
 
     monkeypatch.setattr(tiles, "call", call)
     if not real:
-        monkeypatch.setattr(tiles, "case_of", case_of)
+        monkeypatch.setattr(tiles, "step_of", step_of)
     rows = measured(tiles)
     ways = ["whole", "checkpointed", "tiles"]
     assert asked == [("bench.tiles:memory_case", way) for way in ways]
-    tiled = [((96, 128), Strategy(64)), ((96, 96), Strategy(64))]
+    tiled = [((96, 128), Tiled(64)), ((96, 96), Tiled(64))]
     assert real or timed == [*tiled, ((96, 128), WHOLE)]
     (row,) = rows[3:]
     assert (row["width"], row["height"]) == (128, 96)

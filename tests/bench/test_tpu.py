@@ -7,8 +7,8 @@ import pytest
 
 from bench import tpu, work
 from bench.traffic import hbm_bytes
-from jaxstyle.batch import program
 from jaxstyle.errors import UsageError
+from jaxstyle.execution import batched
 from jaxstyle.settings import resolve
 from tests.bench.conftest import SHALLOW, measured
 
@@ -57,7 +57,7 @@ ENTRY %main (p: bf16[3,8,64]) -> bf16[3,8,64] {
 
 @pytest.mark.slow
 def test_each_chip_has_its_images_and_the_whole_network():
-    mesh = program.mesh_of(jax.devices()[:1])
+    mesh = batched.mesh_of(jax.devices()[:1])
     loaded, settings = work.few_channels(), resolve(size=16, precision="bfloat16", **SHALLOW)
     one = tpu.lower(loaded, settings, 1, mesh).cost_analysis()
     many = tpu.lower(loaded, settings, 4, mesh)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -184,16 +185,16 @@ def ended(monkeypatch):
     run_together = batched.run_together
 
     def end(at, number):
-        def told(loaded, cells, callback, *others, **more):
+        def told(loaded, cells, hooks, **shared):
             reports = []
 
-            def report(progress):
-                callback(progress)
+            def report(progress, saved):
+                hooks.report(progress, saved)
                 reports.append(progress)
                 if len(reports) == at:
                     os.kill(os.getpid(), number)
 
-            return run_together(loaded, cells, report, *others, **more)
+            return run_together(loaded, cells, replace(hooks, report=report), **shared)
 
         monkeypatch.setattr(batched, "run_together", told if at else run_together)
 

@@ -12,7 +12,7 @@ REPORT = ["--report", "r.json", "--quiet"]
 
 
 def ways_in():
-    return [scale["way"] for scale in json_of("r.json")["scales"]]
+    return [scale["strategy"] for scale in json_of("r.json")["scales"]]
 
 
 def test_a_run_in_tiles_is_a_run_and_says_so(folder):

@@ -33,7 +33,9 @@ RANDOM = np.random.default_rng(1).normal(size=(3, 3, 3, 64)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
-    "change", [np.negative, np.flipud, np.zeros_like, lambda kernel: RANDOM], ids=str
+    "change",
+    [np.negative, np.flipud, np.zeros_like, lambda kernel: RANDOM],
+    ids=["negative", "flipped", "zero", "random"],
 )
 def test_other_filters_are_not_recognized(kernel, change):
     assert recognize(change(kernel)) is None

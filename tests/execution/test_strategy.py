@@ -77,7 +77,9 @@ def test_moments_are_carried_to_the_next_scale_as_for_each_picture_alone(prepare
             np.testing.assert_allclose(own, one, atol=1e-6, err_msg=key)
 
 
+PHOTO = {"photorealism_weight": 10.0, "precision": "float32"}
 CENTERED = {"style_loss": "gram-centered", "optimizer": "lbfgs", "history": 3}
+SEARCH = {"optimizer": "lbfgs-zoom"}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,9 @@ CENTERED = {"style_loss": "gram-centered", "optimizer": "lbfgs", "history": 3}
     [
         *[(strategy, "compile", {}) for strategy in OF_ONE + BATCHES],
         *[(strategy, "footprint", {}) for strategy in OF_ONE],
+        *[(strategy, "footprint", PHOTO) for strategy in OF_ONE],
         (Tiled(32), "footprint", CENTERED),
+        *[(strategy, "compile", SEARCH) for strategy in (WHOLE, Sharded(), Batched(2))],
     ],
     ids=str,
 )
@@ -142,6 +146,14 @@ def test_losses_without_a_gradient_are_those_of_a_step(prepared, strategy):
     assert set(terms) == set(measured.terms)
     for name, value in measured.terms.items():
         np.testing.assert_allclose(terms[name], value, rtol=1e-4, err_msg=name)
+
+
+@each_of_one
+def test_a_footprint_has_bytes_and_measures_seconds(prepared, strategy):
+    found = prepared(strategy).footprint()
+    assert found.steps > 75 * 49 * 3 * 4  # an image
+    assert (found.targets == 0) == isinstance(strategy, Sharded)
+    assert found.seconds > 0 < found.step_seconds()
 
 
 def test_checkpoints_change_no_feature_and_no_gradient(float64, picture):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -83,7 +83,7 @@ class TiledObjective:
             given = own, cotangents, gradient_scales, *seen
             found = passes.tile_gradient(*given, tile=self.grid.tile)
             piece, parts = jax.block_until_ready(found)  # one tile in memory at a time
-            gradient = added(gradient, jax.device_put(piece, frame.sharding), seen.place)
+            gradient = added(gradient, _beside(piece, frame), seen.place)
             values = _sum_by_name(values, parts)
         total, terms = self._total(values)
         return total, terms, unframed(gradient, self.grid)
@@ -160,33 +160,39 @@ def picture_sums(
     return sums
 
 
-def compile_passes(own: Objective, tile: int, side: int) -> list[jax.stages.Compiled]:
+def compile_passes(
+    own: Objective, tile: int, side: int, sharding: jax.sharding.Sharding | None = None
+) -> list[jax.stages.Compiled]:
     """Compile the programs of both passes, so that the steps do not have to.
 
     Args:
       own: the objective of a tile, or its shapes.
       tile: side of a tile in pixels.
       side: side of a window in pixels.
+      sharding: where windows are sent if they come from another device.
     """
+
+    def sent(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
     own = jax.tree.map(shape_of, own)
-    seen = jax.ShapeDtypeStruct((side, side, 3), jnp.float32), PLACE
+    seen = sent(jax.ShapeDtypeStruct((side, side, 3), jnp.float32)), PLACE
     asked, programs = questions(own.terms), []
     cotangents: Any = Cotangents({}, {})
     if asked:
         guided = {n: own.terms[n].guide for n, *_ in asked if own.terms[n].guide is not None}
         guides = {name: _wide(guide.shape, guide.dtype) for name, guide in guided.items()}
         wide, window = LARGER * tile, side + (LARGER - 1) * tile
-        given = own.network, guides, jax.ShapeDtypeStruct((window, window, 3), seen[0].dtype), PLACE
+        larger = sent(jax.ShapeDtypeStruct((window, window, 3), seen[0].dtype))
+        given = own.network, guides, larger, PLACE
         programs.append(passes.tile_sums.lower(*given, asked=asked, tile=wide))
-        sums = jax.eval_shape(partial(passes.tile_sums, asked=asked, tile=wide), *given)
+        sums = passes.tile_sums.eval_shape(*given, asked=asked, tile=wide)
         sides = jnp.float32(0), jnp.float32(0)
-        cotangents, _ = jax.eval_shape(
-            passes.cotangents_of, {n: own.terms[n] for n, *_ in asked}, sums, *sides
-        )
+        pooled = {name: own.terms[name] for name, *_ in asked}
+        cotangents, _ = passes.cotangents_of.eval_shape(pooled, sums, *sides)
+        cotangents = jax.tree.map(sent, cotangents)
     normalized = [name for name, term in own.terms.items() if term.normalize]
-    gradient_scales = {
-        name: jax.ShapeDtypeStruct((), own.terms[name].weight.dtype) for name in normalized
-    }
+    gradient_scales = {name: sent(own.terms[name].weight) for name in normalized}
     programs.append(passes.tile_gradient.lower(own, cotangents, gradient_scales, *seen, tile=tile))
     return [program.compile() for program in programs]
 
@@ -198,9 +204,17 @@ def _wide(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
 
 def see(frame: Float[Array, "h2 w2 3"], grid: Grid, number: int, network: VGG19) -> Seen:
     """Cut the window of a tile out of a frame, and put it on the network's device."""
-    place = grid.place(number)
-    piece = window(frame, place, grid.window)
-    return Seen(jax.device_put(piece, network.gain[...].sharding), place)
+    place, gain = grid.place(number), network.gain[...]
+    return Seen(_beside(window(frame, place, grid.window), gain), place)
+
+
+def _beside(x: Array, other: Array) -> Array:
+    """Return an array on the device of another one.
+
+    It is not moved, and so not bound to its device, if it is there already: programs are compiled
+    for arrays that are not.
+    """
+    return x if x.devices() == other.devices() else jax.device_put(x, other.sharding)
 
 
 def _sum_by_name(one: Losses, other: Losses) -> Losses:

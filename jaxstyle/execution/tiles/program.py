@@ -9,6 +9,7 @@ from jaxtyping import PyTree
 
 from jaxstyle.execution.tiles.objective import TiledObjective, compile_passes
 from jaxstyle.losses.objective import Objective
+from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim.solve import matmul_precision, shape_of, split_donated
 from jaxstyle.optim.step import (
     Evaluated,
@@ -40,10 +41,12 @@ class TiledProgram:
     Attributes:
       optimizer: any Optax transformation.
       precision: matmul precision, as JAX names it.
+      on_host: pictures are kept in host memory, and tiles are sent to the network's device.
     """
 
     optimizer: optax.GradientTransformation
     precision: str | None = field(default_factory=matmul_precision)
+    on_host: bool = False
 
     def __call__(
         self, objective: TiledObjective, rates: Hyperparameters, state: State, count: int
@@ -58,20 +61,26 @@ class TiledProgram:
         self, objective: TiledObjective, rates: Hyperparameters, state: State
     ) -> tuple[State, Losses]:
         found = Evaluated(*objective.gradient(state.image))
-        at_home = jax.device_put(found, state.image.sharding)
-        return solver_update(rates, *split_donated(state), at_home, optimizer=self.optimizer)
+        if self.on_host:
+            found = jax.device_put(found, state.image.sharding)
+        return solver_update(rates, *split_donated(state), found, optimizer=self.optimizer)
 
     def compile(
         self, objective: TiledObjective, rates: Hyperparameters, state: State
     ) -> list[jax.stages.Compiled]:
-        """Compile the passes; the update is small, and compiled by the first step."""
-        del rates, state
-        return self.compile_passes(objective.of_tile(0), objective.grid.tile, objective.grid.window)
+        """Compile the passes and the update."""
+        grid = objective.grid
+        update = self.compile_update(rates, state, list(objective.terms))
+        network = objective.shared.network
+        return [*self.compile_passes(network, objective.of_tile(0), grid.tile, grid.window), update]
 
-    def compile_passes(self, own: Objective, tile: int, side: int) -> list[jax.stages.Compiled]:
+    def compile_passes(
+        self, network: VGG19, own: Objective, tile: int, side: int
+    ) -> list[jax.stages.Compiled]:
         """Compile the two passes: see ``compile_passes`` of ``jaxstyle.execution.tiles``."""
+        sharding = network.gain[...].sharding if self.on_host else None
         with jax.default_matmul_precision(self.precision):
-            return compile_passes(own, tile, side)
+            return compile_passes(own, tile, side, sharding)
 
     def compile_update(
         self, rates: Hyperparameters, state: State, terms: Sequence[str]
@@ -80,8 +89,9 @@ class TiledProgram:
 
         The program does not depend on the size of tiles.
         """
-        scalar = jax.ShapeDtypeStruct((), state.image.dtype)
-        found = Evaluated(scalar, dict.fromkeys(terms, scalar), state.image)
+        image = jax.tree.map(shape_of, state.image)
+        scalar = jax.ShapeDtypeStruct((), image.dtype, sharding=image.sharding)
+        found = Evaluated(scalar, dict.fromkeys(terms, scalar), image)
         arguments = jax.tree.map(shape_of, (rates, *split_donated(state), found))
         with jax.default_matmul_precision(self.precision):
             return solver_update.lower(*arguments, optimizer=self.optimizer).compile()

@@ -96,7 +96,7 @@ class Tiled(Strategy):
         self, optimizer: optax.GradientTransformation, precision: str | None
     ) -> TiledProgram:
         """Return the step program, whose passes go over the tiles."""
-        return TiledProgram(optimizer, precision)
+        return TiledProgram(optimizer, precision, self.on_host)
 
     def begin(self, images: Sequence[Image], optimizer: optax.GradientTransformation) -> State:
         """Return the solver state before the first step."""
@@ -107,6 +107,14 @@ class Tiled(Strategy):
         """Return a fresh state with the optimizer's moments resized from the scale before."""
         with self._storage():
             return self._stored(super().carried(before, fresh, earlier, scale))
+
+    def state_shape(self, scale: Scale, optimizer: optax.GradientTransformation) -> State:
+        """Return the shapes of the state at a scale, in host memory if it belongs there."""
+        shapes = super().state_shape(scale, optimizer)
+        if not self.on_host:
+            return shapes
+        host = jax.sharding.SingleDeviceSharding(_host())
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=host), shapes)
 
     def restored(self, state: State, scale: Scale) -> State:
         """Return a state from a checkpoint, in host memory if it belongs there."""
@@ -142,7 +150,7 @@ class Tiled(Strategy):
         own = self._blank_objective(network, len(styles), settings, regions)
         optimizer, rates = optimizer_of(settings), rates_of(settings)
         program = self.program(optimizer, matmul_precision(settings))
-        compiled = program.compile_passes(own, self.tile, grid.window)
+        compiled = program.compile_passes(network, own, self.tile, grid.window)
         state = self.state_shape(scale, optimizer)
         update = peak_bytes(program.compile_update(rates, state, list(own.terms)))
         scratch = SCRATCH if jax.default_backend() == "cpu" else 1

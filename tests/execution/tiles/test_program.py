@@ -6,12 +6,15 @@ import sys
 import numpy as np
 import pytest
 
+from jaxstyle.errors import SettingError
+from jaxstyle.execution.inputs import inputs_of
 from jaxstyle.execution.memory import largest_size
 from jaxstyle.execution.plan import Scale, blank
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.execution.tiles.tiled import Tiled
 from jaxstyle.optim import solve
 from jaxstyle.settings import resolve
+from tests.networks import small_network
 from tests.processes import process_environment
 
 SHALLOW = {"content_layers": "relu1_1", "style_layers": "relu1_1"}
@@ -62,6 +65,14 @@ def test_one_compilation_for_pictures_of_any_size_and_any_weights(prepared, comp
     larger.steps(1)
     for name in ("tile_sums", "tile_gradient", "tile_features"):
         assert compiled.count(name) == 1  # tile_sums: that of the style picture is the image's
+
+
+def test_a_picture_that_wraps_around_has_tiles_only_of_whole_periods():
+    network, settings = small_network(padding="circular"), resolve(**SHALLOW)
+    for sides in ((64, 49), (49, 64)):
+        inputs = inputs_of(network, blank(*sides), [blank(60, 40)], settings)
+        with pytest.raises(SettingError, match="^tile: needs sides that are multiples of 16"):
+            TILES.objective([inputs])
 
 
 @pytest.fixture
