@@ -2,20 +2,21 @@
 
 At each scale an Optax transformation takes gradient steps on a weighted sum of content, style and
 total variation losses, measured on the features of a fixed VGG-19 (Gatys, Ecker, Bethge, CVPR
-2016). The result of one scale, enlarged, starts the next.
+2016). The result of one scale, enlarged, starts the next. Start reading at ``optimize``.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import optax
 from jax.sharding import Mesh
 
 from jaxstyle.errors import DivergedError
 from jaxstyle.execution.batched import Batched
 from jaxstyle.execution.choice import choose
-from jaxstyle.execution.compilation import Compilations, counted, in_turn, one_ahead
+from jaxstyle.execution.compilation import counted, in_turn, one_ahead
 from jaxstyle.execution.factories import (
     matmul_precision,
     optimizer_of,
@@ -23,19 +24,27 @@ from jaxstyle.execution.factories import (
     report_every,
     tuned_network,
 )
-from jaxstyle.execution.inputs import NO_LAYERS, Layers, inputs_at, layers_of, looking_at
+from jaxstyle.execution.inputs import (
+    NO_LAYERS,
+    Layers,
+    LossInputs,
+    inputs_at,
+    layers_of,
+    looking_at,
+)
 from jaxstyle.execution.plan import Image, Scale
 from jaxstyle.execution.strategy import Strategy, do_not_pause
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.network import weights
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import solve
-from jaxstyle.optim.solve import Course, Reached, StepProgram
+from jaxstyle.optim.solve import Course, Hyperparameters, Reached, StepProgram
 from jaxstyle.runs.inputs import Inputs, cached_resize
 from jaxstyle.runs.preprocessing import enlarged, finished, first_image
 from jaxstyle.runs.regions import regions_of
-from jaxstyle.runs.result import Progress, Result, ScaleReport, loss_records
+from jaxstyle.runs.result import Progress, Result, ScaleReport, Trace
 from jaxstyle.runs.run_checkpoint import RunCheckpoint
+from jaxstyle.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -56,24 +65,6 @@ class Hooks:
 
 
 NO_HOOKS = Hooks()
-
-
-class Stage(NamedTuple):
-    """A scale made ready to run: its targets computed, its step compiled.
-
-    Attributes:
-      strategy: how it is computed.
-      objective: the losses of all pictures.
-      program: the compiled optimizer step.
-      preparing: count and duration of all compilations for the scale.
-      compilations: number of programs that were compiled for the step.
-    """
-
-    strategy: Strategy
-    objective: Any
-    program: StepProgram
-    preparing: Compilations
-    compilations: int
 
 
 def optimize(
@@ -109,110 +100,244 @@ def optimize(
     """
     saved = saved or RunCheckpoint()
     start = time.perf_counter() - saved.seconds
+    problem = _problem_of(loaded, pictures, mesh, layers, network)
+    trace = Trace.of(saved.losses, saved.scales, problem.settings)
+    images, reached = problem.first_images(), None
+
+    for index, stage in problem.stages(saved.scale, hooks.pause):
+        reached = problem.begin(index, stage, images, reached, saved.reached)
+        saved = RunCheckpoint()  # the solver donates its buffers
+        for now in stage.minimize(reached, hooks.every):
+            trace.note(index, reached, now)
+            reached, seconds = now, time.perf_counter() - start
+            progress = stage.progress(problem.scales, index, reached, seconds)
+            hooks.report(progress, RunCheckpoint(index, now, trace.scales, trace.losses, seconds))
+        images = stage.images(reached)
+        trace.scales.append(stage.scale_report(reached))
+
+    return problem.results(images, reached, trace, time.perf_counter() - start)
+
+
+class Stage(NamedTuple):
+    """A scale made ready to run: its targets computed, its step compiled.
+
+    Attributes:
+      scale: the scale.
+      settings: settings of each picture.
+      strategy: how it is computed.
+      objective: the losses of all pictures.
+      program: the compiled optimizer step.
+      compile_seconds: time of all compilations for the scale.
+      compilations: number of programs that were compiled for the step.
+      target_compilations: number of programs that were compiled for the targets.
+    """
+
+    scale: Scale
+    settings: Sequence[Settings]
+    strategy: Strategy
+    objective: Any
+    program: StepProgram
+    compile_seconds: float
+    compilations: int
+    target_compilations: int
+
+    def minimize(self, begin: Reached, every: int | None) -> Iterator[Reached]:
+        """Take the steps of the scale: see ``jaxstyle.optim.solve.minimize``."""
+        first = self.settings[0]
+        every = every or self.strategy.report_every(report_every(first))
+        given = self.program, self.objective, begin, self.scale.steps, every
+        return solve.minimize(*given, tolerance=first.tolerance)
+
+    def images(self, reached: Reached) -> list[Image]:
+        """Return the resulting images."""
+        return self.strategy.images(reached.state, self.scale, self._best())
+
+    def progress(
+        self, scales: list[Scale], index: int, reached: Reached, seconds: float
+    ) -> Progress:
+        """Return a progress report."""
+        return Progress(scales, index, reached.pictures, self.strategy, self._best(), seconds)
+
+    def scale_report(self, reached: Reached) -> ScaleReport:
+        """Return the timings of the finished scale."""
+        return ScaleReport(
+            self.scale.height,
+            self.scale.width,
+            reached.step,
+            self.compile_seconds,
+            reached.seconds,
+            self.compilations,
+            self.target_compilations,
+            str(self.strategy),
+        )
+
+    def _best(self) -> list[bool]:
+        return [each.keep_best for each in self.settings]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The pictures of a run, with all that is computed before the first scale.
+
+    Attributes:
+      loaded: weights of the network.
+      pictures: what to make.
+      mesh: devices to shard the pictures over, if any.
+      layers: layers to measure.
+      network: the network.
+      settings: settings of each picture; those that decide the program are equal.
+      schedules: scales of each picture, coarse to fine; of equal sides and steps.
+      colored: content and styles of each picture, after color matching.
+      regions: guidance regions of each picture, if any.
+      optimizer: the optimizer.
+      rates: hyperparameters of each picture.
+      precision: matmul precision, as JAX names it.
+    """
+
+    loaded: weights.Loaded
+    pictures: Sequence[Inputs]
+    mesh: Mesh | None
+    layers: Layers
+    network: VGG19
+    settings: list[Settings]
+    schedules: list[list[Scale]]
+    colored: list[tuple[Image, list[Image]]]
+    regions: list[Regions | None]
+    optimizer: optax.GradientTransformation
+    rates: list[Hyperparameters]
+    precision: str | None
+
+    @property
+    def scales(self) -> list[Scale]:
+        """The scales of the first picture, whose sides and steps are those of all."""
+        return self.schedules[0]
+
+    def first_images(self) -> list[Image]:
+        """Return the images that the optimization starts from."""
+        first, found = self.scales[0], []
+        for one, (photo, styles), own in zip(
+            self.pictures, self.colored, self.regions, strict=True
+        ):
+            content = one.sized.get((first.height, first.width), photo)
+            found.append(first_image(content, styles, own, first, self.network, one.settings))
+        return found
+
+    def stages(self, first: int, pause: Callable[[], None]) -> Iterator[tuple[int, Stage]]:
+        """Yield each scale from the ``first`` on, ready to run; the next is prepared meanwhile."""
+        ahead = in_turn if self.settings[0].shard == "space" else one_ahead
+        return ahead(lambda index: self.stage(index, pause), range(first, len(self.scales)))
+
+    def stage(self, index: int, pause: Callable[[], None]) -> Stage:
+        """Compute the targets of a scale and compile its step."""
+        scale = self.scales[index]
+        with counted(here=True) as preparing:
+            strategy = self.strategy(scale)
+            objective = strategy.objective(self._inputs(index), pause)
+            program = strategy.program(self.optimizer, self.precision)
+            rates, state = strategy.rates(self.rates), strategy.state_shape(scale, self.optimizer)
+            with counted(here=True) as compiling:
+                program.compile(objective, rates, state)
+        others = preparing.count - compiling.count
+        counts = preparing.seconds, compiling.count, others
+        return Stage(scale, self.settings, strategy, objective, program, *counts)
+
+    def strategy(self, scale: Scale) -> Strategy:
+        """Return how a scale is computed."""
+        if len(self.pictures) > 1 or self.mesh:
+            return Batched(len(self.pictures), self.mesh)
+        styles = self.pictures[0].styles
+        return choose(scale, self.network, styles, self.settings[0], self.regions[0])
+
+    def _inputs(self, index: int) -> list[LossInputs]:
+        resized = cached_resize(self.pictures)
+        each = zip(self.schedules, self.colored, self.settings, self.regions, strict=True)
+        return [
+            inputs_at(
+                scales[index],
+                self.network,
+                *colored,
+                settings,
+                regions,
+                layers=self.layers,
+                resized=resized,
+                precision=self.precision,
+            )
+            for scales, colored, settings, regions in each
+        ]
+
+    def begin(
+        self,
+        index: int,
+        stage: Stage,
+        images: Sequence[Image],
+        before: Reached | None,
+        saved: Reached | None,
+    ) -> Reached:
+        """Return what a scale starts from.
+
+        Args:
+          index: index of the scale.
+          stage: the scale.
+          images: results of the scale before, or the initial images.
+          before: what was reached at the scale before, None for the first one. If the settings ask
+            for it, the optimizer's moments are resized from it.
+          saved: what was reached at this scale, from a checkpoint.
+        """
+        scale, strategy = stage.scale, stage.strategy
+        if saved:
+            return replace(saved, state=strategy.restored(saved.state, scale))
+        resized = cached_resize(self.pictures)
+        each = zip(images, self.colored, self.settings, strict=True)
+        larger = [enlarged(image, photo, scale, own, resized) for image, (photo, _), own in each]
+        state = strategy.begin(larger, self.optimizer)
+        if before and self.settings[0].carry:
+            state = strategy.carried(before.state, state, self.scales[index - 1], scale)
+        return Reached(strategy.rates(self.rates), state, (Course(),) * len(self.pictures))
+
+    def results(
+        self, images: Sequence[Image], reached: Reached | None, trace: Trace, seconds: float
+    ) -> list[Result | DivergedError]:
+        """Return the result of each picture, or why it was given up."""
+        return [
+            DivergedError(reached.courses[index].diverged)
+            if reached and reached.courses[index].diverged
+            else self._result(index, images[index], trace, seconds)
+            for index in range(len(self.pictures))
+        ]
+
+    def _result(self, index: int, image: Image, trace: Trace, seconds: float) -> Result:
+        one = self.pictures[index]
+        done = finished(image, one.content, self.scales[-1], one.settings)
+        made_by = one.settings, self.loaded, self.network.computation()
+        told = trace.scales, trace.losses[index], seconds
+        return Result(done.image, done.alpha, *made_by, *told, done.maps)
+
+
+def _problem_of(
+    loaded: weights.Loaded,
+    pictures: Sequence[Inputs],
+    mesh: Mesh | None,
+    layers: Layers | None,
+    network: VGG19 | None,
+) -> Problem:
     settings = [picture.settings for picture in pictures]
-    schedules = [picture.scales() for picture in pictures]
-    scales = schedules[0]
     if layers is None:
         layers = layers_of(settings) if len(pictures) > 1 else NO_LAYERS
-    network = network or tuned_network(loaded, looking_at(layers, settings[0]))
-    colored = [picture.recolored() for picture in pictures]
-    regions = [_regions(loaded, picture) for picture in pictures]
-    precision = matmul_precision(settings[0])
-    optimizer, rates = optimizer_of(settings[0]), [rates_of(each) for each in settings]
-    images = [
-        first_image(
-            _content_at(scales[0], one, photo), styles, own, scales[0], network, one.settings
-        )
-        for one, (photo, styles), own in zip(pictures, colored, regions, strict=True)
-    ]
-
-    def prepare(index: int) -> Stage:
-        scale = scales[index]
-        with counted(here=True) as preparing:
-            resized = cached_resize(pictures)
-            shared = {"layers": layers, "resized": resized, "precision": precision}
-            inputs = [
-                inputs_at(own[index], network, *both, each, of, **shared)
-                for own, both, each, of in zip(schedules, colored, settings, regions, strict=True)
-            ]
-            strategy = (
-                Batched(len(pictures), mesh)
-                if len(pictures) > 1 or mesh
-                else choose(scale, network, pictures[0].styles, settings[0], regions[0])
-            )
-            objective = strategy.objective(inputs, hooks.pause)
-            program = strategy.program(optimizer, precision)
-            shapes = strategy.rates(rates), strategy.state_shape(scale, optimizer)
-            with counted(here=True) as compiled:
-                program.compile(objective, *shapes)
-        return Stage(strategy, objective, program, preparing, compiled.count)
-
-    def enlarge(scale: Scale) -> list[Image]:
-        resized = cached_resize(pictures)
-        each = zip(images, colored, settings, strict=True)
-        return [enlarged(image, photo, scale, own, resized) for image, (photo, _), own in each]
-
-    losses, reports = [list(of) for of in saved.losses] or [[] for _ in pictures], [*saved.scales]
-    reached, best = None, [each.keep_best for each in settings]
-    ahead = in_turn if settings[0].shard == "space" else one_ahead
-    for index, stage in ahead(prepare, range(saved.scale, len(scales))):
-        scale, strategy = scales[index], stage.strategy
-        if saved.reached:
-            reached = replace(saved.reached, state=strategy.restored(saved.reached.state, scale))
-        else:
-            state = strategy.begin(enlarge(scale), optimizer)
-            if reached and settings[0].carry:
-                state = strategy.carried(reached.state, state, scales[index - 1], scale)
-            reached = Reached(strategy.rates(rates), state, (Course(),) * len(pictures))
-        running = solve.minimize(
-            stage.program,
-            stage.objective,
-            reached,
-            scale.steps,
-            hooks.every or strategy.report_every(report_every(settings[0])),
-            tolerance=settings[0].tolerance,
-        )
-        saved = RunCheckpoint()
-        for now in running:
-            for own, record in zip(
-                losses, loss_records(index, reached, now, settings), strict=True
-            ):
-                own += record
-            reached, seconds = now, time.perf_counter() - start
-            progress = Progress(scales, index, now.pictures, strategy, best, seconds)
-            hooks.report(progress, RunCheckpoint(index, now, reports, losses, seconds))
-        images = strategy.images(reached.state, scale, best)
-        reports.append(
-            ScaleReport(
-                scale.height,
-                scale.width,
-                reached.step,
-                stage.preparing.seconds,
-                reached.seconds,
-                stage.compilations,
-                stage.preparing.count - stage.compilations,
-                str(strategy),
-            )
-        )
-    seconds = time.perf_counter() - start
-
-    def result(index: int) -> Result | DivergedError:
-        if reached and (reason := reached.courses[index].diverged):
-            return DivergedError(reason)
-        one = pictures[index]
-        image, alpha, maps = finished(images[index], one.content, scales[-1], one.settings)
-        made_by = one.settings, loaded, network.computation()
-        return Result(image, alpha, *made_by, reports, losses[index], seconds, maps)
-
-    return [result(index) for index in range(len(pictures))]
-
-
-def _regions(loaded: weights.Loaded, picture: Inputs) -> Regions | None:
-    return picture.regions or regions_of(
-        loaded, picture.content.rgb, picture.styles, picture.settings
+    schedules = [picture.scales() for picture in pictures]
+    return Problem(
+        loaded,
+        pictures,
+        mesh,
+        layers,
+        network or tuned_network(loaded, looking_at(layers, settings[0])),
+        settings,
+        schedules,
+        [picture.recolored() for picture in pictures],
+        [
+            one.regions or regions_of(loaded, one.content.rgb, one.styles, one.settings)
+            for one in pictures
+        ],
+        optimizer_of(settings[0]),
+        [rates_of(each) for each in settings],
+        matmul_precision(settings[0]),
     )
-
-
-def _content_at(scale: Scale, picture: Inputs, photo: Image) -> Image:
-    """Return the content already resized to a scale if there is one, else the photo."""
-    return picture.sized.get((scale.height, scale.width), photo)

@@ -161,32 +161,54 @@ class Result:
         }
 
 
-def loss_records(
-    scale: int, before: Reached, now: Reached, settings: Sequence[Settings]
-) -> list[list[dict[str, Any]]]:
-    """Return, for each picture, its new entry of the loss trace; none if it took no steps.
+@dataclass
+class Trace:
+    """The records of a run of one or several pictures.
 
-    Args:
-      scale: index of the scale.
-      before, now: what was reached before and after the steps.
+    Attributes:
+      losses: for each picture, one entry a report, every term already weighted.
+      scales: timings of the finished scales.
       settings: settings of each picture; terms of layers that they do not use are left out.
     """
-    rates = now.learning_rates
-    # An Optax transformation of the user's has its own learning rate inside.
-    named = [isinstance(own.optimizer, str) for own in settings]
 
-    def entry(index: int) -> dict[str, Any]:
-        course = now.courses[index]
-        return {
-            "scale": scale,
-            "step": course.step,
-            "total": course.total,
-            "terms": _own_terms(course.terms, settings[index]),
-            "learning_rate": float(rates[index]) if named[index] else None,
-        }
+    losses: list[list[dict[str, Any]]]
+    scales: list[ScaleReport]
+    settings: Sequence[Settings]
 
-    each = zip(before.courses, now.courses, strict=True)
-    return [[entry(i)] if new.step > old.step else [] for i, (old, new) in enumerate(each)]
+    @classmethod
+    def of(
+        cls,
+        losses: Sequence[Sequence[dict[str, Any]]],
+        scales: Sequence[ScaleReport],
+        settings: Sequence[Settings],
+    ) -> "Trace":
+        """Return the trace to go on with, from that of a checkpoint; empty if it is."""
+        kept = [list(of) for of in losses] or [[] for _ in settings]
+        return cls(kept, list(scales), settings)
+
+    def note(self, scale: int, before: Reached, now: Reached) -> None:
+        """Add an entry for each picture that took steps.
+
+        Args:
+          scale: index of the scale.
+          before, now: what was reached before and after the steps.
+        """
+        each = zip(before.courses, now.courses, now.learning_rates, strict=True)
+        for index, (old, course, rate) in enumerate(each):
+            if course.step == old.step:
+                continue
+            settings = self.settings[index]
+            # An Optax transformation of the user's has its own learning rate inside.
+            named = isinstance(settings.optimizer, str)
+            self.losses[index].append(
+                {
+                    "scale": scale,
+                    "step": course.step,
+                    "total": course.total,
+                    "terms": _own_terms(course.terms, settings),
+                    "learning_rate": float(rate) if named else None,
+                }
+            )
 
 
 def _own_terms(terms: Mapping[str, float], settings: Settings) -> dict[str, float]:
