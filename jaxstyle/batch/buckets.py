@@ -45,14 +45,14 @@ GRANULARITY = 16
 
 
 @dataclass(frozen=True)
-class Work:
+class Batch:
     """Jobs that run together in one batch.
 
     Attributes:
       jobs: the jobs.
       sides: sides of each job's result.
       bucket: sides that all pictures are padded to; None if they have one shape already.
-      ways: scales of each job, coarse to fine; all have the same sides and steps.
+      schedules: scales of each job, coarse to fine; all have the same sides and steps.
       slots: batch size of the program, at least the number of jobs.
       layers: layers that the program measures, the same for all batches of this shape.
     """
@@ -60,26 +60,26 @@ class Work:
     jobs: tuple[Job, ...]
     sides: tuple[Sides, ...]
     bucket: Sides | None
-    ways: tuple[ScaleSchedule, ...]
+    schedules: tuple[ScaleSchedule, ...]
     slots: int
     layers: Layers
 
     @property
     def shape(self) -> Shape:
         """The shape that all of its pictures share."""
-        return shape_of(self.ways[0])
+        return shape_of(self.schedules[0])
 
 
 class Sized(NamedTuple):
     """A job and the scales that it would go through if it ran alone."""
 
     job: Job
-    way: ScaleSchedule
+    schedule: ScaleSchedule
 
     @property
     def result(self) -> Sides:
         """Sides of its result."""
-        return result_of(self.way)
+        return result_of(self.schedule)
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ class Refused:
     reason: str
 
 
-def works(
+def group_into_batches(
     jobs: Sequence[Job],
     sides: Mapping[str, Sides],
     batch_size: Callable[[Job, Sides, int], int],
     own: Set[str] | None = None,
-) -> tuple[list[Work], list[Refused]]:
+) -> tuple[list[Batch], list[Refused]]:
     """Group jobs into batches.
 
     The grouping depends on the list of jobs alone, not on which of them are already done. A job
@@ -123,51 +123,51 @@ def works(
     for job in jobs:
         styles = tuple(sides[style] for style in job.styles)
         try:
-            way = scales(id(job.settings), sides[job.content], styles)
+            schedule = scales(id(job.settings), sides[job.content], styles)
         except (PictureSizeError, SettingError) as error:
             refused.append(Refused(job, str(error)))
             continue
         key = *keys[id(job.settings)], len(styles)
-        alike.setdefault(key, []).append(Sized(job, way))
-    found: list[Work] = []
+        alike.setdefault(key, []).append(Sized(job, schedule))
+    found: list[Batch] = []
     for members in alike.values():
         many = len({each.result for each in members}) > MOST_SHAPES
         bucketed = many and can_continue(members[0].job.settings)
         together: dict[Shape, list[Sized]] = {}
         for each in members:
-            way = in_bucket(each.way, each.job.settings) if bucketed else each.way
-            together.setdefault(shape_of(way), []).append(each)
+            schedule = in_bucket(each.schedule, each.job.settings) if bucketed else each.schedule
+            together.setdefault(shape_of(schedule), []).append(each)
         for shape, same in together.items():
             mine = [each for each in same if own is None or each.job.output in own]
             if mine:
                 most = batch_size(largest(same), shape[-1][:2], len(mine))
                 layers = layers_of(each.job.settings for each in same)
                 parts = [mine[i : i + most] for i in range(0, len(mine), most)]
-                found += [work_of(part, bucketed, most, layers) for part in parts]
+                found += [batch_of(part, bucketed, most, layers) for part in parts]
     return found, [each for each in refused if own is None or each.job.output in own]
 
 
-def work_of(part: Sequence[Sized], bucketed: bool, slots: int, layers: Layers) -> Work:
+def batch_of(part: Sequence[Sized], bucketed: bool, slots: int, layers: Layers) -> Batch:
     """Return one batch of these jobs."""
     jobs, sides = tuple(each.job for each in part), tuple(each.result for each in part)
     if not bucketed:
-        return Work(jobs, sides, None, tuple(each.way for each in part), slots, layers)
-    ways = tuple(in_bucket(each.way, each.job.settings) for each in part)
-    return Work(jobs, sides, result_of(ways[0]), ways, slots, layers)
+        return Batch(jobs, sides, None, tuple(each.schedule for each in part), slots, layers)
+    schedules = tuple(in_bucket(each.schedule, each.job.settings) for each in part)
+    return Batch(jobs, sides, result_of(schedules[0]), schedules, slots, layers)
 
 
-def shape_of(way: ScaleSchedule) -> Shape:
+def shape_of(schedule: ScaleSchedule) -> Shape:
     """Return the shape of a schedule: equal for pictures that can share a batch.
 
     It leaves out each scale's ``size``, to which styles are resized: it may differ within a batch,
     and often does.
     """
-    return tuple((scale.height, scale.width, scale.steps) for scale in way)
+    return tuple((scale.height, scale.width, scale.steps) for scale in schedule)
 
 
-def result_of(way: ScaleSchedule) -> Sides:
+def result_of(schedule: ScaleSchedule) -> Sides:
     """Return the sides of the result."""
-    return way[-1].height, way[-1].width
+    return schedule[-1].height, schedule[-1].width
 
 
 def largest(members: Sequence[Sized]) -> Job:
@@ -197,37 +197,37 @@ def can_continue(settings: Settings) -> bool:
     return possible and settings.padding != "circular" and not alone(settings)
 
 
-def in_bucket(way: ScaleSchedule, settings: Settings) -> ScaleSchedule:
+def in_bucket(schedule: ScaleSchedule, settings: Settings) -> ScaleSchedule:
     """Return the scales of a picture that is padded to its bucket.
 
     The number of scales, their steps and the sizes of the style pictures stay the same. The sides
     are those of the bucket divided by powers of ``settings.scale_factor``, whatever the picture's
     own sides are.
     """
-    whole = bucket_of(result_of(way))
-    factors = [settings.scale_factor**finer for finer in range(len(way) - 1, -1, -1)]
+    whole = bucket_of(result_of(schedule))
+    factors = [settings.scale_factor**finer for finer in range(len(schedule) - 1, -1, -1)]
     sides = [[max(1, round(side / factor)) for side in whole] for factor in factors]
     return tuple(
         scale._replace(height=height, width=width)
-        for scale, (height, width) in zip(way, sides, strict=True)
+        for scale, (height, width) in zip(schedule, sides, strict=True)
     )
 
 
-def cell_of(work: Work, index: int, content: Picture, styles: Sequence[Image]) -> Inputs:
+def cell_of(batch: Batch, index: int, content: Picture, styles: Sequence[Image]) -> Inputs:
     """Return the cell of one job, its content picture padded to the bucket.
 
     Args:
-      work: the batch.
-      index: index of the job in ``work.jobs``.
+      batch: the batch.
+      index: index of the job in ``batch.jobs``.
       content: content picture of the job, as read.
       styles: style pictures of the job, as read.
     """
-    job = work.jobs[index]
-    if work.bucket is None:
-        return _prepared(Inputs(content, styles, job.settings, work.ways[index]))
-    rgb, alpha = _padded(content.rgb, work, index), content.alpha
-    alpha = None if alpha is None else _padded(alpha, work, index)
-    return Inputs(Picture(rgb, alpha), styles, job.settings, work.ways[index])
+    job = batch.jobs[index]
+    if batch.bucket is None:
+        return _prepared(Inputs(content, styles, job.settings, batch.schedules[index]))
+    rgb, alpha = _padded(content.rgb, batch, index), content.alpha
+    alpha = None if alpha is None else _padded(alpha, batch, index)
+    return Inputs(Picture(rgb, alpha), styles, job.settings, batch.schedules[index])
 
 
 def _prepared(cell: Inputs) -> Inputs:
@@ -252,11 +252,11 @@ def _prepared(cell: Inputs) -> Inputs:
     return replace(cell, content=Picture(sized[last.height, last.width], alpha), sized=sized)
 
 
-def _padded(plane: np.ndarray, work: Work, index: int) -> np.ndarray:
-    assert work.bucket is not None
-    (height, width), resampling = work.sides[index], work.jobs[index].settings.resampling
+def _padded(plane: np.ndarray, batch: Batch, index: int) -> np.ndarray:
+    assert batch.bucket is not None
+    (height, width), resampling = batch.sides[index], batch.jobs[index].settings.resampling
     resized = images.resize(plane, height, width, resampling)
-    more = [(0, whole - side) for whole, side in zip(work.bucket, (height, width), strict=True)]
+    more = [(0, whole - side) for whole, side in zip(batch.bucket, (height, width), strict=True)]
     return np.pad(resized, [*more, (0, 0)][: plane.ndim], mode="symmetric")
 
 

@@ -17,7 +17,7 @@ from functools import partial
 import jax
 
 from jaxstyle import images
-from jaxstyle.batch.buckets import Refused, Sides, Work, works
+from jaxstyle.batch.buckets import Batch, Refused, Sides, group_into_batches
 from jaxstyle.batch.cells import alone, batch_that_fits
 from jaxstyle.batch.hosts import Host, share
 from jaxstyle.batch.jobs import Job
@@ -33,7 +33,7 @@ from jaxstyle.network import weights
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.result import Progress, scale_reports
 
-__all__ = ["Options", "Status", "fingerprint", "run_jobs", "settle", "sides_of"]
+__all__ = ["Options", "Status", "fingerprint", "run_jobs", "group_jobs", "sides_of"]
 
 AUTO = 32
 """Default batch size per device, if it fits into memory."""
@@ -78,8 +78,8 @@ def run_jobs(
       StorageError: a result or the log cannot be written.
     """
     start, devices = time.perf_counter(), jax.local_devices()
-    found, refused = settle(jobs, loaded, options.batch_size, host, options.keeper.check)
-    own_jobs = [job for work in found for job in work.jobs] + [each.job for each in refused]
+    found, refused = group_jobs(jobs, loaded, options.batch_size, host, options.keeper.check)
+    own_jobs = [job for batch in found for job in batch.jobs] + [each.job for each in refused]
     fingerprinted = [(job, fingerprint(job, out.root)) for job in own_jobs]
     missing = {j.output for j in ledger.missing(fingerprinted)}
     status = Status(len(own_jobs), len(own_jobs) - len(missing))
@@ -87,7 +87,7 @@ def run_jobs(
     for each in refused:
         if each.job.output in missing:
             task.fail(each.job, each.reason, 0.0)
-    todo = [work for work in found if any(job.output in missing for job in work.jobs)]
+    todo = [batch for batch in found if any(job.output in missing for job in batch.jobs)]
     mesh = mesh_of(devices) if len(devices) > 1 else None
 
     def report(progress: Progress | None = None) -> None:
@@ -98,7 +98,7 @@ def run_jobs(
     with ThreadPoolExecutor(1) as writer:
         written: Future[None] | None = None
         for read in _waiting(one_ahead(task.read, todo) if todo else (), status):
-            status.slots = read.work.slots
+            status.slots = read.batch.slots
             begin = time.perf_counter()
             results = task.run(read, report, mesh) if task.is_worth_it(read) else []
             seconds = time.perf_counter() - begin
@@ -117,13 +117,13 @@ def run_jobs(
     return status
 
 
-def settle(
+def group_jobs(
     jobs: Sequence[Job],
     loaded: weights.Loaded,
     batch_size: int | None,
     host: Host,
     check: Callable[[], None] = lambda: None,
-) -> tuple[list[Work], list[Refused]]:
+) -> tuple[list[Batch], list[Refused]]:
     """Group this host's jobs into batches, whether or not they are already done.
 
     Only the sides of the pictures are read. Hosts share out jobs and not batches, since their
@@ -150,7 +150,7 @@ def settle(
             refused.append(Refused(job, reasons[0]))
     devices = len(jax.local_devices())
     sized = partial(_batch_size, loaded, batch_size, devices)
-    found, unfit = works(readable, sides, sized, own)
+    found, unfit = group_into_batches(readable, sides, sized, own)
     return found, refused + unfit
 
 
@@ -232,7 +232,7 @@ def _batch_size(
     return -(-count // (batches * devices)) * devices
 
 
-def _waiting(reading: Iterable[tuple[Work, Read]], status: Status) -> Iterator[Read]:
+def _waiting(reading: Iterable[tuple[Batch, Read]], status: Status) -> Iterator[Read]:
     """Yield each batch that was read, adding the time spent waiting to ``status.waited``."""
     each = iter(reading)
     while True:

@@ -9,10 +9,10 @@ from jax.sharding import Mesh
 
 from jaxstyle import images
 from jaxstyle.batch.batched import run_in_halves
-from jaxstyle.batch.buckets import Work, cell_of, cut
+from jaxstyle.batch.buckets import Batch, cell_of, cut
 from jaxstyle.batch.cells import alone, static_key
+from jaxstyle.batch.checkpoints import Keeper, name_of
 from jaxstyle.batch.jobs import Job
-from jaxstyle.batch.keeping import Keeper, name_of
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, local_copy
 from jaxstyle.errors import ImageError, MaskError, SettingError, StorageError
@@ -84,13 +84,13 @@ class Read:
     """A batch whose pictures have been read.
 
     Attributes:
-      work: the batch.
-      cells: cells of the readable jobs, by index in ``work.jobs``.
+      batch: the batch.
+      cells: cells of the readable jobs, by index in ``batch.jobs``.
       failed: reasons why the other jobs cannot be run, by index.
       name: name of the checkpoint; empty if none is kept.
     """
 
-    work: Work
+    batch: Batch
     cells: Mapping[int, Inputs]
     failed: Mapping[int, str]
     name: str
@@ -120,22 +120,22 @@ class Task:
     networks: dict[Hashable, VGG19] = field(default_factory=dict)
     fit: dict[Hashable, int] = field(default_factory=dict)
 
-    def read(self, work: Work) -> Read:
+    def read(self, batch: Batch) -> Read:
         """Read the pictures of a batch and resize them to the batch's scales."""
         cells, failed = {}, {}
-        for index, job in enumerate(work.jobs):
+        for index, job in enumerate(batch.jobs):
             try:
                 styles = [style_picture(style) for style in job.styles]
                 content = picture(job.content)
                 self._note(content.rgb, styles, job)
-                cells[index] = cell_of(work, index, content, styles)
+                cells[index] = cell_of(batch, index, content, styles)
             except (ImageError, StorageError, MaskError, SettingError, MemoryError) as error:
                 failed[index] = str(error) or type(error).__name__
         made_by = f"{versions()} {self.loaded.sha256} {jax.local_device_count()}"
         name = (
-            name_of(_filled(work, cells), made_by) if cells and self.options.keeper.folder else ""
+            name_of(_filled(batch, cells), made_by) if cells and self.options.keeper.folder else ""
         )
-        return Read(work, cells, failed, name)
+        return Read(batch, cells, failed, name)
 
     def _note(self, content: Image, styles: Sequence[Image], job: Job) -> None:
         """Report notes about a job's masks; done here, while the photo still has its full size.
@@ -151,7 +151,7 @@ class Task:
 
     def is_worth_it(self, read: Read) -> bool:
         """Return whether a missing output is among the jobs that could be read."""
-        return any(read.work.jobs[index].output in self.missing for index in read.cells)
+        return any(read.batch.jobs[index].output in self.missing for index in read.cells)
 
     def run(
         self, read: Read, report: Callable[[Progress], None], mesh: Mesh | None
@@ -167,8 +167,8 @@ class Task:
           A result or an exception for each slot of the batch.
         """
         cells, keeper = self.slots(read), self.options.keeper
-        layers, settings = read.work.layers, cells[0].settings
-        key = static_key(settings), repr(layers), read.work.shape
+        layers, settings = read.batch.layers, cells[0].settings
+        key = static_key(settings), repr(layers), read.batch.shape
         # Keep one network only: it is large, and batches of one kind follow each other.
         if key not in self.networks and not alone(settings):
             self.networks.clear()
@@ -199,7 +199,7 @@ class Task:
 
     def slots(self, read: Read) -> list[Inputs]:
         """Return the cells, padded to the batch size that all batches of a shape share."""
-        return _filled(read.work, read.cells)
+        return _filled(read.batch, read.cells)
 
     def write(self, read: Read, results: Sequence[Result | Exception], seconds: float) -> None:
         """Write the missing outputs of a batch, and record all jobs in the ledger.
@@ -210,7 +210,7 @@ class Task:
           seconds: time that the batch took.
         """
         each = seconds / max(1, len(read.cells))
-        for index, job in enumerate(read.work.jobs):
+        for index, job in enumerate(read.batch.jobs):
             if job.output not in self.missing:
                 continue
             if index in read.failed:
@@ -220,7 +220,7 @@ class Task:
             if isinstance(result, Exception):
                 self.fail(job, str(result), each)
                 continue
-            sides = read.work.sides[index]
+            sides = read.batch.sides[index]
             alpha = None if result.alpha is None else cut(result.alpha, sides)
             try:
                 made = Picture(cut(result.image, sides), alpha)
@@ -240,10 +240,10 @@ class Task:
         self.status.failed += 1
 
 
-def _filled(work: Work, cells: Mapping[int, Inputs]) -> list[Inputs]:
+def _filled(batch: Batch, cells: Mapping[int, Inputs]) -> list[Inputs]:
     """Return a cell for each slot; unused slots repeat a cell and do not affect the others."""
     filler = next(iter(cells.values()))
-    return [cells.get(index, filler) for index in range(work.slots)]
+    return [cells.get(index, filler) for index in range(batch.slots)]
 
 
 @lru_cache(maxsize=2)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from jaxstyle import __version__
 from jaxstyle.batch import hosts, jobs
+from jaxstyle.batch.checkpoints import CHECKPOINTS, Keeper
 from jaxstyle.batch.folder import Options, Status, run_jobs
 from jaxstyle.batch.jobs import Job
-from jaxstyle.batch.keeping import CHECKPOINTS, Keeper
 from jaxstyle.batch.ledger import LOG, Ledger, check_fresh
 from jaxstyle.batch.sources import pictures
 from jaxstyle.batch.storage import Folder, is_url

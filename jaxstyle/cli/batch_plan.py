@@ -9,9 +9,9 @@ from itertools import groupby
 from rich.console import Console
 from rich.table import Table
 
-from jaxstyle.batch.buckets import Work
+from jaxstyle.batch.buckets import Batch
 from jaxstyle.batch.cells import network_bytes
-from jaxstyle.batch.folder import settle
+from jaxstyle.batch.folder import group_jobs
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
 from jaxstyle.cli.common import Tell, count_of
@@ -56,7 +56,7 @@ def show_batch_plan(
 ) -> None:
     """Print the plan of a batch on standard output, as JSON with ``--json``."""
     tell("reading the sizes of the pictures and timing a few steps of the first")
-    found, refused = settle(jobs, loaded, arguments.batch_size, ALONE)
+    found, refused = group_jobs(jobs, loaded, arguments.batch_size, ALONE)
     groups = list(groups_of(found, network_bytes(loaded)))
     seconds = None
     if found:
@@ -74,8 +74,8 @@ def show_batch_plan(
     Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH).print(table(groups))
     compilations = sum(group.compilations for group in groups)
     pictures = sum(group.pictures for group in groups)
-    work = f"{count_of(pictures, 'picture')}, {count_of(compilations, 'compilation')}"
-    print(f"{work}, {about(seconds)} on this host alone")
+    counted = f"{count_of(pictures, 'picture')}, {count_of(compilations, 'compilation')}"
+    print(f"{counted}, {about(seconds)} on this host alone")
     available = memory.total_bytes()
     if groups and available:
         most = max(group.peak_bytes for group in groups)
@@ -85,7 +85,7 @@ def show_batch_plan(
         print(f"{len(refused)} cannot be made; the first: {first.job.output}: {first.reason}")
 
 
-def groups_of(found: Sequence[Work], fixed: int) -> Iterator[Group]:
+def groups_of(found: Sequence[Batch], fixed: int) -> Iterator[Group]:
     """Yield a group for each series of batches with the same scales and number of slots.
 
     Args:
@@ -93,21 +93,21 @@ def groups_of(found: Sequence[Work], fixed: int) -> Iterator[Group]:
       fixed: bytes that do not depend on the pictures.
     """
 
-    def alike(work: Work) -> tuple:
-        return work.shape, work.slots
+    def alike(batch: Batch) -> tuple:
+        return batch.shape, batch.slots
 
     for (scales, slots), group in groupby(found, alike):
-        works, (height, width, _) = list(group), scales[-1]
-        settings = works[0].jobs[0].settings
+        batches, (height, width, _) = list(group), scales[-1]
+        settings = batches[0].jobs[0].settings
         one = sum(steps * step_flops(h, w, settings) for h, w, steps in scales)
         yield Group(
             height,
             width,
-            sum(len(work.jobs) for work in works),
-            len(works),
+            sum(len(batch.jobs) for batch in batches),
+            len(batches),
             slots,
             len(scales),
-            one * slots * len(works),
+            one * slots * len(batches),
             fixed + slots * rough_bytes(height, width, settings),
         )
 

@@ -89,7 +89,7 @@ def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
     """Return the pictures and settings to run; the preset is ``photo`` if none is given."""
-    styles = tuple(images.listed(arguments.styles))
+    styles = tuple(images.expand_folders(arguments.styles))
     settings = resolve(**{"preset": "photo", **given_settings(arguments)})
     job = Recipe(arguments.content, styles, settings, arguments.weights, arguments.bits or 8)
     return replace(job, full_size=arguments.full_size)

@@ -134,7 +134,7 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
         raise UsageError("give a CONTENT picture and at least one STYLE picture")
     if not (arguments.output or arguments.plan):
         raise UsageError("say where the result goes: -o OUT.png")
-    styles = images.listed(arguments.styles)
+    styles = images.expand_folders(arguments.styles)
     return Recipe(arguments.content, tuple(styles), resolve(**given), **stored)
 
 

@@ -94,7 +94,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise UsageError("give a CONTENT picture and at least one STYLE picture")
     if not (arguments.output or arguments.plan):
         raise UsageError("say where the grid goes: -o GRID.png")
-    paths = tuple(images.listed(arguments.styles))
+    paths = tuple(images.expand_folders(arguments.styles))
     sweep = sweep_of(paths, given_settings(arguments), arguments.rows, arguments.seeds)
     use_precision(sweep.settings)
     content, *styles = [images.read(path) for path in (arguments.content, *paths)]

@@ -46,7 +46,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise UsageError("say where the texture goes: -o OUT.png")
     if arguments.shape and "size" in arguments:
         raise UsageError("give --shape or --size, not both")
-    paths = images.listed(arguments.styles)
+    paths = images.expand_folders(arguments.styles)
     settings = resolve(**{"preset": "texture", **given_settings(arguments)})
     use_precision(settings)
     styles = read_styles(paths)

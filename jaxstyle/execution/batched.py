@@ -22,7 +22,7 @@ from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.strategy import Strategy, do_not_pause
 from jaxstyle.losses.objective import Objective
 from jaxstyle.optim import optimizers, solve
-from jaxstyle.optim.solve import Hyperparameters, Losses, State
+from jaxstyle.optim.solve import Hyperparameters, Losses, Reached, State
 from jaxstyle.optim.step import step
 
 PICTURES = "pictures"
@@ -104,10 +104,11 @@ class Batched(Strategy):
 
         return jax.tree.map(placed, shapes)
 
-    def restored(self, state: State, scale: Scale) -> State:
-        """Return states from a checkpoint, sharded over the devices."""
+    def restored(self, saved: Reached, scale: Scale) -> Reached:
+        """Return what a checkpoint holds, sharded over the devices."""
         del scale
-        return sharded(state, self.mesh)
+        rates, state = sharded((saved.rates, saved.state), self.mesh)
+        return replace(saved, rates=rates, state=state)
 
     def rates(self, each: Sequence[Hyperparameters]) -> Hyperparameters:
         """Return the hyperparameters of all pictures, stacked."""

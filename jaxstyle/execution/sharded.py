@@ -32,7 +32,7 @@ from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.losses.targets import Padded, unpadded
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import optimizers, solve
-from jaxstyle.optim.solve import Hyperparameters, Losses, State
+from jaxstyle.optim.solve import Hyperparameters, Losses, Reached, State
 
 ROWS = "rows"
 """Name of the only axis of the device mesh."""
@@ -140,9 +140,13 @@ class Sharded(Strategy):
     def state_shape(self, scale: Scale, optimizer: optax.GradientTransformation) -> State:
         """Return the shapes and shardings of the state at a scale."""
         shapes = super().state_shape(scale, optimizer)
-        return self.restored(shapes, scale)
+        return self._split(shapes, scale)
 
-    def restored(self, state: State, scale: Scale) -> State:
+    def restored(self, saved: Reached, scale: Scale) -> Reached:
+        """Return what a checkpoint holds, split over the devices."""
+        return replace(saved, state=self._split(saved.state, scale))
+
+    def _split(self, state: State, scale: Scale) -> State:
         """Return a state split over the devices.
 
         Args:

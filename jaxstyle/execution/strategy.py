@@ -32,7 +32,14 @@ from jaxstyle.losses import matting, targets
 from jaxstyle.losses.objective import Objective, build
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import optimizers, solve
-from jaxstyle.optim.solve import Hyperparameters, OnePicture, Program, State, StepProgram
+from jaxstyle.optim.solve import (
+    Hyperparameters,
+    OnePicture,
+    Program,
+    Reached,
+    State,
+    StepProgram,
+)
 from jaxstyle.settings import Settings
 
 Image = Float[np.ndarray, "_ _ 3"]
@@ -128,10 +135,10 @@ class Strategy(OnePicture):
         image = jax.ShapeDtypeStruct((scale.height, scale.width, 3), jnp.float32)
         return jax.eval_shape(partial(solve.init, optimizer=optimizer), image)
 
-    def restored(self, state: State, scale: Scale) -> State:
-        """Return a state from a checkpoint, moved to where this strategy stores it."""
+    def restored(self, saved: Reached, scale: Scale) -> Reached:
+        """Return what a checkpoint holds, moved to where this strategy stores it."""
         del scale
-        return state
+        return saved
 
     def rates(self, each: Sequence[Hyperparameters]) -> Hyperparameters:
         """Return the hyperparameters of all pictures together."""

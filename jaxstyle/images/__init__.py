@@ -7,7 +7,14 @@ reads, writes and resizes images (`read`, `write`, `resize`). Its modules transf
 """
 
 from jaxstyle.errors import ImageError
-from jaxstyle.images._read import EXTENSIONS, Picture, listed, read, read_description, read_sides
+from jaxstyle.images._read import (
+    EXTENSIONS,
+    Picture,
+    expand_folders,
+    read,
+    read_description,
+    read_sides,
+)
 from jaxstyle.images._write import (
     check_directory,
     check_format,
@@ -29,7 +36,7 @@ __all__ = [
     "check_target",
     "check_writable",
     "encoded",
-    "listed",
+    "expand_folders",
     "read",
     "read_description",
     "read_sides",

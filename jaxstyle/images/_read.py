@@ -26,7 +26,7 @@ __all__ = [
     "MAX_PIXELS",
     "ImageError",
     "Picture",
-    "listed",
+    "expand_folders",
     "read",
     "read_description",
     "read_sides",
@@ -253,7 +253,7 @@ def _as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp")
 
 
-def listed(sources: Iterable[Any]) -> list[Any]:
+def expand_folders(sources: Iterable[Any]) -> list[Any]:
     """Return the sources with every folder replaced by its pictures, sorted by name.
 
     Raises:

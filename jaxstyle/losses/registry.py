@@ -62,8 +62,8 @@ class Loss(NamedTuple):
         that depends on the size of the image and not only on its features.
       pooled: for style losses, functions that compute the statistics tile by tile: see
         ``jaxstyle.execution.tiles``.
-      share: for other losses, (features of a tile, target of the tile, position of the tile) ->
-        its contribution to the distance.
+      tile_distance: for other losses, a tile's contribution to the distance, from its features, its
+        target and its position.
     """
 
     kind: Literal["content", "style", "prior", "photo"]
@@ -72,7 +72,7 @@ class Loss(NamedTuple):
     target: Callable = _unchanged
     image_factor: Callable[[Any, Any], Any] = _one
     pooled: Pooled | None = None
-    share: Callable | None = None
+    tile_distance: Callable | None = None
 
 
 def _style(pooled: Pooled, distance: Callable, *more: Callable, **others: Callable) -> Loss:
@@ -80,12 +80,12 @@ def _style(pooled: Pooled, distance: Callable, *more: Callable, **others: Callab
 
 
 def _content(name: str, distance: Callable) -> Loss:
-    return Loss("content", content.statistics, distance, share=content.of_tile(name))
+    return Loss("content", content.statistics, distance, tile_distance=content.of_tile(name))
 
 
 def _prior(formula: total_variation.Formula) -> Loss:
-    whole, share = total_variation.of_image(formula), total_variation.of_tile(formula)
-    return Loss("prior", content.statistics, whole, share=share)
+    whole, of_tile = total_variation.of_image(formula), total_variation.of_tile(formula)
+    return Loss("prior", content.statistics, whole, tile_distance=of_tile)
 
 
 _gram = partial(Pooled, gram.sums, gram.merged)
@@ -113,7 +113,7 @@ LOSSES: dict[str, Loss] = {
         _moments(wasserstein.statistics), wasserstein.gaussian_distance, wasserstein.target
     ),
     "matting-laplacian": Loss(
-        "photo", content.statistics, matting.energy, matting.target, share=matting.of_tile
+        "photo", content.statistics, matting.energy, matting.target, tile_distance=matting.of_tile
     ),
     "total-variation": _prior(total_variation.mean_square),
     "total-variation-absolute": _prior(total_variation.absolute),

@@ -1,6 +1,7 @@
-"""Whole runs, from pictures to a picture. Start reading at `stylize`, the main loop.
+"""Whole runs, from pictures to a picture. Start reading at `optimize`, the method.
 
-`texture` and `reconstruct` are variants of it, and `score` evaluates the losses of a given picture.
-`preprocessing` makes the initial image and the final one, `regions` the guidance regions. `result`
-defines what a run returns, `run_checkpoint` the state it saves, `checkpoint` the file format.
+`stylize` runs it for one picture, `texture` and `reconstruct` are variants, and `score` evaluates
+the losses of a given picture. `inputs` is what a run is given, `preprocessing` makes the initial and
+the final image, `regions` the guidance regions, `fine_texture` mixed styles. `result` is what a run
+reports and returns, `run_checkpoint` the state it saves, `checkpoint` the file of it.
 """

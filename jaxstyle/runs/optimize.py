@@ -7,7 +7,7 @@ total variation losses, measured on the features of a fixed VGG-19 (Gatys, Ecker
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import optax
@@ -285,7 +285,7 @@ class Problem:
         """
         scale, strategy = stage.scale, stage.strategy
         if saved:
-            return replace(saved, state=strategy.restored(saved.state, scale))
+            return strategy.restored(saved, scale)
         resized = cached_resize(self.pictures)
         each = zip(images, self.colored, self.settings, strict=True)
         larger = [enlarged(image, photo, scale, own, resized) for image, (photo, _), own in each]

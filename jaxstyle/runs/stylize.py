@@ -73,7 +73,7 @@ def read_styles(style: Source | Sequence[Source]) -> list[Image]:
       SettingError: there is no style picture.
       ImageError: a picture cannot be read.
     """
-    each = images.listed(style if isinstance(style, list | tuple) else [style])
+    each = images.expand_folders(style if isinstance(style, list | tuple) else [style])
     if not each:
         raise SettingError("style", "give at least one style picture")
     return [images.read(source).rgb for source in each]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.batch.batched import run_together
-from jaxstyle.batch.buckets import MOST_SHAPES, bucket_of, cell_of, cut, works
+from jaxstyle.batch.buckets import MOST_SHAPES, bucket_of, cell_of, cut, group_into_batches
 from jaxstyle.batch.jobs import Job
 from jaxstyle.execution.plan import plan
 from jaxstyle.images import Picture
@@ -31,7 +31,7 @@ def most(count):
 
 def test_few_shapes_stay_as_they_are():
     jobs, sides = jobs_of([(48, 64), (64, 48), (48, 64), (96, 128)])
-    found, refused = works(jobs, sides, most(2))
+    found, refused = group_into_batches(jobs, sides, most(2))
     assert not refused
     assert all(work.bucket is None for work in found)
     assert [[job.content for job in work.jobs] for work in found] == [
@@ -46,7 +46,7 @@ def test_few_shapes_stay_as_they_are():
 def test_many_shapes_are_padded_to_few_buckets(rule):
     settings = replace(SETTINGS, size_rule=rule)
     jobs, sides = jobs_of([(40 + i, 64) for i in range(24)], settings)
-    found, refused = works(jobs, sides, most(100))
+    found, refused = group_into_batches(jobs, sides, most(100))
     assert not refused
     assert len(found) <= 3
     for work in found:
@@ -63,8 +63,8 @@ def test_many_shapes_are_padded_to_few_buckets(rule):
 
 def test_the_batch_of_a_job_does_not_depend_on_what_is_run_again():
     jobs, sides = jobs_of([(40 + i % 7, 64) for i in range(20)])
-    first, _ = works(jobs, sides, most(4))
-    again, _ = works(jobs, sides, most(4))
+    first, _ = group_into_batches(jobs, sides, most(4))
+    again, _ = group_into_batches(jobs, sides, most(4))
     assert first == again
     assert sorted(job.output for work in first for job in work.jobs) == sorted(
         job.output for job in jobs
@@ -75,7 +75,7 @@ def test_the_batch_of_a_job_does_not_depend_on_what_is_run_again():
 def test_a_picture_that_is_too_small_is_refused_and_harms_no_other():
     settings = replace(SETTINGS, style_layers={"relu5_1": 1.0})
     jobs, sides = jobs_of([(48, 64), (3, 64)], settings)
-    found, refused = works(jobs, sides, most(4))
+    found, refused = group_into_batches(jobs, sides, most(4))
     assert [job.content for work in found for job in work.jobs] == ["c0.png"]
     assert [each.job.content for each in refused] == ["c1.png"]
     assert "too small" in refused[0].reason
@@ -86,7 +86,7 @@ def test_incompatible_settings_are_not_batched_together():
     other = replace(SETTINGS, optimizer="lbfgs")
     heavier = replace(SETTINGS, style_weight=7.0)
     mixed = [jobs[0], replace(jobs[1], settings=other), replace(jobs[2], settings=heavier), jobs[3]]
-    found, _ = works(mixed, sides, most(9))
+    found, _ = group_into_batches(mixed, sides, most(9))
     assert [len(work.jobs) for work in found] == [3, 1]
 
 
@@ -95,9 +95,9 @@ def test_a_bucket_changes_neither_steps_nor_the_sizes_of_styles():
         size=50, smallest_size=20, steps=(4, 3), size_rule="shortest", style_layers="relu1_1"
     )
     jobs, sides = jobs_of([(50, 60 + 7 * i) for i in range(MOST_SHAPES + 2)], settings)
-    found, _ = works(jobs, sides, most(9))
+    found, _ = group_into_batches(jobs, sides, most(9))
     for work in found:
-        for job, way in zip(work.jobs, work.ways, strict=True):
+        for job, way in zip(work.jobs, work.schedules, strict=True):
             content = np.zeros((*sides[job.content], 3), np.float32)
             alone = plan(content, [np.zeros((50, 40, 3), np.float32)], settings)
             assert [(s.size, s.steps) for s in way] == [(s.size, s.steps) for s in alone]
@@ -113,15 +113,15 @@ def test_pictures_of_their_own_sizes_go_together_each_with_its_own_sizes_of_styl
 ):
     settings = replace(SETTINGS, size_rule="own", smallest_size=64, steps=(3,))
     jobs, sides = jobs_of(OWN_SIZES, settings)
-    ((work,), refused) = works(jobs, sides, most(9))
+    ((work,), refused) = group_into_batches(jobs, sides, most(9))
     assert not refused and work.bucket == (48, 64)
-    assert [way[-1].size for way in work.ways] == [max(each) for each in OWN_SIZES]
+    assert [way[-1].size for way in work.schedules] == [max(each) for each in OWN_SIZES]
     style = [np.asarray(picture(9, 50, 40))]
     photos = [Picture(np.asarray(picture(i, *each))) for i, each in enumerate(OWN_SIZES)]
     cells = [cell_of(work, i, photo, style) for i, photo in enumerate(photos)]
     together = run_together(small_weights, cells)
     made, cell = together[1].image, cells[1]
-    assert cell.schedule == work.ways[1]
+    assert cell.schedule == work.schedules[1]
     by_itself = run(small_weights, cell)
     np.testing.assert_allclose(made, by_itself.image, atol=2e-4)
     plain = run(small_weights, Inputs(photos[1], style, settings))
@@ -134,7 +134,7 @@ def test_padding_is_decided_for_each_job():
     jobs, sides = jobs_of([(40 + i, 64) for i in range(2 * MOST_SHAPES + 2)])
     other = replace(SETTINGS, init="start.png")
     mixed = [replace(job, settings=other) if i % 2 else job for i, job in enumerate(jobs)]
-    found, _ = works(mixed, sides, most(9))
+    found, _ = group_into_batches(mixed, sides, most(9))
     for work in found:
         assert all(
             (job.settings.init == "content") is (work.bucket is not None) for job in work.jobs
@@ -149,13 +149,13 @@ def test_a_picture_that_cannot_be_padded_is_not(change):
     jobs, sides = jobs_of(
         [(32 + 16 * i, 64 + 16 * (i % 3)) for i in range(MOST_SHAPES + 3)], settings
     )
-    found, _ = works(jobs, sides, most(9))
+    found, _ = group_into_batches(jobs, sides, most(9))
     assert all(work.bucket is None for work in found)
 
 
 def test_a_padded_picture_is_mirrored_and_cropped_again():
     jobs, sides = jobs_of([(40 + i, 64) for i in range(MOST_SHAPES + 1)])
-    found, _ = works(jobs, sides, most(9))
+    found, _ = group_into_batches(jobs, sides, most(9))
     work = found[0]
     rng = np.random.default_rng(0)
     rgb = rng.uniform(size=(*work.sides[1], 3)).astype(np.float32)
@@ -175,7 +175,7 @@ def test_a_padded_picture_is_mirrored_and_cropped_again():
 def test_a_content_resized_in_advance_gives_the_same_picture(picture, small_weights, change):
     settings = replace(SETTINGS, smallest_size=16, size=32, steps=(2, 2), **change)
     jobs, sides = jobs_of([(90, 120)], settings)
-    ((work,), _) = works(jobs, sides, most(1))
+    ((work,), _) = group_into_batches(jobs, sides, most(1))
     rgb = np.asarray(picture(0, 90, 120))
     alpha = np.linspace(0, 1, 90 * 120, dtype=np.float32).reshape(90, 120)
     styles = [np.asarray(picture(1, 50, 40))]
@@ -193,7 +193,7 @@ def test_colors_matched_in_advance_give_the_same_picture(
 ):
     settings = replace(SETTINGS, smallest_size=16, size=32, steps=(2, 2), color_match=match)
     jobs, sides = jobs_of([(90, 120)], settings)
-    ((work,), _) = works(jobs, sides, most(1))
+    ((work,), _) = group_into_batches(jobs, sides, most(1))
     content, styles = Picture(np.asarray(picture(0, 90, 120))), [np.asarray(picture(1, 50, 40))]
     (plain,) = run_together(small_weights, [Inputs(content, styles, settings)])
     ready = cell_of(work, 0, content, styles)
@@ -205,6 +205,6 @@ def test_colors_matched_in_advance_give_the_same_picture(
 
 def test_the_content_of_a_single_run_keeps_its_size(picture):
     jobs, sides = jobs_of([(90, 120)], replace(SETTINGS, auto_masks=2))
-    ((work,), _) = works(jobs, sides, most(1))
+    ((work,), _) = group_into_batches(jobs, sides, most(1))
     content = Picture(np.asarray(picture(0, 90, 120)))
     assert cell_of(work, 0, content, []).content is content

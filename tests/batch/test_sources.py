@@ -6,7 +6,7 @@ import pytest
 
 from jaxstyle.batch.sources import located, parts, pictures, read_text
 from jaxstyle.errors import JobsError
-from jaxstyle.images import listed
+from jaxstyle.images import expand_folders
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def in_photos(*names):
 
 def test_a_folder_is_the_pictures_in_it(photos):
     assert pictures("photos") == in_photos("a.png", "b.JPG", "x[1].png")
-    assert pictures("photos") == listed(["photos"])
+    assert pictures("photos") == expand_folders(["photos"])
 
 
 def test_a_glob_is_the_pictures_that_match(photos):

@@ -67,7 +67,8 @@ class Sabotaged:
 
     def __init__(self, program, limit):
         self.program, self.limit, self.calls = program, limit, 0
-        self.optimizer, self.restarted = program.optimizer, program.restarted
+        self.optimizer, self.compile = program.optimizer, program.compile
+        self.restarted = program.restarted
 
     def __call__(self, objective, rates, state, count):
         self.calls += 1

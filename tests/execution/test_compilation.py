@@ -51,7 +51,7 @@ def test_an_error_is_raised_when_its_item_is_requested():
         next(ahead)
 
 
-def test_the_background_thread_inherits_the_precision(float64):
+def test_the_background_thread_inherits_double_precision(float64):
     (found,) = one_ahead(lambda _: jnp.zeros(1).dtype, [0])
     assert found == (0, jnp.float64)
 

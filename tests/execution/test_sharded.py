@@ -48,6 +48,7 @@ ADAM = {"carry": True, "average": 0.5, "smallest_size": 50, "steps": (3, 2)}
 """
 
 FOUR_DEVICES = f"""{STYLIZE}
+from contextlib import suppress
 from dataclasses import replace
 import jax.numpy as jnp
 import optax
@@ -64,7 +65,8 @@ from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.images import Picture
 from jaxstyle.optim import solve
 from jaxstyle.runs.inputs import Inputs
-from jaxstyle.runs.optimize import optimize
+from jaxstyle.runs.optimize import Hooks, optimize
+from jaxstyle.runs.run_checkpoint import RunCheckpoint
 
 masks = [str(directory / f"{{number}}.png") for number in range(4)]
 for number, path in enumerate(masks):
@@ -96,7 +98,7 @@ def compiled(name, strategy, scale, inputs, starts, settings):
         after, losses = program(*arguments)
         return after, replace(losses, finite=losses.finite & (len(calls) != 2))
 
-    bad_once.restarted = program.restarted
+    bad_once.compile, bad_once.restarted = program.compile, program.restarted
     begin = solve.Reached(rates, state, (solve.Course(),) * len(starts))
     *_, last = solve.minimize(bad_once, objective, begin, 3, 1)
     found[name] = {{
@@ -153,6 +155,25 @@ mesh = batched.mesh_of(jax.devices())
 for name, devices in (("batch", None), ("batch sharded", mesh)):
     results = optimize(loaded, cells, mesh=devices)
     np.save(directory / f"{{name}}.npy", np.stack([each.image for each in results]))
+
+
+def interrupt(progress, checkpoint):
+    kept.append(checkpoint.to_tree())
+    raise KeyboardInterrupt
+
+
+def listen(event, seconds, fun_name="", **details):
+    names.append((event.rpartition("/")[2], fun_name))
+
+
+kept, names = [], []
+with suppress(KeyboardInterrupt):
+    optimize(loaded, cells, Hooks(interrupt), mesh=mesh)
+saved = RunCheckpoint.from_tree(kept[0], settings[0])
+jax.monitoring.register_event_duration_secs_listener(listen)
+resumed = optimize(loaded, cells, saved=saved, mesh=mesh)
+np.save(directory / "resumed.npy", np.stack([each.image for each in resumed]))
+found["resumed"] = names.count(("backend_compile_duration", "jit(solver_step)"))
 network, small = tuned_network(loaded, settings[0]), Scale(32, 32, 32, 2)
 inputs = [
     inputs_at(small, network, cell.content.rgb, cell.styles, cell.settings) for cell in cells
@@ -264,6 +285,12 @@ def test_steps_over_four_devices_are_compiled_ahead_and_taken_back_if_bad(four, 
     calls, steps, *halved = found["recovered"]
     assert (calls, steps) == (4, 3)
     np.testing.assert_allclose(halved, rates)
+
+
+def test_a_batch_over_four_devices_is_resumed_with_the_same_program(four):
+    pictures, found = four
+    np.testing.assert_array_equal(pictures["resumed"], pictures["batch sharded"])
+    assert found["resumed"] == 0
 
 
 def test_a_run_does_not_import_orbax(four):

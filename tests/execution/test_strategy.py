@@ -13,10 +13,11 @@ from jaxstyle.execution.batched import Batched, mesh_of
 from jaxstyle.execution.compilation import counted
 from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.sharded import Sharded
-from jaxstyle.execution.strategy import WHOLE, Checkpointed
+from jaxstyle.execution.strategy import WHOLE, Checkpointed, Strategy
 from jaxstyle.execution.tiles import passes
 from jaxstyle.execution.tiles.tiled import Tiled
 from jaxstyle.optim import solve
+from jaxstyle.runs.stylize import stylize
 from jaxstyle.settings import resolve
 from tests.networks import small_network
 
@@ -154,6 +155,26 @@ def test_a_footprint_has_bytes_and_measures_seconds(prepared, strategy):
     assert found.steps > 75 * 49 * 3 * 4  # an image
     assert (found.targets == 0) == isinstance(strategy, Sharded)
     assert found.seconds > 0 < found.step_seconds()
+
+
+def test_a_run_multiplies_matrices_as_precisely_as_its_caller(small_weights, picture, monkeypatch):
+    used, program, build = [], Strategy.program, Strategy.build
+
+    def noted_program(self, optimizer, precision):
+        used.append(precision)
+        return program(self, optimizer, precision)
+
+    def noted_build(self, inputs, *pictures):
+        used.append(inputs.precision)
+        return build(self, inputs, *pictures)
+
+    monkeypatch.setattr(Strategy, "program", noted_program)
+    monkeypatch.setattr(Strategy, "build", noted_build)
+    options = {"size": 49, "smallest_size": 49, "steps": 1, "content_layers": "relu1_1"}
+    pictures = np.asarray(picture(0, 49, 49)), np.asarray(picture(1, 60, 40))
+    with jax.default_matmul_precision("highest"):
+        stylize(*pictures, weights_file=small_weights, style_layers="relu1_1", **options)
+    assert used == ["highest", "highest"]
 
 
 def test_checkpoints_change_no_feature_and_no_gradient(float64, picture):

@@ -200,9 +200,9 @@ def _part(name: str, term: Term, piece: TileFeatures, cotangents: Cotangents) ->
     if name in cotangents.slopes:
         sums = _pooled(term.loss).sums(x, term.guide, cut.inside, cotangents.origins[name])
         return _product(cotangents.slopes[name], sums)
-    assert loss.share
+    assert loss.tile_distance
     shares = zip(term.shares, term.targets, strict=True)
-    return term.weight * sum(share * loss.share(x, target, cut) for share, target in shares)
+    return term.weight * sum(share * loss.tile_distance(x, target, cut) for share, target in shares)
 
 
 def _pooled(loss: str) -> Any:

@@ -29,7 +29,7 @@ from jaxstyle.losses.content import TileTarget
 from jaxstyle.losses.matting import blank_target
 from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.network import vgg
-from jaxstyle.optim.solve import State
+from jaxstyle.optim.solve import Reached, State
 from jaxstyle.settings import Settings
 
 Image = Float[np.ndarray, "_ _ 3"]
@@ -116,10 +116,10 @@ class Tiled(Strategy):
         host = jax.sharding.SingleDeviceSharding(_host())
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=host), shapes)
 
-    def restored(self, state: State, scale: Scale) -> State:
-        """Return a state from a checkpoint, in host memory if it belongs there."""
+    def restored(self, saved: Reached, scale: Scale) -> Reached:
+        """Return what a checkpoint holds, in host memory if it belongs there."""
         del scale
-        return self._stored(state)
+        return replace(saved, state=self._stored(saved.state))
 
     def report_every(self, steps: int) -> int:
         """Return the number of steps between two reports: one, as a step takes long."""
@@ -194,7 +194,7 @@ def _host() -> Any:
 
 def _kept(term: Term) -> Any:
     """Return the parts of a term that each tile stores separately."""
-    return term.guide, term.targets if LOSSES[term.loss].share else ()
+    return term.guide, term.targets if LOSSES[term.loss].tile_distance else ()
 
 
 def _cut(term: Term) -> Term:
