@@ -51,7 +51,7 @@ def test_all_states_have_the_shapes_that_are_compiled_for(prepared, strategy):
     for each in (
         state,
         made.program.restarted(state),
-        strategy.restored(loaded(state), made.scale),
+        restored(made, state),
         strategy.carried(made.begin(small), state, small, made.scale),
     ):
         same = jax.tree.map(lambda x, y: (x.shape, x.dtype) == (y.shape, y.dtype), each, expected)
@@ -97,7 +97,7 @@ SEARCH = {"optimizer": "lbfgs-zoom"}
 def test_what_is_compiled_from_shapes_is_what_runs(prepared, strategy, ahead, settings):
     made = prepared(strategy, **settings)
     saved, _ = made.steps(1)  # compiles all the rest, such as what cuts out tiles
-    states = made.begin(), strategy.restored(loaded(saved), made.scale)
+    states = made.begin(), restored(made, saved)
     for function in (solve.solver_step, passes.tile_sums, passes.tile_gradient):
         function.clear_cache()
     with counted() as compiled:
@@ -123,6 +123,12 @@ def test_retries_after_bad_steps_compile_no_step(prepared, strategy, compiled):
 def loaded(state):
     """The state as it comes from a checkpoint."""
     return jax.tree.map(jnp.array, jax.device_get(state))
+
+
+def restored(made, state):
+    """Return a state as a checkpoint gives it back."""
+    saved = solve.Reached(made.rates, loaded(state))
+    return made.strategy.restored(saved, made.scale).state
 
 
 @each_strategy
