@@ -190,8 +190,8 @@ class LossSpec:
 
 def build(
     network: VGG19,
-    content: Float[Array, "h w 3"] | Padded,
-    styles: Sequence[Float[Array, "_ _ 3"] | Padded],
+    content: Float[Array | np.ndarray, "h w 3"] | Padded,
+    styles: Sequence[Float[Array | np.ndarray, "_ _ 3"] | Padded],
     spec: LossSpec,
     *,
     guides: Guides | None = None,

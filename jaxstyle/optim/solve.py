@@ -76,6 +76,7 @@ class StepProgram(Protocol):
         ...
 
 
+@runtime_checkable
 class Layout(Protocol):
     """How pictures lie in the arrays of a state. Hashable: a static argument of the programs."""
 

@@ -8,7 +8,7 @@ where ``update`` is any Optax transformation; with a scale of 1 it is applied un
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,6 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.errors import SettingError
-from jaxstyle.losses.objective import Objective
 
 
 @jax.tree_util.register_dataclass
@@ -122,7 +121,7 @@ def strongly_typed(tree: PyTree) -> PyTree:
 
 
 def step(
-    objective: Objective,
+    objective: Callable[..., Any],
     rates: Hyperparameters,
     state: State,
     *,

@@ -163,7 +163,7 @@ def picture_sums(
 def compile_passes(
     own: Objective, tile: int, side: int, sharding: jax.sharding.Sharding | None = None
 ) -> list[jax.stages.Compiled]:
-    """Compile the programs of both passes, so that the steps do not have to.
+    """Compile the programs of the passes, so that the steps do not have to.
 
     Args:
       own: the objective of a tile, or its shapes.
@@ -193,6 +193,8 @@ def compile_passes(
         cotangents = jax.tree.map(sent, cotangents)
     normalized = [name for name, term in own.terms.items() if term.normalize]
     gradient_scales = {name: sent(own.terms[name].weight) for name in normalized}
+    if normalized:
+        programs.append(passes.tile_norms.lower(own, cotangents, *seen, tile=tile))
     programs.append(passes.tile_gradient.lower(own, cotangents, gradient_scales, *seen, tile=tile))
     return [program.compile() for program in programs]
 
