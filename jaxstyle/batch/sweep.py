@@ -1,6 +1,6 @@
 """A sweep: the rows, columns and cells of a grid of runs, and their grouping into batches.
 
-Nothing here runs or draws: ``jaxstyle.batch.batched`` runs the cells, and ``jaxstyle.images.grid``
+Nothing here runs or draws: ``jaxstyle.batch.retry`` runs the cells, and ``jaxstyle.images.grid``
 draws the grid.
 """
 

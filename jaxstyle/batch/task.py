@@ -8,12 +8,12 @@ import jax
 from jax.sharding import Mesh
 
 from jaxstyle import images
-from jaxstyle.batch.batched import run_in_halves
 from jaxstyle.batch.buckets import Batch, cell_of, cut
 from jaxstyle.batch.cells import alone, static_key
 from jaxstyle.batch.checkpoints import Keeper, name_of
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
+from jaxstyle.batch.retry import run_in_halves
 from jaxstyle.batch.storage import Folder, local_copy
 from jaxstyle.errors import ImageError, MaskError, SettingError, StorageError
 from jaxstyle.execution.factories import tuned_network

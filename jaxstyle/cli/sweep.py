@@ -13,7 +13,7 @@ import jax
 from rich.console import Console
 
 from jaxstyle import images
-from jaxstyle.batch.batched import run_in_halves
+from jaxstyle.batch.retry import run_in_halves
 from jaxstyle.batch.sweep import ROWS, batches_of, sweep_of
 from jaxstyle.cli.common import (
     BITS_HELP,

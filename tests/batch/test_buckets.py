@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jaxstyle.batch.batched import run_together
 from jaxstyle.batch.buckets import MOST_SHAPES, bucket_of, cell_of, cut, group_into_batches
 from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.retry import run_together
 from jaxstyle.execution.plan import plan
 from jaxstyle.images import Picture
 from jaxstyle.runs.inputs import Inputs

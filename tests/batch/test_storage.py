@@ -126,7 +126,7 @@ def test_a_head_of_a_url_is_copied(folder, root):
             assert path.read_bytes() == (expected if storage.is_url(root) else b"0123456789")
 
 
-def test_nothing_to_copy():
+def test_copying_a_missing_url_is_refused():
     with (
         pytest.raises(
             StorageError, match=r"^memory://none/a.png: there is no such file"

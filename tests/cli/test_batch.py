@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.__main__ import main
-from jaxstyle.batch import batched, hosts
+from jaxstyle.batch import hosts, retry
 from jaxstyle.cli.batch_files import LARGE
 from tests.cli.conftest import ONE_SCALE, SIGNALS, recipe_of, rgb_of, run, save
 from tests.processes import SMALL_COMMAND, process_environment
@@ -182,7 +182,7 @@ def test_results_are_not_contents_of_the_next_run(photos):
 @pytest.fixture
 def ended(monkeypatch):
     """Return a function that makes the next batch send itself a signal at its n-th report."""
-    run_together = batched.run_together
+    run_together = retry.run_together
 
     def end(at, number):
         def told(loaded, cells, hooks, **shared):
@@ -196,7 +196,7 @@ def ended(monkeypatch):
 
             return run_together(loaded, cells, replace(hooks, report=report), **shared)
 
-        monkeypatch.setattr(batched, "run_together", told if at else run_together)
+        monkeypatch.setattr(retry, "run_together", told if at else run_together)
 
     return end
 

@@ -153,7 +153,7 @@ def test_second_moments_stay_positive_and_first_ones_follow_the_picture():
 
 
 @pytest.mark.parametrize("name", ["sgd", "lbfgs", "lbfgs-zoom"])
-def test_others_start_afresh(valley, name):
+def test_optimizers_without_moments_start_afresh_at_each_scale(valley, name):
     optimizer, _ = CASES[name]
     small, large = np.ones((4, 5, 3)), np.ones((8, 10, 3))
 

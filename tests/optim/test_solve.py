@@ -92,13 +92,13 @@ def test_the_picture_is_the_decayed_average_of_the_iterates(scored, image):
     np.testing.assert_array_equal(image_of(last), last.state.image)
 
 
-def test_no_step_no_change(image, scored):
+def test_without_a_step_the_image_is_unchanged(image, scored):
     state = solve.init(image, SHARED["adam"])
     np.testing.assert_array_equal(solve.result(state, best=False), image)
     assert solved(scored, image, 0) == []
 
 
-def test_reports_come_every_so_often_and_at_the_end(scored, image):
+def test_reports_come_every_n_steps_and_after_the_last(scored, image):
     reports = solved(scored, image, 10, every=4)
     assert [report.step for report in reports] == [4, 8, 10]
     one_by_one = solved(scored, image, 10)
@@ -117,7 +117,7 @@ def test_the_accelerator_loop_takes_the_same_steps(scored, image, monkeypatch):
     np.testing.assert_allclose(image_of(looped[-1]), image_of(by_hand[-1]), atol=1e-5)
 
 
-def test_one_compilation_a_run_and_none_for_other_numbers(scored, image):
+def test_other_numbers_of_a_run_do_not_recompile(scored, image):
     optimizer = adam()  # not yet compiled for
     state = solve.init(image, optimizer)
     again = solve.init(1 - image, optimizer)
@@ -134,7 +134,7 @@ def test_one_compilation_a_run_and_none_for_other_numbers(scored, image):
     assert compiled.count == 0
 
 
-def test_same_start_same_bytes(scored, image):
+def test_the_same_start_gives_the_same_bytes(scored, image):
     first, second = (solved(scored, image, 6)[-1] for _ in range(2))
     assert image_of(first).tobytes() == image_of(second).tobytes()
 
@@ -199,7 +199,7 @@ def test_a_real_overflow_is_noticed_and_named(scored, image):
         solved(scored, image * 1e3, 1)
 
 
-def test_rates_are_arrays_with_quiet_defaults():
+def test_default_hyperparameters_are_arrays_that_change_nothing():
     plain = solve.Hyperparameters.of(0.5)
     assert [float(x) for x in jax.tree.leaves(plain)] == [0.5, 0.0, 1.0, 0.0, 1.0]
     told = solve.Hyperparameters.of(0.5, average_decay=0.25, decay=0.75, low=-np.inf, high=2.0)
@@ -328,7 +328,7 @@ def test_the_best_picture_is_within_the_gamut():
     np.testing.assert_array_equal(image_of(last, best=True), 0)
 
 
-def test_a_run_that_gets_nowhere_ends_early():
+def test_a_run_without_improvement_stops_early():
     flat, numbers = Bowl(jnp.float32(1.0), {}), solve.Hyperparameters.of(0.0)
     assert descended(flat, numbers, GRAY, 100)[-1].step == 100
     steps = [report.step for report in descended(flat, numbers, GRAY, 100, tolerance=1e-4)]
@@ -337,14 +337,14 @@ def test_a_run_that_gets_nowhere_ends_early():
     assert every[-1].step == 2 * solve.PATIENCE
 
 
-def test_a_loss_of_zero_gets_nowhere_too():
+def test_a_loss_of_zero_stops_early():
     nothing = Slope(jnp.float32(0.0), {})
     assert (
         descended(nothing, solve.Hyperparameters.of(0.1), GRAY, 100, tolerance=1e-4)[-1].step == 21
     )
 
 
-def test_a_run_that_gets_somewhere_goes_on():
+def test_a_run_that_improves_goes_on():
     """Twenty steps of 1 % leave (0.98^20)^2 = 0.446 of the loss."""
     bowl, numbers = Bowl(jnp.float32(1.0), {}), solve.Hyperparameters.of(0.01)
     assert descended(bowl, numbers, GRAY, 70, tolerance=0.54)[-1].step == 70
@@ -352,7 +352,7 @@ def test_a_run_that_gets_somewhere_goes_on():
 
 
 @pytest.mark.parametrize("every", [1, 7, 20, 30])
-def test_it_goes_on_from_any_report_as_if_nothing_had_happened(every):
+def test_continuing_from_any_report_gives_the_same_reports(every):
     """Marks, and with them the early end, are where they would have been."""
     bowl, numbers = (
         Bowl(jnp.float32(1.0), {}),
@@ -381,7 +381,7 @@ def test_it_goes_on_from_any_report_as_if_nothing_had_happened(every):
         assert seen(after(reports[index])) == seen(reports[index + 1 :])
 
 
-def test_seconds_add_up(scored, image):
+def test_running_time_adds_up_over_a_resume(scored, image):
     state = solve.init(image, SHARED["adam"])
     begin = solve.Reached(rates(), state, (solve.Course(step=2),), seconds=100.0)
     reports = list(solve.minimize(solve.Program(SHARED["adam"]), scored, begin, 4, 1))

@@ -120,7 +120,7 @@ def damaged(data):
         yield f"bit at {place}", data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :]
 
 
-def test_a_damaged_one_is_refused_or_harmless(tmp_path):
+def test_a_damaged_checkpoint_is_refused_or_harmless(tmp_path):
     """No file of it can be damaged so that something else is read."""
     array = ARRAYS[0]
     save(tmp_path, {"a": array, "name": "x"})

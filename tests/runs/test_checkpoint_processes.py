@@ -60,7 +60,7 @@ for seed in range(10):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes that it forks")
-def test_it_is_whole_whenever_the_process_is_killed(tmp_path):
+def test_a_checkpoint_is_whole_whenever_the_process_is_killed(tmp_path):
     """Ten times, at random moments: what was said to be kept is there, or something newer."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path / "c")],

@@ -94,7 +94,7 @@ def test_resuming_from_any_report_gives_the_same_bytes(made, tmp_path, name):
         assert_same(made(settings, saved=saved), untouched)
 
 
-def test_it_ends_early_where_it_would_have(made, tmp_path):
+def test_a_resumed_run_stops_early_at_the_same_step(made, tmp_path):
     """Both scales end where the second twenty steps have gained too little."""
     settings = resolve(**{**QUICK, "steps": (60, 50)}, tolerance=0.45)
     untouched = made(settings)
@@ -106,7 +106,7 @@ def test_it_ends_early_where_it_would_have(made, tmp_path):
         assert_same(made(settings, saved=saved), untouched)
 
 
-def test_scales_before_it_are_not_done_again(made, tmp_path, monkeypatch):
+def test_a_resumed_run_does_not_repeat_finished_scales(made, tmp_path, monkeypatch):
     settings = resolve(**QUICK)
     kept, _ = kept_at_reports(made, settings, tmp_path)
     compile_program, seen, compiled = solve.Program.compile, [], []
@@ -200,7 +200,7 @@ def noted(seen, progress, saved):
     seen.append(progress.preparing)
 
 
-def test_reports_far_apart_are_those_that_would_have_followed(made, tmp_path):
+def test_a_run_with_rare_reports_resumes_with_the_same_reports(made, tmp_path):
     settings = resolve(**{**QUICK, "steps": (7, 3)})
     kept, untouched = kept_at_reports(made, settings, tmp_path, every=3)
     saved = [

@@ -55,7 +55,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(small_weights, pictures):
     assert made(1) != made(2)
 
 
-def test_it_takes_paths_pil_images_and_arrays(small_weights, pictures, tmp_path):
+def test_sources_may_be_paths_pil_images_or_arrays(small_weights, pictures, tmp_path):
     content, style = ((p * 255).round().astype(np.uint8) for p in pictures)
     Image.fromarray(content).save(tmp_path / "content.png")
     made = [
@@ -66,7 +66,7 @@ def test_it_takes_paths_pil_images_and_arrays(small_weights, pictures, tmp_path)
     np.testing.assert_array_equal(made[0], made[2])
 
 
-def test_it_starts_from_a_picture_of_the_users(small_weights, pictures, tmp_path):
+def test_the_initial_image_may_be_a_file(small_weights, pictures, tmp_path):
     start = Picture(np.full((45, 64, 3), 0.25, np.float32), None)
     jaxstyle.images.write(tmp_path / "start.png", start)
     settings = {**SHALLOW, "steps": (0,), "init": str(tmp_path / "start.png")}

@@ -310,7 +310,7 @@ def test_an_optimizer_without_moments_has_nothing_to_carry(made):
     assert one.tobytes() == other.tobytes()
 
 
-def test_float64_needs_jax_to_be_told(made, small_weights):
+def test_float64_needs_jax_enable_x64(made, small_weights):
     with pytest.raises(SettingError, match="^precision: float64 needs JAX_ENABLE_X64=1") as caught:
         made(precision="float64")
     assert str(caught.value).isprintable()

@@ -35,7 +35,7 @@ def planned(style, shape=None, periodic=False, **settings):
     return [(scale.height, scale.width) for scale in plan(canvas.rgb, [style], chosen)], chosen
 
 
-def test_it_has_exactly_the_size_asked_for(made, style):
+def test_a_texture_has_exactly_the_size_asked_for(made, style):
     for shape in [(33, 57), (64, 32), (40, 40), (17, 64)]:
         scales, _ = planned(style, shape)
         assert scales[-1] == shape
@@ -54,7 +54,7 @@ def test_without_a_shape_it_is_the_first_styles_at_the_size_of_the_settings(made
     assert made(styles=[tall, style], size=48).image.shape == (48, 24, 3)
 
 
-def test_the_style_is_all_there_is_to_it(made):
+def test_a_texture_depends_on_the_style_alone(made):
     result = made((48, 48))
     for record in result.losses:
         assert set(record["terms"]) == {"style/relu1_1", "style/relu2_1", "tv"}
@@ -64,7 +64,7 @@ def test_the_style_is_all_there_is_to_it(made):
     assert made((48, 48), content_weight=5.0).image.tobytes() == result.image.tobytes()
 
 
-def test_the_style_comes_nearer(made):
+def test_steps_lower_the_style_loss_of_a_texture(made):
     losses = [r["total"] for r in made((48, 48), steps=12).losses]
     assert losses[-1] < 0.5 * losses[0]
 
@@ -153,13 +153,13 @@ def test_at_least_one_style(small_weights):
         texture([], shape=(32, 32), weights_file=small_weights)
 
 
-def test_the_published_one_runs_too(made):
+def test_the_published_texture_preset_runs(made):
     result = made((48, 32), preset="gatys-texture", style_layers=["relu1_1", "pool1"])
     assert result.image.shape == (48, 32, 3)
     assert result.settings.optimizer == "lbfgs"
 
 
-def test_its_settings_come_back(style):
+def test_settings_of_a_texture_can_be_resolved_again(style):
     for shape in ((48, 48), (64, 96)):
         _, settings = planned(style, shape, periodic=True)
         assert resolve(**settings.to_dict()) == settings

@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from bench.work import picture
-from jaxstyle.batch.batched import run_together
 from jaxstyle.batch.cells import batch_that_fits, static_key
+from jaxstyle.batch.retry import run_together
 from jaxstyle.errors import DivergedError
 from jaxstyle.execution.inputs import layers_of
 from jaxstyle.execution.plan import Scale
@@ -196,7 +196,7 @@ def test_batches_are_equal_and_a_multiple_of_the_devices(
 MANY_DEVICES = """
 import jax, numpy as np
 from tests.networks import small_weights
-from jaxstyle.batch.batched import run_together
+from jaxstyle.batch.retry import run_together
 from jaxstyle.execution.batched import Batched, mesh_of
 from jaxstyle.execution.factories import optimizer_of, rates_of, tuned_network
 from jaxstyle.execution.inputs import inputs_of
