@@ -76,7 +76,7 @@ def speed_plot(rows: Sequence[Row]) -> Figure | None:
 
 
 def peers_plot(rows: Sequence[Row]) -> Figure | None:
-    """Plot the ratio of PyTorch's time per step to jaxstyle's."""
+    """Plot the ratio of PyTorch's time per step to jaxstyle's; None if no row has one."""
     found = [row for row in rows if row["part"] == "step" and "ratio" in row]
     if not found:
         return None

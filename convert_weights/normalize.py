@@ -61,7 +61,7 @@ def find_pictures(directory: Path) -> list[Path]:
 def mean_activations(weights: Weights, images: Sequence[Path]) -> Means:
     """Compute the mean of each channel after ReLU over all positions of all pictures.
 
-    Pictures are reduced to 512 pixels on the longest side. As in training, the network uses zero
+    Pictures are reduced to 512 pixels on the longest side. As when VGG-19 was trained, it uses zero
     padding and max pooling.
 
     Returns:

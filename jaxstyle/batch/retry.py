@@ -21,6 +21,7 @@ from jaxstyle.network.vgg import VGG19
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import NO_HOOKS, Hooks, optimize
 from jaxstyle.runs.result import Result
+from jaxstyle.runs.run_checkpoint import RunCheckpoint
 from jaxstyle.runs.stylize import run
 
 FAILURES = (ImageError, MaskError, SettingError, PictureSizeError, TooSmallError, DivergedError)
@@ -28,7 +29,11 @@ FAILURES = (ImageError, MaskError, SettingError, PictureSizeError, TooSmallError
 
 
 def run_together(
-    loaded: weights.Loaded, cells: Sequence[Inputs], hooks: Hooks = NO_HOOKS, **shared: Any
+    loaded: weights.Loaded,
+    cells: Sequence[Inputs],
+    hooks: Hooks = NO_HOOKS,
+    saved: RunCheckpoint | None = None,
+    **shared: Any,
 ) -> Sequence[Result | Exception]:
     """Make all pictures in one program, or one after another if they must run alone.
 
@@ -37,21 +42,25 @@ def run_together(
       cells: pictures whose scales have the same sides and steps, and whose settings have the same
         ``static_key``.
       hooks: functions to call on the way.
+      saved: checkpoint of the same cells to resume from; not used for several that run alone.
       **shared: further arguments of ``jaxstyle.runs.optimize.optimize``.
 
     Returns:
       For each cell its result, or the exception of a bad picture.
     """
     if not (alone(cells[0].settings) or too_large(cells[0])):
-        return optimize(loaded, cells, hooks, **shared)
+        return optimize(loaded, cells, hooks, saved, **shared)
     distinct = {id(cell): cell for cell in cells}  # a batch is padded by repeating its cells
-    made = {key: _run_alone(loaded, cell, hooks) for key, cell in distinct.items()}
+    saved = saved if len(distinct) == 1 else None
+    made = {key: _run_alone(loaded, cell, hooks, saved) for key, cell in distinct.items()}
     return [made[id(cell)] for cell in cells]
 
 
-def _run_alone(loaded: weights.Loaded, cell: Inputs, hooks: Hooks) -> Result | Exception:
+def _run_alone(
+    loaded: weights.Loaded, cell: Inputs, hooks: Hooks, saved: RunCheckpoint | None
+) -> Result | Exception:
     try:
-        return run(loaded, cell, hooks)
+        return run(loaded, cell, hooks, saved)
     except FAILURES as error:
         return error
 

@@ -115,15 +115,15 @@ def sweep_of(
 
 
 def cells_of(
-    settings: Settings, rows: Sequence[Line], columns: Sequence[Line], styles: int
+    settings: Settings, rows: Sequence[Line], columns: Sequence[Line], style_count: int
 ) -> list[GridCell]:
-    """Return the cells of a grid, row by row; ``styles`` is the number of style pictures."""
+    """Return the cells of a grid, row by row."""
     return [
         GridCell(
             r,
             c,
             replace(settings, **{**row.changes, **column.changes}),
-            tuple(range(styles)) if row.style is None else (row.style,),
+            tuple(range(style_count)) if row.style is None else (row.style,),
         )
         for r, row in enumerate(rows)
         for c, column in enumerate(columns)
@@ -165,11 +165,11 @@ def layer_lines(settings: Settings) -> list[Line]:
 
 
 def style_lines(paths: Sequence[str], settings: Settings) -> list[Line]:
-    """Return a row for each style picture.
+    """Return a ``Line`` for each style picture, to be used as rows.
 
     Raises:
-      SettingError: there are blend weights although styles are not blended, or the number of style
-        scales does not match.
+      SettingError: there are blend weights although styles are not blended, or ``style_scale`` has
+        neither one value nor one for each style picture.
     """
     if settings.style_blend:
         raise SettingError("style_blend", "has no effect if every row has one style picture")

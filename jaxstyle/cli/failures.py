@@ -18,7 +18,8 @@ def exit_status(
 ) -> int:
     """Run a command and return its exit status, after printing any failure in one line.
 
-    With ``--debug`` the exception is raised instead.
+    With ``--debug`` the exception is raised instead. It is no failure if the output is closed
+    early, as by ``head``.
     """
     try:
         command(namespace)

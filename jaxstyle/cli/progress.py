@@ -56,7 +56,7 @@ def _text(progress: RunProgress) -> str:
 
 
 def seconds_left(progress: RunProgress) -> float:
-    """Estimate the time left from the current scale, assuming time proportional to pixels."""
+    """Estimate the seconds left of a run from the pixels per second at the current scale."""
     scale = progress.scales[progress.scale]
     per_work = progress.reached.seconds / (progress.step * _pixels(scale))
     here = (progress.steps - progress.step) * _pixels(scale)

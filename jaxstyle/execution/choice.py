@@ -1,4 +1,8 @@
-"""The choice of a scale's strategy: the one that the settings name, or the fastest that fits."""
+"""The choice of a scale's strategy: the one that the settings name, or the fastest that fits.
+
+It is for a single picture. Batches are formed of pictures that need no choice: see
+``jaxstyle.batch.cells``.
+"""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""How a scale is computed: the strategies for one picture, which trade memory against time.
+"""How a scale is computed: the strategies, which trade memory against time.
 
     Strategy      the whole picture at once: every feature map is kept for the backward pass
     Checkpointed  every block of the network is recomputed in the backward pass
@@ -7,8 +7,8 @@
     Batched       many pictures in one program, in ``jaxstyle.execution.batched``
 
 A strategy makes the objective, the state and the compiled step of a scale, puts back a state from a
-checkpoint, and predicts the memory. All give the same picture, except for rounding. Nothing else
-asks which one it is.
+checkpoint, and predicts the memory. All give the same picture, except for rounding, and a run does
+not ask which one it is: ``jaxstyle.execution.choice`` chose it.
 """
 
 import time
@@ -108,7 +108,7 @@ class Strategy(OnePicture):
     def program(
         self, optimizer: optax.GradientTransformation, precision: str | None
     ) -> StepProgram:
-        """Return the compiled optimizer step."""
+        """Return the optimizer step, to be compiled by its ``compile``."""
         return Program(optimizer, self, precision)
 
     def begin(self, images: Sequence[Image], optimizer: optax.GradientTransformation) -> State:

@@ -98,7 +98,7 @@ def _stored(image: Image.Image, name: str) -> tuple[Picture, bool]:
 
 
 def read_sides(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return height and width of a picture as `read` returns it, without decoding its pixels.
+    """Return height and width of a picture, turned by its EXIF orientation, from its header alone.
 
     Raises:
       ImageError: The header of the file cannot be read. Damaged pixels are not detected.

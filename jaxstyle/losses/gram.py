@@ -104,7 +104,11 @@ def sums_target(style: Sums) -> Float[Array, "c c"]:
 
 
 def sums_distance(image: Sums, target: Float[Array, "c c"]) -> Float[Array, ""]:
-    """Compute equation 4 of the paper, dividing before squaring to stay in float32's range."""
+    """Compute equation 4 of Gatys et al. 2016.
+
+    Both Gram matrices are divided by the number of positions of the image before they are squared,
+    to stay in float32's range.
+    """
     return distance.mean_square(image.gram / image.positions, target / image.positions) / 4
 
 

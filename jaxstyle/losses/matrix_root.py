@@ -67,7 +67,8 @@ def _product(x: Float[Array, "c c"], y: Float[Array, "c c"]) -> Float[Array, "c 
 def trace_of_root(matrix: Float[Array, "c c"]) -> Float[Array, ""]:
     """Return the trace of the square root of a symmetric positive definite matrix.
 
-    It is differentiable, by the Lyapunov equation above.
+    It is differentiable: its gradient is half the inverse of the root, from the Lyapunov equation
+    in the module's docstring.
     """
     return jnp.trace(square_root(matrix))
 

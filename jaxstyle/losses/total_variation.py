@@ -130,7 +130,7 @@ def half(of: Differences) -> Float[Array, ""]:
 
 
 def power(of: Differences) -> Float[Array, ""]:
-    """Compute the sum of gradient norms to the power 2.5, at pixels with both neighbors."""
+    """Compute the sum of (d_v^2 + d_h^2)^1.25 over the pixels with both neighbors."""
     return jnp.sum(_squared_slopes(of) ** KERAS_POWER)
 
 

@@ -1,4 +1,4 @@
-"""The solver: the compiled optimizer step, and the loop of steps with its reports and retries.
+"""The solver: the compiled step, and the loop of steps with its reports and retries after NaN.
 
 ``init`` and ``step`` are pure and can be used alone. ``Program`` compiles the step; ``minimize`` is
 the loop of a run. Both work on one picture or on many at once, by a ``Layout``.
@@ -51,7 +51,7 @@ RETRIES = 5
 """Number of times in a row that the learning rate is halved before a picture is given up."""
 
 PATIENCE = 20
-"""Number of steps over which the improvement of the loss is measured for early stopping."""
+"""Least number of steps over which the improvement of the loss is measured, to stop early."""
 
 
 # --- the compiled step ----------------------------------------------------------------------------
@@ -214,7 +214,10 @@ class Program:
             return solver_step(objective, rates, *split_donated(state), **static)
 
     def compile(self, objective: Any, rates: Hyperparameters, state: State) -> jax.stages.Compiled:
-        """Compile for the shapes of the arguments, which may be `jax.ShapeDtypeStruct`."""
+        """Compile for the shapes of the arguments, which may be `jax.ShapeDtypeStruct`.
+
+        JAX keeps the program in the cache of the jitted function, where calls find it.
+        """
         with jax.default_matmul_precision(self.precision):
             return self.traced(objective, rates, state).lower().compile()
 
@@ -256,7 +259,8 @@ class Course:
     Attributes:
       step: number of steps taken.
       total, terms: total loss, and weighted losses by name, of the image before the last step.
-      mark, total_at_mark: the step from which improvement is measured, and the loss there.
+      mark, total_at_mark: the step from which improvement is measured, 0 for none yet, and the
+        loss there.
       over: whether the improvement was too small, so that the picture stops early.
       failures: number of failed attempts in a row at the next steps.
       diverged: why the picture was given up; empty if it was not.
@@ -342,7 +346,7 @@ class Reached:
     @property
     def learning_rates(self) -> Float[np.ndarray, " n"]:
         """The factor of the updates of each picture."""
-        return np.atleast_1d(jax.device_get(self.rates.update_scale))
+        return np.atleast_1d(jax.device_get(self.rates.learning_rate))
 
     @property
     def pictures(self) -> "Reached":
@@ -361,9 +365,10 @@ def minimize(
 ) -> Iterator[Reached]:
     """Take the steps of a scale; yield what was reached after every ``every`` steps and the last.
 
-    If the loss or the image of a picture is not finite, its steps since the last report are undone
-    and its learning rate is halved; other pictures of a batch go on. A picture that has taken its
-    steps waits for the others. What was yielded can be continued from: the same reports follow.
+    If the loss or the image of a picture is not finite (NaN), its steps since the last report are
+    undone, its learning rate is halved and its optimizer starts afresh, as the optimizer's state
+    was donated; other pictures of a batch go on. A picture that has taken its steps waits for the
+    others. What was yielded can be continued from: the same reports follow.
 
     Args:
       program: the compiled step.
@@ -400,13 +405,14 @@ def _advance(
     every: int,
     tolerance: float,
 ) -> Reached:
-    """Try the next steps of all pictures that go on; keep those that stayed finite."""
+    """Try the next steps of all pictures that go on; keep those without NaN, retry the others."""
     going = np.array([course.goes_on(steps) for course in reached.courses])
     waiting = ~going & np.array([not course.diverged for course in reached.courses])
     left = [steps - c.step for c, on in zip(reached.courses, going, strict=True) if on]
     count, held = min(every, *left), reached.state
     if waiting.any():
-        held = jax.tree.map(jnp.copy, held)  # the program will donate its buffers
+        # Pictures that wait keep this state; the program will donate its buffers.
+        held = jax.tree.map(jnp.copy, held)
     start = time.perf_counter()
     state, losses = program(objective, reached.rates, reached.state, count)
     losses = jax.device_get(losses)  # waits for the device
@@ -415,7 +421,7 @@ def _advance(
     failed, rates = going & ~np.ravel(losses.finite), reached.rates
     if failed.any():
         state = _select(failed, program.restarted(reached.state), state)
-        rates = replace(rates, update_scale=_halved(rates.update_scale, failed))
+        rates = replace(rates, learning_rate=_halved(rates.learning_rate, failed))
     state = _select(waiting, held, state)
 
     def course(index: int) -> Course:

@@ -1,8 +1,8 @@
 """One optimization step of the image, as pure functions of a state.
 
-    x <- clip(x + scale * update(grad L(x)), low, high)
+    x <- clip(x + rate * update(grad L(x)), low, high)
 
-where ``update`` is any Optax transformation; with a scale of 1 it is applied unchanged.
+where ``update`` is any Optax transformation; with a rate of 1 it is applied unchanged.
 ``jaxstyle.optim.solve`` takes many steps.
 """
 
@@ -24,23 +24,23 @@ class Hyperparameters:
     """Numbers of a step that are traced, so that a new value does not recompile it.
 
     Attributes:
-      update_scale: factor of the optimizer's updates. 1 leaves an Optax transformation as it is;
+      learning_rate: factor of the optimizer's updates. 1 leaves an Optax transformation as it is;
         for the named optimizers, whose own learning rate is 1, it is the learning rate.
       average_decay: decay of the moving average of the iterates; 0 keeps only the last one.
-      decay: factor of ``update_scale`` from one step to the next.
+      decay: factor of ``learning_rate`` from one step to the next.
       low, high: bounds that pixels are clipped to after each step.
     """
 
-    update_scale: PyTree = 1.0
+    learning_rate: PyTree = 1.0
     average_decay: PyTree = 0.0
     decay: PyTree = 1.0
     low: PyTree = 0.0
     high: PyTree = 1.0
 
     @classmethod
-    def of(cls, update_scale: float = 1.0, **others: float) -> "Hyperparameters":
+    def of(cls, learning_rate: float = 1.0, **others: float) -> "Hyperparameters":
         """Return hyperparameters as float32 arrays."""
-        plain = cls(update_scale, **others)
+        plain = cls(learning_rate, **others)
         return jax.tree.map(jnp.float32, plain)
 
 
@@ -165,8 +165,8 @@ def apply_update(
         grad=gradient,
         value_fn=value_of or _no_value_of_other_images,
     )
-    scale = rates.update_scale * rates.decay**state.step
-    image = jnp.clip(state.image + scale * updates, rates.low, rates.high)
+    rate = rates.learning_rate * rates.decay**state.step
+    image = jnp.clip(state.image + rate * updates, rates.low, rates.high)
     image = image.astype(state.image.dtype)
     better = total < state.best_total
     after = State(

@@ -100,18 +100,18 @@ def optimize(
     """
     saved = saved or RunCheckpoint()
     start = time.perf_counter() - saved.seconds
-    problem = _problem_of(loaded, pictures, mesh, layers, network)
+    problem = Problem.of(loaded, pictures, mesh, layers, network)
     trace = Trace.of(saved.losses, saved.scales, problem.settings)
     images, reached = problem.first_images(), None
 
-    for index, stage in problem.stages(saved.scale, hooks.pause):
+    for index, stage in problem.stages(saved.scale, hooks.pause):  # coarse to fine
         reached = problem.begin(index, stage, images, reached, saved.reached)
-        saved = RunCheckpoint()  # the solver donates its buffers
+        saved = RunCheckpoint()  # only the first scale resumes; the solver donates its buffers
         for now in stage.minimize(reached, hooks.every):
-            trace.note(index, reached, now)
+            trace.note(index, before=reached, now=now)
             reached, seconds = now, time.perf_counter() - start
-            progress = stage.progress(problem.scales, index, reached, seconds)
-            hooks.report(progress, RunCheckpoint(index, now, trace.scales, trace.losses, seconds))
+            kept = RunCheckpoint(index, reached, trace.scales, trace.losses, seconds)
+            hooks.report(stage.progress(problem.scales, index, reached, seconds), kept)
         images = stage.images(reached)
         trace.scales.append(stage.scale_report(reached))
 
@@ -144,9 +144,14 @@ class Stage(NamedTuple):
     def minimize(self, begin: Reached, every: int | None) -> Iterator[Reached]:
         """Take the steps of the scale: see ``jaxstyle.optim.solve.minimize``."""
         first = self.settings[0]
-        every = every or self.strategy.report_every(report_every(first))
-        given = self.program, self.objective, begin, self.scale.steps, every
-        return solve.minimize(*given, tolerance=first.tolerance)
+        return solve.minimize(
+            self.program,
+            self.objective,
+            begin,
+            steps=self.scale.steps,
+            every=every or self.strategy.report_every(report_every(first)),
+            tolerance=first.tolerance,
+        )
 
     def images(self, reached: Reached) -> list[Image]:
         """Return the resulting images."""
@@ -183,7 +188,7 @@ class Problem:
       loaded: weights of the network.
       pictures: what to make.
       mesh: devices to shard the pictures over, if any.
-      layers: layers to measure.
+      layers: layers to measure, besides those of the settings.
       network: the network.
       settings: settings of each picture; those that decide the program are equal.
       schedules: scales of each picture, coarse to fine; of equal sides and steps.
@@ -206,6 +211,37 @@ class Problem:
     optimizer: optax.GradientTransformation
     rates: list[Hyperparameters]
     precision: str | None
+
+    @classmethod
+    def of(
+        cls,
+        loaded: weights.Loaded,
+        pictures: Sequence[Inputs],
+        mesh: Mesh | None,
+        layers: Layers | None,
+        network: VGG19 | None,
+    ) -> "Problem":
+        """Return the problem of these arguments of ``optimize``."""
+        settings = [picture.settings for picture in pictures]
+        if layers is None:
+            layers = layers_of(settings) if len(pictures) > 1 else NO_LAYERS
+        return cls(
+            loaded=loaded,
+            pictures=pictures,
+            mesh=mesh,
+            layers=layers,
+            schedules=[picture.scales() for picture in pictures],
+            network=network or tuned_network(loaded, looking_at(layers, settings[0])),
+            settings=settings,
+            colored=[picture.recolored() for picture in pictures],
+            regions=[
+                one.regions or regions_of(loaded, one.content.rgb, one.styles, one.settings)
+                for one in pictures
+            ],
+            optimizer=optimizer_of(settings[0]),
+            rates=[rates_of(each) for each in settings],
+            precision=matmul_precision(settings[0]),
+        )
 
     @property
     def scales(self) -> list[Scale]:
@@ -237,9 +273,16 @@ class Problem:
             rates, state = strategy.rates(self.rates), strategy.state_shape(scale, self.optimizer)
             with counted(here=True) as compiling:
                 program.compile(objective, rates, state)
-        others = preparing.count - compiling.count
-        counts = preparing.seconds, compiling.count, others
-        return Stage(scale, self.settings, strategy, objective, program, *counts)
+        return Stage(
+            scale,
+            self.settings,
+            strategy,
+            objective,
+            program,
+            compile_seconds=preparing.seconds,
+            compilations=compiling.count,
+            target_compilations=preparing.count - compiling.count,
+        )
 
     def strategy(self, scale: Scale) -> Strategy:
         """Return how a scale is computed."""
@@ -308,36 +351,14 @@ class Problem:
     def _result(self, index: int, image: Image, trace: Trace, seconds: float) -> Result:
         one = self.pictures[index]
         done = finished(image, one.content, self.scales[-1], one.settings)
-        made_by = one.settings, self.loaded, self.network.computation()
-        told = trace.scales, trace.losses[index], seconds
-        return Result(done.image, done.alpha, *made_by, *told, done.maps)
-
-
-def _problem_of(
-    loaded: weights.Loaded,
-    pictures: Sequence[Inputs],
-    mesh: Mesh | None,
-    layers: Layers | None,
-    network: VGG19 | None,
-) -> Problem:
-    settings = [picture.settings for picture in pictures]
-    if layers is None:
-        layers = layers_of(settings) if len(pictures) > 1 else NO_LAYERS
-    schedules = [picture.scales() for picture in pictures]
-    return Problem(
-        loaded,
-        pictures,
-        mesh,
-        layers,
-        network or tuned_network(loaded, looking_at(layers, settings[0])),
-        settings,
-        schedules,
-        [picture.recolored() for picture in pictures],
-        [
-            one.regions or regions_of(loaded, one.content.rgb, one.styles, one.settings)
-            for one in pictures
-        ],
-        optimizer_of(settings[0]),
-        [rates_of(each) for each in settings],
-        matmul_precision(settings[0]),
-    )
+        return Result(
+            done.image,
+            done.alpha,
+            settings=one.settings,
+            weights=self.loaded,
+            computation=self.network.computation(),
+            scales=trace.scales,
+            losses=trace.losses[index],
+            seconds=seconds,
+            maps=done.maps,
+        )

@@ -57,7 +57,7 @@ def reconstructions(
     """
     for kind, layers in cells(settings):
         wanted = dict.fromkeys(layers, 1.0)
-        inputs = Inputs(Picture(image), [image], alone(settings, kind, wanted))
+        inputs = Inputs(Picture(image), [image], with_one_loss(settings, kind, wanted))
         result = run(loaded, inputs, Hooks(telling(callback)))
         yield Reconstruction(kind, layers, result)
 
@@ -69,8 +69,10 @@ def cells(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
     return growing + [("content", (layer,)) for layer in settings.content_layers]
 
 
-def alone(settings: Settings, kind: str, layers: Mapping[str, float]) -> Settings:
-    """Return settings with one kind of loss, on the given layers.
+def with_one_loss(settings: Settings, kind: str, layers: Mapping[str, float]) -> Settings:
+    """Return settings in which only the content or the style loss (``kind``) compares features.
+
+    It is on the given layers, and the total variation loss stays.
 
     The initial image is never the content picture, which would be the solution: noise instead.
     """
@@ -87,7 +89,7 @@ def size_of_cells(image: Image, settings: Settings) -> tuple[int, int]:
       PictureSizeError: the picture is too small for the deepest layer.
     """
     scales = [
-        plan(image, [image], alone(settings, kind, dict.fromkeys(layers, 1.0)))[-1]
+        plan(image, [image], with_one_loss(settings, kind, dict.fromkeys(layers, 1.0)))[-1]
         for kind, layers in cells(settings)
     ]
     return scales[0].height, scales[0].width
@@ -120,9 +122,9 @@ def figure(image: Image, made: Sequence[Reconstruction], settings: Settings) -> 
     original = resize(image, scale, settings)
     for r, row in enumerate(rows):
         top = GAP + r * (cell_height + BAND + GAP)
-        labelled = [(original, f"{row[0].kind}: the picture")]
-        labelled += [(one.result.image, one.label) for one in row]
-        for c, (picture, label) in enumerate(labelled):
+        labeled = [(original, f"{row[0].kind}: the picture")]
+        labeled += [(one.result.image, one.label) for one in row]
+        for c, (picture, label) in enumerate(labeled):
             left = GAP + c * (cell_width + GAP)
             sheet.paste(PillowImage.fromarray(np.uint8(np.rint(picture * 255))), (left, top))
             middle = left + cell_width / 2, top + cell_height + BAND / 2

@@ -66,7 +66,7 @@ def test_each_chip_has_its_images_and_the_whole_network():
     assert state.image.shape == (4, 16, 16, 3)
     assert objective.terms["content/relu1_1"].targets[0].shape == (4, 16, 16, 4)
     assert objective.terms["style/relu1_1"].weight.shape == (4,)
-    assert rates.update_scale.shape == (4,)
+    assert rates.learning_rate.shape == (4,)
     assert all(leaf.shape[0] == 4 for leaf in jax.tree.leaves(memory))
     shapes = {leaf.shape for leaf in jax.tree.leaves(objective.network)}
     assert (3, 3, 3, 4) in shapes and (4, 3, 3, 3, 4) not in shapes

@@ -37,7 +37,7 @@ def test_pictures_are_seeded_and_within_the_gamut():
 def test_a_problem_has_what_a_step_takes(loaded):
     problem = work.problem(loaded, 16, 24, **SHALLOW, learning_rate=0.5)
     assert problem.state.image.shape == (16, 24, 3)
-    assert float(problem.rates.update_scale) == 0.5
+    assert float(problem.rates.learning_rate) == 0.5
     assert problem.flops == step_flops(16, 24, problem.settings, work.FEW_CHANNELS)
 
 

@@ -73,7 +73,7 @@ class Sabotaged:
     def __call__(self, objective, rates, state, count):
         self.calls += 1
         state, losses = self.program(objective, rates, state, count)
-        if self.calls > 2 and (rates.update_scale > self.limit).all():
+        if self.calls > 2 and (rates.learning_rate > self.limit).all():
             nothing_finite = jnp.zeros_like(losses.finite)
             return replace(state, image=state.image * jnp.nan), replace(
                 losses, finite=nothing_finite

@@ -149,7 +149,7 @@ class Sabotaged(solve.Program):
     def __call__(self, scored, numbers, state, count):
         self.__dict__["calls"] += 1
         state, losses = super().__call__(scored, numbers, state, count)
-        if self.calls > 2 and numbers.update_scale > self.limit:
+        if self.calls > 2 and numbers.learning_rate > self.limit:
             bad = jnp.full_like(state.image, jnp.nan)
             losses = replace(losses, finite=jnp.array(False))
             state = replace(state, image=bad)
@@ -165,7 +165,7 @@ def sabotaged(scored, image, limit, steps=6):
 def test_a_bad_step_is_taken_back_and_the_rate_halved(scored, image):
     reports = list(sabotaged(scored, image, limit=0.006))
     assert [report.step for report in reports] == [1, 2, 3, 4, 5, 6]
-    found = [float(report.rates.update_scale) for report in reports]
+    found = [float(report.rates.learning_rate) for report in reports]
     np.testing.assert_allclose(found, [0.02] * 2 + [0.005] * 4)
     assert all(np.isfinite(image_of(report)).all() for report in reports)
     untouched = solved(scored, image, 2)[-1]
@@ -189,7 +189,7 @@ def test_the_rate_is_halved_so_many_times_and_no_more(scored, image, halvings):
             list(steps)
     else:
         last = list(steps)[-1]
-        np.testing.assert_allclose(last.rates.update_scale, 0.02 / 2**halvings, rtol=1e-6)
+        np.testing.assert_allclose(last.rates.learning_rate, 0.02 / 2**halvings, rtol=1e-6)
 
 
 def test_a_real_overflow_is_noticed_and_named(scored, image):
@@ -426,7 +426,7 @@ class Flawed(solve.Program):
     def __call__(self, scored, numbers, state, count):
         self.__dict__["calls"] += 1
         state, losses = super().__call__(scored, numbers, state, count)
-        bad = self.calls > 1 and float(numbers.update_scale[1]) > self.limit
+        bad = self.calls > 1 and float(numbers.learning_rate[1]) > self.limit
         finite = losses.finite & jnp.array([True, not bad])
         return replace(state, image=state.image.at[1].mul(jnp.nan if bad else 1)), replace(
             losses, finite=finite

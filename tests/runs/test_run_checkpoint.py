@@ -164,7 +164,7 @@ def test_a_halved_learning_rate_stays_halved(made, tmp_path, monkeypatch):
 
     def sabotaged(self, scored, rates, state, count):
         after, losses = program(self, scored, rates, state, count)
-        if state.image.shape[1] == 32 and state.step >= 1 and rates.update_scale > 0.015:
+        if state.image.shape[1] == 32 and state.step >= 1 and rates.learning_rate > 0.015:
             losses = replace(losses, finite=np.array(False))
         return after, losses
 
