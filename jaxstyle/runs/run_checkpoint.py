@@ -99,9 +99,11 @@ class RunCheckpoint:
 def on_host(leaves: Sequence[jax.Array]) -> list[np.ndarray]:
     """Return arrays copied to the host; those sharded over several hosts are gathered first."""
     plain = [jax.random.key_data(x) if _is_key(x) else x for x in leaves]
-    if all(leaf.is_fully_addressable for leaf in plain):
-        return jax.device_get(plain)
-    return [np.asarray(multihost_utils.process_allgather(x, tiled=True)) for x in plain]
+    return jax.device_get([x if x.is_fully_addressable else _gathered(x) for x in plain])
+
+
+def _gathered(x: jax.Array) -> np.ndarray:
+    return multihost_utils.process_allgather(x, tiled=True)
 
 
 def _on_device(array: np.ndarray, like: jax.ShapeDtypeStruct) -> jax.Array:

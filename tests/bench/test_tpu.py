@@ -8,7 +8,7 @@ import pytest
 from bench import tpu, work
 from bench.traffic import hbm_bytes
 from jaxstyle.errors import UsageError
-from jaxstyle.execution import batched
+from jaxstyle.execution.batched import Batched, mesh_of
 from jaxstyle.settings import resolve
 from tests.bench.conftest import SHALLOW, measured
 
@@ -57,10 +57,10 @@ ENTRY %main (p: bf16[3,8,64]) -> bf16[3,8,64] {
 
 @pytest.mark.slow
 def test_each_chip_has_its_images_and_the_whole_network():
-    mesh = batched.mesh_of(jax.devices()[:1])
+    mesh = mesh_of(jax.devices()[:1])
     loaded, settings = work.few_channels(), resolve(size=16, precision="bfloat16", **SHALLOW)
-    one = tpu.lower(loaded, settings, 1, mesh).cost_analysis()
-    many = tpu.lower(loaded, settings, 4, mesh)
+    one = tpu.lower(loaded, settings, Batched(1, mesh), mesh).cost_analysis()
+    many = tpu.lower(loaded, settings, Batched(4, mesh), mesh)
     assert many.cost_analysis()["flops"] == pytest.approx(4 * one["flops"], rel=0.1)
     (objective, rates, memory, state), _ = many.in_avals
     assert state.image.shape == (4, 16, 16, 3)

@@ -49,7 +49,7 @@ def test_a_batch_takes_the_steps_that_each_picture_would(loaded):
     assert batch.flops == 2 * alone.flops
     after = []
     for problem in (alone, batch):
-        step = work.compiled(problem)
+        step = problem.program
         state, losses = step(problem.objective, problem.rates, problem.state, 3)
         after.append((np.asarray(state.image), np.asarray(losses.total)))
     for one, both in zip(*after, strict=True):

@@ -8,14 +8,15 @@ from jaxstyle.cli import batch_progress
 from jaxstyle.cli.batch_progress import batch_table, rows
 from jaxstyle.execution.batched import Batched
 from jaxstyle.execution.plan import Scale
-from jaxstyle.optim.solve import Course, Hyperparameters, Reached
+from jaxstyle.optim.solve import Course, Hyperparameters, Reached, State
 from jaxstyle.runs.result import Progress
 
 SCALES = [Scale(10, 10, 10, 100), Scale(20, 20, 20, 50)]  # of 30000 pixels times steps
 
 
 def running(scale, step):
-    reached = Reached(Hyperparameters(), None, (Course(step, total=0.0),) * 4)
+    nothing = State(None, None, None, None, None, None)
+    reached = Reached(Hyperparameters(), nothing, (Course(step, total=0.0),) * 4)
     return Progress(SCALES, scale, reached, Batched(4), [False] * 4, 1.0)
 
 

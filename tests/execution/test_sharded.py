@@ -306,16 +306,30 @@ def test_the_mesh_has_one_axis_of_rows():
 
 
 TWO_HOSTS = f"""{STYLIZE}
+from jaxstyle import resolve
+from jaxstyle.images import Picture
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.optimize import Hooks
+from jaxstyle.runs.run_checkpoint import RunCheckpoint
+from jaxstyle.runs.stylize import run
+
 assert jax.process_count() == 2
 made(sys.argv[3], shard="space", **ADAM)
 assert found[sys.argv[3]]["scales"][-1][2] == "split over 2 devices"
+
+settings, kept = resolve(shard="space", **shallow, **{{**one_scale, **ADAM}}), []
+inputs = Inputs(Picture(content), [style], settings)
+hooks = Hooks(lambda progress, saved: kept.append(saved.to_tree()) if progress.scale else None)
+whole = run(loaded, inputs, hooks)
+resumed = run(loaded, inputs, saved=RunCheckpoint.from_tree(kept[0], settings))
+assert resumed.image.tobytes() == whole.image.tobytes()
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs collectives between processes")
 def test_two_hosts_make_the_picture_of_one(slow_four, tmp_path):
-    """Each has a half while they work, and all of the picture in the end."""
+    """Each has half of the picture while they work, all of it in the end, and can resume."""
     with socket.socket() as listening:
         listening.bind(("localhost", 0))
         address = f"localhost:{listening.getsockname()[1]}"
