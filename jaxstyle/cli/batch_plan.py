@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxstyle.batch.buckets import Work
-from jaxstyle.batch.cells import network_bytes
 from jaxstyle.batch.folder import settle
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
@@ -20,7 +19,6 @@ from jaxstyle.cli.plan import WIDTH, about
 from jaxstyle.execution import memory
 from jaxstyle.execution.arithmetic import step_flops
 from jaxstyle.execution.estimate import estimate
-from jaxstyle.execution.memory import rough_bytes
 from jaxstyle.network.weights import Loaded
 
 ALONE = Host(0, 1, ("this one",))
@@ -57,7 +55,7 @@ def show_batch_plan(
     """Print the plan of a batch on standard output, as JSON with ``--json``."""
     tell("reading the sizes of the pictures and timing a few steps of the first")
     found, refused = settle(jobs, loaded, arguments.batch_size, ALONE)
-    groups = list(groups_of(found, network_bytes(loaded)))
+    groups = list(groups_of(found, loaded))
     seconds = None
     if found:
         first = found[0].jobs[0]
@@ -85,12 +83,12 @@ def show_batch_plan(
         print(f"{len(refused)} cannot be made; the first: {first.job.output}: {first.reason}")
 
 
-def groups_of(found: Sequence[Work], fixed: int) -> Iterator[Group]:
+def groups_of(found: Sequence[Work], loaded: Loaded) -> Iterator[Group]:
     """Yield a group for each series of batches with the same scales and number of slots.
 
     Args:
       found: the batches, in order.
-      fixed: bytes that do not depend on the pictures.
+      loaded: weights of the network.
     """
 
     def alike(work: Work) -> tuple:
@@ -99,6 +97,8 @@ def groups_of(found: Sequence[Work], fixed: int) -> Iterator[Group]:
     for (scales, slots), group in groupby(found, alike):
         works, (height, width, _) = list(group), scales[-1]
         settings = works[0].jobs[0].settings
+        to_come = memory.network_to_come(loaded.weights, settings)
+        before = memory.bytes_before(to_come=to_come)
         one = sum(steps * step_flops(h, w, settings) for h, w, steps in scales)
         yield Group(
             height,
@@ -108,7 +108,7 @@ def groups_of(found: Sequence[Work], fixed: int) -> Iterator[Group]:
             slots,
             len(scales),
             one * slots * len(works),
-            fixed + slots * rough_bytes(height, width, settings),
+            memory.rough_peak(height, width, settings, before, slots),
         )
 
 

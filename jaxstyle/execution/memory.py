@@ -1,4 +1,10 @@
-"""Memory: bytes that a program needs, bytes that the device has, and remedies if it is too few."""
+"""Memory: bytes that a run needs, bytes that the device has, and remedies if it is too few.
+
+A run on CPU takes what the process holds already, with the network; plus ``COMPILING``; plus what
+its programs need beside the network. That is XLA's analysis of them where they are compiled
+(``run_peaks``), and a count of the feature maps where nothing has been compiled yet
+(``rough_peak``). On an accelerator only the device's memory counts: the network and the programs.
+"""
 
 import math
 import os
@@ -11,11 +17,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from convert_weights.weights_file import Weights
 from jaxstyle.execution import arithmetic
 from jaxstyle.execution.factories import optimizer_of
 from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.tiles.grid import untileable
-from jaxstyle.network import machine, vgg
+from jaxstyle.network import machine, tuning, vgg
+from jaxstyle.network.convolution import WINDOW
 from jaxstyle.settings import Settings
 
 CONTAINER_LIMITS = (
@@ -23,19 +31,23 @@ CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 
-TRANSIENTS = 6
-"""Number of temporary maps, each as large as the largest layer, that ``rough_bytes`` assumes."""
+COMPILING = 250_000_000
+"""Bytes that compiling takes on CPU, as LLVM's memory and then as the programs. At 96 pixels, where
+the maps are small, a process grows by 100 MB with programs from the cache and by 240 without. Once
+a scale begins, the compiler's memory is given back; the programs of three scales take 200 MB."""
 
-NEAR = 0.5
-"""Share of the memory up to which ``rough_bytes`` is trusted: it may be wrong by a third."""
+TRANSIENTS = 3
+"""Number of temporary maps, each as large as the largest layer, that ``rough_bytes`` assumes.
+XLA's analysis of a step at 128, 256 and 512 pixels is 2.6 to 3 of them more than the other maps."""
 
-KEPT = 0.3
-"""Share of the total memory that a run may want while the process still keeps freed memory."""
+TRUSTED = 0.8
+"""Share of the memory that a run may take by the model: the rest is for its errors, and for other
+processes."""
 
-ARRAYS = 14
-"""Arrays of the picture's size that a step in tiles holds at most, besides the optimizer state:
-image, average and best, before and after the step; the gradient; four temporaries of L-BFGS; the
-photo; and the last reported image."""
+PICTURES = 7
+"""Arrays of the picture's size while tiles are worked on, besides the optimizer state: image,
+average, best, padded image, gradient, photo and the last reported image. Updating the state takes
+as many again, as temporaries."""
 
 GRANULARITY = 16
 """Recommended sizes are multiples of this."""
@@ -43,7 +55,7 @@ GRANULARITY = 16
 
 @dataclass(frozen=True)
 class Footprint:
-    """The memory of a scale, predicted by XLA's analysis of its compiled programs.
+    """The memory of a scale beside the network, by XLA's analysis of its compiled programs.
 
     Attributes:
       targets: peak bytes while the targets are computed.
@@ -60,14 +72,52 @@ class Footprint:
     step_seconds: Callable[[], float]
 
 
-def run_peaks(scales: Sequence[Footprint], network: vgg.VGG19) -> list[int]:
+def run_peaks(scales: Sequence[Footprint], before: int) -> list[int]:
     """Return the peak bytes of each scale of a run.
 
     While one scale runs, the targets of the next one are computed in the background.
+
+    Args:
+      scales: what each scale takes.
+      before: bytes that are held before the first one: ``bytes_before``.
     """
     later = [*(each.targets for each in scales[1:]), 0]
     first, *others = [each.steps + next_ for each, next_ in zip(scales, later, strict=True)]
-    return [max(nbytes(network) + scales[0].targets, first), *others]
+    return [before + each for each in (max(scales[0].targets, first), *others)]
+
+
+def rough_peak(height: int, width: int, settings: Settings, before: int, count: int = 1) -> int:
+    """Return the peak bytes of a run without compiling anything.
+
+    Args:
+      height: of the largest picture, result or style, that the network is given.
+      width: of that picture.
+      settings: settings of the run.
+      before: bytes that are held before: ``bytes_before``.
+      count: number of such pictures at once.
+    """
+    return before + count * rough_bytes(height, width, settings)
+
+
+def bytes_before(network: vgg.VGG19 | None = None, to_come: int = 0) -> int:
+    """Return the bytes of a run that do not depend on its pictures.
+
+    Args:
+      network: the network, if it is there already.
+      to_come: its bytes if not: ``network_to_come``.
+    """
+    if jax.default_backend() != "cpu":
+        return nbytes(network) + to_come
+    return machine.resident_bytes() + to_come + COMPILING
+
+
+def network_to_come(weights: Weights, settings: Settings) -> int:
+    """Return the bytes that the network of a weights file will take, on CPU at most."""
+    prepared = tuning.channels() if jax.default_backend() == "cpu" else {}
+    used = vgg.convolutions_before(settings.layers())
+    both = {name: 2 * WINDOW**2 // 9 for name in used if name in prepared}
+    each = ((1 + both.get(name, 0)) * of.kernel.nbytes for name, of in weights.layers.items())
+    return sum(each)
 
 
 def peak_bytes(compiled: jax.stages.Compiled, *kept: PyTree) -> int:
@@ -98,7 +148,7 @@ def shapes(function: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
 def device_bytes() -> int | None:
     """Return the bytes available to a run, None if unknown.
 
-    On an accelerator that is its memory limit; on a CPU, the memory that is free now.
+    On an accelerator that is its memory limit; on a CPU, what this process holds or may still get.
     """
     limit = _accelerator_bytes()
     if limit is not None:
@@ -106,6 +156,7 @@ def device_bytes() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
+        free += machine.resident_bytes()
         return min(free, _container_bytes() or free)
     except (OSError, StopIteration):
         return total_bytes()
@@ -121,17 +172,6 @@ def total_bytes() -> int | None:
     except (AttributeError, OSError, ValueError):  # not on Windows
         return None
     return min(physical, _container_bytes() or physical)
-
-
-def give_back_if_scarce(wanted: int) -> None:
-    """Return freed memory to the system from now on, if the run wants a large share of it.
-
-    By default the process keeps freed memory for the next step (``machine.keep_memory``), which may
-    double its footprint: fine only while ``wanted`` bytes are at most ``KEPT`` of the total.
-    """
-    there = total_bytes()
-    if there is not None and wanted > KEPT * there:
-        machine.give_memory_back()
 
 
 def _container_bytes() -> int | None:
@@ -179,7 +219,7 @@ def largest_size(size: int, peak: int, limit: int, fixed: int = 0) -> int:
 def _in_tiles(scale: Scale, settings: Settings) -> int:
     """Return the bytes of the arrays of the picture's size, needed even when working in tiles."""
     image = 12 * scale.height * scale.width
-    return ARRAYS * image + optimizer_bytes(scale.height, scale.width, settings)
+    return 2 * PICTURES * image + optimizer_bytes(scale.height, scale.width, settings)
 
 
 def remedies(
@@ -215,7 +255,7 @@ def remedies(
 
 
 def rough_bytes(height: int, width: int, settings: Settings) -> int:
-    """Return the bytes of a step by rule of thumb, without compiling.
+    """Return the bytes of a step beside the network, without compiling.
 
     Counted are the output of each convolution, ``TRANSIENTS`` more copies of the largest one, and
     the optimizer state.

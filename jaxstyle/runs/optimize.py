@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import jax
 from jax.sharding import Mesh
 
 from jaxstyle.errors import DivergedError
@@ -28,6 +29,7 @@ from jaxstyle.execution.plan import Image, Scale
 from jaxstyle.execution.strategy import Strategy, do_not_pause
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.network import weights
+from jaxstyle.network.machine import give_memory_back
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import solve
 from jaxstyle.optim.solve import Course, Reached, StepProgram
@@ -145,6 +147,7 @@ def optimize(
             shapes = strategy.rates(rates), strategy.state_shape(scale, optimizer)
             with counted(here=True) as compiled:
                 program.compile(objective, *shapes)
+            jax.block_until_ready(objective)  # what computing it takes is free for the steps
         return Stage(strategy, objective, program, preparing, compiled.count)
 
     def enlarge(scale: Scale) -> list[Image]:
@@ -164,6 +167,7 @@ def optimize(
             if reached and settings[0].carry:
                 state = strategy.carried(reached.state, state, scales[index - 1], scale)
             reached = Reached(strategy.rates(rates), state, (Course(),) * len(pictures))
+        give_memory_back()  # of the compiler, and of the scale before
         running = solve.minimize(
             stage.program,
             stage.objective,
