@@ -69,7 +69,7 @@ def explained(
             raise
         peak, fixed = _peak_bytes(loaded, last, styles, settings, regions)
         # Other processes may have taken some.
-        there = min(free or peak, round(memory.TRUSTED * peak))
+        there = min(free or peak, fixed + round(memory.TRUSTED * (peak - fixed)))
         remedy = remedy_for(arguments, last, peak, there, fixed, settings)
         size = f"{last.width}x{last.height}"
         line = f"out of memory: {size} needs about {in_bytes(peak)}: {remedy}"

@@ -119,16 +119,6 @@ def test_errors_of_python_and_jax_alone_are_of_memory():
     assert not out_of_memory(ValueError("RESOURCE_EXHAUSTED"))
 
 
-@pytest.mark.parametrize(("there", "given_back"), [(2 * 10**9, True), (10**12, False)])
-def test_freed_memory_is_kept_only_where_there_is_plenty(folder, monkeypatch, there, given_back):
-    asked = []
-    monkeypatch.setattr("jaxstyle.network.machine.give_memory_back", lambda: asked.append(True))
-    monkeypatch.setattr(memory, "total_bytes", lambda: there)
-    monkeypatch.setattr("jaxstyle.cli.memory._rough_bytes", lambda *_: 9 * 10**8)
-    assert run("-o", "out.png", *TWO_SCALES) == 0
-    assert bool(asked) is given_back
-
-
 def test_memory_that_gives_out_is_one_line_and_saves_the_picture(folder, capsys, monkeypatch):
     minimize = solve.minimize
 
