@@ -68,7 +68,7 @@ def explained(
         if not out_of_memory(error):
             raise
         peak, fixed = _peak_bytes(loaded, last, styles, settings, regions)
-        # Other processes may have taken some.
+        # Other processes may have taken some of it.
         there = min(free or peak, fixed + round(memory.TRUSTED * (peak - fixed)))
         remedy = remedy_for(arguments, last, peak, there, fixed, settings)
         size = f"{last.width}x{last.height}"

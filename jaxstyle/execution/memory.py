@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,11 @@ COMPILING = 250_000_000
 the maps are small, a process grows by 100 MB with programs from the cache and by 240 without. Once
 a scale begins, the compiler's memory is given back; the programs of three scales take 200 MB."""
 
-TRANSIENTS = 3
-"""Number of temporary maps, each as large as the largest layer, that ``rough_bytes`` assumes.
-XLA's analysis of a step at 128, 256 and 512 pixels is 2.6 to 3 of them more than the other maps."""
+TRANSIENTS = 8
+"""Number of temporary maps beside a map that is worked on in the backward pass. XLA's temporaries
+of a step on CPU, at 128, 256 and 512 pixels, are as large as 11 maps of conv1_2: two are those of
+the first two convolutions, 8.7 to 9.1 are temporary; with its own convolutions instead of
+"winograd", 7.7."""
 
 TRUSTED = 0.8
 """Share of the memory that a run may take by the model: the rest is for its errors, and for other
@@ -116,8 +119,10 @@ def network_to_come(weights: Weights, settings: Settings) -> int:
     prepared = tuning.channels() if jax.default_backend() == "cpu" else {}
     used = vgg.convolutions_before(settings.layers())
     both = {name: 2 * WINDOW**2 // 9 for name in used if name in prepared}
-    each = ((1 + both.get(name, 0)) * of.kernel.nbytes for name, of in weights.layers.items())
-    return sum(each)
+    return sum(
+        of.bias.nbytes + (1 + both.get(name, 0)) * of.kernel.nbytes
+        for name, of in weights.layers.items()
+    )
 
 
 def peak_bytes(compiled: jax.stages.Compiled, *kept: PyTree) -> int:
@@ -257,8 +262,8 @@ def remedies(
 def rough_bytes(height: int, width: int, settings: Settings) -> int:
     """Return the bytes of a step beside the network, without compiling.
 
-    Counted are the output of each convolution, ``TRANSIENTS`` more copies of the largest one, and
-    the optimizer state.
+    Counted are the maps up to a convolution and ``TRANSIENTS`` more like its own, where that is
+    most, and the optimizer state.
     """
     sizes = [
         fan_out * pixels
@@ -268,7 +273,8 @@ def rough_bytes(height: int, width: int, settings: Settings) -> int:
         if layer.startswith("conv")
     ]
     memory = optimizer_bytes(height, width, settings)
-    return 4 * (sum(sizes) + TRANSIENTS * max(sizes, default=0)) + memory
+    each = zip(sizes, accumulate(sizes), strict=True)
+    return 4 * max((kept + TRANSIENTS * own for own, kept in each), default=0) + memory
 
 
 def network_bytes(network: vgg.VGG19, settings: Settings) -> int:

@@ -98,9 +98,9 @@ def chosen(network, available, monkeypatch):
     [
         (1500, [WHOLE]),
         (900, [WHOLE, Checkpointed()]),
-        (450, [WHOLE, Checkpointed(), Tiled(256)]),
+        (550, [WHOLE, Checkpointed(), Tiled(256)]),
         # Rough numbers say that nothing but small tiles can help: the others are not compiled.
-        (260, [Tiled(256), Tiled(128)]),
+        (260, [Tiled(128)]),
     ],
 )
 def test_the_fastest_strategy_that_fits_is_chosen(chosen, there, tried):

@@ -146,7 +146,9 @@ def test_a_run_takes_what_the_process_holds_the_compiler_and_the_network_to_come
     settings = shallow(precision="float32", style_layers=["relu1_1", "relu2_1"])
     algorithms = {"conv1_2": "winograd", "conv2_1": "winograd"}
     network = network_of(wide_weights, settings, algorithms)
-    assert nbytes(network) <= network_to_come(wide_weights.weights, settings)
+    preprocessing = 24
+    to_come = network_to_come(wide_weights.weights, settings)
+    assert nbytes(network) == to_come + preprocessing
     held, block = bytes_before(network), np.ones(100_000_000, np.uint8)
     assert held > COMPILING
     assert bytes_before() - held > 0.9 * block.nbytes
@@ -157,7 +159,7 @@ def test_maps_are_counted_to_near_what_the_compiled_program_takes(wide_weights):
     settings = shallow(precision="float32", style_layers=["relu1_1", "relu1_2"])
     network = network_of(wide_weights, settings)
     exact = footprint(network, 128, settings, styles=128).steps
-    assert exact / 1.5 < rough_bytes(128, 128, settings) < 1.5 * exact
+    assert exact / 1.25 < rough_bytes(128, 128, settings) < 1.25 * exact
     one, three = (rough_peak(128, 128, settings, BEFORE, count) for count in (1, 3))
     assert three - BEFORE == 3 * (one - BEFORE) == 3 * rough_bytes(128, 128, settings)
 
