@@ -5,13 +5,7 @@ from collections.abc import Hashable
 import jax
 
 from jaxstyle.execution import memory
-from jaxstyle.execution.memory import (
-    TRUSTED,
-    bytes_before,
-    network_to_come,
-    rough_bytes,
-    rough_peak,
-)
+from jaxstyle.execution.memory import TRUSTED, bytes_before, bytes_before_network, rough_bytes
 from jaxstyle.network import weights
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.settings import Settings
@@ -70,7 +64,7 @@ def too_large(cell: Inputs) -> bool:
     available, last = memory.total_bytes(), cell.scales()[-1]
     if available is None or cell.settings.tile != "auto":
         return False
-    peak = rough_peak(last.height, last.width, cell.settings, bytes_before())
+    peak = bytes_before() + rough_bytes(last.height, last.width, cell.settings)
     return peak > TRUSTED * available
 
 
@@ -93,7 +87,7 @@ def batch_that_fits(loaded: weights.Loaded, cell: Inputs, wanted: int, devices: 
     available, most = memory.total_bytes(), wanted
     if available is not None:
         sharing = devices if jax.default_backend() == "cpu" else 1
-        before = bytes_before(to_come=network_to_come(loaded.weights, cell.settings))
+        before = bytes_before_network(loaded.weights, cell.settings)
         room = (TRUSTED * available - before) / sharing
         each = rough_bytes(last.height, last.width, cell.settings)
         most = devices * max(1, int(room / each))

@@ -97,8 +97,7 @@ def groups_of(found: Sequence[Work], loaded: Loaded) -> Iterator[Group]:
     for (scales, slots), group in groupby(found, alike):
         works, (height, width, _) = list(group), scales[-1]
         settings = works[0].jobs[0].settings
-        to_come = memory.network_to_come(loaded.weights, settings)
-        before = memory.bytes_before(to_come=to_come)
+        before = memory.bytes_before_network(loaded.weights, settings)
         one = sum(steps * step_flops(h, w, settings) for h, w, steps in scales)
         yield Group(
             height,
@@ -108,7 +107,7 @@ def groups_of(found: Sequence[Work], loaded: Loaded) -> Iterator[Group]:
             slots,
             len(scales),
             one * slots * len(works),
-            memory.rough_peak(height, width, settings, before, slots),
+            before + slots * memory.rough_bytes(height, width, settings),
         )
 
 

@@ -99,8 +99,8 @@ def _rough_peak(loaded: Loaded, last: Scale, styles: Sequence[Image], settings: 
     """Return the rough peak bytes of the last scale, before the network is there."""
     sizes = [style_size(style, i, last, settings) for i, style in enumerate(styles)]
     largest = max([(last.height, last.width), *sizes], key=math.prod)
-    before = memory.bytes_before(to_come=memory.network_to_come(loaded.weights, settings))
-    return memory.rough_peak(*largest, settings, before)
+    before = memory.bytes_before_network(loaded.weights, settings)
+    return before + memory.rough_bytes(*largest, settings)
 
 
 def remedy_for(

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle.execution.memory import TRUSTED, bytes_before, device_bytes, rough_peak, run_peaks
+from jaxstyle.execution.memory import TRUSTED, bytes_before, device_bytes, rough_bytes, run_peaks
 from jaxstyle.execution.plan import PERIOD, Scale, style_size
 from jaxstyle.execution.sharded import Sharded
 from jaxstyle.execution.strategy import WHOLE, Checkpointed, Strategy
@@ -47,13 +47,13 @@ def choose(
         return named or WHOLE
     largest = max([(scale.height, scale.width), *sides], key=math.prod)
     before, room = bytes_before(network), TRUSTED * available
-    if rough_peak(*largest, settings, before) <= TRUSTED * room:
+    if before + rough_bytes(*largest, settings) <= TRUSTED * room:
         return WHOLE  # small enough to be sure without compiling
     strategy = WHOLE
     for strategy in candidates(scale, settings):
         tile = strategy.tile if isinstance(strategy, Tiled) else None
         height, width = (min(tile or side, side) for side in largest)
-        if rough_peak(height, width, settings, before) > 2 * available:
+        if before + rough_bytes(height, width, settings) > 2 * available:
             continue  # not worth compiling: checkpoints save about half
         footprint = strategy.footprint(scale, network, styles, settings, regions)
         if max(run_peaks([footprint], before)) <= room:
@@ -72,7 +72,7 @@ def choose_for_score(scale: Scale, styles: Sequence[Sides], settings: Settings) 
     if settings.padding == "circular" and (scale.height % PERIOD or scale.width % PERIOD):
         return WHOLE  # at such sides each map wraps around by itself: no tiles
     largest = max([(scale.height, scale.width), *styles], key=math.prod)
-    peak = rough_peak(*largest, settings, bytes_before())
+    peak = bytes_before() + rough_bytes(*largest, settings)
     return WHOLE if peak <= TRUSTED * available else Tiled(SCORING_TILE)
 
 

@@ -3,7 +3,7 @@
 A run on CPU takes what the process holds already, with the network; plus ``COMPILING``; plus what
 its programs need beside the network. That is XLA's analysis of them where they are compiled
 (``run_peaks``), and a count of the feature maps where nothing has been compiled yet
-(``rough_peak``). On an accelerator only the device's memory counts: the network and the programs.
+(``rough_bytes``). On an accelerator only the device's memory counts: the network and the programs.
 """
 
 import math
@@ -89,37 +89,23 @@ def run_peaks(scales: Sequence[Footprint], before: int) -> list[int]:
     return [before + each for each in (max(scales[0].targets, first), *others)]
 
 
-def rough_peak(height: int, width: int, settings: Settings, before: int, count: int = 1) -> int:
-    """Return the peak bytes of a run without compiling anything.
-
-    Args:
-      height: of the largest picture, result or style, that the network is given.
-      width: of that picture.
-      settings: settings of the run.
-      before: bytes that are held before: ``bytes_before``.
-      count: number of such pictures at once.
-    """
-    return before + count * rough_bytes(height, width, settings)
-
-
-def bytes_before(network: vgg.VGG19 | None = None, to_come: int = 0) -> int:
+def bytes_before(network: vgg.VGG19 | None = None) -> int:
     """Return the bytes of a run that do not depend on its pictures.
 
     Args:
-      network: the network, if it is there already.
-      to_come: its bytes if not: ``network_to_come``.
+      network: the network; None if it is not needed, or not there yet.
     """
     if jax.default_backend() != "cpu":
-        return nbytes(network) + to_come
-    return machine.resident_bytes() + to_come + COMPILING
+        return nbytes(network)
+    return machine.resident_bytes() + COMPILING
 
 
-def network_to_come(weights: Weights, settings: Settings) -> int:
-    """Return the bytes that the network of a weights file will take, on CPU at most."""
+def bytes_before_network(weights: Weights, settings: Settings) -> int:
+    """Return ``bytes_before`` of a network that is to be made yet; on CPU, at most."""
     prepared = tuning.channels() if jax.default_backend() == "cpu" else {}
     used = vgg.convolutions_before(settings.layers())
     both = {name: 2 * WINDOW**2 // 9 for name in used if name in prepared}
-    return sum(
+    return bytes_before() + sum(
         of.bias.nbytes + (1 + both.get(name, 0)) * of.kernel.nbytes
         for name, of in weights.layers.items()
     )

@@ -44,20 +44,13 @@ def keep_memory() -> bool:
 
 
 def give_memory_back() -> bool:
-    """Return all memory to the system that has been freed by now, such as the compiler's.
-
-    Returns:
-      Whether it succeeded: False without glibc.
-    """
+    """Return the memory to the system that has been freed by now; tell whether there was any."""
     gc.collect(0)  # JAX frees then what other threads have left to it
     return _of_allocator("malloc_trim", (0,))
 
 
 def resident_bytes() -> int:
-    """Return the bytes of memory that this process holds, shared libraries included.
-
-    Returns 0 where the system does not tell.
-    """
+    """Return the bytes of memory that this process holds; 0 where the system does not tell."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -105,7 +105,7 @@ def test_a_texture_is_told_the_shape_that_fits(planned, capsys):
 
 def test_a_run_that_cannot_fit_is_refused_before_it_starts(folder, capsys, monkeypatch):
     monkeypatch.setattr(solve, "minimize", None)  # never reached
-    monkeypatch.setattr(memory, "bytes_before", lambda *_, **__: 0)
+    monkeypatch.setattr(memory, "bytes_before", lambda *_: 0)
     monkeypatch.setattr(memory, "_accelerator_bytes", lambda: 500_000)
     assert run("-o", "out.png", *TWO_SCALES) == 1
     printed = capsys.readouterr()

@@ -70,7 +70,7 @@ def available(monkeypatch):
     """A function that sets the available bytes; a step takes roughly a byte for 90 pixels."""
     monkeypatch.setattr(choice, "checkpoints_help", lambda: True)
     monkeypatch.setattr(choice, "bytes_before", lambda *_: 0)
-    monkeypatch.setattr(choice, "rough_peak", lambda height, width, *_: height * width / 90)
+    monkeypatch.setattr(choice, "rough_bytes", lambda height, width, _: height * width / 90)
     return lambda there: monkeypatch.setattr(choice, "device_bytes", lambda: there)
 
 

@@ -16,15 +16,14 @@ from jaxstyle.execution.factories import network_of
 from jaxstyle.execution.memory import (
     COMPILING,
     bytes_before,
+    bytes_before_network,
     device_bytes,
     largest_size,
     nbytes,
-    network_to_come,
     optimizer_bytes,
     peak_bytes,
     remedies,
     rough_bytes,
-    rough_peak,
     run_peaks,
     total_bytes,
 )
@@ -146,13 +145,11 @@ def test_a_run_takes_what_the_process_holds_the_compiler_and_the_network_to_come
     settings = shallow(precision="float32", style_layers=["relu1_1", "relu2_1"])
     algorithms = {"conv1_2": "winograd", "conv2_1": "winograd"}
     network = network_of(wide_weights, settings, algorithms)
-    preprocessing = 24
-    to_come = network_to_come(wide_weights.weights, settings)
-    assert nbytes(network) == to_come + preprocessing
+    to_come = bytes_before_network(wide_weights.weights, settings) - bytes_before()
+    assert to_come == pytest.approx(nbytes(network), abs=1_000_000)
     held, block = bytes_before(network), np.ones(100_000_000, np.uint8)
     assert held > COMPILING
     assert bytes_before() - held > 0.9 * block.nbytes
-    assert bytes_before(to_come=block.nbytes) - held > 1.8 * block.nbytes
 
 
 def test_maps_are_counted_to_near_what_the_compiled_program_takes(wide_weights):
@@ -160,8 +157,6 @@ def test_maps_are_counted_to_near_what_the_compiled_program_takes(wide_weights):
     network = network_of(wide_weights, settings)
     exact = footprint(network, 128, settings, styles=128).steps
     assert exact / 1.25 < rough_bytes(128, 128, settings) < 1.25 * exact
-    one, three = (rough_peak(128, 128, settings, BEFORE, count) for count in (1, 3))
-    assert three - BEFORE == 3 * (one - BEFORE) == 3 * rough_bytes(128, 128, settings)
 
 
 @pytest.mark.parametrize(("size", "limit"), [(512, 300e6), (1000, 2e9), (333, 250e6)])
