@@ -1,27 +1,33 @@
-"""Compare XLA's prediction of the solver's peak memory, shown by --plan, with measurements.
+"""Compare the peak memory that --plan predicts with measurements.
 
-Every case runs in its own process. On an accelerator, the measurement is the device's peak memory
-in use. On CPU it is the process's peak resident memory while it takes steps, minus its resident
-memory before the solver's arrays are allocated and after the programs are compiled.
+On CPU, that of whole commands: the peak resident memory of ``python -m jaxstyle run``, all scales,
+with an empty compilation cache and with what that run has left there. On an accelerator, that of
+the solver: XLA's prediction, and the device's peak memory in use.
 """
 
 import argparse
-import ctypes
 import gc
+import json
+import os
+import subprocess
 import sys
+import tempfile
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from bench import work
-from bench.child import call
+from bench.child import ROOT, USERS_CACHE, call
 from bench.markdown import table as markdown
 from jaxstyle.execution.memory import peak_bytes
+from jaxstyle.network.machine import give_memory_back
 
-HELP = "Peak memory of the solver, predicted and measured."
+HELP = "Peak memory, predicted and measured: of whole commands on CPU, else of the solver."
+
+PICTURES = "examples/photos/chelsea.jpg", "examples/styles/brushstrokes.jpg"
 
 Row = dict[str, Any]
 
@@ -35,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=int,
         action="append",
-        help="size to measure, may be repeated (default: 256, 512, 1024; on GPU also 2048)",
+        help="size to measure, may be repeated (default: 96, 256, 512, 1024; on GPU also 2048)",
     )
     add(
         "--optimizer",
@@ -46,23 +52,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
-    """Measure every size and optimizer; return one row for each, with "error" if it failed."""
+    """Measure every size and optimizer, and the last size in tiles of half its side on CPU.
+
+    Returns:
+      One row for each, with "error" if it failed.
+    """
     quick = arguments.quick
     work.weights_of(arguments, show)  # downloads them once, before processes start
-    large = call("bench.memory:platform") == "gpu"
-    sizes = arguments.size or ([64] if quick else [256, 512, 1024, *[2048] * large])
-    rows = []
-    for size in sizes:
-        for optimizer in arguments.optimizer or ["adam", "lbfgs"]:
-            row = {"size": size, "optimizer": optimizer, "precision": arguments.precision}
-            show(f"{size}x{size}, {optimizer}")
-            try:
+    found = call("bench.memory:platform")
+    sizes = arguments.size or ([64] if quick else [96, 256, 512, 1024, *[2048] * (found == "gpu")])
+    optimizers = arguments.optimizer or ["adam", "lbfgs"]
+    rows: list[Row] = [{"size": size, "optimizer": each} for size in sizes for each in optimizers]
+    if found == "cpu" and sizes[-1] >= 128:
+        rows.append({"size": sizes[-1], "optimizer": optimizers[0], "tile": sizes[-1] // 2})
+    for row in rows:
+        row["precision"] = arguments.precision
+        show(f"{row}")
+        try:
+            if found == "cpu":
+                answer = whole_command(row, arguments.weights)
+            else:
                 answer = call("bench.memory:case", quick=quick, weights=arguments.weights, **row)
-                row |= answer | compared(size, **answer)
-            except RuntimeError as error:
-                row["error"] = str(error)
-            rows.append(row)
+            row |= answer | compared(row["size"], **answer)
+        except RuntimeError as error:
+            row["error"] = str(error)
     return rows
+
+
+def whole_command(settings: Mapping[str, Any], weights: str | None) -> Row:
+    """Predict and measure the peak resident bytes of a run of a few steps a scale.
+
+    Raises:
+      RuntimeError: a command failed; the message is its last line on standard error.
+    """
+    flags = [f"--{name}={value}" for name, value in settings.items()]
+    flags += [f"--weights={weights}"] if weights else []
+    with tempfile.TemporaryDirectory() as folder:
+        own = {USERS_CACHE: folder, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+        run = [sys.executable, "-m", "jaxstyle", "run", *PICTURES, f"--steps={STEPS}", *flags]
+        to_file = [*run, "--quiet", "-o", str(Path(folder, "out.png"))]
+        (_, cold), (_, warm) = (finished(to_file, own) for _ in range(2))
+        plan, _ = finished([*run, "--plan", "--json"], own)
+    predicted = json.loads(plan)["peak_bytes"]
+    return {"predicted": predicted, "cold": cold, "warm": warm, "measured": max(cold, warm)}
+
+
+def finished(command: list[str], environment: Mapping[str, str]) -> tuple[str, int]:
+    """Run a command; return its standard output and its peak resident bytes."""
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as failed:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **environment}, stdout=said, stderr=failed
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        for file in (said, failed):
+            file.seek(0)
+        if process.returncode:
+            raise RuntimeError([f"exit status {process.returncode}", *failed.readlines()][-1])
+        return said.read(), used.ru_maxrss * 1024
 
 
 def compared(size: int, predicted: int, measured: int | None, **_: Any) -> Row:
@@ -85,7 +132,7 @@ def platform() -> str:
 
 
 def case(*, size: int, quick: bool, weights: str | None, **settings: Any) -> Row:
-    """Predict and measure the bytes of one case; call it in a fresh process."""
+    """Predict and measure the bytes of the solver on an accelerator; call it in a fresh process."""
     given = Namespace(quick=quick, weights=weights)
 
     def arrays() -> work.Problem:
@@ -93,24 +140,16 @@ def case(*, size: int, quick: bool, weights: str | None, **settings: Any) -> Row
         return work.problem(loaded, size, size, size=size, **settings)
 
     predicted = prepare(arrays)
-    begin, compiling = settled_bytes(), peak_in_use()
-    problem = arrays()
-    settled_bytes()  # resets the peak: reading the weights is not counted
-    steps = work.stepping(problem, 1)
-    peak = None
+    compiling = peak_in_use()
+    steps = work.stepping(arrays(), 1)
     for _ in range(STEPS):
         steps()
-        peak = peak_in_use()
-    if peak is None or begin is None:
-        return {"predicted": predicted, "measured": None}
-    on_device = jax.default_backend() != "cpu"
-    row = {"predicted": predicted, "measured": peak if on_device else peak - begin}
-    # An accelerator's peak cannot be reset: it may be that of autotuning during compilation.
-    return row | ({"while_compiling": compiling} if on_device else {})
+    # The peak cannot be reset: it may be that of autotuning during compilation.
+    return {"predicted": predicted, "measured": peak_in_use(), "while_compiling": compiling}
 
 
 def prepare(arrays: Callable[[], work.Problem]) -> int:
-    """Build the problem once, compile its step, and on CPU run it; return the predicted bytes.
+    """Build the problem once and compile its step; return the predicted bytes.
 
     Layers after the deepest one in use are not arguments of the program, but are in memory too:
     their bytes are added.
@@ -118,8 +157,6 @@ def prepare(arrays: Callable[[], work.Problem]) -> int:
     problem = arrays()
     arguments = problem.objective, problem.rates, problem.state
     compiled = problem.program.compile(*arguments)
-    if jax.default_backend() == "cpu":
-        work.stepping(problem, 1)()
     memory: Any = compiled.memory_analysis()
     held = sum(leaf.nbytes for leaf in jax.tree.leaves(arguments))
     return peak_bytes(compiled) + max(0, held - memory.argument_size_in_bytes)
@@ -131,9 +168,7 @@ def settled_bytes() -> int | None:
     if jax.default_backend() != "cpu":
         return (jax.local_devices()[0].memory_stats() or {}).get("bytes_in_use")
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps freed memory
-        if trim:
-            trim(0)
+        give_memory_back()
         Path("/proc/self/clear_refs").write_text("5")
     return resident("VmRSS")
 
@@ -157,8 +192,11 @@ def resident(field: str) -> int | None:
 COLUMNS = {
     "size": "size",
     "optimizer": "optimizer",
+    "tile": "tile",
     "precision": "precision",
     "predicted": "predicted MB",
+    "cold": "cold cache MB",
+    "warm": "warm cache MB",
     "measured": "measured MB",
     "predicted_per_megapixel": "predicted MB/megapixel",
     "measured_per_megapixel": "measured MB/megapixel",

@@ -19,7 +19,7 @@ from bench.markdown import table as markdown
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.factories import network_of, optimizer_of, rates_of
 from jaxstyle.execution.inputs import inputs_of
-from jaxstyle.execution.memory import nbytes, network_bytes
+from jaxstyle.execution.memory import network_bytes
 from jaxstyle.execution.plan import Scale, blank
 from jaxstyle.execution.sharded import Sharded
 from jaxstyle.execution.strategy import WHOLE
@@ -67,9 +67,9 @@ def row(loaded: Any, size: int, show: Callable[[str], None]) -> Row:
     show(f"{size}x{size}")
     settings = resolve(size=size, precision="float32")
     network, scale = network_of(loaded, settings), Scale(size, size, size, 1)
-    unused = nbytes(network) - network_bytes(network, settings)  # kernels that no loss needs
+    used = network_bytes(network, settings)
     whole, split = (
-        strategy.footprint(scale, network, [blank(size, size)], settings).steps - unused
+        strategy.footprint(scale, network, [blank(size, size)], settings).steps + used
         for strategy in (WHOLE, Sharded())
     )
     found = {"size": size, "devices": jax.device_count()}

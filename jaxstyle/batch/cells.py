@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import jax
 
 from jaxstyle.execution import memory
-from jaxstyle.execution.memory import NEAR, rough_bytes
+from jaxstyle.execution.memory import TRUSTED, bytes_before, bytes_before_network, rough_bytes
 from jaxstyle.network import weights
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.settings import Settings
@@ -40,16 +40,6 @@ The program measures the layers of all pictures; a picture may use only some of 
 """
 
 
-SHARE = 0.6
-"""Fraction of the memory that a batch may take by ``rough_bytes``, which can be off by a third."""
-
-PREPARED = 9
-"""Upper bound of the network's memory on CPU, in multiples of its kernels.
-
-The kernels in the layout prepared for the CPU take eight times as much as the kernels themselves.
-"""
-
-
 def static_key(settings: Settings) -> Hashable:
     """Return a key that is equal for settings whose pictures can share a batch."""
     shared = {name: value for name, value in settings.to_dict().items() if name not in OWN}
@@ -74,7 +64,8 @@ def too_large(cell: Inputs) -> bool:
     available, last = memory.total_bytes(), cell.scales()[-1]
     if available is None or cell.settings.tile != "auto":
         return False
-    return rough_bytes(last.height, last.width, cell.settings) > NEAR * available
+    peak = bytes_before() + rough_bytes(last.height, last.width, cell.settings)
+    return peak > TRUSTED * available
 
 
 def batch_that_fits(loaded: weights.Loaded, cell: Inputs, wanted: int, devices: int = 1) -> int:
@@ -96,14 +87,9 @@ def batch_that_fits(loaded: weights.Loaded, cell: Inputs, wanted: int, devices: 
     available, most = memory.total_bytes(), wanted
     if available is not None:
         sharing = devices if jax.default_backend() == "cpu" else 1
-        room = SHARE * available / sharing - network_bytes(loaded)
+        before = bytes_before_network(loaded.weights, cell.settings)
+        room = (TRUSTED * available - before) / sharing
         each = rough_bytes(last.height, last.width, cell.settings)
         most = devices * max(1, int(room / each))
     rounds = -(-wanted // most)
     return -(-wanted // (rounds * devices)) * devices
-
-
-def network_bytes(loaded: weights.Loaded) -> int:
-    """Return an upper bound of the network's memory, including kernels prepared for the CPU."""
-    kernels = sum(layer.kernel.nbytes for layer in loaded.weights.layers.values())
-    return PREPARED * kernels if jax.default_backend() == "cpu" else kernels

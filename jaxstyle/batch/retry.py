@@ -15,7 +15,7 @@ from jaxstyle.errors import (
     TooSmallError,
 )
 from jaxstyle.execution.inputs import Layers
-from jaxstyle.execution.memory import give_back_if_scarce, out_of_memory, rough_bytes
+from jaxstyle.execution.memory import out_of_memory
 from jaxstyle.network import weights
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.runs.inputs import Inputs
@@ -93,8 +93,6 @@ def run_in_halves(
       For each cell a result or an exception.
     """
     devices = 1 if mesh is None else mesh.size
-    last = cells[0].scales()[-1]
-    give_back_if_scarce(len(cells) * rough_bytes(last.height, last.width, cells[0].settings))
     shared: dict[str, Any] = {"mesh": mesh, "layers": layers, "network": network}
     try:
         return run_together(loaded, cells, hooks, **shared, **resuming)

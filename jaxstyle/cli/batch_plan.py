@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxstyle.batch.buckets import Batch
-from jaxstyle.batch.cells import network_bytes
 from jaxstyle.batch.folder import group_jobs
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
@@ -20,7 +19,6 @@ from jaxstyle.cli.plan import WIDTH, about
 from jaxstyle.execution import memory
 from jaxstyle.execution.arithmetic import step_flops
 from jaxstyle.execution.estimate import estimate
-from jaxstyle.execution.memory import rough_bytes
 from jaxstyle.network.weights import Loaded
 
 ALONE = Host(0, 1, ("this one",))
@@ -57,7 +55,7 @@ def show_batch_plan(
     """Print the plan of a batch on standard output, as JSON with ``--json``."""
     tell("reading the sizes of the pictures and timing a few steps of the first")
     found, refused = group_jobs(jobs, loaded, arguments.batch_size, ALONE)
-    groups = list(groups_of(found, network_bytes(loaded)))
+    groups = list(groups_of(found, loaded))
     seconds = None
     if found:
         first = found[0].jobs[0]
@@ -85,12 +83,12 @@ def show_batch_plan(
         print(f"{len(refused)} cannot be made; the first: {first.job.output}: {first.reason}")
 
 
-def groups_of(found: Sequence[Batch], fixed: int) -> Iterator[Group]:
+def groups_of(found: Sequence[Batch], loaded: Loaded) -> Iterator[Group]:
     """Yield a group for each series of batches with the same scales and number of slots.
 
     Args:
       found: the batches, in order.
-      fixed: bytes that do not depend on the pictures.
+      loaded: weights of the network.
     """
 
     def alike(batch: Batch) -> tuple:
@@ -99,6 +97,7 @@ def groups_of(found: Sequence[Batch], fixed: int) -> Iterator[Group]:
     for (scales, slots), group in groupby(found, alike):
         batches, (height, width, _) = list(group), scales[-1]
         settings = batches[0].jobs[0].settings
+        before = memory.bytes_before_network(loaded.weights, settings)
         one = sum(steps * step_flops(h, w, settings) for h, w, steps in scales)
         yield Group(
             height,
@@ -108,7 +107,7 @@ def groups_of(found: Sequence[Batch], fixed: int) -> Iterator[Group]:
             slots,
             len(scales),
             one * slots * len(batches),
-            fixed + slots * rough_bytes(height, width, settings),
+            before + slots * memory.rough_bytes(height, width, settings),
         )
 
 

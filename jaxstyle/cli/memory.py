@@ -20,9 +20,6 @@ from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
 
-LESS = 0.8
-"""Share of a run's memory that is assumed to be available once the run has run out of it."""
-
 
 @contextmanager
 def enough_memory(
@@ -42,16 +39,13 @@ def enough_memory(
     there = memory.total_bytes()
     # Linux kills a process that takes too much memory, without a message. The rough estimate is
     # free. Compiling the last scale takes seconds, which the run would spend on it anyway.
-    wanted = _rough_bytes(last, styles, settings)
-    if there is not None and wanted > memory.NEAR * there:
-        wanted, fixed = _peak_bytes(loaded, last, styles, settings, regions)
-        if (peak := wanted) > there:
+    if there is not None and _rough_peak(loaded, last, styles, settings) > memory.TRUSTED * there:
+        peak, fixed = _peak_bytes(loaded, last, styles, settings, regions)
+        if peak > there:
             remedy = remedy_for(arguments, last, peak, there, fixed, settings)
             need = f"{last.width}x{last.height} needs about {in_bytes(peak)}"
             line = f"out of memory: {need}, and {in_bytes(there)} are available: {remedy}"
             raise OutOfMemoryError(line)
-    # A coarser scale computed whole may need more memory than a last scale computed in tiles.
-    memory.give_back_if_scarce(max([wanted, *_coarser_bytes(content, styles, settings)]))
     with explained(arguments, loaded, content, styles, settings, regions):
         yield
 
@@ -74,7 +68,8 @@ def explained(
         if not out_of_memory(error):
             raise
         peak, fixed = _peak_bytes(loaded, last, styles, settings, regions)
-        there = min(free or peak, round(LESS * peak))  # other processes may have taken some
+        # Other processes may have taken some of it.
+        there = min(free or peak, fixed + round(memory.TRUSTED * (peak - fixed)))
         remedy = remedy_for(arguments, last, peak, there, fixed, settings)
         size = f"{last.width}x{last.height}"
         line = f"out of memory: {size} needs about {in_bytes(peak)}: {remedy}"
@@ -91,25 +86,21 @@ def _peak_bytes(
     """Return the peak bytes of the last scale, and how many of them do not grow with its size."""
     try:
         network = tuned_network(loaded, settings)
+        before = memory.bytes_before(network)
         strategy = choose(last, network, styles, settings, regions)
         footprint = strategy.footprint(last, network, styles, settings, regions)
-        (peak,) = memory.run_peaks([footprint], network)
-        return peak, footprint.fixed
+        (peak,) = memory.run_peaks([footprint], before)
+        return peak, before + footprint.fixed
     except (MemoryError, jax.errors.JaxRuntimeError):  # no memory even for compiling
-        return _rough_bytes(last, styles, settings), 0
+        return _rough_peak(loaded, last, styles, settings), 0
 
 
-def _coarser_bytes(content: Picture, styles: Sequence[Image], settings: Settings) -> list[int]:
-    """Return rough bytes of the scales before the last; none with ``--tile N``, which needs few."""
-    scales = [] if settings.tile_side else plan(content.rgb, styles, settings)[:-1]
-    return [_rough_bytes(scale, styles, settings) for scale in scales]
-
-
-def _rough_bytes(last: Scale, styles: Sequence[Image], settings: Settings) -> int:
-    """Return the rough bytes of the largest picture, result or style, that the network is given."""
+def _rough_peak(loaded: Loaded, last: Scale, styles: Sequence[Image], settings: Settings) -> int:
+    """Return the rough peak bytes of the last scale, before the network is there."""
     sizes = [style_size(style, i, last, settings) for i, style in enumerate(styles)]
     largest = max([(last.height, last.width), *sizes], key=math.prod)
-    return memory.rough_bytes(*largest, settings)
+    before = memory.bytes_before_network(loaded.weights, settings)
+    return before + memory.rough_bytes(*largest, settings)
 
 
 def remedy_for(

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle.execution.memory import NEAR, device_bytes, rough_bytes, run_peaks
+from jaxstyle.execution.memory import TRUSTED, bytes_before, device_bytes, rough_bytes, run_peaks
 from jaxstyle.execution.plan import PERIOD, Scale, style_size
 from jaxstyle.execution.sharded import Sharded
 from jaxstyle.execution.strategy import WHOLE, Checkpointed, Strategy
@@ -32,14 +32,6 @@ TILES = (2048, 1024, 512, 256, 128)
 SCORING_TILE = 512
 """Side of the tiles in which a large picture is scored: without a gradient they need little."""
 
-FAR = 3.0
-"""Multiple of the memory above which a strategy is rejected by ``rough_bytes`` alone, without
-compiling: checkpoints save about half."""
-
-ROOM = 0.7
-"""Share of the free memory that a strategy may take if another one is left to try. The rest is for
-the pictures themselves, and for the targets of the next scale, computed in the background."""
-
 
 def choose(
     scale: Scale,
@@ -58,16 +50,17 @@ def choose(
     if named is not None or available is None:
         return named or WHOLE
     largest = max([(scale.height, scale.width), *sides], key=math.prod)
-    if rough_bytes(*largest, settings) <= NEAR * available:
+    before, room = bytes_before(network), TRUSTED * available
+    if before + rough_bytes(*largest, settings) <= TRUSTED * room:
         return WHOLE  # small enough to be sure without compiling
     strategy = WHOLE
     for strategy in candidates(scale, settings):
         tile = strategy.tile if isinstance(strategy, Tiled) else None
         height, width = (min(tile or side, side) for side in largest)
-        if rough_bytes(height, width, settings) > FAR * available:
-            continue  # not worth compiling
+        if before + rough_bytes(height, width, settings) > 2 * available:
+            continue  # not worth compiling: checkpoints save about half
         footprint = strategy.footprint(scale, network, styles, settings, regions)
-        if max(run_peaks([footprint], network)) <= ROOM * available:
+        if max(run_peaks([footprint], before)) <= room:
             return strategy
     return strategy
 
@@ -83,7 +76,8 @@ def choose_for_score(scale: Scale, styles: Sequence[Sides], settings: Settings) 
     if settings.padding == "circular" and (scale.height % PERIOD or scale.width % PERIOD):
         return WHOLE  # at such sides each map wraps around by itself: no tiles
     largest = max([(scale.height, scale.width), *styles], key=math.prod)
-    return WHOLE if rough_bytes(*largest, settings) <= NEAR * available else Tiled(SCORING_TILE)
+    peak = bytes_before() + rough_bytes(*largest, settings)
+    return WHOLE if peak <= TRUSTED * available else Tiled(SCORING_TILE)
 
 
 def named_by(settings: Settings, scale: Scale, styles: Sequence[Sides] = ()) -> Strategy | None:

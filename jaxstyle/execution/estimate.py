@@ -1,6 +1,7 @@
 """Estimates of a run before it starts: operations, memory and time.
 
-Memory is taken from XLA's memory analysis of the programs, which are compiled from shapes alone.
+Memory is what the process holds and XLA's analysis of the programs, which are compiled from shapes
+alone: see ``jaxstyle.execution.memory``.
 Time is extrapolated: a few steps of the coarsest scale are measured, and the other scales assumed
 to take time in proportion to their operations.
 """
@@ -12,7 +13,7 @@ from typing import Any
 from jaxstyle.execution.arithmetic import step_flops
 from jaxstyle.execution.choice import Sides, choose
 from jaxstyle.execution.factories import tuned_network
-from jaxstyle.execution.memory import device_bytes, remedies, run_peaks
+from jaxstyle.execution.memory import bytes_before, device_bytes, remedies, run_peaks
 from jaxstyle.execution.plan import blank, plan, style_size
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.guidance.masks import Regions
@@ -30,7 +31,7 @@ class ScaleEstimate:
       styles: height and width of each style picture.
       steps: optimizer steps.
       step_flops: floating-point operations of a step, including recomputation.
-      peak_bytes: peak memory of the device.
+      peak_bytes: peak memory: of the process on CPU, else of the device.
       compile_seconds: measured time of compiling its programs.
       run_seconds: estimated time of its steps; None if not even the coarsest scale fits.
       strategy: the execution strategy in words, see ``jaxstyle.execution.strategy``.
@@ -120,14 +121,14 @@ def estimate(
     pictures = [blank(*sides) for sides in styles]
     scales = plan(blank(*content), pictures, settings)
     network = tuned_network(loaded, settings)
+    before = bytes_before(network)
     footprints, chosen = [], []
     for scale in scales:
         strategy = choose(scale, network, pictures, settings, regions)
         chosen.append(strategy)
         footprints.append(strategy.footprint(scale, network, pictures, settings, regions))
         pause()
-    peaks = run_peaks(footprints, network)
-    available = device_bytes()  # after compiling, which uses some itself
+    peaks, available = run_peaks(footprints, before), device_bytes()
     flops = [
         step_flops(scale.height, scale.width, settings) * strategy.cost(settings)
         for scale, strategy in zip(scales, chosen, strict=True)
@@ -136,7 +137,7 @@ def estimate(
     if available is None or peaks[0] <= available:
         pace = footprints[0].step_seconds() / max(1.0, flops[0])
     most = peaks.index(max(peaks))
-    fixed = footprints[most].fixed
+    fixed = before + footprints[most].fixed
     return Estimate(
         tuple(
             ScaleEstimate(

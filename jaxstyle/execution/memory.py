@@ -1,9 +1,16 @@
-"""Memory: bytes that a program needs, bytes that the device has, and remedies if it is too few."""
+"""Memory: bytes that a run needs, bytes that the device has, and remedies if it is too few.
+
+A run on CPU takes what the process holds already, with the network; plus ``COMPILING``; plus what
+its programs need beside the network. That is XLA's analysis of them where they are compiled
+(``run_peaks``), and a count of the feature maps where nothing has been compiled yet
+(``rough_bytes``). On an accelerator only the device's memory counts: the network and the programs.
+"""
 
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +18,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from convert_weights.weights_file import Weights
 from jaxstyle.execution import arithmetic
 from jaxstyle.execution.factories import optimizer_of
 from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.tiles.grid import untileable
-from jaxstyle.network import machine, vgg
+from jaxstyle.network import machine, tuning, vgg
+from jaxstyle.network.convolution import WINDOW
 from jaxstyle.settings import Settings
 
 CONTAINER_LIMITS = (
@@ -23,19 +32,25 @@ CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 
-TRANSIENTS = 6
-"""Number of temporary maps, each as large as the largest layer, that ``rough_bytes`` assumes."""
+COMPILING = 250_000_000
+"""Bytes that compiling takes on CPU, as LLVM's memory and then as the programs. At 96 pixels, where
+the maps are small, a process grows by 100 MB with programs from the cache and by 240 without. Once
+a scale begins, the compiler's memory is given back; the programs of three scales take 200 MB."""
 
-NEAR = 0.5
-"""Share of the memory up to which ``rough_bytes`` is trusted: it may be wrong by a third."""
+TRANSIENTS = 8
+"""Number of temporary maps beside a map that is worked on in the backward pass. XLA's temporaries
+of a step on CPU, at 128, 256 and 512 pixels, are as large as 11 maps of conv1_2: two are those of
+the first two convolutions, 8.7 to 9.1 are temporary; with its own convolutions instead of
+"winograd", 7.7."""
 
-KEPT = 0.3
-"""Share of the total memory that a run may want while the process still keeps freed memory."""
+TRUSTED = 0.8
+"""Share of the memory that a run may take by the model: the rest is for its errors, and for other
+processes."""
 
-ARRAYS = 14
-"""Arrays of the picture's size that a step in tiles holds at most, besides the optimizer state:
-image, average and best, before and after the step; the gradient; four temporaries of L-BFGS; the
-photo; and the last reported image."""
+PICTURES = 7
+"""Arrays of the picture's size while tiles are worked on, besides the optimizer state: image,
+average, best, padded image, gradient, photo and the last reported image. Updating the state takes
+as many again, as temporaries."""
 
 GRANULARITY = 16
 """Recommended sizes are multiples of this."""
@@ -43,7 +58,7 @@ GRANULARITY = 16
 
 @dataclass(frozen=True)
 class Footprint:
-    """The memory of a scale, predicted by XLA's analysis of its compiled programs.
+    """The memory of a scale beside the network, by XLA's analysis of its compiled programs.
 
     Attributes:
       targets: peak bytes while the targets are computed.
@@ -60,14 +75,40 @@ class Footprint:
     step_seconds: Callable[[], float]
 
 
-def run_peaks(scales: Sequence[Footprint], network: vgg.VGG19) -> list[int]:
+def run_peaks(scales: Sequence[Footprint], before: int) -> list[int]:
     """Return the peak bytes of each scale of a run.
 
     While one scale runs, the targets of the next one are computed in the background.
+
+    Args:
+      scales: what each scale takes.
+      before: bytes that are held before the first one: ``bytes_before``.
     """
     later = [*(each.targets for each in scales[1:]), 0]
     first, *others = [each.steps + next_ for each, next_ in zip(scales, later, strict=True)]
-    return [max(nbytes(network) + scales[0].targets, first), *others]
+    return [before + each for each in (max(scales[0].targets, first), *others)]
+
+
+def bytes_before(network: vgg.VGG19 | None = None) -> int:
+    """Return the bytes of a run that do not depend on its pictures.
+
+    Args:
+      network: the network; None if it is not needed, or not there yet.
+    """
+    if jax.default_backend() != "cpu":
+        return nbytes(network)
+    return machine.resident_bytes() + COMPILING
+
+
+def bytes_before_network(weights: Weights, settings: Settings) -> int:
+    """Return ``bytes_before`` of a network that is to be made yet; on CPU, at most."""
+    prepared = tuning.channels() if jax.default_backend() == "cpu" else {}
+    used = vgg.convolutions_before(settings.layers())
+    both = {name: 2 * WINDOW**2 // 9 for name in used if name in prepared}
+    return bytes_before() + sum(
+        of.bias.nbytes + (1 + both.get(name, 0)) * of.kernel.nbytes
+        for name, of in weights.layers.items()
+    )
 
 
 def peak_bytes(compiled: jax.stages.Compiled, *kept: PyTree) -> int:
@@ -98,7 +139,7 @@ def shapes(function: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
 def device_bytes() -> int | None:
     """Return the bytes available to a run, None if unknown.
 
-    On an accelerator that is its memory limit; on a CPU, the memory that is free now.
+    On an accelerator that is its memory limit; on a CPU, what this process holds or may still get.
     """
     limit = _accelerator_bytes()
     if limit is not None:
@@ -106,6 +147,7 @@ def device_bytes() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
+        free += machine.resident_bytes()
         return min(free, _container_bytes() or free)
     except (OSError, StopIteration):
         return total_bytes()
@@ -121,17 +163,6 @@ def total_bytes() -> int | None:
     except (AttributeError, OSError, ValueError):  # not on Windows
         return None
     return min(physical, _container_bytes() or physical)
-
-
-def give_back_if_scarce(wanted: int) -> None:
-    """Return freed memory to the system from now on, if the run wants a large share of it.
-
-    By default the process keeps freed memory for the next step (``machine.keep_memory``), which may
-    double its footprint: fine only while ``wanted`` bytes are at most ``KEPT`` of the total.
-    """
-    there = total_bytes()
-    if there is not None and wanted > KEPT * there:
-        machine.give_memory_back()
 
 
 def _container_bytes() -> int | None:
@@ -179,7 +210,7 @@ def largest_size(size: int, peak: int, limit: int, fixed: int = 0) -> int:
 def _in_tiles(scale: Scale, settings: Settings) -> int:
     """Return the bytes of the arrays of the picture's size, needed even when working in tiles."""
     image = 12 * scale.height * scale.width
-    return ARRAYS * image + optimizer_bytes(scale.height, scale.width, settings)
+    return 2 * PICTURES * image + optimizer_bytes(scale.height, scale.width, settings)
 
 
 def remedies(
@@ -215,10 +246,10 @@ def remedies(
 
 
 def rough_bytes(height: int, width: int, settings: Settings) -> int:
-    """Return the bytes of a step by rule of thumb, without compiling.
+    """Return the bytes of a step beside the network, without compiling.
 
-    Counted are the output of each convolution, ``TRANSIENTS`` more copies of the largest one, and
-    the optimizer state.
+    Counted are the maps up to a convolution and ``TRANSIENTS`` more like its own, where that is
+    most, and the optimizer state.
     """
     sizes = [
         fan_out * pixels
@@ -228,7 +259,8 @@ def rough_bytes(height: int, width: int, settings: Settings) -> int:
         if layer.startswith("conv")
     ]
     memory = optimizer_bytes(height, width, settings)
-    return 4 * (sum(sizes) + TRANSIENTS * max(sizes, default=0)) + memory
+    each = zip(sizes, accumulate(sizes), strict=True)
+    return 4 * max((kept + TRANSIENTS * own for own, kept in each), default=0) + memory
 
 
 def network_bytes(network: vgg.VGG19, settings: Settings) -> int:

@@ -173,9 +173,9 @@ class Sharded(Strategy):
             shown = multihost_utils.process_allgather(shown, tiled=True)
         return [np.asarray(shown)[: scale.height]]
 
-    def footprint(self, *given: Any, **more: Any) -> Footprint:
+    def footprint(self, scale: Scale, network: VGG19, *given: Any, **more: Any) -> Footprint:
         """Predict the memory of each device; the targets are not counted."""
-        return replace(super().footprint(*given, **more), targets=0)
+        return replace(super().footprint(scale, network.direct(), *given, **more), targets=0)
 
     def objective_shape(self, inputs: LossInputs) -> ShardedObjective:
         plain = replace(inputs, network=inputs.network.direct())

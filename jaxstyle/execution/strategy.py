@@ -25,7 +25,7 @@ from jaxtyping import Array, Float
 
 from jaxstyle.execution.factories import optimizer_of, rates_of
 from jaxstyle.execution.inputs import LossInputs, inputs_of
-from jaxstyle.execution.memory import Footprint, nbytes, network_bytes, peak_bytes, shapes
+from jaxstyle.execution.memory import Footprint, network_bytes, peak_bytes, shapes
 from jaxstyle.execution.plan import Scale, blank, style_size
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.losses import matting, targets
@@ -186,12 +186,12 @@ class Strategy(OnePicture):
         program = self.program(optimizer, inputs.precision)
         step = program.compile(scored, rates, self.state_shape(scale, optimizer))
         in_targets = [peak_bytes(each) for each in self._compile_targets(inputs)]
-        # XLA drops unused arguments, such as kernels of deeper layers; they take memory anyway.
+        # XLA drops unused arguments, such as kernels of deeper layers.
         direct = network_bytes(network.direct(), settings)
         return Footprint(
             targets=max(in_targets, default=direct) - direct,
-            steps=nbytes(network) - network_bytes(network, settings) + peak_bytes(step),
-            fixed=nbytes(network) + direct,
+            steps=peak_bytes(step) - network_bytes(network, settings),
+            fixed=0,
             seconds=time.perf_counter() - start,
             step_seconds=partial(self._step_seconds, program, scored, inputs.network, scale, rates),
         )

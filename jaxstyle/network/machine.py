@@ -1,6 +1,7 @@
 """The host: its processor, the user's cache directory and the settings of its allocator."""
 
 import ctypes
+import gc
 import hashlib
 import importlib.metadata
 import os
@@ -31,7 +32,7 @@ def keep_memory() -> bool:
 
     A step on CPU needs some hundred megabytes. By default glibc returns them to the system after
     every step and gets new pages, which have to be cleared: a fifth to a third of the step's time.
-    Because of fragmentation the process may then hold up to twice the memory in use.
+    What is not needed again, ``give_memory_back`` returns.
 
     This changes the whole process, so only programs should call it, not libraries, and before JAX
     starts its threads: the arenas of threads cannot grow beyond 64 MB.
@@ -39,35 +40,36 @@ def keep_memory() -> bool:
     Returns:
       Whether it succeeded: False without glibc.
     """
-    return _tell_allocator(_ONE_ARENA, *_KEEPING)
+    return _of_allocator("mallopt", *_KEEPING)
 
 
 def give_memory_back() -> bool:
-    """Make glibc return freed memory to the system from now on.
+    """Return the memory to the system that has been freed by now; tell whether there was any."""
+    gc.collect(0)  # JAX frees then what other threads have left to it
+    return _of_allocator("malloc_trim", (0,))
 
-    Only this part of ``keep_memory`` is undone: the single arena stays.
 
-    Returns:
-      Whether it succeeded: False without glibc.
-    """
-    return _tell_allocator(*_GIVING_BACK)
+def resident_bytes() -> int:
+    """Return the bytes of memory that this process holds; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 # Options of glibc's mallopt and their values: see malloc.h and mallopt(3).
 _ARENA_MAX, _MMAP_MAX, _TRIM_THRESHOLD = -8, -4, -1
-_ONE_ARENA = (_ARENA_MAX, 1)
-_KEEPING = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))
-_GIVING_BACK = ((_MMAP_MAX, 65536), (_TRIM_THRESHOLD, 128 * 1024))  # glibc's defaults
+_KEEPING = ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))
 
 
-def _tell_allocator(*options: tuple[int, int]) -> bool:
+def _of_allocator(function: str, *calls: tuple[int, ...]) -> bool:
     if sys.platform != "linux":
         return False
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        call = getattr(ctypes.CDLL(None), function)
     except (OSError, AttributeError):  # another C library
         return False
-    return all([mallopt(*option) for option in options])
+    return all([call(*each) for each in calls])
 
 
 def processor() -> tuple[str, ...]:

@@ -416,7 +416,12 @@ def _advance(
     start = time.perf_counter()
     state, losses = program(objective, reached.rates, reached.state, count)
     losses = jax.device_get(losses)  # waits for the device
-    seconds = reached.seconds + time.perf_counter() - start
+    taken = time.perf_counter() - start
+    seconds = reached.seconds + taken
+    if not in_a_loop():
+        # On CPU another thread frees the temporaries of a step, just after its losses are known.
+        # A step begun before that takes new memory for its own.
+        time.sleep(min(0.005, taken / 200))
 
     failed, rates = going & ~np.ravel(losses.finite), reached.rates
     if failed.any():

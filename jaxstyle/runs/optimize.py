@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import optax
 from jax.sharding import Mesh
 
@@ -36,6 +37,7 @@ from jaxstyle.execution.plan import Image, Scale
 from jaxstyle.execution.strategy import Strategy, do_not_pause
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.network import weights
+from jaxstyle.network.machine import give_memory_back
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import solve
 from jaxstyle.optim.solve import Course, Hyperparameters, Reached, StepProgram
@@ -107,6 +109,7 @@ def optimize(
     for index, stage in problem.stages(saved.scale, hooks.pause):  # coarse to fine
         reached = problem.begin(index, stage, images, reached, saved.reached)
         saved = RunCheckpoint()  # only the first scale resumes; the solver donates its buffers
+        give_memory_back()  # that of the compiler, and of the scale before
         for now in stage.minimize(reached, hooks.every):
             trace.note(index, before=reached, now=now)
             reached, seconds = now, time.perf_counter() - start
@@ -273,6 +276,7 @@ class Problem:
             rates, state = strategy.rates(self.rates), strategy.state_shape(scale, self.optimizer)
             with counted(here=True) as compiling:
                 program.compile(objective, rates, state)
+            jax.block_until_ready(objective)  # so that the steps find that memory free
         return Stage(
             scale,
             self.settings,

@@ -12,6 +12,7 @@ from bench.work import picture
 from jaxstyle.batch.cells import batch_that_fits, static_key
 from jaxstyle.batch.retry import run_together
 from jaxstyle.errors import DivergedError
+from jaxstyle.execution import memory
 from jaxstyle.execution.inputs import layers_of
 from jaxstyle.execution.plan import Scale
 from jaxstyle.images import Picture
@@ -184,12 +185,13 @@ def test_layers_of_is_the_union_of_all_layers():
 def test_batches_are_equal_and_a_multiple_of_the_devices(
     small_weights, monkeypatch, wanted, devices
 ):
-    monkeypatch.setattr("jaxstyle.execution.memory.total_bytes", lambda: 40_000_000)
+    there = memory.bytes_before() + 30_000_000
+    monkeypatch.setattr(memory, "total_bytes", lambda: there)
     size = batch_that_fits(small_weights, cell_of(), wanted, devices)
     assert size % devices == 0
     batches = -(-wanted // size)
     assert 0 <= batches * size - wanted < batches + devices * batches
-    monkeypatch.setattr("jaxstyle.execution.memory.total_bytes", lambda: None)
+    monkeypatch.setattr(memory, "total_bytes", lambda: None)
     assert batch_that_fits(small_weights, cell_of(), wanted, devices) >= wanted
 
 

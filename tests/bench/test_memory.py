@@ -1,5 +1,6 @@
 """Tests of bench memory: the arithmetic, and one tiny measured case."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -48,19 +49,39 @@ def test_a_case_that_fails_is_a_row(monkeypatch):
     monkeypatch.setattr(memory, "call", answer)
     monkeypatch.setattr(work, "weights_of", lambda *_: None)
     rows = conftest.measured(memory, "--precision", "float32", quick=False)
-    assert [row["size"] for row in rows] == [256, 256, 512, 512, 1024, 1024, 2048, 2048]
+    assert [row["size"] for row in rows] == [96, 96, 256, 256, 512, 512, 1024, 1024, 2048, 2048]
     assert [row.get("error") for row in rows[-3:]] == [None, "out of memory", "out of memory"]
-    assert "| 256 | adam | float32 | 10 | 10.5 |" in memory.table(rows)
+    assert "| 256 | adam | | float32 | 10 | | | 10.5 |" in memory.table(rows)
 
 
 @pytest.mark.slow
-def test_a_case_is_measured_and_its_prediction_counts_layers_that_no_loss_needs():
+def test_a_case_is_predicted_to_take_layers_that_no_loss_needs():
     answer = memory.case(size=32, quick=True, weights=None, **SHALLOW)
     problem = work.problem(work.few_channels(), 32, 32, **SHALLOW)
     held = sum(leaf.nbytes for leaf in jax.tree.leaves((problem.objective, problem.state)))
     assert answer["predicted"] > held
-    if sys.platform == "linux":
-        assert answer["measured"] > 0
+
+
+def test_a_whole_command_is_predicted_and_measured_with_a_cold_and_a_warm_cache(monkeypatch):
+    asked, answers = [], iter([("", 5), ("", 4), (json.dumps({"peak_bytes": 6}), 9)])
+
+    def answer(command, environment):
+        asked.append((command[3:], environment[memory.USERS_CACHE]))
+        return next(answers)
+
+    monkeypatch.setattr(memory, "finished", answer)
+    found = memory.whole_command({"size": 32, "optimizer": "adam"}, None)
+    assert found == {"predicted": 6, "cold": 5, "warm": 4, "measured": 5}
+    assert [command[0] for command, _ in asked] == ["run"] * 3
+    assert all("--size=32" in command for command, _ in asked)
+    assert len({cache for _, cache in asked}) == 1 and "--plan" in asked[2][0]
+
+
+def test_a_command_has_a_peak_or_says_why_not():
+    said, peak = memory.finished([sys.executable, "-c", "print(bytes(50_000_000)[0])"], {})
+    assert said == "0\n" and peak > 50_000_000
+    with pytest.raises(RuntimeError, match="^no memory"):
+        memory.finished([sys.executable, "-c", "import sys; sys.exit('no memory')"], {})
 
 
 def test_a_child_answers_or_says_why_not():

@@ -105,7 +105,8 @@ def test_a_texture_is_told_the_shape_that_fits(planned, capsys):
 
 def test_a_run_that_cannot_fit_is_refused_before_it_starts(folder, capsys, monkeypatch):
     monkeypatch.setattr(solve, "minimize", None)  # never reached
-    monkeypatch.setattr(memory, "_accelerator_bytes", lambda: 700_000)
+    monkeypatch.setattr(memory, "bytes_before", lambda *_: 0)
+    monkeypatch.setattr(memory, "_accelerator_bytes", lambda: 500_000)
     assert run("-o", "out.png", *TWO_SCALES) == 1
     printed = capsys.readouterr()
     assert printed.err.startswith("jaxstyle: out of memory: 64x48 needs about ")
@@ -117,16 +118,6 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts(folder, capsys, monke
 def test_errors_of_python_and_jax_alone_are_of_memory():
     assert out_of_memory(MemoryError())
     assert not out_of_memory(ValueError("RESOURCE_EXHAUSTED"))
-
-
-@pytest.mark.parametrize(("there", "given_back"), [(2 * 10**9, True), (10**12, False)])
-def test_freed_memory_is_kept_only_where_there_is_plenty(folder, monkeypatch, there, given_back):
-    asked = []
-    monkeypatch.setattr("jaxstyle.network.machine.give_memory_back", lambda: asked.append(True))
-    monkeypatch.setattr(memory, "total_bytes", lambda: there)
-    monkeypatch.setattr("jaxstyle.cli.memory._rough_bytes", lambda *_: 9 * 10**8)
-    assert run("-o", "out.png", *TWO_SCALES) == 0
-    assert bool(asked) is given_back
 
 
 def test_memory_that_gives_out_is_one_line_and_saves_the_picture(folder, capsys, monkeypatch):

@@ -69,6 +69,7 @@ def test_a_line_search_has_no_tiles():
 def available(monkeypatch):
     """A function that sets the available bytes; a step takes roughly a byte for 90 pixels."""
     monkeypatch.setattr(choice, "checkpoints_help", lambda: True)
+    monkeypatch.setattr(choice, "bytes_before", lambda *_: 0)
     monkeypatch.setattr(choice, "rough_bytes", lambda height, width, _: height * width / 90)
     return lambda there: monkeypatch.setattr(choice, "device_bytes", lambda: there)
 
@@ -97,9 +98,9 @@ def chosen(network, available, monkeypatch):
     [
         (1500, [WHOLE]),
         (900, [WHOLE, Checkpointed()]),
-        (450, [WHOLE, Checkpointed(), Tiled(256)]),
+        (550, [WHOLE, Checkpointed(), Tiled(256)]),
         # Rough numbers say that nothing but small tiles can help: the others are not compiled.
-        (240, [Tiled(128)]),
+        (260, [Tiled(128)]),
     ],
 )
 def test_the_fastest_strategy_that_fits_is_chosen(chosen, there, tried):
@@ -127,9 +128,9 @@ SMALL, LARGE = (30, 30), (300, 300)
 @pytest.mark.parametrize(
     ("there", "sides", "styles", "settings", "expected"),
     [
-        (2000, LARGE, [], {}, WHOLE),
-        (1999, LARGE, [], {}, Tiled(512)),
-        (1999, SMALL, [SMALL, LARGE], {}, Tiled(512)),  # the largest picture counts
+        (1250, LARGE, [], {}, WHOLE),
+        (1249, LARGE, [], {}, Tiled(512)),
+        (1249, SMALL, [SMALL, LARGE], {}, Tiled(512)),  # the largest picture counts
         (None, LARGE, [], {}, WHOLE),
         (10, LARGE, [], {"tile": "off"}, WHOLE),
         (10**6, LARGE, [], {"tile": 64}, Tiled(64)),

@@ -16,7 +16,15 @@ from jaxtyping import Array, Float
 from jaxstyle.errors import SettingError
 from jaxstyle.execution.factories import matmul_precision, optimizer_of, rates_of
 from jaxstyle.execution.inputs import LossInputs, inputs_of
-from jaxstyle.execution.memory import Footprint, nbytes, optimizer_bytes, peak_bytes, shapes
+from jaxstyle.execution.memory import (
+    PICTURES,
+    Footprint,
+    nbytes,
+    network_bytes,
+    optimizer_bytes,
+    peak_bytes,
+    shapes,
+)
 from jaxstyle.execution.plan import PERIOD, Scale, blank
 from jaxstyle.execution.strategy import Strategy, do_not_pause
 from jaxstyle.execution.tiles.build import build
@@ -33,20 +41,6 @@ from jaxstyle.optim.solve import Reached, State
 from jaxstyle.settings import Settings
 
 Image = Float[np.ndarray, "_ _ 3"]
-
-FRAMES = 2
-"""Arrays of the padded picture's size during the passes: the image and its gradient."""
-
-STATES = 3
-"""Arrays of the picture's size in a solver state: image, average and best."""
-
-BESIDE = 2
-"""Further arrays of the picture's size during a step: the photo, and the last reported image."""
-
-SCRATCH = 1.25
-"""Ratio of the memory that the passes take on CPU to XLA's account of it, which misses buffers of
-its libraries. In BENCHMARKS.md, the memory measured at 4, 17 and 67 megapixels is a straight line
-that begins at 1.8 GB, where XLA says 1.4."""
 
 
 @dataclass(frozen=True)
@@ -153,16 +147,16 @@ class Tiled(Strategy):
         compiled = program.compile_passes(network, own, self.tile, grid.window)
         state = self.state_shape(scale, optimizer)
         update = peak_bytes(program.compile_update(rates, state, list(own.terms)))
-        scratch = SCRATCH if jax.default_backend() == "cpu" else 1
-        passes = round(scratch * max(map(peak_bytes, compiled)))
+        used = network_bytes(network, settings)
+        passes = max(map(peak_bytes, compiled)) - used
         kept = grid.count * nbytes([_kept(term) for term in own.terms.values()])
         targets = kept if jax.default_backend() == "cpu" else 0
-        image, window = 12 * grid.height * grid.width, 2 * grid.halo
-        frame = 12 * (grid.rows * grid.tile + window) * (grid.columns * grid.tile + window)
-        in_passes = passes + FRAMES * frame + STATES * image
-        in_passes += optimizer_bytes(grid.height, grid.width, settings)
-        grows = not self.on_host and in_passes < update
-        steps = max(in_passes, update) + BESIDE * image + targets
+        window = 2 * grid.halo
+        padded = 12 * (grid.rows * grid.tile + window) * (grid.columns * grid.tile + window)
+        held = PICTURES * padded + optimizer_bytes(grid.height, grid.width, settings)
+        photos = 2 * 12 * grid.height * grid.width  # given, and last reported
+        grows = not self.on_host and passes + held < update + photos
+        steps = max(passes + held, update + photos) + targets
         return Footprint(
             targets=0 if self.on_host else targets,
             steps=passes if self.on_host else steps,
