@@ -126,6 +126,8 @@ class _Target(NamedTuple):
 def _target(path: Name, replace: bool) -> _Target:
     """Return the file to write, after checking that it may be."""
     name = os.fspath(path)
+    if not os.path.basename(name):  # "" or "folder/"
+        raise _error(errno.EISDIR if name else errno.ENOENT, name)
     try:
         mode = os.stat(name).st_mode
     except FileNotFoundError:

@@ -102,6 +102,7 @@ def run_jobs(
             begin = time.perf_counter()
             results = task.run(read, report, mesh) if task.is_worth_it(read) else []
             seconds = time.perf_counter() - begin
+            status.running = None  # it would keep the images on the device
             for scale in scale_reports(results):
                 status.stepping += scale.run_seconds
                 status.compilations += scale.compilations

@@ -1,6 +1,7 @@
 """Batches that are made in spite of too little memory, bad pictures and pictures that run alone."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jax.sharding import Mesh
@@ -20,7 +21,7 @@ from jaxstyle.network import weights
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import NO_HOOKS, Hooks, optimize
-from jaxstyle.runs.result import Result
+from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.run_checkpoint import RunCheckpoint
 from jaxstyle.runs.stylize import run
 
@@ -32,6 +33,7 @@ def run_together(
     loaded: weights.Loaded,
     cells: Sequence[Inputs],
     hooks: Hooks = NO_HOOKS,
+    keep: Callable[[RunCheckpoint], None] | None = None,
     saved: RunCheckpoint | None = None,
     **shared: Any,
 ) -> Sequence[Result | Exception]:
@@ -42,18 +44,37 @@ def run_together(
       cells: pictures whose scales have the same sides and steps, and whose settings have the same
         ``static_key``.
       hooks: functions to call on the way.
-      saved: checkpoint of the same cells to resume from; not used for several that run alone.
+      keep: called with a checkpoint at each report, before the hooks; not for several cells that
+        run alone.
+      saved: checkpoint of the same cells to resume from.
       **shared: further arguments of ``jaxstyle.runs.optimize.optimize``.
 
     Returns:
       For each cell its result, or the exception of a bad picture.
     """
-    if not (alone(cells[0].settings) or too_large(cells[0])):
-        return optimize(loaded, cells, hooks, saved, **shared)
     distinct = {id(cell): cell for cell in cells}  # a batch is padded by repeating its cells
-    saved = saved if len(distinct) == 1 else None
-    made = {key: _run_alone(loaded, cell, hooks, saved) for key, cell in distinct.items()}
-    return [made[id(cell)] for cell in cells]
+    separate = alone(cells[0].settings) or too_large(cells[0])
+    if separate and len(distinct) > 1:
+        keep = saved = None
+    if keep:
+        hooks = replace(hooks, report=_keeping(keep, hooks))
+    if separate:
+        made = {key: _run_alone(loaded, cell, hooks, saved) for key, cell in distinct.items()}
+        return [made[id(cell)] for cell in cells]
+    try:
+        return optimize(loaded, cells, hooks, saved, **shared)
+    except DivergedError as error:  # every picture did
+        return [error] * len(cells)
+
+
+def _keeping(
+    keep: Callable[[RunCheckpoint], None], hooks: Hooks
+) -> Callable[[Progress, RunCheckpoint], None]:
+    def report(progress: Progress, reached: RunCheckpoint) -> None:
+        keep(reached)
+        hooks.report(progress, reached)
+
+    return report
 
 
 def _run_alone(
@@ -87,7 +108,7 @@ def run_in_halves(
       layers: layers to measure.
       network: network for these layers, if there is one already.
       shrunk: called with the next batch size when memory has run out.
-      **resuming: the checkpoint ``saved``; used only for the whole batch.
+      **resuming: ``keep`` and ``saved`` of ``run_together``; used only for the whole batch.
 
     Returns:
       For each cell a result or an exception.

@@ -26,7 +26,7 @@ from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result, versions
-from jaxstyle.runs.run_checkpoint import RunCheckpoint
+from jaxstyle.runs.stylize import telling
 
 
 @dataclass(frozen=True)
@@ -182,20 +182,18 @@ class Task:
             "network": self.networks.get(key),
             "shrunk": partial(self.fit.__setitem__, key),
         }
+        hooks = Hooks(telling(report))
         most = self.fit.get(key, len(cells))
         if most < len(cells):
-            hooks = Hooks(lambda progress, saved: report(progress))
             chunks = [cells[i : i + most] for i in range(0, len(cells), most)]
             chunks[-1] = [*chunks[-1], *cells][:most]
             made = [each for c in chunks for each in run_in_halves(self.loaded, c, hooks, **shared)]
             return made[: len(cells)]
-
-        def keep_and_report(progress: Progress, reached: RunCheckpoint) -> None:
-            keeper.keep(read.name, reached)
-            report(progress)
-
-        saved = keeper.saved(read.name, settings)
-        return run_in_halves(self.loaded, cells, Hooks(keep_and_report), **shared, saved=saved)
+        resuming = {
+            "keep": partial(keeper.keep, read.name),
+            "saved": keeper.saved(read.name, settings),
+        }
+        return run_in_halves(self.loaded, cells, hooks, **shared, **resuming)
 
     def slots(self, read: Read) -> list[Inputs]:
         """Return the cells, padded to the batch size that all batches of a shape share."""

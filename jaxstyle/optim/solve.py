@@ -5,7 +5,7 @@ the loop of a run. Both work on one picture or on many at once, by a ``Layout``.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -362,6 +362,7 @@ def minimize(
     every: int,
     *,
     tolerance: float = 0.0,
+    carry: bool = False,
 ) -> Iterator[Reached]:
     """Take the steps of a scale; yield what was reached after every ``every`` steps and the last.
 
@@ -378,22 +379,25 @@ def minimize(
       every: number of steps between reports.
       tolerance: a picture stops early if its loss decreased by a smaller share than this over
         ``PATIENCE`` steps; 0 never stops early.
+      carry: keep the optimizer's state of pictures that wait, to be carried to the next scale.
 
     Raises:
       DivergedError: halving the learning rate ``RETRIES`` times in a row did not help any picture.
     """
     reached = begin
+    del begin  # its images would stay in memory for all of the scale
     while any(course.goes_on(steps) for course in reached.courses):
-        before, reached = reached, _advance(program, objective, reached, steps, every, tolerance)
+        before = reached.courses
+        reached = _advance(program, objective, reached, steps, every, tolerance, carry)
         if all(course.diverged for course in reached.courses):
             raise DivergedError(reached.courses[0].diverged)
-        if _changed(before, reached):
+        if _changed(before, reached.courses):
             yield reached
 
 
-def _changed(before: Reached, after: Reached) -> bool:
+def _changed(before: Sequence[Course], after: Sequence[Course]) -> bool:
     """Return whether any picture has taken steps, or was given up."""
-    each = zip(before.courses, after.courses, strict=True)
+    each = zip(before, after, strict=True)
     return any(new.step > old.step or new.diverged != old.diverged for old, new in each)
 
 
@@ -404,30 +408,28 @@ def _advance(
     steps: int,
     every: int,
     tolerance: float,
+    carry: bool,
 ) -> Reached:
     """Try the next steps of all pictures that go on; keep those without NaN, retry the others."""
     going = np.array([course.goes_on(steps) for course in reached.courses])
     waiting = ~going & np.array([not course.diverged for course in reached.courses])
     left = [steps - c.step for c, on in zip(reached.courses, going, strict=True) if on]
-    count, held = min(every, *left), reached.state
-    if waiting.any():
-        # Pictures that wait keep this state; the program will donate its buffers.
-        held = jax.tree.map(jnp.copy, held)
+    count, held = min(every, *left), replace(reached.state, optimizer=None)
+    if waiting.any() and carry:  # the program will donate the optimizer's buffers
+        held = replace(held, optimizer=jax.tree.map(jnp.copy, reached.state.optimizer))
     start = time.perf_counter()
     state, losses = program(objective, reached.rates, reached.state, count)
     losses = jax.device_get(losses)  # waits for the device
     taken = time.perf_counter() - start
     seconds = reached.seconds + taken
-    if not in_a_loop():
-        # On CPU another thread frees the temporaries of a step, just after its losses are known.
-        # A step begun before that takes new memory for its own.
-        time.sleep(min(0.005, taken / 200))
+    let_memory_go(taken)
 
     failed, rates = going & ~np.ravel(losses.finite), reached.rates
     if failed.any():
         state = _select(failed, program.restarted(reached.state), state)
         rates = replace(rates, learning_rate=_halved(rates.learning_rate, failed))
-    state = _select(waiting, held, state)
+    # Pictures that wait keep the state in which they stopped.
+    state = _select(waiting, held if carry else replace(held, optimizer=state.optimizer), state)
 
     def course(index: int) -> Course:
         before = reached.courses[index]
@@ -442,10 +444,23 @@ def _advance(
     return Reached(rates, state, courses, seconds)
 
 
+def let_memory_go(seconds: float) -> None:
+    """Wait a little, on CPU, for the memory of a program that has run for so many seconds.
+
+    Another thread frees its temporaries, just after its results are there. A program begun before
+    that takes new memory for its own.
+    """
+    if not in_a_loop():
+        time.sleep(min(0.005, seconds / 200))
+
+
 def _select(which: Bool[np.ndarray, " n"], one: State, other: State) -> State:
     """Return the state with the pictures of ``one`` where ``which``, else those of ``other``."""
     if which.all() or not which.any():
         return one if which.all() else other
+    if one.optimizer is other.optimizer:
+        bare = _merged(which, replace(one, optimizer=None), replace(other, optimizer=None))
+        return replace(bare, optimizer=other.optimizer)
     return _merged(which, one, other)
 
 

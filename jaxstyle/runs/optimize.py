@@ -147,13 +147,17 @@ class Stage(NamedTuple):
     def minimize(self, begin: Reached, every: int | None) -> Iterator[Reached]:
         """Take the steps of the scale: see ``jaxstyle.optim.solve.minimize``."""
         first = self.settings[0]
+        usual = report_every(first)
+        # Where pictures may stop early, they do so at the same steps in a batch as alone.
+        together = len(self.settings) > 1 and first.tolerance
         return solve.minimize(
             self.program,
             self.objective,
             begin,
             steps=self.scale.steps,
-            every=every or self.strategy.report_every(report_every(first)),
+            every=every or (usual if together else self.strategy.report_every(usual)),
             tolerance=first.tolerance,
+            carry=first.carry,
         )
 
     def images(self, reached: Reached) -> list[Image]:
@@ -339,7 +343,9 @@ class Problem:
         state = strategy.begin(larger, self.optimizer)
         if before and self.settings[0].carry:
             state = strategy.carried(before.state, state, self.scales[index - 1], scale)
-        return Reached(strategy.rates(self.rates), state, (Course(),) * len(self.pictures))
+        earlier = before.courses if before else (Course(),) * len(self.pictures)
+        courses = tuple(Course(diverged=course.diverged) for course in earlier)  # given up for good
+        return Reached(strategy.rates(self.rates), state, courses)
 
     def results(
         self, images: Sequence[Image], reached: Reached | None, trace: Trace, seconds: float

@@ -78,12 +78,10 @@ class RunCheckpoint:
         Raises:
           CheckpointError: it was made with another optimizer.
         """
-        shapes = _state_shape(settings)
-        structure = jax.tree.structure(shapes)
+        structure = jax.tree.structure(_state_shape(settings))
         if tree["structure"] != str(structure):
             raise CheckpointError("was made with another optimizer: give the same one")
-        leaves = map(_on_device, tree["solver"], jax.tree.leaves(shapes))
-        rates, state = jax.tree.unflatten(structure, leaves)
+        rates, state = jax.tree.unflatten(structure, map(_on_device, tree["solver"]))
         courses = tuple(Course(**course) for course in tree["courses"])
         return cls(
             scale=tree["scale"],
@@ -96,24 +94,27 @@ class RunCheckpoint:
         )
 
 
-def on_host(leaves: Sequence[jax.Array]) -> list[np.ndarray]:
+def on_host(leaves: Sequence[jax.Array]) -> list[Any]:
     """Return arrays copied to the host; those sharded over several hosts are gathered first."""
-    plain = [jax.random.key_data(x) if _is_key(x) else x for x in leaves]
-    return jax.device_get([x if x.is_fully_addressable else _gathered(x) for x in plain])
+    return [_saved(x if x.is_fully_addressable else _gathered(x)) for x in leaves]
 
 
-def _gathered(x: jax.Array) -> np.ndarray:
+def _gathered(x: jax.Array) -> Any:
     return multihost_utils.process_allgather(x, tiled=True)
 
 
-def _on_device(array: np.ndarray, like: jax.ShapeDtypeStruct) -> jax.Array:
-    """Return a copy on the device, which may be donated; of a PRNG key its data were saved."""
-    copied = jnp.array(array)
-    return jax.random.wrap_key_data(copied) if _is_key(like) else copied
+def _saved(x: Any) -> Any:
+    """Return an array as a checkpoint holds it: of a PRNG key, its data and implementation."""
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return {"key": jax.device_get(jax.random.key_data(x)), "impl": str(jax.random.key_impl(x))}
+    return jax.device_get(x)
 
 
-def _is_key(x: jax.Array | jax.ShapeDtypeStruct) -> bool:
-    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+def _on_device(saved: Any) -> jax.Array:
+    """Return what ``_saved`` made, as a copy on the device, which may be donated."""
+    if isinstance(saved, Mapping):
+        return jax.random.wrap_key_data(jnp.array(saved["key"]), impl=saved["impl"])
+    return jnp.array(saved)
 
 
 def _state_shape(settings: Settings) -> Any:

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from bench.work import picture
+from jaxstyle.batch import retry
 from jaxstyle.batch.cells import batch_that_fits, static_key
 from jaxstyle.batch.retry import run_together
 from jaxstyle.errors import DivergedError
@@ -18,7 +19,7 @@ from jaxstyle.execution.plan import Scale
 from jaxstyle.images import Picture
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
-from jaxstyle.runs.result import scale_reports
+from jaxstyle.runs.result import Result, scale_reports
 from jaxstyle.runs.stylize import run, telling
 from jaxstyle.settings import resolve
 from tests.processes import process_environment
@@ -135,9 +136,36 @@ def test_a_picture_that_diverges_harms_no_other(small_weights):
     assert "even after halving the learning rate 5 times" in str(bad)
 
 
-def test_if_every_picture_diverges_the_batch_does(small_weights):
-    with pytest.raises(DivergedError, match="lower the learning rate"):
-        run_together(small_weights, [cell_of(**STEEP)] * 2)
+def test_a_picture_that_was_given_up_stays_so_at_the_next_scale(small_weights):
+    two_scales = {**STEEP, "smallest_size": 16, "steps": (3, 2)}
+    cells = [cell_of(**{**two_scales, "learning_rate": 1e-4}), cell_of(**two_scales)]
+    good, bad = run_together(small_weights, cells)
+    assert_same(good, run(small_weights, cells[0]))
+    assert isinstance(bad, DivergedError)
+
+
+def test_every_picture_may_diverge(small_weights):
+    made = run_together(small_weights, [cell_of(**STEEP)] * 2)
+    assert all("lower the learning rate" in str(error) for error in made)
+
+
+def test_only_checkpoints_of_the_whole_batch_are_kept(small_weights, monkeypatch):
+    """After memory has run out, the halves would be kept under its name."""
+    kept, right = [], retry.optimize
+
+    def scarce(loaded, cells, *others, **shared):
+        if len(cells) > 1:
+            raise MemoryError
+        return right(loaded, cells, *others, **shared)
+
+    cells = [cell_of(number, **ONE_SCALE) for number in (0, 1)]
+    assert len(retry.run_in_halves(small_weights, cells, keep=kept.append)) == 2
+    assert {len(saved.reached.courses) for saved in kept} == {2}
+    kept.clear()
+    monkeypatch.setattr(retry, "optimize", scarce)
+    made = retry.run_in_halves(small_weights, cells, keep=kept.append)
+    assert [isinstance(each, Result) for each in made] == [True, True]
+    assert kept == []
 
 
 def test_pictures_stop_early_each_by_itself(small_weights):
@@ -198,6 +226,7 @@ def test_batches_are_equal_and_a_multiple_of_the_devices(
 MANY_DEVICES = """
 import jax, numpy as np
 from tests.networks import small_weights
+from jaxstyle.batch import retry
 from jaxstyle.batch.retry import run_together
 from jaxstyle.execution.batched import Batched, mesh_of
 from jaxstyle.execution.factories import optimizer_of, rates_of, tuned_network

@@ -82,6 +82,7 @@ def test_a_link_is_followed(tmp_path):
     ("name", "error"),
     [
         ("folder", IsADirectoryError),
+        ("new/", IsADirectoryError),
         ("none/a", FileNotFoundError),
         ("file/a", NotADirectoryError),
         ("x" * 256, OSError),
@@ -93,10 +94,11 @@ def test_what_cannot_be_written_is_found_before(tmp_path, name, error):
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     names = sorted(os.listdir(tmp_path))
+    path = os.path.join(tmp_path, name)
     with pytest.raises(error):
-        check_writable(tmp_path / name)
+        check_writable(path)
     with pytest.raises(error):
-        write_whole(tmp_path / name, b"new")
+        write_whole(path, b"new")
     assert sorted(os.listdir(tmp_path)) == names
 
 

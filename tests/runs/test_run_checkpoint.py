@@ -222,8 +222,12 @@ class Transformations(NamedTuple):
     [
         Transformations(optax.adam(optax.cosine_decay_schedule(0.02, 5)), optax.sgd(0.1)),
         Transformations(optax.chain(optax.add_noise(0.1, 0.5, 0), optax.sgd(0.1)), optax.sgd(0.1)),
+        Transformations(
+            optax.chain(optax.add_noise(0.1, 0.5, jax.random.key(0, impl="rbg")), optax.sgd(0.1)),
+            optax.sgd(0.1),
+        ),
     ],
-    ids=["schedule", "random keys"],
+    ids=["schedule", "random keys", "other random keys"],
 )
 def test_optax_transformations_resume_and_another_one_is_refused(made, tmp_path, each):
     settings = resolve(**QUICK, optimizer=each.saved)

@@ -1,5 +1,6 @@
 """The tiled objective: losses and gradients of pictures too large for the network at once."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -15,7 +16,7 @@ from jaxstyle.execution.tiles.grid import LARGER, Grid, Place, added, framed, un
 from jaxstyle.execution.tiles.passes import Cotangents, Named, questions
 from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.network.vgg import VGG19
-from jaxstyle.optim.solve import shape_of
+from jaxstyle.optim.solve import let_memory_go, shape_of
 
 Losses = dict[str, Float[Array, ""]]
 
@@ -113,7 +114,9 @@ class TiledObjective:
     def _tiles(self, frame: Float[Array, "h2 w2 3"]) -> Iterator[tuple[Objective, Seen]]:
         """Yield each tile's objective and input, calling ``pause`` after each."""
         for number in range(self.grid.count):
+            start = time.perf_counter()
             yield self.of_tile(number), see(frame, self.grid, number, self.shared.network)
+            let_memory_go(time.perf_counter() - start)
             self.pause()
 
     def of_tile(self, number: int) -> Objective:
@@ -151,11 +154,13 @@ def picture_sums(
     grid = grid.first_pass
     frame, sums = framed(image, grid), {}
     for number in range(grid.count):
+        start = time.perf_counter()
         own = {name: pieces[number] for name, pieces in guides.items()}
         seen = see(frame, grid, number, network)
         found = passes.tile_sums(network, own, *seen, asked=asked, tile=grid.tile)
         sums = passes.merged(sums, found, asked=asked) if sums else found
         jax.block_until_ready(sums)
+        let_memory_go(time.perf_counter() - start)
         pause()
     return sums
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
@@ -90,7 +91,8 @@ class TiledProgram:
         The program does not depend on the size of tiles.
         """
         image = jax.tree.map(shape_of, state.image)
-        scalar = jax.ShapeDtypeStruct((), image.dtype, sharding=image.sharding)
+        precise = jnp.promote_types(image.dtype, jnp.result_type(float))
+        scalar = jax.ShapeDtypeStruct((), precise, sharding=image.sharding)
         found = Evaluated(scalar, dict.fromkeys(terms, scalar), image)
         arguments = jax.tree.map(shape_of, (rates, *split_donated(state), found))
         with jax.default_matmul_precision(self.precision):
