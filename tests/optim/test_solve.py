@@ -236,6 +236,7 @@ def descended(scored, numbers, image, steps, **options):
 
 
 GRAY = jnp.full((4, 4, 3), 0.5)
+RATES = solve.Hyperparameters.of(0.01)
 
 
 def test_updates_of_any_optax_transformation_are_added_to_the_image():
@@ -256,6 +257,24 @@ def test_the_rate_decays_from_step_to_step():
     for report in descended(Slope(jnp.float32(1.0), {}), numbers, GRAY, 5):
         moved = 0.01 * (1 - 0.5**report.step) / (1 - 0.5)
         np.testing.assert_allclose(report.state.image, 0.5 - moved, rtol=1e-5)
+
+
+def test_a_step_finds_no_images_in_memory_but_those_of_its_state():
+    """Image, average and best, which are one array at first, and the momentum."""
+    alive, image = [], jnp.full((5, 11, 3), 0.5)
+
+    class Watched(solve.Program):
+        def __call__(self, *arguments):
+            alive.append(sum(each.shape == (5, 11, 3) for each in jax.live_arrays()))
+            return super().__call__(*arguments)
+
+    bowl, begin = Bowl(jnp.float32(1.0), {}), solve.Reached(RATES, solve.init(image, PLAIN))
+    del image
+    running = solve.minimize(Watched(PLAIN), bowl, begin, 5, 1)
+    del begin
+    for reached in running:
+        del reached
+    assert alive == [2, 4, 4, 4, 4]
 
 
 def test_of_pictures_with_the_same_loss_the_first_is_the_best():
