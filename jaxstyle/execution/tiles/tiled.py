@@ -42,6 +42,11 @@ from jaxstyle.settings import Settings
 
 Image = Float[np.ndarray, "_ _ 3"]
 
+BLOCKS = 2
+"""Blocks of temporaries of the passes that a process on CPU may hold at once. Another thread frees
+that of the tile before; if it is late, the next tile takes a second one. With one block, processes
+measured at 1024 pixels in tiles of 512 took 1.07 to 1.47 times the prediction."""
+
 
 @dataclass(frozen=True)
 class Tiled(Strategy):
@@ -148,7 +153,8 @@ class Tiled(Strategy):
         state = self.state_shape(scale, optimizer)
         update = peak_bytes(program.compile_update(rates, state, list(own.terms)))
         used = network_bytes(network, settings)
-        passes = max(map(peak_bytes, compiled)) - used
+        blocks = BLOCKS if jax.default_backend() == "cpu" else 1
+        passes = blocks * (max(map(peak_bytes, compiled)) - used)
         kept = grid.count * nbytes([_kept(term) for term in own.terms.values()])
         targets = kept if jax.default_backend() == "cpu" else 0
         window = 2 * grid.halo
