@@ -160,6 +160,8 @@ class Strategy(OnePicture):
         del scale
         return [np.asarray(solve.result(state, best[0]))]
 
+    # --- prediction of memory and time, before a run ----------------------------------------------
+
     def footprint(
         self,
         scale: Scale,

@@ -121,12 +121,12 @@ class OnePicture:
 ONE_PICTURE = OnePicture()
 
 
-@jax.jit(static_argnames=("layout", "optimizer"), donate_argnames="memory")
+@jax.jit(static_argnames=("layout", "optimizer"), donate_argnames="optimizer_state")
 def solver_step(
     objective: Any,
     rates: Hyperparameters,
-    memory: PyTree,
-    pictures: State,
+    optimizer_state: PyTree,
+    rest: State,
     *,
     layout: Layout,
     optimizer: optax.GradientTransformation,
@@ -137,18 +137,18 @@ def solver_step(
     that a bad step can be taken back, and a report be read while the solver continues.
 
     Args:
-      memory: the optimizer's state, ``state.optimizer``; donated.
-      pictures: the state with ``optimizer=None``.
+      optimizer_state: ``state.optimizer``; donated.
+      rest: the state with ``optimizer=None``.
     """
-    return layout.step(objective, rates, replace(pictures, optimizer=memory), optimizer)
+    return layout.step(objective, rates, replace(rest, optimizer=optimizer_state), optimizer)
 
 
-@jax.jit(static_argnames=("layout", "optimizer"), donate_argnames="memory")
+@jax.jit(static_argnames=("layout", "optimizer"), donate_argnames="optimizer_state")
 def solver_loop(
     objective: Any,
     rates: Hyperparameters,
-    memory: PyTree,
-    pictures: State,
+    optimizer_state: PyTree,
+    rest: State,
     count: Array,
     *,
     layout: Layout,
@@ -159,7 +159,7 @@ def solver_loop(
     def again(_: Array, before: tuple[State, Losses]) -> tuple[State, Losses]:
         return layout.step(objective, rates, before[0], optimizer)
 
-    first = layout.step(objective, rates, replace(pictures, optimizer=memory), optimizer)
+    first = layout.step(objective, rates, replace(rest, optimizer=optimizer_state), optimizer)
     return jax.lax.fori_loop(1, count, again, first)
 
 
@@ -207,8 +207,8 @@ class Program:
         static = {"layout": self.layout, "optimizer": self.optimizer}
         with jax.default_matmul_precision(self.precision):
             if self.loop:
-                memory, pictures = split_donated(state)
-                return solver_loop(objective, rates, memory, pictures, jnp.int32(count), **static)
+                donated, rest = split_donated(state)
+                return solver_loop(objective, rates, donated, rest, jnp.int32(count), **static)
             for _ in range(count - 1):
                 state, _ = solver_step(objective, rates, *split_donated(state), **static)
             return solver_step(objective, rates, *split_donated(state), **static)
@@ -349,7 +349,7 @@ class Reached:
         return np.atleast_1d(jax.device_get(self.rates.learning_rate))
 
     @property
-    def pictures(self) -> "Reached":
+    def without_optimizer(self) -> "Reached":
         """A copy without the optimizer's state, which is large and donated to the next step."""
         return replace(self, state=replace(self.state, optimizer=None))
 

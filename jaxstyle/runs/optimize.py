@@ -168,7 +168,9 @@ class Stage(NamedTuple):
         self, scales: list[Scale], index: int, reached: Reached, seconds: float
     ) -> Progress:
         """Return a progress report."""
-        return Progress(scales, index, reached.pictures, self.strategy, self._best(), seconds)
+        return Progress(
+            scales, index, reached.without_optimizer, self.strategy, self._best(), seconds
+        )
 
     def scale_report(self, reached: Reached) -> ScaleReport:
         """Return the timings of the finished scale."""

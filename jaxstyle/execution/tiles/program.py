@@ -22,17 +22,17 @@ from jaxstyle.optim.step import (
 )
 
 
-@jax.jit(static_argnames="optimizer", donate_argnames="memory")
+@jax.jit(static_argnames="optimizer", donate_argnames="optimizer_state")
 def solver_update(
     rates: Hyperparameters,
-    memory: PyTree,
-    pictures: State,
+    optimizer_state: PyTree,
+    rest: State,
     found: Evaluated,
     *,
     optimizer: optax.GradientTransformation,
 ) -> tuple[State, Losses]:
     """Apply the optimizer update, given loss and gradient: see ``jaxstyle.optim.step``."""
-    return apply_update(rates, replace(pictures, optimizer=memory), found, optimizer)
+    return apply_update(rates, replace(rest, optimizer=optimizer_state), found, optimizer)
 
 
 @dataclass(frozen=True)
