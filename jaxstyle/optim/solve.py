@@ -451,7 +451,7 @@ def let_memory_go(seconds: float) -> None:
     that takes new memory for its own.
     """
     if not in_a_loop():
-        time.sleep(min(0.005, seconds / 200))
+        time.sleep(min(0.02, seconds / 100))
 
 
 def _select(which: Bool[np.ndarray, " n"], one: State, other: State) -> State:

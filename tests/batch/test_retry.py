@@ -49,6 +49,7 @@ def assert_same(together, single):
     assert last["step"] == alone["step"]
     assert last["scale"] == alone["scale"]
     assert last["total"] == pytest.approx(alone["total"], rel=1e-3)
+    assert set(last["terms"]) == set(alone["terms"])
     for name, value in alone["terms"].items():
         assert last["terms"][name] == pytest.approx(value, rel=1e-3, abs=1e-6)
 
@@ -173,7 +174,8 @@ def test_pictures_stop_early_each_by_itself(small_weights):
     settings = {"tolerance": 1e-3, **ONE_SCALE, "steps": 30}
     cells = [cell_of(learning_rate=1e-9, **settings), cell_of(**settings)]
     stopped, other = run_together(small_weights, cells)
-    assert stopped.losses[-1]["step"] == 21 < other.losses[-1]["step"] == 30
+    assert [record["step"] for record in stopped.losses] == list(range(1, 22))
+    assert [record["step"] for record in other.losses] == list(range(1, 31))
     for made, cell in ((stopped, cells[0]), (other, cells[1])):
         assert_same(made, run(small_weights, cell))
 
@@ -191,6 +193,15 @@ def test_different_optax_transformations_never_share_a_batch():
     one, other = (resolve(**SMALL, optimizer=optax.sgd(rate)) for rate in (0.1, 0.2))
     assert static_key(one) != static_key(other)
     assert static_key(one) == static_key(replace(one, style_weight=9.0))
+
+
+def test_a_single_picture_that_runs_alone_is_kept_and_several_are_not(small_weights):
+    cells, kept = [cell_of(number, tile=64, **ONE_SCALE) for number in (0, 1)], []
+    assert len(run_together(small_weights, cells, keep=kept.append)) == 2
+    assert kept == []
+    first, second = run_together(small_weights, cells[:1] * 2, keep=kept.append)
+    assert first is second
+    assert [saved.reached.step for saved in kept] == [1, 2, 3]
 
 
 def test_which_settings_can_share_a_batch():

@@ -39,6 +39,11 @@ def test_strategies_have_names():
     assert {strategy: str(strategy) for strategy in names} == names
 
 
+def test_only_checkpointed_recomputes_the_blocks_of_the_network(network):
+    assert Checkpointed().network(network).checkpointed
+    assert not WHOLE.network(network).checkpointed
+
+
 def test_reports_are_as_frequent_as_steps_are_long():
     frequent = [(WHOLE, 50), (Tiled(64), 1), (Batched(8), 6), (BATCHES[1], 25), (Batched(99), 1)]
     assert [(strategy, strategy.report_every(50)) for strategy, _ in frequent] == frequent
