@@ -1,7 +1,6 @@
 """Checks of the memory a run needs, and errors that name settings that would fit."""
 
 import argparse
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +13,7 @@ from jaxstyle.execution import memory
 from jaxstyle.execution.choice import choose
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.memory import out_of_memory
-from jaxstyle.execution.plan import Image, Scale, plan, style_size
+from jaxstyle.execution.plan import Image, Scale, largest_sides, plan, style_size
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
@@ -98,9 +97,8 @@ def _peak_bytes(
 def _rough_peak(loaded: Loaded, last: Scale, styles: Sequence[Image], settings: Settings) -> int:
     """Return the rough peak bytes of the last scale, before the network is there."""
     sizes = [style_size(style, i, last, settings) for i, style in enumerate(styles)]
-    largest = max([(last.height, last.width), *sizes], key=math.prod)
     before = memory.bytes_before_network(loaded.weights, settings)
-    return before + memory.rough_bytes(*largest, settings)
+    return before + memory.rough_bytes(*largest_sides(last, sizes), settings)
 
 
 def remedy_for(

@@ -4,7 +4,6 @@ It is for a single picture. Batches are formed of pictures that need no choice: 
 ``jaxstyle.batch.cells``.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle.execution.memory import TRUSTED, bytes_before, device_bytes, rough_bytes, run_peaks
-from jaxstyle.execution.plan import PERIOD, Scale, style_size
+from jaxstyle.execution.plan import PERIOD, Scale, largest_sides, style_size
 from jaxstyle.execution.sharded import Sharded
 from jaxstyle.execution.strategy import WHOLE, Checkpointed, Strategy
 from jaxstyle.execution.tiles.grid import alignment, untileable
@@ -49,7 +48,7 @@ def choose(
     available, named = device_bytes(), named_by(settings, scale, sides)
     if named is not None or available is None:
         return named or WHOLE
-    largest = max([(scale.height, scale.width), *sides], key=math.prod)
+    largest = largest_sides(scale, sides)
     before, room = bytes_before(network), TRUSTED * available
     if before + rough_bytes(*largest, settings) <= TRUSTED * room:
         return WHOLE  # small enough to be sure without compiling
@@ -75,7 +74,7 @@ def choose_for_score(scale: Scale, styles: Sequence[Sides], settings: Settings) 
         return named or WHOLE
     if settings.padding == "circular" and (scale.height % PERIOD or scale.width % PERIOD):
         return WHOLE  # at such sides each map wraps around by itself: no tiles
-    largest = max([(scale.height, scale.width), *styles], key=math.prod)
+    largest = largest_sides(scale, styles)
     peak = bytes_before() + rough_bytes(*largest, settings)
     return WHOLE if peak <= TRUSTED * available else Tiled(SCORING_TILE)
 

@@ -217,6 +217,11 @@ def style_size(style: Image, index: int, scale: Scale, settings: Settings) -> tu
     return sizes.fit(height, width, size, rule_of(settings))
 
 
+def largest_sides(scale: Scale, styles: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the sides of the picture with most pixels: the image at a scale, or a style."""
+    return max([(scale.height, scale.width), *styles], key=math.prod)
+
+
 def resize(image: np.ndarray, scale: Scale, settings: Settings) -> np.ndarray:
     """Return an image, or an alpha channel, resized to a scale."""
     return images.resize(image, scale.height, scale.width, settings.resampling)

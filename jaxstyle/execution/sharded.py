@@ -178,6 +178,7 @@ class Sharded(Strategy):
         return replace(super().footprint(scale, network.direct(), *given, **more), targets=0)
 
     def objective_shape(self, inputs: LossInputs) -> ShardedObjective:
+        """Return the sharded objective with shapes instead of arrays."""
         plain = replace(inputs, network=inputs.network.direct())
         return spread(Strategy().objective_shape(plain), inputs.content.shape[:2], self.mesh)
 

@@ -200,7 +200,6 @@ class Strategy(OnePicture):
 
     def objective_shape(self, inputs: LossInputs) -> Any:
         """Return the objective with shapes instead of arrays."""
-
         local = matting.blank_target(*inputs.content.shape[:2]) if inputs.photorealistic else None
 
         def scored(network: VGG19) -> Any:
