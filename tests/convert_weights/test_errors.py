@@ -1,0 +1,36 @@
+"""Text from outside, as messages and terminals get it."""
+
+import pytest
+
+from convert_weights.errors import JaxstyleError, WeightsError, printable
+from jaxstyle import errors
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a plain message: 3 x 3", "a plain message: 3 x 3"),
+        ("été 写真 🎨", "été 写真 🎨"),
+        ("two\nlines\r\n\tand\u2028more ", "two lines and more"),
+        ("\x1b[31mred\x1b]0;title\x07", "?[31mred?]0;title?"),
+        ("\x9b31mred", "?31mred"),
+        ("gpj\u202e.exe", "gpj?.exe"),
+        ("zero\u200bwidth\0", "zero?width?"),
+        ("\udcff.png", "?.png"),
+        ("", ""),
+    ],
+)
+def test_text_from_outside_is_one_line_without_escapes(text, shown):
+    assert printable(text) == shown
+
+
+def subclasses(error):
+    return [error, *(c for e in error.__subclasses__() for c in subclasses(e))]
+
+
+@pytest.mark.parametrize("error", subclasses(JaxstyleError))
+def test_the_message_of_every_error_is_printable(error):
+    text = "a\nname\x1b[2J"
+    made = error("name", text) if error is errors.SettingError else error(text)
+    assert str(made).removeprefix("name: ") == "a name?[2J"
+    assert isinstance(made, WeightsError) == (error is WeightsError)
