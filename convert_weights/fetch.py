@@ -16,7 +16,8 @@ from convert_weights.errors import WeightsError
 from convert_weights.files import sha256
 from convert_weights.package_index import find_file, locations, pip_settings
 from convert_weights.sources import load_source
-from convert_weights.weights_file import Weights, check_output, read_weights, write_weights
+from convert_weights.weights import Weights
+from convert_weights.weights_file import check_output, read_weights, write_weights
 
 _OTHER_WAYS = (
     "to use weights from elsewhere, run python -m convert_weights SOURCE, where SOURCE is "

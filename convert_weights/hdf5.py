@@ -2,21 +2,25 @@
 
 An HDF5 file can point to other files (external links, external storage, virtual datasets), declare
 arrays larger than memory, and request filter plug-ins. All of these are refused here.
+
+Chunks are read as they are stored and decoded here: the HDF5 library trusts that a chunk holds as
+many bytes as declared, and returns its own memory as numbers, or crashes, if it does not.
 """
 
+import itertools
 import math
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
-from h5py import h5l, h5z  # pyright: ignore[reportAttributeAccessIssue]  # compiled
+from h5py import h5l, h5t, h5z  # pyright: ignore[reportAttributeAccessIssue]  # compiled
 
+from convert_weights.allowance import Allowance
 from convert_weights.errors import WeightsError, one_line
 from convert_weights.vgg19 import MAX_ELEMENTS
-
-_FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
 
 
 @contextmanager
@@ -66,16 +70,15 @@ def child(parent: h5py.Group | h5py.Dataset, name: str) -> h5py.Group | h5py.Dat
     return found
 
 
-def read_array(dataset: h5py.Group | h5py.Dataset, kinds: str = "f") -> np.ndarray:
-    """Read a dataset of numbers.
+def require_numbers(dataset: h5py.Group | h5py.Dataset, kinds: str = "f") -> h5py.Dataset:
+    """Return a dataset after checking that it holds numbers that are stored in its own file.
 
     Args:
         dataset: The dataset; a group is refused with a clear message.
         kinds: Accepted NumPy dtype kinds, such as "f" or "fiu".
 
     Raises:
-        WeightsError: It is not an array, has another dtype, is larger than any array of VGG-19, has
-            no data, or its data is stored outside the file or needs a filter plug-in.
+        WeightsError: It does not, or it is larger than any array of VGG-19.
     """
     name = dataset.name
     if not isinstance(dataset, h5py.Dataset):
@@ -84,28 +87,131 @@ def read_array(dataset: h5py.Group | h5py.Dataset, kinds: str = "f") -> np.ndarr
         raise WeightsError(f"{name} holds {dataset.dtype}, not real numbers")
     if dataset.shape is None:
         raise WeightsError(f"{name} is declared but holds no data")
-    require_local(dataset)
+    if dataset.external:
+        raise WeightsError(f"refused: the data of {name} is stored in another file")
+    if dataset.is_virtual:
+        raise WeightsError(f"refused: {name} is a virtual dataset")
     if math.prod(dataset.shape) > MAX_ELEMENTS:
         shape = "x".join(map(str, dataset.shape))
         raise WeightsError(f"not a VGG-19: {name} is {shape}, larger than any of its arrays")
     if dataset.size and dataset.id.get_storage_size() == 0:
         raise WeightsError(f"{name} is declared but holds no data")
-    return np.asarray(dataset[()])
+    # The library converts other types on reading, such as floats of an unusual layout.
+    if not h5t.py_create(dataset.dtype).equal(dataset.id.get_type()):
+        raise WeightsError(f"{name} holds numbers of an unusual type")
+    return dataset
 
 
-def require_local(dataset: h5py.Dataset) -> None:
-    """Check that a dataset's data is stored in the same file and needs no filter plug-in.
+def read_array(
+    dataset: h5py.Group | h5py.Dataset, allowance: Allowance, kinds: str = "f"
+) -> np.ndarray:
+    """Read a dataset of numbers.
+
+    Args:
+        dataset: The dataset; a group is refused with a clear message.
+        allowance: What may still be read of the file.
+        kinds: Accepted NumPy dtype kinds, such as "f" or "fiu".
 
     Raises:
-        WeightsError: It does not, or its chunks are larger than any array of VGG-19.
+        WeightsError: It is something else, is stored elsewhere or damaged, or too large.
     """
-    if dataset.external:
+    found = require_numbers(dataset, kinds)
+    allowance.spend(numbers=found.size)
+    array = np.empty(found.shape, found.dtype)
+    if not found.size:
+        return array
+    if found.chunks is None:
+        _require_whole(found)
+        return np.asarray(found[()])
+    for part, chunk in _chunks(found, allowance):
+        block = np.frombuffer(chunk, found.dtype).reshape(found.chunks)
+        array[part] = block[tuple(slice(n) for n in array[part].shape)]
+    return array
+
+
+def read_references(dataset: h5py.Dataset, allowance: Allowance) -> list[h5py.Reference]:
+    """Read a dataset of references to objects of its file, in the order they are stored.
+
+    Raises:
+        WeightsError: It is stored elsewhere or damaged, or too large.
+    """
+    if dataset.external or dataset.is_virtual:
         raise WeightsError(f"refused: the data of {dataset.name} is stored in another file")
-    if dataset.is_virtual:
-        raise WeightsError(f"refused: {dataset.name} is a virtual dataset")
-    if math.prod(dataset.chunks or ()) > MAX_ELEMENTS:  # HDF5 always reads whole chunks
+    allowance.spend(parts=math.prod(dataset.shape))
+    if not dataset.size:
+        return []
+    if dataset.chunks is None:
+        _require_whole(dataset)
+    else:  # read twice, because only the library makes references, and it trusts the chunks
+        for _ in _chunks(dataset, allowance):
+            pass
+    return list(np.ravel(dataset[()]))
+
+
+def _require_whole(dataset: h5py.Dataset) -> None:
+    """Check that all declared bytes of a dataset without chunks are in the file."""
+    stored, declared = dataset.id.get_storage_size(), dataset.size * _item_bytes(dataset)
+    if stored != declared:
+        raise WeightsError(f"a damaged HDF5 file ({_holds(dataset, stored, declared)})")
+
+
+def _chunks(
+    dataset: h5py.Dataset, allowance: Allowance
+) -> Iterator[tuple[tuple[slice, ...], bytes]]:
+    """Yield for every chunk the part of the dataset that it is, and its decoded bytes.
+
+    Chunks at the border of the dataset reach beyond it.
+    """
+    filters = _filters(dataset)
+    grid = [range(0, side, step) for side, step in zip(dataset.shape, dataset.chunks, strict=True)]
+    count, elements = math.prod(map(len, grid)), math.prod(dataset.chunks)
+    allowance.spend(parts=count)
+    if count * elements > 16 * dataset.size + 65536:
         raise WeightsError(f"not a VGG-19: {dataset.name} has chunks of shape {dataset.chunks}")
+    declared = elements * _item_bytes(dataset)
+    for corner in itertools.product(*grid):
+        mask, data = dataset.id.read_direct_chunk(corner)
+        for index, code in reversed(list(enumerate(filters))):
+            if mask >> index & 1:  # left out for this chunk
+                continue
+            inflate = code == h5z.FILTER_DEFLATE
+            data = _inflated(data, declared) if inflate else _unshuffled(data, _item_bytes(dataset))
+        if len(data) != declared:
+            raise WeightsError(f"a damaged HDF5 file ({_holds(dataset, len(data), declared)})")
+        part = (slice(at, at + n) for at, n in zip(corner, dataset.chunks, strict=True))
+        yield tuple(part), data
+
+
+def _filters(dataset: h5py.Dataset) -> list[int]:
+    """Return the numbers of the filters that chunks are stored with, in the order of writing."""
     properties = dataset.id.get_create_plist()
-    for index in range(properties.get_nfilters()):
-        if properties.get_filter(index)[0] not in _FILTERS:
-            raise WeightsError(f"refused: {dataset.name} needs an HDF5 filter plug-in")
+    found = [properties.get_filter(index) for index in range(properties.get_nfilters())]
+    for code, _, _, name in found:
+        if code not in (h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE):
+            shown = name.decode("utf-8", "replace") or code
+            raise WeightsError(
+                f"refused: {dataset.name} is stored with the HDF5 filter {shown}; only gzip and "
+                "shuffle are read (h5repack can rewrite the file)"
+            )
+    return [code for code, *_ in found]
+
+
+def _inflated(data: bytes, declared: int) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(data, declared + 1)
+    except zlib.error as error:
+        raise WeightsError(f"a damaged HDF5 file ({one_line(error)})") from error
+
+
+def _unshuffled(data: bytes, item: int) -> bytes:
+    # Shuffled: first the first byte of every item, then the second of every item, and so on.
+    whole = len(data) // item * item
+    return np.frombuffer(data[:whole], np.uint8).reshape(item, -1).T.tobytes() + data[whole:]
+
+
+def _item_bytes(dataset: h5py.Dataset) -> int:
+    return dataset.id.get_type().get_size()
+
+
+def _holds(dataset: h5py.Dataset, stored: int, declared: int) -> str:
+    return f"a part of {dataset.name} holds {stored} bytes instead of {declared}"

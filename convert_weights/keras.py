@@ -16,11 +16,12 @@ import h5py
 import numpy as np
 
 from convert_weights import vgg19
+from convert_weights.allowance import Allowance
 from convert_weights.errors import WeightsError
 from convert_weights.hdf5 import child, names, open_hdf5, read_array
 from convert_weights.original import LICENCE, caffe_mean, recognize
 from convert_weights.vgg19 import LAYERS
-from convert_weights.weights_file import Weights
+from convert_weights.weights import Weights
 
 _CONTAINERS = ("model_weights", "layers", "_layer_checkpoint_dependencies")
 _MAX_DEPTH = 8  # of nested groups below a layer
@@ -34,7 +35,10 @@ def read_keras(path: Path) -> Weights:
     """
     with open_hdf5(path) as file:
         groups = _layer_groups(file)
-        layers = vgg19.network({layer: _arrays(group, layer) for layer, group in groups.items()})
+        allowance = Allowance()
+        layers = vgg19.network(
+            {layer: _arrays(group, layer, allowance) for layer, group in groups.items()}
+        )
     form = recognize(layers["conv1_1"].kernel)
     order = form.channel_order if form else "BGR"
     return Weights(
@@ -87,8 +91,8 @@ def _automatic_names(parent: h5py.Group) -> dict[str, str]:
     return {layer: name for layer, (_, name) in zip(LAYERS, numbered, strict=False)}
 
 
-def _arrays(group: h5py.Group, layer: str) -> tuple[np.ndarray, np.ndarray]:
-    datasets = _datasets(group, _MAX_DEPTH)
+def _arrays(group: h5py.Group, layer: str, allowance: Allowance) -> tuple[np.ndarray, np.ndarray]:
+    datasets = _datasets(group, _MAX_DEPTH, allowance)
     kernels = [dataset for dataset in datasets if dataset.ndim == 4]
     biases = [dataset for dataset in datasets if dataset.ndim == 1]
     if len(kernels) != 1 or len(biases) != 1:
@@ -96,14 +100,16 @@ def _arrays(group: h5py.Group, layer: str) -> tuple[np.ndarray, np.ndarray]:
             f"not a VGG-19: {layer} ({group.name}) has {len(kernels)} kernels and {len(biases)} "
             "biases instead of one of each"
         )
-    return read_array(kernels[0]), read_array(biases[0])
+    return read_array(kernels[0], allowance), read_array(biases[0], allowance)
 
 
-def _datasets(group: h5py.Group, depth: int) -> list[h5py.Dataset]:
+def _datasets(group: h5py.Group, depth: int, allowance: Allowance) -> list[h5py.Dataset]:
     if depth == 0:
         raise WeightsError(f"{group.name} is nested too deeply")
+    members = names(group)
+    allowance.spend(parts=len(members))  # groups can be members of each other, on many paths
     found: list[h5py.Dataset] = []
-    for name in names(group):
+    for name in members:
         item = child(group, name)
-        found += [item] if isinstance(item, h5py.Dataset) else _datasets(item, depth - 1)
+        found += [item] if isinstance(item, h5py.Dataset) else _datasets(item, depth - 1, allowance)
     return found

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from convert_weights.allowance import Allowance
 from convert_weights.errors import WeightsError, one_line
 from convert_weights.vgg19 import MAX_ELEMENTS
 
@@ -34,10 +35,11 @@ _CELL, _STRUCT, _CHAR = 1, 2, 4  # array classes
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4"}
 _CLASSES |= {14: "i8", 15: "u8"}
 
-_MAX_PARTS = 100_000  # nested arrays; the published network has some thousands
 _MAX_DEPTH = 16
+_MAX_TEXT = 100_000  # bytes of a text, or of the names of fields
 _MAX_VARIABLE = 1 << 30  # decompressed bytes; the published network has 575 million
 _BLOCK = 1 << 20
+_INPUT = 1 << 14  # bytes to decompress at once; zlib copies those left over on every read
 
 
 def read_mat_v5(path: Path, names: Set[str]) -> dict[str, Any]:
@@ -52,13 +54,14 @@ def read_mat_v5(path: Path, names: Set[str]) -> dict[str, Any]:
         WeightsError: The file is damaged or truncated.
     """
     found: dict[str, Any] = {}
+    allowance = Allowance()
     try:
         with open(path, "rb") as file:
             order = "<" if file.read(128)[126:] == b"IM" else ">"
             while tag := file.read(8):
                 kind, size = struct.unpack(order + "II", tag)
                 start = file.tell()
-                name, value = _variable(file, order, kind, size, names - found.keys())
+                name, value = _variable(file, order, kind, size, names - found.keys(), allowance)
                 if name:
                     found[name] = value
                 file.seek(start + size)
@@ -68,7 +71,12 @@ def read_mat_v5(path: Path, names: Set[str]) -> dict[str, Any]:
 
 
 def _variable(
-    file: BufferedIOBase, order: ByteOrder, kind: int, size: int, names: Set[str]
+    file: BufferedIOBase,
+    order: ByteOrder,
+    kind: int,
+    size: int,
+    names: Set[str],
+    allowance: Allowance,
 ) -> tuple[str, Any]:
     """Read a variable from a top-level element.
 
@@ -76,10 +84,10 @@ def _variable(
         Its name and value; the name is empty if it is not one of `names`.
     """
     if kind == _COMPRESSED:
-        elements = _Elements(_inflate(file, size), order, _MAX_VARIABLE)
+        elements = _Elements(_inflate(file, size), order, _MAX_VARIABLE, allowance)
         kind, size, _ = elements.tag()
     else:
-        elements = _Elements(file.read, order, size)
+        elements = _Elements(file.read, order, size, allowance)
     if kind != _MATRIX:
         return "", None
     array_class, shape, name = elements.header()
@@ -97,7 +105,7 @@ def _inflate(file: BufferedIOBase, size: int) -> Callable[[int], bytes]:
         nonlocal left
         parts = []
         while count > 0 and not engine.eof:
-            data = engine.unconsumed_tail or file.read(min(left, _BLOCK))
+            data = engine.unconsumed_tail or file.read(min(left, _INPUT))
             left -= 0 if engine.unconsumed_tail else len(data)
             part = engine.decompress(data, count)
             if not data and not part:
@@ -112,11 +120,13 @@ def _inflate(file: BufferedIOBase, size: int) -> Callable[[int], bytes]:
 class _Elements:
     """A sequential parser of the data elements in at most `size` bytes of a stream."""
 
-    def __init__(self, read: Callable[[int], bytes], order: ByteOrder, size: int) -> None:
+    def __init__(
+        self, read: Callable[[int], bytes], order: ByteOrder, size: int, allowance: Allowance
+    ) -> None:
         self.read = read
         self.order = order
         self.left = size
-        self.parts = 0
+        self.allowance = allowance
 
     def take(self, count: int) -> bytes:
         if count > self.left:
@@ -168,9 +178,9 @@ class _Elements:
     def array(self, depth: int) -> Any:
         """Read the array in the next element and skip any part that was not parsed."""
         kind, size, _ = self.tag()
-        self.parts += 1
-        if kind != _MATRIX or depth > _MAX_DEPTH or self.parts > _MAX_PARTS:
-            raise ValueError("cells or fields are not arrays, too many, or nested too deeply")
+        self.allowance.spend(parts=1)
+        if kind != _MATRIX or depth > _MAX_DEPTH:
+            raise ValueError("cells or fields are not arrays, or nested too deeply")
         if size == 0:
             return np.zeros((0, 0))
         end = self.left - size
@@ -188,7 +198,8 @@ class _Elements:
         if array_class == _STRUCT:
             return self.structures(count, depth)
         if array_class == _CHAR:
-            kind, data = self.data(2 * _MAX_PARTS)
+            kind, data = self.data(2 * _MAX_TEXT)
+            self.allowance.spend(numbers=len(data))
             return data.decode(self.encoding(kind), "replace")
         if array_class in _CLASSES and count <= MAX_ELEMENTS:
             return self.numbers().astype(_CLASSES[array_class]).reshape(shape, order="F")
@@ -198,19 +209,19 @@ class _Elements:
         kind, data = self.data(8 * MAX_ELEMENTS)
         if kind not in _NUMBERS:
             raise ValueError("numbers of an unknown type")
+        self.allowance.spend(numbers=len(data) // np.dtype(_NUMBERS[kind]).itemsize)
         return np.frombuffer(data, self.order + _NUMBERS[kind])
 
     def structures(self, count: int, depth: int) -> Any:
         (length,) = self.integers(4)
-        _, text = self.data(_MAX_PARTS)
+        _, text = self.data(_MAX_TEXT)
         if length < 1:
             raise ValueError("a structure without field names")
         names = [
             text[start : start + length].split(b"\0")[0].decode("latin-1")
             for start in range(0, len(text), length)
         ]
-        if count > _MAX_PARTS:
-            raise ValueError("a structure array has too many elements")
+        self.allowance.spend(parts=len(names) + count)
         found = [{name: self.array(depth + 1) for name in names} for _ in range(count)]
         return found[0] if count == 1 else found
 

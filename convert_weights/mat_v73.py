@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 
 from convert_weights import hdf5
+from convert_weights.allowance import Allowance
 from convert_weights.errors import WeightsError
-from convert_weights.hdf5 import child, open_hdf5, read_array, require_local
+from convert_weights.hdf5 import child, open_hdf5, read_array, read_references
 from convert_weights.vgg19 import MAX_ELEMENTS
 
-_MAX_NODES = 20_000  # the published network has some thousands
 _MAX_DEPTH = 16
 
 
@@ -39,13 +39,13 @@ def read_mat_v73(path: Path, names: Set[str]) -> dict[str, Any]:
 class _Reader:
     def __init__(self, file: h5py.File) -> None:
         self.file = file
-        self.nodes = 0
+        self.allowance = Allowance()
 
     def value(self, node: Any, depth: int) -> Any:
-        self.nodes += 1
         # References can form cycles, or exponentially many paths through a few objects.
-        if self.nodes > _MAX_NODES or depth > _MAX_DEPTH:
-            raise WeightsError("not a VGG-19: too many or too deeply nested cells and structures")
+        self.allowance.spend(parts=1)
+        if depth > _MAX_DEPTH:
+            raise WeightsError("not a VGG-19: its cells and structures are nested too deeply")
         if isinstance(node, h5py.Group):
             return {name: self.value(child(node, name), depth + 1) for name in hdf5.names(node)}
         if not isinstance(node, h5py.Dataset) or node.shape is None:
@@ -53,16 +53,13 @@ class _Reader:
         if "MATLAB_empty" in node.attrs:
             return np.zeros((0, 0))
         if h5py.check_ref_dtype(node.dtype) is h5py.Reference:
-            return self.cells(node, depth)
+            return [
+                self.value(self.file[item], depth + 1)
+                for item in read_references(node, self.allowance)
+            ]
         if math.prod(node.shape) > MAX_ELEMENTS or node.dtype.kind not in "fiu":
             return None
         if node.dtype == np.uint16:
-            units = read_array(node, "u").astype("<u2").tobytes()
+            units = read_array(node, self.allowance, "u").astype("<u2").tobytes()
             return units.decode("utf-16-le", "replace")
-        return read_array(node, "fiu").T
-
-    def cells(self, node: h5py.Dataset, depth: int) -> list[Any]:
-        require_local(node)
-        if math.prod(node.shape) > _MAX_NODES:
-            raise WeightsError(f"not a VGG-19: {node.name} has shape {node.shape}")
-        return [self.value(self.file[item], depth + 1) for item in np.ravel(node[()])]
+        return read_array(node, self.allowance, "fiu").T

@@ -25,7 +25,7 @@ from convert_weights.mat_v5 import read_mat_v5
 from convert_weights.mat_v73 import read_mat_v73
 from convert_weights.original import LICENCE, caffe_mean, decimal, recognize
 from convert_weights.vgg19 import LAYERS, Convolution
-from convert_weights.weights_file import Triple, Weights
+from convert_weights.weights import Triple, Weights
 
 _VARIABLES = frozenset({"layers", "meta", "normalization"})
 

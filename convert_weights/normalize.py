@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 
 from convert_weights.errors import WeightsError, one_line
 from convert_weights.vgg19 import LAYERS, Convolution
-from convert_weights.weights_file import Weights, normalize_input
+from convert_weights.weights import Weights, normalize_input
 
 _LONGEST_SIDE = 512  # pixels; bounds time and memory
 # Only these formats: for PostScript, for example, Pillow starts an external program.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from io import BufferedIOBase
 from typing import Any, BinaryIO, cast
 
+from convert_weights.allowance import Allowance
 from convert_weights.errors import WeightsError, one_line
 
 
@@ -79,6 +80,7 @@ class _Machine:
     def __init__(self, permitted: Set[str], references: list[Any]) -> None:
         self.permitted = permitted | {_ORDERED_DICT}
         self.references = references
+        self.allowance = Allowance()
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -124,10 +126,16 @@ class _Machine:
         if function.text == _ORDERED_DICT:
             self.push({})
             if arguments:
-                pairs = _list(*arguments)
-                self.set_items([part for pair in pairs for part in _list(pair)])
+                self.set_items([part for pair in self.pairs(*arguments) for part in pair])
         else:
             self.push(Call(function.text, arguments))
+
+    def pairs(self, values: Any) -> list[list[Any]]:
+        self.allowance.spend(parts=len(_list(values)))  # it can use the same list very often
+        pairs = [_list(pair) for pair in values]
+        if any(len(pair) != 2 for pair in pairs):
+            raise TypeError("a dictionary of lists that are no pairs")
+        return pairs
 
     def refer(self) -> None:
         (identity,) = self.last(1)

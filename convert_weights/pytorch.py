@@ -27,7 +27,7 @@ from convert_weights.original import (
 )
 from convert_weights.torch_file import StateDict, open_state_dict
 from convert_weights.vgg19 import LAYERS, Convolution
-from convert_weights.weights_file import Weights
+from convert_weights.weights import Weights
 
 # Indices of the convolutions in the nn.Sequential of layers.
 _FEATURES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)

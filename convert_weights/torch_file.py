@@ -6,6 +6,7 @@
   list of storage keys; then for every key an int64 count and the numbers, always little endian.
 """
 
+import functools
 import io
 import lzma
 import math
@@ -21,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from convert_weights.allowance import Allowance
 from convert_weights.errors import WeightsError, one_line
 from convert_weights.pickle_data import Call, Name, Persistent, parse_pickle
 from convert_weights.vgg19 import MAX_ELEMENTS
@@ -44,6 +46,7 @@ _STORAGES = {
 }
 _PERMITTED = _REBUILD | {_PARAMETER} | _STORAGES.keys()
 _MAX_PICKLE = 16 << 20  # bytes; a state dictionary of VGG-19 takes a few thousand
+_MAX_DIMENSIONS = 8  # of a tensor; products of very many sizes take long
 _MAX_STORAGE = 256 << 20  # bytes; all convolutions of VGG-19 together take 80 million
 _ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
@@ -113,13 +116,11 @@ def _open_zip(path: Path) -> StateDict:
         state = parse_pickle(io.BytesIO(_record(archive, pickles[0], _MAX_PICKLE)), _PERMITTED)
         is_big = root + "byteorder" in members and _record(archive, root + "byteorder", 8) == b"big"
 
-    def read(tensor: Tensor) -> np.ndarray:
-        _check_size(tensor)
+    def read(storage: Storage) -> bytes:
         with _archive(path) as archive:
-            data = _record(archive, f"{root}data/{tensor.storage.key}", tensor.storage.bytes)
-        return _view(tensor, data, ">" if is_big else "<")
+            return _record(archive, f"{root}data/{storage.key}", storage.bytes)
 
-    return StateDict(_tensors(state), read)
+    return StateDict(_tensors(state), _reader(read, ">" if is_big else "<"))
 
 
 @contextmanager
@@ -151,16 +152,14 @@ def _open_legacy(path: Path) -> StateDict:
         keys = parse_pickle(file, _PERMITTED)
         positions = _legacy_positions(file, keys, [_storage(ref) for ref in references])
 
-    def read(tensor: Tensor) -> np.ndarray:
-        _check_size(tensor)
-        key = tensor.storage.key
-        if key not in positions:
-            raise WeightsError(f"a damaged file: storage {key} is not in its list")
+    def read(storage: Storage) -> bytes:
+        if storage.key not in positions:
+            raise WeightsError(f"a damaged file: storage {storage.key} is not in its list")
         with open(path, "rb") as file:
-            file.seek(positions[key])
-            return _view(tensor, file.read(tensor.storage.bytes), "<")
+            file.seek(positions[storage.key])
+            return file.read(storage.bytes)
 
-    return StateDict(tensors, read)
+    return StateDict(tensors, _reader(read, "<"))
 
 
 def _legacy_positions(
@@ -207,7 +206,9 @@ def _tensor(call: Call) -> Tensor:
     if not isinstance(reference, Persistent):
         raise WeightsError("a damaged pickle: a tensor without a storage")
     numbers = (offset, *_tuple(shape), *_tuple(strides))
-    if any(type(n) is not int or n < 0 for n in numbers) or len(shape) != len(strides):
+    if any(type(n) is not int or not 0 <= n < 1 << 63 for n in numbers) or not (
+        len(shape) == len(strides) <= _MAX_DIMENSIONS
+    ):
         raise WeightsError("a damaged pickle: a tensor with an invalid shape")
     return Tensor(_storage(reference.id), offset, shape, strides)
 
@@ -218,7 +219,7 @@ def _storage(reference: Any) -> Storage:
     word, kind, key, _, elements, *part = (*_tuple(reference), *[None] * 5)
     if word != "storage" or not isinstance(kind, Name) or kind.text not in _STORAGES:
         raise WeightsError("a damaged pickle: a tensor without a storage")
-    if not isinstance(key, str) or type(elements) is not int or elements < 0:
+    if not isinstance(key, str) or type(elements) is not int or not 0 <= elements < 1 << 63:
         raise WeightsError("a damaged pickle: a storage without a key or a size")
     if part[0] is not None:
         raise WeightsError("views of storages, as in PyTorch before 0.4; save it with a later one")
@@ -229,9 +230,21 @@ def _tuple(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (None,)
 
 
-def _check_size(tensor: Tensor) -> None:
-    if math.prod(tensor.shape) > MAX_ELEMENTS or tensor.storage.bytes > _MAX_STORAGE:
-        raise WeightsError("not a VGG-19: a tensor is larger than any of its arrays")
+def _reader(
+    read: Callable[[Storage], bytes], order: Literal["<", ">"]
+) -> Callable[[Tensor], np.ndarray]:
+    """Return the function that reads tensors, given one that reads the bytes of a storage."""
+    allowance = Allowance()
+    read_once = functools.lru_cache(maxsize=1)(read)  # several tensors can share a storage
+
+    def array(tensor: Tensor) -> np.ndarray:
+        elements = math.prod(tensor.shape)
+        if elements > MAX_ELEMENTS or tensor.storage.bytes > _MAX_STORAGE:
+            raise WeightsError("not a VGG-19: a tensor is larger than any of its arrays")
+        allowance.spend(numbers=elements)
+        return _view(tensor, read_once(tensor.storage), order)
+
+    return array
 
 
 def _view(tensor: Tensor, data: bytes, order: Literal["<", ">"]) -> np.ndarray:

@@ -12,6 +12,8 @@ from jaxtyping import Float32
 
 from convert_weights.errors import WeightsError
 
+Shape = tuple[int, ...]
+
 # name: (input channels, output channels), in the order of the network
 LAYERS: dict[str, tuple[int, int]] = {
     "conv1_1": (3, 64),
@@ -59,14 +61,39 @@ def network(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Co
         WeightsError: A layer is missing, has the wrong shape or has values that are not finite
             real numbers; the message names the first such layer.
     """
+    flat = {name: (kernel, bias.reshape(-1)) for name, (kernel, bias) in arrays.items()}
+    check_shapes({name: (kernel.shape, bias.shape) for name, (kernel, bias) in flat.items()})
     layers = {}
     for name in LAYERS:
-        if name not in arrays:
-            raise WeightsError(f"not a VGG-19: it has no {name}")
-        kernel, bias = (_float32(name, array) for array in arrays[name])
-        _check(name, kernel, bias.reshape(-1))
-        layers[name] = Convolution(kernel, bias.reshape(-1))
+        kernel, bias = (_float32(name, array) for array in flat[name])
+        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            raise WeightsError(f"{name} has values that are NaN or infinite")
+        layers[name] = Convolution(kernel, bias)
     return layers
+
+
+def check_shapes(shapes: Mapping[str, tuple[Shape, Shape]]) -> None:
+    """Check that kernels and biases have the shapes of VGG-19's.
+
+    Args:
+        shapes: Shapes of kernel and bias by layer name; other names are ignored.
+
+    Raises:
+        WeightsError: One is missing or wrong; the message names the first such layer.
+    """
+    for name, (_, outputs) in LAYERS.items():
+        if name not in shapes:
+            raise WeightsError(f"not a VGG-19: it has no {name}")
+        kernel, bias = shapes[name]
+        if kernel != kernel_shape(name):
+            raise WeightsError(
+                f"not a VGG-19: the kernel of {name} is {_by(kernel)} and should be "
+                f"{_by(kernel_shape(name))} (height, width, input, output)"
+            )
+        if bias != (outputs,):
+            raise WeightsError(
+                f"not a VGG-19: {name} has {_by(bias)} biases and should have {outputs}"
+            )
 
 
 def validate(layers: Mapping[str, Convolution]) -> None:
@@ -78,21 +105,6 @@ def validate(layers: Mapping[str, Convolution]) -> None:
     network({name: (layer.kernel, layer.bias) for name, layer in layers.items()})
 
 
-def _check(name: str, kernel: np.ndarray, bias: np.ndarray) -> None:
-    outputs = LAYERS[name][1]
-    if kernel.shape != kernel_shape(name):
-        raise WeightsError(
-            f"not a VGG-19: the kernel of {name} is {_by(kernel.shape)} and should be "
-            f"{_by(kernel_shape(name))} (height, width, input, output)"
-        )
-    if bias.shape != (outputs,):
-        raise WeightsError(
-            f"not a VGG-19: {name} has {_by(bias.shape)} biases and should have {outputs}"
-        )
-    if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
-        raise WeightsError(f"{name} has values that are NaN or infinite")
-
-
 def _float32(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "fiu":
         raise WeightsError(f"{name} holds {array.dtype}, not real numbers")
@@ -101,5 +113,5 @@ def _float32(name: str, array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _by(shape: tuple[int, ...]) -> str:
+def _by(shape: Shape) -> str:
     return "x".join(map(str, shape))

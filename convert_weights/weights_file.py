@@ -2,30 +2,27 @@
 
 The root attributes are the fields of `Weights` except `layers`, with text as fixed-length strings.
 Every convolution is a group such as `conv1_1` with the datasets `kernel` (height x width x input x
-output, float32 or float16) and `bias` (float32).
+output, float32 or float16) and `bias` (float32), each one plain block of the file.
 """
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import BinaryIO, Literal
 
-import h5py
 import numpy as np
-from jaxtyping import Float32
 
-from convert_weights import vgg19
+from convert_weights import sandbox, vgg19
 from convert_weights.errors import WeightsError, naming, one_line
 from convert_weights.files import check_writable, write_whole
-from convert_weights.hdf5 import child, open_hdf5, read_array
-from convert_weights.original import ChannelOrder
+from convert_weights.sandboxed import Parsed, Place
 from convert_weights.vgg19 import LAYERS, Convolution
+from convert_weights.weights import Triple, Weights, normalize_input
 
 __all__ = [
-    "FORMAT_VERSION",
     "Convolution",
     "Weights",
     "WeightsError",
@@ -36,75 +33,21 @@ __all__ = [
     "write_weights",
 ]
 
-FORMAT_VERSION = 1
-
 Dtype = Literal["float32", "float16"]
-Triple = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The convolutions of VGG-19 and its preprocessing.
-
-    conv1_1 expects (x * scale - mean) / std, where x is an sRGB image in [0, 1] whose channels are
-    in `channel_order`.
-
-    Attributes:
-        layers: The convolutions by name, in the order of the network.
-        channel_order: Channel order of the network's input, and of `mean` and `std`.
-        scale: 255 for networks trained on pixels in 0..255, 1 for [0, 1].
-        mean: Subtracted from the scaled image, per channel.
-        std: Divides the result, per channel.
-        normalized: Every filter is rescaled to mean activation one over natural images.
-        source: Name of the file that was converted.
-        source_sha256: SHA-256 of that file.
-        licence: Licence of the weights.
-        padding: Padding of every convolution in training: zeros, reflect or replicate.
-        format_version: Version of this file format.
-    """
-
-    layers: dict[str, Convolution]
-    channel_order: ChannelOrder
-    scale: float
-    mean: Triple
-    std: Triple
-    normalized: bool
-    source: str = ""
-    source_sha256: str = ""
-    licence: str = ""
-    padding: str = "zeros"
-    format_version: int = FORMAT_VERSION
-
-
-def normalize_input(
-    weights: Weights, image: Float32[np.ndarray, "height width 3"]
-) -> Float32[np.ndarray, "height width 3"]:
-    """Convert an sRGB image in [0, 1] to the input that conv1_1 of these weights expects."""
-    ordered = image if weights.channel_order == "RGB" else image[..., ::-1]
-    result = (ordered * weights.scale - np.array(weights.mean)) / np.array(weights.std)
-    return result.astype(np.float32)
 
 
 def read_weights(path: Path) -> Weights:
     """Read a file written by `write_weights`; float16 kernels are converted to float32.
 
-    Safe for untrusted files: nothing outside the file is opened, no array larger than VGG-19's is
-    allocated, and values that are not finite are refused.
+    Safe for untrusted files: they are parsed in a process of its own (see `sandbox`), nothing
+    outside the file is opened, and values that are not finite are refused.
 
     Raises:
         WeightsError: One line with the path of the file and what is wrong with it.
     """
     with naming(path):
         require_file(path)
-        if not h5py.is_hdf5(path):
-            raise WeightsError("not an HDF5 file; convert it with python -m convert_weights first")
-        return parse_weights(path)
-
-
-def parse_weights(path: Path) -> Weights:
-    """Read a weights file known to be HDF5; unlike `read_weights`, errors omit its path."""
-    with open_hdf5(path) as file:
-        return _parse(file)
+        return assemble(path, sandbox.parse(path, only_own=True))
 
 
 def write_weights(
@@ -179,76 +122,37 @@ def _writing(path: Path) -> Iterator[None]:
         raise WeightsError(f"{path}: cannot be written: {reason}") from error
 
 
-def is_weights(file: h5py.File) -> bool:
-    """Return whether an open HDF5 file has the attributes of this format."""
-    return "format_version" in file.attrs and "channel_order" in file.attrs
+def assemble(path: Path, parsed: Parsed) -> Weights:
+    """Return the weights that `sandbox.parse` found in a file.
+
+    Raises:
+        WeightsError: They are not those of a VGG-19. The message omits the path.
+    """
+    layers = vgg19.network(_read_places(path, parsed.places) if parsed.places else parsed.layers)
+    mean, std = _triple(parsed.values["mean"]), _triple(parsed.values["std"])
+    return Weights(layers, **{**parsed.values, "mean": mean, "std": std})
 
 
-def _parse(file: h5py.File) -> Weights:
-    attributes = file.attrs
-    if not is_weights(file):
-        raise WeightsError(
-            "not a weights file of this project; make one with python -m convert_weights SOURCE"
-        )
-    version = int(_numbers(attributes, "format_version", 1)[0])
-    if version != FORMAT_VERSION:
-        raise WeightsError(
-            f"its format version is {version}, but only version {FORMAT_VERSION} is supported; "
-            "update this program or convert the source again"
-        )
-    order = _text(attributes, "channel_order")
-    if order not in ("RGB", "BGR"):
-        raise WeightsError(f"attribute channel_order is {order!r}, not RGB or BGR")
-    padding = _text(attributes, "padding")
-    if padding not in ("zeros", "reflect", "replicate"):
-        raise WeightsError(f"attribute padding is {padding!r}, not zeros, reflect or replicate")
-    scale = _numbers(attributes, "scale", 1)[0]
-    std = _numbers(attributes, "std", 3)
-    if scale <= 0 or min(std) <= 0:
-        raise WeightsError("attributes scale and std must be positive")
-    return Weights(
-        layers=vgg19.network({name: _read_layer(file, name) for name in LAYERS}),
-        channel_order=order,
-        scale=scale,
-        mean=_triple(_numbers(attributes, "mean", 3)),
-        std=_triple(std),
-        normalized=bool(_numbers(attributes, "normalized", 1)[0]),
-        source=_text(attributes, "source"),
-        source_sha256=_text(attributes, "source_sha256"),
-        licence=_text(attributes, "licence"),
-        padding=padding,
-        format_version=version,
+def _read_places(
+    path: Path, places: Mapping[str, tuple[Place, Place]]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read arrays that are each one plain block of a file, after checking their shapes."""
+    vgg19.check_shapes(
+        {name: (kernel.shape, bias.shape) for name, (kernel, bias) in places.items()}
     )
+    with open(path, "rb") as file:
+        return {name: (_block(file, k), _block(file, b)) for name, (k, b) in places.items()}
 
 
-def _read_layer(file: h5py.File, name: str) -> tuple[np.ndarray, np.ndarray]:
-    group = child(file, name)
-    return read_array(child(group, "kernel")), read_array(child(group, "bias"))
+def _block(file: BinaryIO, place: Place) -> np.ndarray:
+    array = np.empty(place.shape, place.dtype)
+    file.seek(place.offset)
+    if file.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:
+        raise WeightsError("a truncated file: an array reaches beyond its end")
+    return array
 
 
-def _text(attributes: h5py.AttributeManager, name: str) -> str:
-    value = _attribute(attributes, name)
-    if not isinstance(value, bytes):
-        raise WeightsError(f"attribute {name} is not text")
-    return value.decode("utf-8", "surrogateescape")
-
-
-def _numbers(attributes: h5py.AttributeManager, name: str, count: int) -> list[float]:
-    value = np.asarray(_attribute(attributes, name))
-    if value.dtype.kind not in "fiub" or value.size != count or not np.isfinite(value).all():
-        raise WeightsError(f"attribute {name} is not {count} finite number{'s' * (count > 1)}")
-    return [float(number) for number in value.reshape(-1)]
-
-
-def _attribute(attributes: h5py.AttributeManager, name: str) -> Any:
-    if name not in attributes:
-        raise WeightsError(f"attribute {name} is missing")
-    if attributes.get_id(name).dtype.kind == "O":
-        raise WeightsError(f"attribute {name} has variable length, which this format does not use")
-    return attributes[name]
-
-
-def _triple(values: list[float]) -> Triple:
+def _triple(values: Sequence[float]) -> Triple:
     first, second, third = values
     return first, second, third
 
@@ -269,6 +173,8 @@ def _as_stored(layers: Mapping[str, Convolution], dtype: Dtype) -> dict[str, Con
 
 
 def _serialize(weights: Weights, stored: Mapping[str, Convolution], dtype: Dtype) -> bytes:
+    import h5py  # not needed to read, as every run does
+
     # Built in memory, so that a full disk is an ordinary write error and not one inside HDF5.
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:

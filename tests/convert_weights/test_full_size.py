@@ -10,6 +10,11 @@ from tests.convert_weights.conftest import assert_same_layers
 FEATURES = [f"features.{i}" for i in writers.FEATURES]
 
 
+@pytest.fixture
+def parser() -> None:
+    """Files are parsed in a process of its own, as in use."""
+
+
 @pytest.fixture(scope="module")
 def arrays() -> writers.Arrays:
     return writers.random_arrays()

@@ -49,6 +49,16 @@ def cycle(file):
     file["block1_conv1/again"] = file["block1_conv1"]
 
 
+def many_paths(file):
+    """Five levels of groups, each with thirty links to the next."""
+    for _ in range(5):
+        above = file.create_group(f"level{len(file)}")
+        for index in range(30):
+            above[f"link{index}"] = file["block1_conv1"]
+        del file["block1_conv1"]
+        file["block1_conv1"] = above
+
+
 def turn(file):
     """Store the kernels in Theano's order."""
     for block in file:
@@ -72,6 +82,7 @@ def replace_all(file):
         ("tf", move_out, "refused: block1_conv1 is a link to another file"),
         ("tf", deepen, "nested too deeply"),
         ("tf", cycle, "nested too deeply|kernels and"),
+        ("tf", many_paths, "too many parts"),
         ("tf", replace_all, "it has no block1_conv1 but dense"),
         ("old", turn, "kernel of conv1_1 is 64x3x3x3 and should be 3x3x3x64"),
         ("keras3-numbered", remove("layers/conv2d_20"), "has 15 convolutions"),

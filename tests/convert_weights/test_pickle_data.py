@@ -121,3 +121,13 @@ def test_large_structures_cost_little():
         b"](h" + bytes([i]) + b"h" + bytes([i]) + b"eq" + bytes([i + 1]) for i in range(30)
     )
     assert len(parse(data + b".")) == 2
+
+
+@for_each(
+    ("item", "count", "message"),
+    [([1] * 20_000, 20_000, "lists that are no pairs"), (["a", 1], 20_001, "too many parts")],
+)
+def test_a_dictionary_of_the_same_list_again_and_again_is_refused(item, count, message):
+    pairs = pickle.dumps([item] * count, 2)[2:-1]
+    data = b"\x80\x02" + writers.name("collections", "OrderedDict") + pairs + b"\x85R."
+    assert message in complaint(parse, data)

@@ -9,7 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from convert_weights.sources import identify, load_source
+from convert_weights.formats import identify
+from convert_weights.sources import load_source
 from tests.cases import for_each
 from tests.convert_weights import oracle, writers
 from tests.convert_weights.conftest import refusal
@@ -205,6 +206,7 @@ def test_a_plain_pickle_is_refused(scratch):
         ({"shape": (1 << 30, 3, 3, 3)}, "larger than any"),
         ({"shape": (1 << 30, 3, 3, 3), "strides": [0, 0, 0, 0]}, "larger than any"),
         ({"shape": (3, 3)}, "an invalid shape"),
+        ({"shape": (1,) * 9, "strides": (1,) * 9}, "an invalid shape"),
         ({"elements": 1 << 30}, "larger than any|wrong size"),
         ({"elements": 1700}, "larger than it should be|wrong size"),
         ({"elements": 1800}, "incomplete|wrong size"),
