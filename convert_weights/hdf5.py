@@ -94,7 +94,7 @@ def require_numbers(dataset: h5py.Group | h5py.Dataset, kinds: str = "f") -> h5p
     if math.prod(dataset.shape) > MAX_ELEMENTS:
         shape = "x".join(map(str, dataset.shape))
         raise WeightsError(f"not a VGG-19: {name} is {shape}, larger than any of its arrays")
-    if dataset.size and dataset.id.get_storage_size() == 0:
+    if 0 not in dataset.shape and dataset.id.get_storage_size() == 0:
         raise WeightsError(f"{name} is declared but holds no data")
     # The library converts other types on reading, such as floats of an unusual layout.
     if not h5t.py_create(dataset.dtype).equal(dataset.id.get_type()):
@@ -116,15 +116,16 @@ def read_array(
         WeightsError: It is something else, is stored elsewhere or damaged, or too large.
     """
     found = require_numbers(dataset, kinds)
-    allowance.spend(numbers=found.size)
+    size, chunks = math.prod(found.shape), found.chunks
+    allowance.spend(numbers=size)
     array = np.empty(found.shape, found.dtype)
-    if not found.size:
+    if not size:
         return array
-    if found.chunks is None:
+    if chunks is None:
         _require_whole(found)
         return np.asarray(found[()])
-    for part, chunk in _chunks(found, allowance):
-        block = np.frombuffer(chunk, found.dtype).reshape(found.chunks)
+    for part, chunk in _chunks(found, chunks, allowance):
+        block = np.frombuffer(chunk, found.dtype).reshape(chunks)
         array[part] = block[tuple(slice(n) for n in array[part].shape)]
     return array
 
@@ -138,36 +139,39 @@ def read_references(dataset: h5py.Dataset, allowance: Allowance) -> list[h5py.Re
     if dataset.external or dataset.is_virtual:
         raise WeightsError(f"refused: the data of {dataset.name} is stored in another file")
     allowance.spend(parts=math.prod(dataset.shape))
-    if not dataset.size:
+    if 0 in dataset.shape:
         return []
     if dataset.chunks is None:
         _require_whole(dataset)
     else:  # read twice, because only the library makes references, and it trusts the chunks
-        for _ in _chunks(dataset, allowance):
+        for _ in _chunks(dataset, dataset.chunks, allowance):
             pass
     return list(np.ravel(dataset[()]))
 
 
 def _require_whole(dataset: h5py.Dataset) -> None:
     """Check that all declared bytes of a dataset without chunks are in the file."""
-    stored, declared = dataset.id.get_storage_size(), dataset.size * _item_bytes(dataset)
+    stored, declared = (
+        dataset.id.get_storage_size(),
+        math.prod(dataset.shape) * _item_bytes(dataset),
+    )
     if stored != declared:
         raise WeightsError(f"a damaged HDF5 file ({_holds(dataset, stored, declared)})")
 
 
 def _chunks(
-    dataset: h5py.Dataset, allowance: Allowance
+    dataset: h5py.Dataset, chunks: tuple[int, ...], allowance: Allowance
 ) -> Iterator[tuple[tuple[slice, ...], bytes]]:
     """Yield for every chunk the part of the dataset that it is, and its decoded bytes.
 
     Chunks at the border of the dataset reach beyond it.
     """
     filters = _filters(dataset)
-    grid = [range(0, side, step) for side, step in zip(dataset.shape, dataset.chunks, strict=True)]
-    count, elements = math.prod(map(len, grid)), math.prod(dataset.chunks)
+    grid = [range(0, side, step) for side, step in zip(dataset.shape, chunks, strict=True)]
+    count, elements = math.prod(map(len, grid)), math.prod(chunks)
     allowance.spend(parts=count)
-    if count * elements > 16 * dataset.size + 65536:
-        raise WeightsError(f"not a VGG-19: {dataset.name} has chunks of shape {dataset.chunks}")
+    if count * elements > 16 * math.prod(dataset.shape) + 65536:
+        raise WeightsError(f"not a VGG-19: {dataset.name} has chunks of shape {chunks}")
     declared = elements * _item_bytes(dataset)
     for corner in itertools.product(*grid):
         mask, data = dataset.id.read_direct_chunk(corner)
@@ -178,7 +182,7 @@ def _chunks(
             data = _inflated(data, declared) if inflate else _unshuffled(data, _item_bytes(dataset))
         if len(data) != declared:
             raise WeightsError(f"a damaged HDF5 file ({_holds(dataset, len(data), declared)})")
-        part = (slice(at, at + n) for at, n in zip(corner, dataset.chunks, strict=True))
+        part = (slice(at, at + n) for at, n in zip(corner, chunks, strict=True))
         yield tuple(part), data
 
 

@@ -52,12 +52,12 @@ class Weights:
 
     def __post_init__(self) -> None:
         with np.errstate(all="ignore"):
-            gain = np.float32(np.divide(self.scale, self.std))
-            offset = np.float32(np.divide(self.mean, self.std))
-            known = np.isfinite([*gain, *offset, *np.float32(self.mean)])
-        if self.scale <= 0 or min(self.std) <= 0 or not gain.all():
-            raise WeightsError("scale and std must be positive")
-        if not known.all():
+            gain = np.divide(self.scale, self.std).astype(np.float32)
+            offset = np.divide(self.mean, self.std).astype(np.float32)
+            used = np.concatenate([gain, offset, np.array(self.mean, np.float32)])
+        if self.scale <= 0 or min(self.std) <= 0:
+            raise WeightsError("its scale and std must be positive")
+        if not (np.isfinite(used).all() and gain.all()):
             raise WeightsError("its mean, std or scale is beyond the range of float32")
 
 

@@ -6,12 +6,14 @@ output, float32 or float16) and `bias` (float32), each one plain block of the fi
 """
 
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -144,12 +146,12 @@ def _read_places(
         return {name: (_block(file, k), _block(file, b)) for name, (k, b) in places.items()}
 
 
-def _block(file: BinaryIO, place: Place) -> np.ndarray:
-    array = np.empty(place.shape, place.dtype)
-    file.seek(place.offset)
-    if file.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:
+def _block(file: BufferedReader, place: Place) -> np.ndarray:
+    count, end = math.prod(place.shape), file.seek(0, io.SEEK_END)
+    if place.offset + count * np.dtype(place.dtype).itemsize > end:
         raise WeightsError("a truncated file: an array reaches beyond its end")
-    return array
+    file.seek(place.offset)
+    return np.fromfile(file, place.dtype, count).reshape(place.shape)
 
 
 def _triple(values: Sequence[float]) -> Triple:
