@@ -10,10 +10,11 @@ import numpy as np
 
 from convert_weights.archive import PROJECT, VERSION
 from convert_weights.download import is_url
-from convert_weights.errors import WeightsError, one_line
+from convert_weights.errors import JaxstyleError, one_line, printable
 from convert_weights.fetch import fetch_url, fetch_weights
 from convert_weights.files import sha256
 from convert_weights.sources import identify_and_load, load_source
+from convert_weights.terminal import show
 from convert_weights.weights import Weights
 from convert_weights.weights_file import check_output, write_weights
 
@@ -31,14 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             _convert(options)
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
+        show("interrupted; nothing was written", sys.stderr)
         return 130
     except Exception as error:
         if options.debug:
             raise
-        expected = isinstance(error, WeightsError)
+        expected = isinstance(error, JaxstyleError)
         unexpected = f"unexpected {type(error).__name__}: {one_line(error)} (--debug tells more)"
-        print(f"error: {error if expected else unexpected}", file=sys.stderr)
+        show(f"error: {error if expected else unexpected}", sys.stderr)
         return 1
     return 0
 
@@ -47,21 +48,22 @@ def describe(path: Path) -> str:
     """Return a readable summary of a weights file in any supported format, several lines long."""
     format_name, weights = identify_and_load(path)
     lines = [
-        ("file", str(path)),
+        ("file", printable(str(path))),
         ("format", format_name),
         ("sha256", sha256(path)),
-        ("made from", f"{weights.source} (sha256 {weights.source_sha256})"),
+        ("made from", printable(f"{weights.source} (sha256 {weights.source_sha256})")),
         ("input", f"{weights.channel_order} x {weights.scale:g}, minus mean, over std"),
         ("mean", _numbers(weights.mean)),
         ("std", _numbers(weights.std)),
         ("padding", weights.padding),
         ("normalized", "yes" if weights.normalized else "no"),
-        ("licence", weights.licence),
+        ("licence", printable(weights.licence)),
         ("layers", f"{len(weights.layers)} convolutions, {_parameters(weights):,} parameters"),
     ]
     for name, layer in weights.layers.items():
         shape = "x".join(map(str, layer.kernel.shape))
-        lines.append((name, f"{shape:<13} standard deviation {np.std(layer.kernel):.3g}"))
+        deviation = np.std(layer.kernel, dtype=np.float64)
+        lines.append((name, f"{shape:<13} standard deviation {deviation:.3g}"))
     return "\n".join(f"{label:<11} {value}" for label, value in lines)
 
 
@@ -71,7 +73,8 @@ def _convert(options: argparse.Namespace) -> None:
     write_weights(options.output, weights, options.dtype, options.force)
     size = options.output.stat().st_size / 1e6
     kind = "normalized" if weights.normalized else "not normalized"
-    print(f"{options.output}: VGG-19 from {weights.source}, {kind}, {options.dtype}, {size:.1f} MB")
+    source = f"VGG-19 from {weights.source}"
+    show(f"{options.output}: {source}, {kind}, {options.dtype}, {size:.1f} MB", sys.stdout)
 
 
 def _load(source: str | None, pictures: Path | None) -> Weights:
@@ -81,24 +84,24 @@ def _load(source: str | None, pictures: Path | None) -> Weights:
 
     images = normalize.find_pictures(pictures)
     weights = _read(source)
-    print(f"measuring mean activations on {len(images)} pictures", file=sys.stderr)
+    show(f"measuring mean activations on {len(images)} pictures", sys.stderr)
     means = normalize.mean_activations(weights, images)
     if silent := normalize.silent_filters(means):
         note = f"{silent} filters are never active on these {len(images)} pictures: not rescaled"
-        print(note, file=sys.stderr)
+        show(note, sys.stderr)
     return normalize.rescale(weights, means)
 
 
 def _read(source: str | None) -> Weights:
     if source is None:
-        print(f"fetching the normalized VGG-19 in {PROJECT} {VERSION}", file=sys.stderr)
+        show(f"fetching the normalized VGG-19 in {PROJECT} {VERSION}", sys.stderr)
         return fetch_weights()
     return fetch_url(source) if is_url(source) else load_source(Path(source))
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (see --help)\n")
+        self.exit(2, f"error: {printable(message)} (see --help)\n")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -23,7 +23,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from convert_weights.errors import WeightsError, one_line
+from convert_weights.errors import WeightsError, one_line, printable
+from convert_weights.terminal import show
 
 MAX_BYTES = 2 << 30  # the largest published file, the .mat, has 535 million bytes
 _TIMEOUT = 30  # seconds without receiving data
@@ -148,9 +149,9 @@ def _save(response: Any, path: Path, total: int | None, limit: int, url: str) ->
 @contextmanager
 def _progress(name: str, total: int | None) -> Iterator[Any]:
     # To standard error, because standard output is for results.
-    if not sys.stderr.isatty():
+    if not (sys.stderr and sys.stderr.isatty()):
         size = f" ({total / 1e6:.1f} MB)" if total else ""
-        print(f"downloading {name}{size}", file=sys.stderr, flush=True)
+        show(f"downloading {name}{size}", sys.stderr)
         yield lambda count: None
         return
     columns = (
@@ -161,5 +162,5 @@ def _progress(name: str, total: int | None) -> Iterator[Any]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"downloading {name}", total=total)
+        task = progress.add_task(f"downloading {printable(name)}", total=total)
         yield lambda count: progress.advance(task, count)

@@ -16,6 +16,7 @@ from convert_weights.errors import WeightsError
 from convert_weights.files import sha256
 from convert_weights.package_index import find_file, locations, pip_settings
 from convert_weights.sources import load_source
+from convert_weights.terminal import show
 from convert_weights.weights import Weights
 from convert_weights.weights_file import check_output, read_weights, write_weights
 
@@ -113,7 +114,7 @@ def _download_with_pip(directory: Path, reasons: list[str]) -> Path:
     requirements.write_text(
         f"{archive.PROJECT}=={archive.VERSION} --hash=sha256:{archive.SHA256}\n", encoding="utf-8"
     )
-    print("direct download failed, trying pip download", file=sys.stderr, flush=True)
+    show("direct download failed, trying pip download", sys.stderr)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1"]
     options = ["--no-deps", "--no-binary", archive.PROJECT, "--require-hashes"]
     result = subprocess.run(

@@ -9,7 +9,6 @@ With m[l] the mean activations of layer l, kernel[l][..., i, o] is multiplied by
 and bias[l][o] is divided by m[l][o], so that the features of layer l are divided by m[l].
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,47 +17,44 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Float64
-from PIL import Image, ImageOps
 
-from convert_weights.errors import WeightsError, one_line
-from convert_weights.vgg19 import LAYERS, Convolution
+from convert_weights import vgg19
+from convert_weights.errors import WeightsError
+from convert_weights.vgg19 import LAYERS
 from convert_weights.weights import Weights, normalize_input
+from jaxstyle import images
 
 _LONGEST_SIDE = 512  # pixels; bounds time and memory
-# Only these formats: for PostScript, for example, Pillow starts an external program.
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
-_EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp"}
 _MULTIPLE = 64  # sides are rounded to multiples of it, to limit the number of compiled shapes
 
 Means = dict[str, Float64[np.ndarray, " channels"]]
 
 
-def normalize(weights: Weights, images: Sequence[Path]) -> Weights:
+def normalize(weights: Weights, pictures: Sequence[Path]) -> Weights:
     """Rescale the filters so that their mean activations over these pictures are one.
 
     Filters that are never active on the pictures are not rescaled.
 
     Raises:
-        WeightsError: There are no pictures, or one cannot be read.
+        WeightsError: There are no pictures, or activations are not finite.
+        ImageError: A picture cannot be read.
     """
-    return rescale(weights, mean_activations(weights, images))
+    return rescale(weights, mean_activations(weights, pictures))
 
 
 def find_pictures(directory: Path) -> list[Path]:
     """Return the picture files of a directory, without subdirectories, sorted by name.
 
     Raises:
-        WeightsError: The directory does not exist or contains no pictures.
+        WeightsError: The directory does not exist.
+        ImageError: It contains no pictures.
     """
     if not directory.is_dir():
         raise WeightsError(f"{directory}: no such directory")
-    found = sorted(path for path in directory.iterdir() if path.suffix.lower() in _EXTENSIONS)
-    if not found:
-        raise WeightsError(f"{directory}: contains no pictures to normalize with")
-    return found
+    return [Path(path) for path in images.expand_folders([directory])]
 
 
-def mean_activations(weights: Weights, images: Sequence[Path]) -> Means:
+def mean_activations(weights: Weights, pictures: Sequence[Path]) -> Means:
     """Compute the mean of each channel after ReLU over all positions of all pictures.
 
     Pictures are reduced to 512 pixels on the longest side. As when VGG-19 was trained, it uses zero
@@ -68,9 +64,10 @@ def mean_activations(weights: Weights, images: Sequence[Path]) -> Means:
         The means by layer, one per channel.
 
     Raises:
-        WeightsError: There are no pictures, or one cannot be read.
+        WeightsError: There are no pictures, or activations are not finite.
+        ImageError: A picture cannot be read.
     """
-    if not images:
+    if not pictures:
         raise WeightsError("no pictures to normalize with")
     layers = {
         name: (jnp.asarray(layer.kernel), jnp.asarray(layer.bias))
@@ -78,12 +75,14 @@ def mean_activations(weights: Weights, images: Sequence[Path]) -> Means:
     }
     totals = {name: np.zeros(outputs) for name, (_, outputs) in LAYERS.items()}
     positions = dict.fromkeys(LAYERS, 0)
-    for path in images:
+    for path in pictures:
         image = normalize_input(weights, _read_picture(path))
         for name, activation in _layer_means(layers, jnp.asarray(image)).items():
             count = _positions(name, image.shape)
             totals[name] += np.asarray(activation, np.float64) * count
             positions[name] += count
+        if not all(np.isfinite(total).all() for total in totals.values()):
+            raise WeightsError(f"{path}: its activations are beyond the range of float32")
     return {name: total / positions[name] for name, total in totals.items()}
 
 
@@ -91,15 +90,17 @@ def rescale(weights: Weights, means: Means) -> Weights:
     """Rescale the filters so that the network's features are divided by `means` per channel.
 
     Channels whose mean is zero (the filter is never active) are left unchanged.
+
+    Raises:
+        WeightsError: A filter would be beyond the range of float32.
     """
     layers = {}
     before = np.ones(LAYERS["conv1_1"][0])
     for name, layer in weights.layers.items():
         after = np.where(means[name] > 0, means[name], 1.0)
-        kernel = (layer.kernel * before[:, None] / after).astype(np.float32)
-        layers[name] = Convolution(kernel, (layer.bias / after).astype(np.float32))
+        layers[name] = layer.kernel * before[:, None] / after, layer.bias / after
         before = after
-    return replace(weights, layers=layers, normalized=True)
+    return replace(weights, layers=vgg19.network(layers), normalized=True)
 
 
 def silent_filters(means: Means) -> int:
@@ -140,17 +141,8 @@ def _positions(name: str, shape: tuple[int, ...]) -> int:
 
 def _read_picture(path: Path) -> Float32[np.ndarray, "height width 3"]:
     """Read a picture as sRGB in [0, 1], resized to sides that are multiples of 64, at most 512."""
-    try:
-        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as file:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            file.draft("RGB", (_LONGEST_SIDE, _LONGEST_SIDE))  # decodes large JPEGs at reduced size
-            picture = ImageOps.exif_transpose(file).convert("RGB")
-    except (
-        OSError, ValueError, SyntaxError, Image.DecompressionBombWarning,
-        Image.DecompressionBombError,
-    ) as error:  # fmt: skip
-        raise WeightsError(f"{path}: cannot be read as a picture ({one_line(error)})") from error
-    shrink = min(1.0, _LONGEST_SIDE / max(picture.size))
-    width, height = (max(1, round(side * shrink / _MULTIPLE)) * _MULTIPLE for side in picture.size)
-    picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(picture, np.float32) / 255
+    picture = images.read(path).rgb
+    height, width = picture.shape[:2]
+    shrink = min(1.0, _LONGEST_SIDE / max(height, width))
+    height, width = (max(1, round(n * shrink / _MULTIPLE)) * _MULTIPLE for n in (height, width))
+    return images.resize(picture, height, width)

@@ -85,7 +85,8 @@ def caffe_mean(order: ChannelOrder) -> tuple[float, float, float]:
 
 def decimal(value: float | np.floating) -> float:
     """Return the shortest decimal that rounds to this float32: 103.939, not 103.93900299072266."""
-    return float(str(np.float32(value)))
+    with np.errstate(over="ignore"):  # beyond its range, infinite: refused with the other values
+        return float(str(np.float32(value)))
 
 
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:

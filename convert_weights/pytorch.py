@@ -115,7 +115,7 @@ def _adain(
     scale = float(matrix.max())
     permutations: dict[ChannelOrder, np.ndarray] = {"RGB": np.eye(3), "BGR": np.eye(3)[::-1]}
     for order, permutation in permutations.items():
-        if scale > 0 and bias.shape == (3,) and np.array_equal(matrix, scale * permutation):
+        if 0 < scale < np.inf and bias.shape == (3,) and np.array_equal(matrix, scale * permutation):
             first, second, third = (decimal(-shift) for shift in bias)
             return Weights(
                 layers,

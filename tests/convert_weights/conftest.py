@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convert_weights import sandbox, sandboxed, vgg19
-from convert_weights.errors import WeightsError
+from convert_weights.errors import JaxstyleError
 from convert_weights.vgg19 import Convolution
 from convert_weights.weights import Weights
 from convert_weights.weights_file import write_weights
@@ -79,8 +79,8 @@ def server():
 
 
 def complaint(call: Callable, *arguments: object) -> str:
-    """Return the message of the WeightsError that a call raises, which must be one line."""
-    with pytest.raises(WeightsError) as caught:
+    """Return the message of the error that a call raises on purpose, which must be one line."""
+    with pytest.raises(JaxstyleError) as caught:
         call(*arguments)
     assert "\n" not in str(caught.value)
     return str(caught.value)

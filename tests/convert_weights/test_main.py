@@ -1,5 +1,7 @@
 """Tests of the command line: output, one-line errors, exit status."""
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -9,7 +11,8 @@ from PIL import Image
 
 from convert_weights import __main__ as cli
 from convert_weights.errors import WeightsError
-from convert_weights.weights_file import read_weights
+from convert_weights.vgg19 import Convolution
+from convert_weights.weights_file import read_weights, write_weights
 from tests.cases import for_each
 from tests.convert_weights import writers
 
@@ -144,6 +147,43 @@ def test_info_describes_weights_of_this_project(source, arrays, capsys):
         *("1, 2, 4", "zeros", f"16 convolutions, {parameters:,} parameters", "3x3x24x32", "none"),
     ):
         assert part in out
+
+
+@for_each("field", ["source", "source_sha256", "licence"])
+def test_info_of_a_hostile_file_is_printable(weights, scratch, capsys, field):
+    path = scratch / "x\x1b[2J.h5"
+    write_weights(
+        path, replace(weights, **{field: "a\x1b[31mred\nmade up     no\u202e"}), force=True
+    )
+    assert cli.main(["--info", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert all(line.isprintable() for line in out.splitlines())
+    assert "a?[31mred made up no?" in out
+    assert "x?[2J.h5" in out
+
+
+@for_each("arguments", [["--x\x1b[2J\ny"], ["a", "b\nc\x07"], ["a\x1b\nb"], ["http://a\x1b\nb/"]])
+def test_what_the_user_types_is_printed_plainly(capsys, arguments):
+    with suppress(SystemExit):
+        assert cli.main(arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+
+
+def test_closed_streams_are_no_failure(source, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    monkeypatch.setattr("sys.stdout", None)
+    assert cli.main(["source.h5"]) == 0
+    assert cli.main(["source.h5"]) == 1
+    assert cli.main(["--info", "source.h5"]) == 0
+
+
+def test_info_describes_large_numbers_quietly(weights, scratch, capsys):
+    loud = np.full_like(weights.layers["conv1_1"].kernel, 1e30)
+    layers = {**weights.layers, "conv1_1": Convolution(loud, weights.layers["conv1_1"].bias)}
+    write_weights(scratch / "x.h5", replace(weights, layers=layers))
+    assert cli.main(["--info", str(scratch / "x.h5")]) == 0
+    assert "standard deviation" in capsys.readouterr().out
 
 
 def test_info_describes_a_source(arrays, scratch, capsys):

@@ -110,6 +110,7 @@ def test_another_network_is_refused(arrays, scratch, container, change, message)
         ({}, "averageImage is missing"),
         (new(np.ones((1, 4))), "averageImage has shape (1, 4)"),
         (new(np.full((1, 3), np.inf)), "not finite"),
+        (new(np.full((1, 3), 1e39)), "beyond the range of float32"),
     ],
 )
 def test_a_bad_mean_is_refused(arrays, scratch, variables, message):

@@ -116,12 +116,19 @@ def test_adain_input_is_what_its_first_layer_does(
         (np.diag([255, 255, 254]), CAFFE_BIAS),
         (255 * np.roll(np.eye(3), 1, axis=0), CAFFE_BIAS),
         (-255 * np.eye(3), CAFFE_BIAS),
+        (np.inf * np.ones((3, 3)), CAFFE_BIAS),
         (255 * SWAP, [1.0, 2.0]),
     ],
 )
 def test_adain_with_another_first_layer_is_refused(save, arrays, matrix, bias):
     message = refused(save(adain_state(arrays, matrix, bias)))
     assert "1x1 first layer does more than scale, reorder and shift" in message
+
+
+@for_each("bias", [[np.inf, 1.0, 2.0], [np.nan, 1.0, 2.0], [1e39, 1.0, 2.0]])
+def test_adain_with_a_shift_beyond_float32_is_refused(save, arrays, bias):
+    state = adain_state(arrays, 255 * SWAP, [0, 0, 0]) | {"0.bias": np.array(bias)}
+    assert "is beyond the range of float32" in refused(save(state))
 
 
 @for_each("prefix", ["", "module.features."])
