@@ -12,8 +12,9 @@ from convert_weights.archive import PROJECT, VERSION
 from convert_weights.download import is_url
 from convert_weights.errors import JaxstyleError, one_line, printable
 from convert_weights.fetch import fetch_url, fetch_weights
-from convert_weights.files import sha256
+from convert_weights.files import remove_leftovers, sha256
 from convert_weights.sources import identify_and_load, load_source
+from convert_weights.temporary import cleaned_up
 from convert_weights.terminal import show
 from convert_weights.weights import Weights
 from convert_weights.weights_file import check_output, write_weights
@@ -69,8 +70,10 @@ def describe(path: Path) -> str:
 
 def _convert(options: argparse.Namespace) -> None:
     check_output(options.output, options.force)
-    weights = _load(options.source, options.normalize)
-    write_weights(options.output, weights, options.dtype, options.force)
+    remove_leftovers(options.output.parent)
+    with cleaned_up():
+        weights = _load(options.source, options.normalize)
+        write_weights(options.output, weights, options.dtype, options.force)
     size = options.output.stat().st_size / 1e6
     kind = "normalized" if weights.normalized else "not normalized"
     source = f"VGG-19 from {weights.source}"

@@ -6,7 +6,6 @@ original VGG-19, each filter rescaled to mean activation one as by Gatys et al. 
 
 import hashlib
 import tarfile
-import tempfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from convert_weights import sandbox
 from convert_weights.errors import WeightsError, one_line
 from convert_weights.files import sha256
 from convert_weights.original import LICENCE
+from convert_weights.temporary import new_file, temporary_folder
 from convert_weights.weights import Weights
 from convert_weights.weights_file import assemble
 
@@ -37,8 +37,8 @@ def read_archive(path: Path) -> Weights:
     """
     if sha256(path) != SHA256:
         raise WeightsError(f"not the archive {NAME}; unpack it and pass the weights file itself")
-    with tempfile.TemporaryDirectory(prefix="convert_weights-") as directory:
-        member = Path(directory, Path(MEMBER).name)
+    with temporary_folder() as directory:
+        member = directory / Path(MEMBER).name
         _unpack(path, member)
         weights = assemble(member, sandbox.parse(member))
     return replace(
@@ -52,12 +52,12 @@ def read_archive(path: Path) -> Weights:
 def _unpack(path: Path, target: Path) -> None:
     digest = hashlib.sha256()
     try:
-        with tarfile.open(path, "r:gz") as archive, open(target, "wb") as output:
+        with tarfile.open(path, "r:gz") as archive, new_file(target) as write:
             member = archive.getmember(MEMBER)
             source = archive.extractfile(member) if member.size == MEMBER_BYTES else None
             while source and (block := source.read(1 << 20)):
                 digest.update(block)
-                output.write(block)
+                write(block)
     except (tarfile.TarError, LookupError, EOFError, zlib.error) as error:
         raise WeightsError(f"a damaged archive ({one_line(error)})") from error
     if digest.hexdigest() != MEMBER_SHA256:

@@ -24,6 +24,7 @@ from rich.progress import (
 )
 
 from convert_weights.errors import WeightsError, one_line, printable
+from convert_weights.temporary import new_file
 from convert_weights.terminal import show
 
 MAX_BYTES = 2 << 30  # the largest published file, the .mat, has 535 million bytes
@@ -136,12 +137,12 @@ def _opener(settings: Mapping[str, str]) -> urllib.request.OpenerDirector:
 
 def _save(response: Any, path: Path, total: int | None, limit: int, url: str) -> int:
     received = 0
-    with open(path, "wb") as output, _progress(path.name, total) as advance:
+    with new_file(path) as write, _progress(path.name, total) as advance:
         while block := response.read(_BLOCK):
             received += len(block)
             if received > limit:
                 raise WeightsError(f"{url}: more than {limit} bytes, too large for a VGG-19")
-            output.write(block)
+            write(block)
             advance(len(block))
     return received
 

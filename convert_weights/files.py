@@ -108,7 +108,7 @@ def remove_leftovers(folder: Name) -> None:
         made = _TEMPORARY.fullmatch(name)
         if made and made["host"] == socket.gethostname() and not _alive(int(made["pid"])):
             with suppress(OSError):  # another process may be doing the same
-                os.unlink(os.path.join(folder, name))
+                _delete(os.path.join(folder, name))
 
 
 class _Target(NamedTuple):
@@ -241,3 +241,15 @@ def _alive(process: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def temporary_name() -> str:
+    """Return a name for a temporary file or folder that `remove_leftovers` knows."""
+    return f".jaxstyle-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
+
+
+def _delete(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)

