@@ -38,9 +38,7 @@ def parse(path: Path, only_own: bool = False) -> Parsed:
         WeightsError: It is not a VGG-19, or is damaged, or takes more time or memory than a VGG-19
             would. The message omits the path; callers add it with `errors.naming`.
     """
-    size = path.stat().st_size
-    seconds = _SECONDS + size / _BYTES_PER_SECOND
-    megabytes = _MEGABYTES + _MEMORY_PER_BYTE * (size >> 20)
+    seconds, megabytes = limits(path.stat().st_size)
     given = [str(path), "own" if only_own else "any", str(seconds), str(megabytes)]
     try:
         ended = subprocess.run(
@@ -58,6 +56,11 @@ def parse(path: Path, only_own: bool = False) -> Parsed:
     if ended.returncode:
         raise WeightsError(_failure(ended, seconds))
     return decode(ended.stdout)
+
+
+def limits(size: int) -> tuple[float, int]:
+    """Return how many seconds and megabytes may be used to parse a file of so many bytes."""
+    return _SECONDS + size / _BYTES_PER_SECOND, _MEGABYTES + _MEMORY_PER_BYTE * (size >> 20)
 
 
 def _too_long(seconds: float) -> str:

@@ -61,8 +61,9 @@ def find(path: str | os.PathLike | None = None, tell: Callable[[str], None] = pr
     if named:
         found = Path(named)
         if not found.is_file():
+            problem = "not a regular file" if found.exists() else "no such weights file"
             origin = "" if path else f" (from ${ENVIRONMENT})"
-            raise WeightsError(f"{found}: no such weights file{origin}")
+            raise WeightsError(f"{found}: {problem}{origin}")
         return found
     cached = cached_path()
     if not cached.exists():

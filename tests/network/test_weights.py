@@ -1,6 +1,7 @@
 """Which weights file is used, and the network it becomes."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from bench.tpu import shapes_only
-from convert_weights import fetch
+from convert_weights import fetch, sandbox
 from convert_weights.weights_file import Convolution, WeightsError, write_weights
 from jaxstyle.network import machine, weights
+from tests.cases import for_each
 from tests.networks import features
 
 
@@ -42,6 +44,28 @@ def test_a_file_that_is_not_there_is_named_with_where_the_name_came_from(cache, 
     monkeypatch.setenv(weights.ENVIRONMENT, "gone.h5")
     with pytest.raises(WeightsError, match="gone.h5: no such weights file .from .JAXSTYLE_WEIGHTS"):
         weights.find()
+
+
+@for_each("name", ["folder", "fifo"])
+def test_what_is_no_file_is_not_opened(cache, tmp_path, name):
+    (tmp_path / "folder").mkdir(exist_ok=True)
+    if name == "fifo":
+        if not hasattr(os, "mkfifo"):
+            return
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(WeightsError, match=f"{name}: not a regular file$"):
+        weights.find(tmp_path / name)
+
+
+def test_a_file_that_crashes_the_reader_is_told(cache, tmp_path, monkeypatch):
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    monkeypatch.setattr(sandbox, "_PROGRAM", program)
+    for path in (cache, tmp_path / "weights.h5"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"weights")
+        with pytest.raises(WeightsError, match="it crashes the library that reads it") as caught:
+            weights.load(path)
+        assert ("delete the file to fetch it again" in str(caught.value)) == (path == cache)
 
 
 def test_the_default_is_fetched_once_and_the_user_is_told(cache, monkeypatch):

@@ -1,0 +1,22 @@
+"""Damaged weights files of all formats neither crash nor hang nor eat the memory."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.processes import ROOT, process_environment
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
+def test_damaged_files_are_refused_in_time(count):
+    """In a process of its own, because it forks, which processes with JAX should not."""
+    command = [sys.executable, "-m", "tests.convert_weights.fuzz", str(count), "3"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=process_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["bad"] == []
