@@ -7,7 +7,7 @@ very often.
 from convert_weights.errors import WeightsError
 
 PARTS = 10_000  # groups, cells, fields, chunks, ...; the published networks have some thousands
-NUMBERS = 1 << 25  # the convolutions of VGG-19 have 20 million
+NUMBERS = 24_000_000  # the convolutions of VGG-19 have 20 million
 
 
 class Allowance:
