@@ -48,6 +48,7 @@ def parse(path: Path, only_own: bool = False) -> Parsed:
             timeout=_START + 4 * seconds,
             check=False,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # threads take address space
+            start_new_session=True,  # Ctrl-C is for this process, which then ends the other
         )
     except subprocess.TimeoutExpired as error:
         raise WeightsError(_too_long(seconds)) from error
@@ -79,4 +80,6 @@ def _failure(ended: subprocess.CompletedProcess[bytes], seconds: float) -> str:
         return _too_long(seconds)
     if name == "SIGKILL":  # by the system, when memory runs out, or by somebody
         return TOO_LARGE
+    if name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        return f"the process that reads it was ended by {name}"
     return f"a damaged file: it crashes the library that reads it ({name})"

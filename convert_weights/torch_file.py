@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from convert_weights.allowance import Allowance
+from convert_weights.allowance import NUMBERS, Allowance
 from convert_weights.errors import WeightsError, one_line
 from convert_weights.pickle_data import Call, Name, Persistent, parse_pickle
 from convert_weights.vgg19 import MAX_ELEMENTS
@@ -234,8 +234,12 @@ def _reader(
     read: Callable[[Storage], bytes], order: Literal["<", ">"]
 ) -> Callable[[Tensor], np.ndarray]:
     """Return the function that reads tensors, given one that reads the bytes of a storage."""
-    allowance = Allowance()
-    read_once = functools.lru_cache(maxsize=1)(read)  # several tensors can share a storage
+    allowance = Allowance(numbers=2 * NUMBERS)  # of storages, and of tensors
+
+    @functools.lru_cache(maxsize=1)  # several tensors can share a storage
+    def read_once(storage: Storage) -> bytes:
+        allowance.spend(numbers=storage.elements)
+        return read(storage)
 
     def array(tensor: Tensor) -> np.ndarray:
         elements = math.prod(tensor.shape)

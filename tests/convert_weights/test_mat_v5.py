@@ -106,6 +106,7 @@ def nested(depth: int) -> bytes:
 
 FIELDS = struct.pack("<IIII", (4 << 16) | 5, 8, 1, 0) + EIGHT
 NO_FIELDS = struct.pack("<IIIIQ", (4 << 16) | 5, 0, 1, 8, 0)
+EMPTY_FIELDS = struct.pack("<II", (4 << 16) | 5, 32) + tag(1, 0)
 LARGER = tag(14, 48) + matrix(6, (1, 9), tag(9, 72) + bytes(72))[8:]
 HOSTILE = {
     "shape without data": (7, (3, 3, 3, 64), tag(7, 0)),
@@ -118,6 +119,7 @@ HOSTILE = {
     "endless cells": (1, (1 << 30, 1), EMPTY),
     "deep cells": (1, (1, 1), nested(30)),
     "endless structure": (2, (1 << 30, 1), FIELDS),
+    "empty structures": (1, (1000, 1), matrix(2, (5000, 1), EMPTY_FIELDS) * 1000),
     "fields without length": (2, (1, 1), NO_FIELDS + EMPTY),
     "cell larger than its own size": (1, (1, 2), LARGER + EMPTY),
     "cells that are no arrays": (1, (1, 1), tag(7, 8) + EIGHT),

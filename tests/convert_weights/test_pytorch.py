@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from convert_weights import torch_file
 from convert_weights.formats import identify
 from convert_weights.sources import load_source
 from tests.cases import for_each
@@ -225,6 +226,29 @@ def test_a_plain_pickle_is_refused(scratch):
 def test_inconsistent_tensors_are_refused(save, first, change, message):
     pickled = writers.pickled_state(first, save.legacy, {"features.0.weight": change})
     assert re.search(message, refused(save(first, pickled)))
+
+
+def test_a_storage_of_many_tensors_is_read_once(scratch, monkeypatch):
+    array = np.ones((64, 3, 3, 3), np.float32)
+    tensors = b"".join(writers.text(f"t{i}") + writers.tensor("0", array) for i in range(20))
+    writers.write_torch_zip(scratch / "x", {"t": array}, b"\x80\x02}(" + tensors + b"u.")
+    read, record = [], torch_file._record
+    monkeypatch.setattr(
+        torch_file, "_record", lambda *given: read.append(given[1]) or record(*given)
+    )
+    state = torch_file.open_state_dict(scratch / "x")
+    for tensor in state.tensors.values():
+        np.testing.assert_array_equal(state.read(tensor), array)
+    assert read.count("vgg/data/0") == 1
+
+
+def test_storages_and_tensors_count_in_sum(save, state, monkeypatch):
+    path = save(state)
+    size = sum(array.size for array in state.values())
+    monkeypatch.setattr(torch_file, "NUMBERS", size)
+    load_source(path)
+    monkeypatch.setattr(torch_file, "NUMBERS", size - 1)
+    assert "more numbers than" in refused(path)
 
 
 def test_a_truncated_or_damaged_file_is_refused(save, state):

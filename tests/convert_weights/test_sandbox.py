@@ -1,5 +1,6 @@
 """Files are parsed in a process of its own: what ends that process is one line here."""
 
+import os
 import sys
 
 import pytest
@@ -54,6 +55,7 @@ def test_a_crash_is_one_line(refused, read):
         ("os._exit(3)", "the process that reads it failed: status 3"),
         ("sys.exit('no h5py')", "the process that reads it failed: no h5py"),
         ("os.kill(os.getpid(), 9)", "reading it takes more memory than a VGG-19"),
+        ("os.kill(os.getpid(), 15)", "the process that reads it was ended by SIGTERM"),
     ],
 )
 def test_other_ends_are_one_line_too(refused, line, message):
@@ -81,6 +83,11 @@ def test_a_process_that_sleeps_is_ended(refused, monkeypatch):
     monkeypatch.setattr(sandbox, "_SECONDS", 0.1)
     monkeypatch.setattr(sandbox, "_START", 0.1)
     assert "takes more than" in refused("time.sleep(60)")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other groups")
+def test_ctrl_c_is_for_the_calling_process(refused):
+    assert refused("raise ValueError(os.getpgid(0) == os.getpid())").endswith("(ValueError: True)")
 
 
 def test_where_no_process_can_be_started(tmp_path, monkeypatch):
