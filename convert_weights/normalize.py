@@ -7,6 +7,9 @@ functions and no normalization or pooling over feature maps."
 
 With m[l] the mean activations of layer l, kernel[l][..., i, o] is multiplied by m[l-1][i] / m[l][o]
 and bias[l][o] is divided by m[l][o], so that the features of layer l are divided by m[l].
+
+This module alone imports from jaxstyle, which is above this package, and JAX: it is imported only
+where it is needed.
 """
 
 from collections.abc import Sequence
@@ -76,7 +79,7 @@ def mean_activations(weights: Weights, pictures: Sequence[Path]) -> Means:
     totals = {name: np.zeros(outputs) for name, (_, outputs) in LAYERS.items()}
     positions = dict.fromkeys(LAYERS, 0)
     for path in pictures:
-        image = normalize_input(weights, _read_picture(path))
+        image = normalize_input(weights, read_picture(path))
         for name, activation in _layer_means(layers, jnp.asarray(image)).items():
             count = _positions(name, image.shape)
             totals[name] += np.asarray(activation, np.float64) * count
@@ -139,7 +142,7 @@ def _positions(name: str, shape: tuple[int, ...]) -> int:
     return (shape[0] >> halvings) * (shape[1] >> halvings)
 
 
-def _read_picture(path: Path) -> Float32[np.ndarray, "height width 3"]:
+def read_picture(path: Path) -> Float32[np.ndarray, "height width 3"]:
     """Read a picture as sRGB in [0, 1], resized to sides that are multiples of 64, at most 512."""
     picture = images.read(path).rgb
     height, width = picture.shape[:2]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convert_weights import normalize as normalize_module
 from convert_weights import vgg19
 from convert_weights.normalize import (
     find_pictures,
     mean_activations,
     normalize,
+    read_picture,
     rescale,
     silent_filters,
 )
@@ -100,13 +100,13 @@ def test_a_picture_is_read_as_every_other_picture(unit, tmp_path):
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 1 << 16, (128, 64), np.uint16)
     Image.fromarray(levels).save(tmp_path / "deep.png")
-    found = normalize_module._read_picture(tmp_path / "deep.png")
+    found = read_picture(tmp_path / "deep.png")
     np.testing.assert_allclose(found[..., 0], levels / 65535, atol=1e-6)
     turned = Image.fromarray(rng.integers(0, 256, (128, 64, 3), np.uint8))
     exif = Image.Exif()
     exif[0x0112] = 6
     turned.save(tmp_path / "turned.png", exif=exif)
-    found = normalize_module._read_picture(tmp_path / "turned.png")
+    found = read_picture(tmp_path / "turned.png")
     np.testing.assert_allclose(
         found, np.asarray(turned.transpose(Image.Transpose.ROTATE_270)) / 255, atol=1e-6
     )
