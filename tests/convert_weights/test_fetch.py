@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import socket
+import os
 import subprocess
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +15,7 @@ import pytest
 
 from convert_weights import archive, fetch
 from convert_weights.errors import TemporaryFolderError, WeightsError
+from convert_weights.files import temporary_name
 from convert_weights.sources import load_source
 from convert_weights.weights_file import read_weights
 from tests.cases import for_each
@@ -178,7 +179,7 @@ def test_a_full_folder_for_temporary_files_is_not_the_servers_fault(
 
 
 def test_what_killed_fetches_left_in_the_cache_is_deleted(index, scratch):
-    left = scratch / f".jaxstyle-{socket.gethostname()}-{2**30}-0123456789abcdef.tmp"
+    left = scratch / temporary_name().replace(f"-{os.getpid()}-", f"-{2**30}-")
     left.write_bytes(b"half a file")
     fetch.fetch_default(scratch / "vgg19.h5")
     assert [path.name for path in scratch.iterdir()] == ["vgg19.h5"]
