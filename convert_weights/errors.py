@@ -20,6 +20,10 @@ class WeightsError(JaxstyleError):
         super().__init__("".join(c if c.isprintable() else "?" for c in line))
 
 
+class DamagedError(JaxstyleError, ValueError):
+    """A file that this project wrote itself does not hold what it wrote there."""
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception's message as one non-empty line of at most 200 characters."""
     text = " ".join(str(error).split()) or type(error).__name__

@@ -1,8 +1,8 @@
 """Every error that this package raises on purpose: one clear line that says what is wrong."""
 
-from convert_weights.errors import JaxstyleError, WeightsError
+from convert_weights.errors import DamagedError, JaxstyleError, WeightsError
 
-__all__ = ["JaxstyleError", "WeightsError"]
+__all__ = ["DamagedError", "JaxstyleError", "WeightsError"]
 
 
 class SettingError(JaxstyleError, ValueError):
