@@ -53,7 +53,7 @@ def parsed(text: bytes | str, kind: Any) -> Any:
             parse_float=_number,
         )
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"not valid JSON: {one_line(error)}") from None
+        raise DamagedError(f"is not valid JSON: {one_line(error)}") from None
     for each in _texts_in(value):
         _check_text(each)
     return _checked(value, kind, "")
@@ -100,9 +100,9 @@ def _check_text(text: str) -> None:
     """Raise DamagedError for a text that cannot even be a file's name."""
     try:
         if b"\0" in os.fsencode(text):
-            raise DamagedError("a text has a null character")
+            raise DamagedError("has a text with a null character")
     except UnicodeEncodeError:
-        raise DamagedError("a text is not Unicode") from None
+        raise DamagedError("has a text that is not Unicode") from None
 
 
 def _checked(value: Any, kind: Any, where: str) -> Any:
@@ -125,7 +125,8 @@ def _checked(value: Any, kind: Any, where: str) -> Any:
     if type(value) is kind or (kind is None and value is None):
         return value
     wanted = _WORDS.get(outer, "an object" if is_dataclass(kind) else "one of its values")
-    raise DamagedError(f"{where or 'it'} is {_WORDS[type(value)]}, not {wanted}")
+    problem = f"must be {wanted}, not {_WORDS[type(value)]}"
+    raise DamagedError(f"{where} {problem}" if where else problem)
 
 
 def _one_of(value: Any, kinds: tuple[Any, ...], where: str) -> Any:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from jaxstyle import images
 from jaxstyle.batch import sheet
-from jaxstyle.batch.folder import inputs_of
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, is_url
@@ -43,7 +42,7 @@ def check_outputs(todo: Sequence[Job], root: str, bits: int) -> None:
     """
     for extension in {Path(job.output).suffix for job in todo}:
         images.check_format(f"output{extension}", bits=bits)
-    for path in sorted({path for job in todo for path in inputs_of(job)}):
+    for path in sorted({path for job in todo for path in job.inputs()}):
         if inside(path, root):
             raise ImageError(
                 f"{path}: an input is in the output folder: choose another folder with -o"

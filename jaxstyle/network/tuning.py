@@ -167,7 +167,7 @@ def read(path: Path) -> Times | None:
             if min(times[key].values()) <= 0:
                 raise DamagedError(f"{key} has a time that is not above 0")
     except DamagedError as error:
-        raise DamagedError(f"{path}: is damaged: {error}") from None
+        raise DamagedError(f"{path}: is damaged ({error})") from None
     return times
 
 

@@ -154,7 +154,7 @@ BAD_ARGUMENTS = [
     (f"{PAIRS} --checkpoint-every 9 -o memory://o", 2, "folder on this machine"),
     (f"{PAIRS} -o photos", 1, "in the output folder"),
     (f"{PAIRS} -o a-file --quiet", 1, "jaxstyle: a-file: "),
-    (f"{PAIRS} -o foreign --quiet", 1, "index.html: exists and was not made by a batch"),
+    (f"{PAIRS} -o foreign --quiet", 2, "index.html: exists and was not made by a batch"),
 ]
 
 

@@ -77,9 +77,9 @@ def test_damage_is_one_line(text):
 
 
 def test_the_message_says_where():
-    with pytest.raises(DamagedError, match=r"a\.b is text, not a number"):
+    with pytest.raises(DamagedError, match=r"a\.b must be a number, not text"):
         parsed('{"a": {"b": "1"}}', dict[str, dict[str, float]])
-    with pytest.raises(DamagedError, match="one of parts is a whole number, not text"):
+    with pytest.raises(DamagedError, match="one of parts must be text, not a whole number"):
         parsed('{"name": "a", "parts": [1]}', Record)
     with pytest.raises(DamagedError, match="^name is missing$"):
         parsed("{}", Record)

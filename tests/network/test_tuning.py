@@ -66,8 +66,8 @@ def test_times_in_a_damaged_file_are_measured_again_and_it_is_said(times, damage
     told = []
     tell_of_tuning(resolve(precision="float32"), told.append)
     (note,) = told
-    assert note.startswith(f"note: {tuning.remembered_path()}: is damaged: ")
-    assert note.endswith(": measuring again") and note.isprintable()
+    assert note.startswith(f"note: {tuning.remembered_path()}: is damaged (")
+    assert note.endswith("): measuring again") and note.isprintable()
     assert tuning.to_be_measured("auto")
     tuning.algorithms("auto")
     assert not tuning.to_be_measured("auto") and not tuning.damage("auto")
