@@ -333,7 +333,7 @@ def _check_guard(folder: Folder, guard: Mapping[str, Any], force: bool) -> None:
             if before.get(name) != now.get(name)
         ]
         raise WouldReplaceError(
-            f"{folder.root}: was made with {' and '.join(differing)}: give another folder, or "
+            f"{folder.root}: was made with {', and '.join(differing)}: give another folder, or "
             "--force to do everything again"
         )
     folder.write(GUARD, text.encode())

@@ -101,7 +101,7 @@ def difference(before: str, now: str) -> str:
     names = [name for name in {**new, **old} if old.get(name) != new.get(name)]
     told = [f"{n} {_shown(old.get(n))}, not {_shown(new.get(n))}" for n in names[:MOST_SHOWN]]
     more = [f"{len(names) - MOST_SHOWN} other settings"] if names[MOST_SHOWN:] else []
-    return f"with {' and '.join([*told, *more]) or 'the same settings, from elsewhere'}"
+    return f"with {', and '.join([*told, *more]) or 'the same settings, from elsewhere'}"
 
 
 def _values(text: str) -> dict[str, Any]:

@@ -242,7 +242,7 @@ def test_a_folder_of_another_guard_is_left_alone(folder):
         pass
     line = str(failure.value)
     assert line.startswith(f"{folder.root}: ") and "\n" not in line
-    assert "was made with bits 8, not nothing and weights aaaaaaaa..., not bbbbbbbb...: " in line
+    assert "was made with bits 8, not nothing, and weights aaaaaaaa..., not bbbbbbbb...: " in line
     assert "version" not in line
     assert folder.read("batch.json") == kept
 

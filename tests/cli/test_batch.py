@@ -16,6 +16,7 @@ import pytest
 
 from jaxstyle.__main__ import main
 from jaxstyle.batch import hosts, retry
+from jaxstyle.batch.task import Task
 from jaxstyle.cli.batch_files import LARGE
 from tests.cli.conftest import ONE_SCALE, SIGNALS, recipe_of, rgb_of, run, save
 from tests.processes import SMALL_COMMAND, process_environment
@@ -170,6 +171,85 @@ def test_bad_input_is_one_line_and_harms_nothing(photos, refused):
     for given, status, said in BAD_ARGUMENTS:
         refused(["batch", "-o", "out", *ONE_SCALE, *given.split()], status, said)
     assert batch(*ALL, "--force", out="foreign") == 0
+
+
+TWO = "--contents photos/p[01]* --styles styles/s0.png"
+OTHER_WAYS = {
+    "a weight": (f"{TWO} --style-weight 50", "p0__s0.png (and 1 more) was made with style_weight"),
+    "a preset": (f"{TWO} --preset gatys-2017", "not gatys-2017"),
+    "the bits": (f"{TWO} --bits 16", "out: was made with bits 8, not 16: give another folder"),
+    "the network": (f"{TWO} --weights other.h5", "out: was made with weights "),
+    "other photos of the same names": (
+        "--contents others --styles styles/s0.png",
+        "p0__s0.png (and 1 more) was made with content ../photos/p0.png, not ../others/p0.png: ",
+    ),
+    "other styles of the same name": (
+        "--contents photos/p0.png --styles others/s0.png",
+        "made with styles ../styles/s0.png, not ../others/s0.png",
+    ),
+    "a manifest": ("--manifest rows.csv", "p1__s0.png was made with style_weight"),
+    "a manifest of other names": (
+        "--manifest names.csv",
+        "p0__s0.png was made with content ../photos/p0.png, not ../photos/p1.png",
+    ),
+}
+
+
+def test_what_would_be_made_otherwise_is_not_replaced(photos, refused, picture, weights_path):
+    for name in ("others/p0.png", "others/p1.png", "others/s0.png"):
+        Path("others").mkdir(exist_ok=True)
+        save(name, picture(99, 24, 32))
+    Path("other.h5").write_bytes(Path(weights_path).read_bytes())
+    row = "photos/p1.png,styles/s0.png"
+    Path("rows.csv").write_text(f"content,style,style_weight\n{row},50\n")
+    Path("names.csv").write_text(f"content,style,output\n{row},p0__s0.png\n")
+    assert batch(*TWO.split()) == 0
+    for given, said in OTHER_WAYS.values():
+        error = refused(["batch", "-o", "out", *ONE_SCALE, "--quiet", *given.split()], 2, said)
+        assert "another folder, or --force" in error
+    save("photos/p1.png", picture(98, 24, 32))
+    said = "p1__s0.png was made from photos/p1.png, which has changed since: "
+    refused(["batch", "-o", "out", *ONE_SCALE, "--quiet", *TWO.split()], 2, said)
+    Path("out/p1__s0.png").unlink()  # as one who wants just this one again would do
+    assert batch(*TWO.split()) == 0
+
+
+def test_more_pictures_go_on_where_the_others_are(photos, capsys):
+    assert batch("--contents", "photos/p0.png", "--styles", "styles/s0.png") == 0
+    (photos / "photos/p2.png").rename("later.png")
+    (photos / "photos/p2.png").write_text("no picture")
+    for made, found, failed in ((3, 1, 2), (0, 4, 2), (2, 4, 0)):
+        capsys.readouterr()
+        assert batch(*ALL, "--json") == bool(failed)
+        told = json.loads(capsys.readouterr().out)
+        assert [told[name] for name in ("made", "found", "failed")] == [made, found, failed]
+        if not made:
+            (photos / "later.png").replace("photos/p2.png")
+
+
+def test_a_forced_batch_that_was_interrupted_goes_on_without_force(photos, monkeypatch, capsys):
+    alone = "--batch-size", "1"
+    assert batch(*ALL, *alone) == 0
+    other = *ALL, *alone, "--style-weight", "50"
+    asked, is_worth_it = [], Task.is_worth_it
+
+    def interrupted(self, read):
+        asked.append(read)
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return is_worth_it(self, read)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "is_worth_it", interrupted)
+        assert batch(*other, "--force") == 130
+    made = [
+        name for name in EVERY_PAIR if recipe_of(f"out/{name}")["settings"]["style_weight"] == 50
+    ]
+    assert 0 < len(made) < 6
+    capsys.readouterr()
+    assert batch(*other, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["found"] == len(made)
+    assert all(recipe_of(f"out/{n}")["settings"]["style_weight"] == 50 for n in EVERY_PAIR)
 
 
 def test_results_are_not_contents_of_the_next_run(photos):
