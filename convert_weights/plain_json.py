@@ -130,6 +130,10 @@ def _checked(value: Any, kind: Any, where: str) -> Any:
 
 
 def _one_of(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
+    """Return a value as the first of several types that it has."""
+    if value is None and NoneType in kinds:
+        return None
+    kinds = tuple(kind for kind in kinds if kind is not NoneType)
     for kind in kinds[:-1]:
         with suppress(DamagedError):
             return _checked(value, kind, where)

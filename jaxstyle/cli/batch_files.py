@@ -12,9 +12,9 @@ from jaxstyle.batch import sheet
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, is_url
-from jaxstyle.cli.recipe import Recipe
 from jaxstyle.errors import ImageError
 from jaxstyle.network import weights
+from jaxstyle.runs.recipe import Recipe
 
 LARGE = 200_000
 """Size in bytes above which the page shows a thumbnail of a source picture."""

@@ -33,7 +33,6 @@ from jaxstyle.cli.memory import enough_memory, explained
 from jaxstyle.cli.notes import network_note, tell_notes
 from jaxstyle.cli.plan import WIDTH, summary, table, verdict
 from jaxstyle.cli.progress import bar, clock, done_share, sides_of
-from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.sweep_files import Files
 from jaxstyle.errors import IncompleteError, UsageError
 from jaxstyle.execution.batched import mesh_of
@@ -43,6 +42,7 @@ from jaxstyle.network import weights
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
+from jaxstyle.runs.recipe import Recipe
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result, scale_reports
 from jaxstyle.runs.stylize import telling

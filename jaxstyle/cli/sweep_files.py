@@ -9,12 +9,12 @@ from jaxstyle import images
 from jaxstyle.batch.sweep import GridCell, Line, Sweep
 from jaxstyle.cli.common import silence
 from jaxstyle.cli.outputs import Outputs, check_distinct
-from jaxstyle.cli.recipe import Recipe
 from jaxstyle.errors import ImageError
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
 from jaxstyle.images.grid import grid, layout
 from jaxstyle.network.weights import Loaded
+from jaxstyle.runs.recipe import Recipe, made_by
 from jaxstyle.runs.result import Result, device, versions
 
 
@@ -76,7 +76,8 @@ class Files:
         """Write the grid of all cells finished so far."""
         shown = [_shown(self.made.get(index)) for index in range(len(self.sweep.cells))]
         sheet = grid(shown, self.size, *self._labels())
-        images.write(self.output, Picture(sheet), bits=self.recipe.bits)
+        text = made_by("sweep")
+        images.write(self.output, Picture(sheet), bits=self.recipe.bits, description=text)
 
     def save_unfinished(self) -> str:
         """Write the grid of the cells so far; return a message about it."""
