@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
@@ -23,6 +23,7 @@ _WORDS = {
     list: "a list",
     tuple: "a list",
     dict: "an object",
+    Mapping: "an object",
 }
 
 
@@ -56,7 +57,40 @@ def parsed(text: bytes | str, kind: Any) -> Any:
         raise DamagedError(f"is not valid JSON: {one_line(error)}") from None
     for each in _texts_in(value):
         _check_text(each)
-    return _checked(value, kind, "")
+    return checked(value, kind)
+
+
+def checked(value: Any, kind: Any, where: str = "") -> Any:
+    """Return a value of JSON as its type, after checking that it has it.
+
+    Args:
+        value: The value.
+        kind: As of `parsed`.
+        where: A name for the value in the message.
+
+    Raises:
+        DamagedError: It has another type.
+    """
+    outer, inner = get_origin(kind) or kind, get_args(kind)
+    if kind is Any:
+        return value
+    if is_dataclass(kind) and isinstance(value, dict):
+        return _record(value, kind, where)
+    if outer in (Union, UnionType):
+        return _one_of(value, inner, where)
+    if outer is Literal and any(value == each and type(value) is type(each) for each in inner):
+        return value
+    if outer in (dict, Mapping) and isinstance(value, dict):
+        return {n: checked(each, inner[1], _inside(where, n)) for n, each in value.items()}
+    if outer in (list, tuple) and isinstance(value, list):
+        return outer(checked(each, inner[0], _inside(where, "")) for each in value)
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if type(value) is kind or (kind is None and value is None):
+        return value
+    wanted = _WORDS.get(outer, "an object" if is_dataclass(kind) else "one of its values")
+    problem = f"must be {wanted}, not {_WORDS.get(type(value), 'an array')}"
+    raise DamagedError(f"{where} {problem}" if where else problem)
 
 
 def _without_repetitions(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -105,30 +139,6 @@ def _check_text(text: str) -> None:
         raise DamagedError("has a text that is not Unicode") from None
 
 
-def _checked(value: Any, kind: Any, where: str) -> Any:
-    """Return a value as its type, which it must have; `where` names it for the message."""
-    outer, inner = get_origin(kind) or kind, get_args(kind)
-    if kind is Any:
-        return value
-    if is_dataclass(kind) and isinstance(value, dict):
-        return _record(value, kind, where)
-    if outer in (Union, UnionType):
-        return _one_of(value, inner, where)
-    if outer is Literal and any(value == each and type(value) is type(each) for each in inner):
-        return value
-    if outer is dict and isinstance(value, dict):
-        return {n: _checked(each, inner[1], _inside(where, n)) for n, each in value.items()}
-    if outer in (list, tuple) and isinstance(value, list):
-        return outer(_checked(each, inner[0], _inside(where, "")) for each in value)
-    if kind is float and type(value) in (int, float):
-        return float(value)
-    if type(value) is kind or (kind is None and value is None):
-        return value
-    wanted = _WORDS.get(outer, "an object" if is_dataclass(kind) else "one of its values")
-    problem = f"must be {wanted}, not {_WORDS[type(value)]}"
-    raise DamagedError(f"{where} {problem}" if where else problem)
-
-
 def _one_of(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
     """Return a value as the first of several types that it has."""
     if value is None and NoneType in kinds:
@@ -136,8 +146,8 @@ def _one_of(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
     kinds = tuple(kind for kind in kinds if kind is not NoneType)
     for kind in kinds[:-1]:
         with suppress(DamagedError):
-            return _checked(value, kind, where)
-    return _checked(value, kinds[-1], where)
+            return checked(value, kind, where)
+    return checked(value, kinds[-1], where)
 
 
 def _record(value: dict[str, Any], kind: Any, where: str) -> Any:
@@ -149,7 +159,7 @@ def _record(value: dict[str, Any], kind: Any, where: str) -> Any:
         needed = field.default is MISSING and field.default_factory is MISSING
         if needed and field.name not in value:
             raise DamagedError(f"{_inside(where, field.name)} is missing")
-    return kind(**{n: _checked(each, hints[n], _inside(where, n)) for n, each in value.items()})
+    return kind(**{n: checked(each, hints[n], _inside(where, n)) for n, each in value.items()})
 
 
 def _inside(where: str, name: str) -> str:
