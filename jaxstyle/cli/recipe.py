@@ -27,12 +27,14 @@ class Description:
       settings: settings without the pictures: of arrays, of URLs or, from Python, of a texture.
       texture: settings and style pictures of ``jaxstyle texture``.
       command: another command that made it.
+      interrupted: how far a run had come that ended early.
     """
 
     jaxstyle: Recorded | None = None
     settings: dict[str, Any] | None = None
     texture: dict[str, Any] | None = None
     command: str | None = None
+    interrupted: dict[str, Any] | None = None
 
 
 def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
