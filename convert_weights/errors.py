@@ -6,22 +6,26 @@ from pathlib import Path
 
 
 class JaxstyleError(Exception):
-    """Base class of the project's errors; the message is one line saying what to do about it."""
+    """Base class of the project's errors; the message is one line saying what to do about it.
 
-
-class WeightsError(JaxstyleError):
-    """A failure to read, recognize, fetch or write a weights file.
-
-    The message is reduced to one printable line, even if it quotes names from a hostile file.
+    It is made printable, because it may quote names, text or bytes of a hostile file.
     """
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message[:2000].split())
-        super().__init__("".join(c if c.isprintable() else "?" for c in line))
+        super().__init__(printable(message))
 
 
-class DamagedError(JaxstyleError, ValueError):
-    """A file that this project wrote itself does not hold what it wrote there."""
+class WeightsError(JaxstyleError):
+    """A failure to read, recognize, fetch or write a weights file."""
+
+
+def printable(text: str) -> str:
+    """Return text from outside as one line that no terminal takes for a command.
+
+    Every run of white space becomes one space, and every other character that is not printable
+    (control characters, escapes, changes of the writing direction, broken encodings) becomes "?".
+    """
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def one_line(error: BaseException) -> str:
@@ -46,3 +50,7 @@ def naming(path: Path | str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise WeightsError(f"{path}: cannot be read: {reason}") from error
+
+
+class DamagedError(JaxstyleError, ValueError):
+    """A file that this project wrote itself does not hold what it wrote there."""

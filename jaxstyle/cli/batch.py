@@ -33,7 +33,7 @@ from jaxstyle.cli.common import (
 from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note, tell_notes
-from jaxstyle.errors import IncompleteError, StorageError, UsageError
+from jaxstyle.errors import CheckpointError, IncompleteError, StorageError, UsageError
 from jaxstyle.network import weights
 from jaxstyle.settings import resolve
 from jaxstyle.settings.text import whole_number
@@ -130,6 +130,7 @@ def main(arguments: argparse.Namespace) -> None:
     tell_of_tuning(settings, tell)
     out, lost = Folder(arguments.output), []
     out.create()
+    out.check_own([SHEET])
     check_fresh(out, [SHEET, *(job.output for job in todo)], arguments.force)
     guard = {"jaxstyle": __version__, "weights": loaded.sha256, "bits": arguments.bits}
     with (
@@ -161,9 +162,13 @@ def checkpoints_of(arguments: argparse.Namespace) -> Path | None:
 
     Raises:
       UsageError: ``--checkpoint-every`` is given with a URL.
+      CheckpointError: there is a link or a file of its name.
     """
     if not is_url(arguments.output):
-        return Path(arguments.output) / CHECKPOINTS
+        folder = Path(arguments.output) / CHECKPOINTS
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise CheckpointError(f"{folder}: is not a folder, and is left alone: remove it")
+        return folder
     if arguments.checkpoint_every:
         raise UsageError("--checkpoint-every needs an output folder on this machine, not a URL")
     return None

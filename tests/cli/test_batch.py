@@ -1,5 +1,6 @@
 """The batch command: its arguments, files and messages."""
 
+import errno
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.__main__ import main
-from jaxstyle.batch import hosts, retry
+from jaxstyle.batch import hosts, retry, storage
 from jaxstyle.batch.task import Task
 from jaxstyle.cli.batch_files import LARGE
 from tests.cli.conftest import ONE_SCALE, SIGNALS, recipe_of, rgb_of, run, save
@@ -250,6 +251,126 @@ def test_a_forced_batch_that_was_interrupted_goes_on_without_force(photos, monke
     assert batch(*other, "--json") == 0
     assert json.loads(capsys.readouterr().out)["found"] == len(made)
     assert all(recipe_of(f"out/{n}")["settings"]["style_weight"] == 50 for n in EVERY_PAIR)
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A function that makes the disk full, for files of these names, from the n-th on."""
+    write_whole = storage.write_whole
+
+    def fill(pattern, after=0, error=errno.ENOSPC):
+        found = []
+
+        def limited(path, data):
+            found.extend([path] if re.search(pattern, path) else [])
+            if found[after:] and path in found[after:]:
+                raise OSError(error, os.strerror(error))
+            write_whole(path, data)
+
+        monkeypatch.setattr(storage, "write_whole", limited)
+
+    return fill
+
+
+def test_a_full_disk_keeps_what_was_made_and_the_same_command_goes_on(photos, full_disk, capsys):
+    full_disk("png$", after=3)
+    given = *ALL, "--batch-size", "2"
+    assert batch(*given) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"jaxstyle: out/\S+: cannot be written: No space left on device: run the same command "
+        "again to continue from here",
+        error,
+    )
+    made = pictures_of()
+    assert len(made) == 3
+    failed = [line["output"] for line in log_of() if line["status"] == "failed"]
+    assert failed and not set(failed) & set(made)
+    before = {name: Path("out", name).stat().st_mtime_ns for name in made}
+    full_disk("^$")
+    capsys.readouterr()
+    assert batch(*given, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["made"] == 3
+    assert {name: Path("out", name).stat().st_mtime_ns for name in made} == before
+    assert not list(Path("out").glob(".jaxstyle-*"))
+
+
+def test_one_picture_that_cannot_be_written_fails_alone(photos, full_disk, capsys):
+    full_disk("p1__s0.png", error=errno.EFBIG)
+    assert batch(*ALL) == 1
+    said = "1 of 6 could not be made (all in log.jsonl); the first: p1__s0.png: out/p1__s0.png: "
+    assert f"{said}cannot be written: File too large" in capsys.readouterr().err
+    assert len(pictures_of()) == 5
+
+
+def test_pictures_are_known_by_what_they_say_where_the_log_cannot_be_written(
+    photos, monkeypatch, capsys, refused
+):
+    def full(path, line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "_append", full)
+        assert batch(*ALL) == 1
+        assert "out/log.jsonl: cannot be written: No space left" in capsys.readouterr().err
+    assert pictures_of() == EVERY_PAIR
+    assert not Path("out/log.jsonl").exists()
+    again = ["batch", "-o", "out", *ONE_SCALE, *ALL, "--quiet"]
+    refused([*again, "--style-weight", "50"], 2, "made with style_weight")
+    assert batch(*ALL, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["made"], told["found"]) == (0, 6)
+
+
+OWN = [".lock", "log.jsonl", "batch.json", "index.html", ".checkpoints", "log-0-of-2.jsonl"]
+
+
+@pytest.mark.parametrize("what", ["link", "dangling", "pipe", "other"])
+def test_what_has_the_names_of_our_files_is_not_followed(photos, refused, what):
+    mine, given = Path("mine"), ["batch", "-o", "out", *ONE_SCALE, *ALL, "--quiet"]
+    for name in OWN:
+        place = Path("out", name)
+        place.parent.mkdir(exist_ok=True)
+        if what == "pipe":
+            os.mkfifo(place)
+        elif what == "other" and name == ".checkpoints":
+            place.write_text("mine")
+        elif what == "other":
+            place.mkdir()
+        else:
+            if what == "link":
+                mine.write_text("precious")
+            place.symlink_to(mine.absolute())
+        for force in ([], ["--force"]):
+            refused([*given, *force], 1, f"{place}: is ")
+        assert mine.exists() == (what == "link")
+        place.rmdir() if place.is_dir() and what == "other" else place.unlink()
+
+
+def test_a_link_in_place_of_a_picture_is_not_followed(photos, capsys):
+    Path("mine").write_text("precious")
+    Path("out").mkdir()
+    for name, target in (("p0__s0.png", "mine"), ("p1__s0.png", "nowhere")):
+        Path("out", name).symlink_to(Path(target).absolute())
+    assert batch(*ALL, "--force") == 1
+    error = capsys.readouterr().err
+    assert "2 of 6 could not be made" in error and "p0__s0.png: is a symbolic link" in error
+    assert Path("mine").read_text() == "precious" and not Path("nowhere").exists()
+
+
+def test_names_cannot_command_the_terminal_or_the_page(photos, picture, capsys):
+    hostile = "a\x1b[31m\n<script>&\u202e.png"
+    for name in ("photos", "styles"):
+        save(f"{name}/{hostile}", picture(3, 24, 32))
+    Path("photos", f"b{hostile}").write_text("no picture")
+    assert batch(*ALL) == 1
+    assert batch(*ALL, "--style-weight", "50") == 2
+    assert batch(*ALL, "--plan") == 0
+    printed = capsys.readouterr()
+    for text in (printed.out, printed.err, Path("out/log.jsonl").read_text(), sheet_of()):
+        assert not [line for line in text.splitlines() if not line.isprintable()]
+    assert "<script" not in sheet_of()
+    assert len(log_of()) == len(pictures_of()) + 3 == 15
 
 
 def test_results_are_not_contents_of_the_next_run(photos):
