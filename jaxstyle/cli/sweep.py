@@ -124,7 +124,10 @@ def main(arguments: argparse.Namespace) -> None:
     run_and_save(arguments, loaded, cells, files, tell)
     if files.unsaved:
         problem = next(iter(files.unsaved.values()))
-        raise IncompleteError(f"{problem}: {files.whereabouts()}; all are in {files.output}")
+        raise IncompleteError(
+            f"{problem}: {files.whereabouts()}; all are in {files.output}: to have them all as "
+            "pictures, make room and give another --out-dir"
+        )
     if failures := files.failures():
         for line in failures:
             tell_user(line)

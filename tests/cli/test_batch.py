@@ -322,6 +322,26 @@ def test_pictures_are_known_by_what_they_say_where_the_log_cannot_be_written(
     assert (told["made"], told["found"]) == (0, 6)
 
 
+def test_damaged_files_of_a_batch_are_named(photos, refused, capsys):
+    assert batch(*ALL) == 0
+    log = Path("out/log.jsonl")
+    first, *lines = log.read_text().splitlines(keepends=True)
+    log.write_text(
+        "".join(['{"output": 7}\n', first[:40], "\n", "[" * 9999, "\n", *lines, lines[0][:9]])
+    )
+    capsys.readouterr()
+    assert batch(*ALL) == 0
+    told = capsys.readouterr().err
+    assert (
+        "note: out/log.jsonl: is damaged, and repaired: line 1: " in told and " and 2 more" in told
+    )
+    assert "0 made, 6 found" in told and len(log_of()) == 6
+    for damage in ("", "{", "[" * 99999, '"a"', "{}\0", '{"bits": NaN}'):
+        Path("out/batch.json").write_text(damage)
+        again = ["batch", "-o", "out", *ONE_SCALE, *ALL, "--quiet"]
+        assert "--force" in refused(again, 1, "out/batch.json: is damaged (")
+
+
 OWN = [".lock", "log.jsonl", "batch.json", "index.html", ".checkpoints", "log-0-of-2.jsonl"]
 
 

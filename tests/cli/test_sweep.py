@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_the_cells_that_there_was_room_for(folder, full_disk,
     assert capsys.readouterr().err == (
         "jaxstyle: cells/row1-column3.png: cannot be written: No space left on device: 2 of 6 "
         "cells are in cells, without row1-column3.png, row1-column4.png, row1-column5.png, ...; "
-        "all are in grid.png\n"
+        "all are in grid.png: to have them all as pictures, make room and give another --out-dir\n"
     )
     assert names_in("cells") == ["row1-column1.png", "row1-column2.png"]
     assert len(cells_in_grid([""], [f"style weight {i}" for i in range(1, 7)])) == 6
