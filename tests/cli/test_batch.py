@@ -228,6 +228,16 @@ def test_more_pictures_go_on_where_the_others_are(photos, capsys):
             (photos / "later.png").replace("photos/p2.png")
 
 
+def test_a_picture_of_the_name_of_another_joins_it(photos, picture, capsys):
+    alone = "--styles", "styles/s0.png", "--json"
+    assert batch("--contents", "photos/p0.png", *alone) == 0
+    save("photos/p0.jpg", picture(77, 24, 32))
+    before = Path("out/p0__s0.png").read_bytes()
+    assert batch("--contents", "photos/p0.*", *alone) == 0
+    assert pictures_of() == ["p0-jpg__s0.png", "p0-png__s0.png", "p0__s0.png"]
+    assert Path("out/p0__s0.png").read_bytes() == before
+
+
 def test_a_forced_batch_that_was_interrupted_goes_on_without_force(photos, monkeypatch, capsys):
     alone = "--batch-size", "1"
     assert batch(*ALL, *alone) == 0

@@ -69,7 +69,10 @@ def test_a_transformation_of_ones_own_has_to_be_replaced(folder, refused):
     assert run("--from", "api.png", "--optimizer", "adam") == 0
 
 
-@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "tif"])
+OTHERS = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("jpg", "webp", "tif")]
+
+
+@pytest.mark.parametrize("extension", ["png", *OTHERS])
 def test_what_the_commands_make_is_repeated_or_refused_by_name(folder, refused, extension):
     made = f"made.{extension}"
     repeated = [
