@@ -129,8 +129,8 @@ class Ledger:
         """Return the jobs that still have to be done.
 
         A job counts as done if its output exists, unless the log says that a later attempt failed.
-        An output that is not in the log, but says of itself that it was made in the same way, was
-        written by a process that was killed before it could log it; it is logged now.
+        An output that the log does not know, but that says of itself that it was made in the same
+        way, was written by a process that was killed before it could log it; it is logged now.
 
         Args:
           jobs: pairs of a job and its ``fingerprint``.
@@ -150,7 +150,7 @@ class Ledger:
                 missing.append(job)
             elif self._is_other(job, describe):
                 others.append(job)
-            elif entry is None:
+            elif entry is None or not self._fits(job, entry):
                 self._record(job, "done")
             elif entry.status != "done":
                 missing.append(job)
@@ -159,9 +159,12 @@ class Ledger:
         return missing
 
     def _is_other(self, job: Job, describe: Callable[[Job], str]) -> bool:
-        """Return whether the output that is there was made in another way than this job's."""
+        """Return whether the output that is there was made in another way than this job's.
+
+        Where the log does not know, as it tells of a later attempt, the output itself says.
+        """
         entry = self.entries.get(job.output)
-        if entry is None:
+        if entry is None or (entry.status != "done" and not self._fits(job, entry)):
             return self._says(job) != describe(job)
         return not self._fits(job, entry) or bool(changed(job.inputs(), entry.inputs))
 
@@ -181,8 +184,8 @@ class Ledger:
         how = f"from {path}, which has changed since" if path else how
         more = f" (and {len(jobs) - 1} more)" if jobs[1:] else ""
         return (
-            f"{self._folder.path(first.output)}{more} was made {how}: give another folder, or "
-            "--force to replace what is there"
+            f"{self._folder.path(first.output)}{more} was made {how}: remove it, give another "
+            "folder, or --force to replace all that is there"
         )
 
     def done(self, job: Job, seconds: float, inputs: Sequence[Stamp] = ()) -> None:

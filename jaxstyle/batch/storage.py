@@ -18,8 +18,6 @@ from convert_weights.files import remove_leftovers, write_whole
 from jaxstyle.errors import StorageError
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-
-
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 

@@ -123,7 +123,9 @@ def test_other_settings_are_done_again_only_where_that_is_forced(folder):
         make(ledger, folder, *ledger.missing(jobs("ab")))
     mixed = [*jobs("a", "changed"), *jobs("b")]
     with Ledger.open(folder, ALONE, GUARD) as ledger:
-        with pytest.raises(WouldReplaceError, match=r"a\.png was made .*: give another folder"):
+        with pytest.raises(
+            WouldReplaceError, match=r"a\.png was made .*: remove it, give another folder"
+        ):
             ledger.missing(mixed)
         assert outputs(ledger.missing(jobs("bc"))) == "c"
     with Ledger.open(folder, ALONE, GUARD, force=True) as ledger:
@@ -141,7 +143,7 @@ def test_an_old_output_does_not_count_as_done_after_a_failed_rerun(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         assert outputs(ledger.missing(jobs("a", "changed"))) == "a"
         with pytest.raises(WouldReplaceError):  # the old one is of neither
-            ledger.missing(jobs("a", "once more"))
+            ledger.missing(jobs("a", "once more"), lambda job: "once more")
 
 
 def test_a_picture_of_a_file_that_has_changed_is_not_replaced(local):

@@ -263,6 +263,22 @@ def test_a_forced_batch_that_was_interrupted_goes_on_without_force(photos, monke
     assert all(recipe_of(f"out/{n}")["settings"]["style_weight"] == 50 for n in EVERY_PAIR)
 
 
+def test_after_a_forced_batch_that_made_nothing_the_old_one_is_still_done(
+    photos, monkeypatch, capsys
+):
+    def interrupted(self, read):
+        raise KeyboardInterrupt
+
+    assert batch(*ALL) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "is_worth_it", interrupted)
+        assert batch(*ALL, "--style-weight", "50", "--force") == 130
+    capsys.readouterr()
+    assert batch(*ALL, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["made"], told["found"]) == (0, 6)
+
+
 @pytest.fixture
 def full_disk(monkeypatch):
     """A function that makes the disk full, for files of these names, from the n-th on."""
