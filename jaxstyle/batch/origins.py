@@ -35,9 +35,8 @@ class Stamp:
 
 def stamps(paths: Sequence[str]) -> list[Stamp]:
     """Return the stamps of files, as they are now."""
-    return [
-        Stamp(*about, _hash(path, *about)) if (about := _about(path)) else Stamp() for path in paths
-    ]
+    known = [(path, size_and_time(path)) for path in paths]
+    return [Stamp(*now, _hash(path, *now)) if now else Stamp() for path, now in known]
 
 
 def changed(paths: Sequence[str], before: Sequence[Stamp]) -> str:
@@ -47,15 +46,15 @@ def changed(paths: Sequence[str], before: Sequence[Stamp]) -> str:
     changed: what was made of it is still right.
     """
     for path, stamp in zip(paths, before, strict=False):
-        about = _about(path)
-        if not (about and stamp.sha256) or about == (stamp.size, stamp.modified):
+        now = size_and_time(path)
+        if not (now and stamp.sha256) or now == (stamp.size, stamp.modified):
             continue
-        if about[0] != stamp.size or _hash(path, *about) != stamp.sha256:
+        if now[0] != stamp.size or _hash(path, *now) != stamp.sha256:
             return path
     return ""
 
 
-def _about(path: str) -> tuple[int, int] | None:
+def size_and_time(path: str) -> tuple[int, int] | None:
     """Return size and time of a local file; None of a URL or where there is no such file."""
     if is_url(path):
         return None

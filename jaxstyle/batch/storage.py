@@ -92,22 +92,29 @@ def open_own(path: str) -> int:
     """Open a local file of our own to read and to append; create it if there is none.
 
     Raises:
-      StorageError: there is a link or another thing of this name, which is left alone.
+      StorageError: there is a link, hard or symbolic, or another thing of this name.
       OSError: it cannot be opened.
     """
-    _check_own(path)
+    _check_own(path, alone=True)
     # Not waiting, and once more not following: it may have been replaced meanwhile.
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK | getattr(os, "O_NONBLOCK", 0)
     return os.open(path, flags, 0o666)
 
 
-def _check_own(path: str) -> None:
-    """Raise StorageError if there is something of this name that is not a regular file."""
+def _check_own(path: str, *, alone: bool = False) -> None:
+    """Raise StorageError if there is something of this name that is not a regular file.
+
+    Args:
+      path: local path.
+      alone: whether the file must have no other names (hard links), as it is changed in place.
+    """
     with suppress(FileNotFoundError):
-        mode = os.lstat(path).st_mode
-        if not stat.S_ISREG(mode):
-            what = "a symbolic link" if stat.S_ISLNK(mode) else "not a file"
+        about = os.lstat(path)
+        what = "a symbolic link" if stat.S_ISLNK(about.st_mode) else "not a file"
+        if not stat.S_ISREG(about.st_mode):
             raise StorageError(f"{path}: is {what}, and is left alone: remove it")
+        if alone and about.st_nlink > 1:
+            raise StorageError(f"{path}: is one file with another, and is left alone: remove it")
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ class Folder:
         """Raise StorageError if a file of ours is a link or the like: it will not be followed."""
         if not is_url(self.root):
             for name in names:
-                _check_own(self.path(name))
+                _check_own(self.path(name), alone=True)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file atomically: on failure an existing file stays as it is.

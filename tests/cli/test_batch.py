@@ -119,6 +119,20 @@ def test_the_sheet_shows_small_pictures_of_large_sources(photos):
     assert all(Path("out", name).stat().st_size < LARGE / 4 for name in small)
 
 
+def test_small_pictures_are_those_of_the_pictures_that_are_there(photos, picture):
+    save("photos/p3.tif", picture(7, 24, 32))
+    given = "--contents", "photos/p3.tif", "--styles", "styles/s0.png", "--format", "tif"
+
+    def small():
+        return {path.read_bytes() for path in Path("out").glob(".thumbnail-*.jpg")}
+
+    assert batch(*given) == 0
+    before = small()
+    save("photos/p3.tif", 1 - picture(7, 24, 32))
+    assert batch(*given, "--force", "--style-weight", "0") == 0
+    assert len(small()) == 2 and not small() & before
+
+
 def test_a_bad_picture_fails_alone(photos, capsys):
     (photos / "photos/p1.png").write_bytes(b"not a picture")
     assert batch(*ALL) == 1
@@ -371,7 +385,7 @@ def test_damaged_files_of_a_batch_are_named(photos, refused, capsys):
 OWN = [".lock", "log.jsonl", "batch.json", "index.html", ".checkpoints", "log-0-of-2.jsonl"]
 
 
-@pytest.mark.parametrize("what", ["link", "dangling", "pipe", "other"])
+@pytest.mark.parametrize("what", ["link", "hard", "dangling", "pipe", "other"])
 def test_what_has_the_names_of_our_files_is_not_followed(photos, refused, what):
     mine, given = Path("mine"), ["batch", "-o", "out", *ONE_SCALE, *ALL, "--quiet"]
     for name in OWN:
@@ -383,13 +397,18 @@ def test_what_has_the_names_of_our_files_is_not_followed(photos, refused, what):
             place.write_text("mine")
         elif what == "other":
             place.mkdir()
+        elif what == "hard":
+            if name == ".checkpoints":
+                continue
+            mine.write_text("precious")
+            os.link(mine, place)
         else:
             if what == "link":
                 mine.write_text("precious")
             place.symlink_to(mine.absolute())
         for force in ([], ["--force"]):
             refused([*given, *force], 1, f"{place}: is ")
-        assert mine.exists() == (what == "link")
+        assert mine.exists() == (what in ("link", "hard"))
         place.rmdir() if place.is_dir() and what == "other" else place.unlink()
 
 
