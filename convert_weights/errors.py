@@ -19,6 +19,10 @@ class WeightsError(JaxstyleError):
     """A failure to read, recognize, fetch or write a weights file."""
 
 
+class TemporaryFolderError(WeightsError):
+    """The folder for temporary files is full, or nothing can be written there."""
+
+
 def printable(text: str) -> str:
     """Return text from outside as one line that no terminal takes for a command.
 
@@ -38,11 +42,15 @@ def one_line(error: BaseException) -> str:
 def naming(path: Path | str) -> Iterator[None]:
     """Prefix the message of every `WeightsError` raised inside the block with the file's path.
 
+    A `TemporaryFolderError` is left as it is: the file is not to blame.
+
     Raises:
         WeightsError: "PATH: message", also in place of OSError and MemoryError.
     """
     try:
         yield
+    except TemporaryFolderError:
+        raise
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     except MemoryError as error:

@@ -1,8 +1,8 @@
 """Every error that this package raises on purpose: one clear line that says what is wrong."""
 
-from convert_weights.errors import DamagedError, JaxstyleError, WeightsError, printable
+from convert_weights.errors import JaxstyleError, WeightsError, printable
 
-__all__ = ["DamagedError", "JaxstyleError", "WeightsError"]
+__all__ = ["JaxstyleError", "WeightsError"]
 
 
 class SettingError(JaxstyleError, ValueError):

@@ -16,9 +16,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from convert_weights.errors import DamagedError
 from convert_weights.files import remove_leftovers, write_whole
 from convert_weights.plain_json import parsed
-from jaxstyle.errors import DamagedError
 from jaxstyle.network import machine
 from jaxstyle.network.convolution import ALGORITHMS, convolve, prepare
 from jaxstyle.network.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS
@@ -62,15 +62,17 @@ def algorithms(precision: str) -> dict[str, str]:
 
 def to_be_measured(precision: str) -> bool:
     """Return whether ``algorithms`` will have to measure, which takes some seconds."""
-    return _is_tuned(precision) and _usable(remembered_path()) is None
+    path = remembered_path()
+    return _is_tuned(precision) and (path is None or _usable(path) is None)
 
 
 def damage(precision: str) -> str:
     """Return what is wrong with the stored times that ``algorithms`` would use; usually nothing."""
-    if not _is_tuned(precision):
+    path = remembered_path()
+    if not _is_tuned(precision) or path is None:
         return ""
     try:
-        read(remembered_path())
+        read(path)
     except DamagedError as error:
         return str(error)
     return ""
@@ -81,17 +83,19 @@ def _is_tuned(precision: str) -> bool:
 
 
 @cache
-def remembered(path: Path) -> Times:
+def remembered(path: Path | None) -> Times:
     """Return the times: read from a file, or measured and written to it.
 
     The result is cached, so that it stays the same within a process even if the file cannot be
     written. Files of processes that were killed while they wrote are deleted.
     """
-    _sweep(path.parent)
-    times = _usable(path)
+    if path:
+        _sweep(path.parent)
+    times = path and _usable(path)
     if times is None:
         times = {_key(pair): measured(pair) for pair in sorted(set(channels().values()))}
-        _write(path, times)
+        if path:
+            _write(path, times)
     return times
 
 
@@ -140,9 +144,10 @@ def measured(pair: Channels) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def remembered_path() -> Path:
-    """Return the path of the file with this host's times."""
-    return machine.cache_directory() / f"convolutions-{machine.fingerprint()}.json"
+def remembered_path() -> Path | None:
+    """Return the path of the file with this host's times; None without a cache directory."""
+    directory = machine.cache_directory()
+    return directory and directory / f"convolutions-{machine.fingerprint()}.json"
 
 
 def _key(pair: Channels) -> str:

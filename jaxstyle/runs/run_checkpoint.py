@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from convert_weights.errors import one_line
+from convert_weights.errors import DamagedError, one_line
 from convert_weights.plain_json import checked
-from jaxstyle.errors import CheckpointError, DamagedError
+from jaxstyle.errors import CheckpointError
 from jaxstyle.execution.factories import optimizer_of, rates_of
 from jaxstyle.execution.plan import Image
 from jaxstyle.network import weights
