@@ -99,7 +99,7 @@ class Files:
         """Write the grid of all cells finished so far, as the output or another file.
 
         Raises:
-          ImageError: it cannot be written; the message says where the cells are.
+          ImageError: it cannot be written; a note says where the cells are.
         """
         shown = [_shown(self.made.get(index)) for index in range(len(self.sweep.cells))]
         sheet = grid(shown, self.size, *self._labels())
@@ -109,7 +109,8 @@ class Files:
                 path or self.output, Picture(sheet), bits=self.recipe.bits, description=text
             )
         except ImageError as error:
-            raise ImageError(f"{error}: {self.whereabouts()}") from error
+            error.add_note(self.whereabouts())
+            raise
 
     def save_unfinished(self) -> str:
         """Write the grid of the cells so far beside the output; return a message about it.
@@ -122,7 +123,7 @@ class Files:
         try:
             self.save(path)
         except ImageError as error:
-            return str(error)
+            return ": ".join([str(error), *error.__notes__])
         return f"saved {len(self.made)} of {len(self.sweep.cells)} cells as {path}"
 
     def whereabouts(self) -> str:

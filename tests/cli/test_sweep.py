@@ -172,6 +172,28 @@ def test_if_every_cell_fails_existing_files_are_left_alone(folder, diverging, ca
     assert not Path("report.json").exists()
 
 
+def test_an_interrupt_on_a_full_disk_says_where_the_cells_are(
+    folder, full_disk, monkeypatch, capsys
+):
+    monkeypatch.setattr(sweeps, "batch_that_fits", lambda *arguments: 1)
+    right, calls = command.run_in_halves, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return right(*arguments)
+
+    full_disk(6, grid=False)
+    monkeypatch.setattr(command, "run_in_halves", interrupted)
+    few = "--rows", "none", "--style-weight", "1,2,3", "--out-dir", "cells"
+    assert sweep(*ONE_SCALE, *few, "--quiet") == 130
+    assert capsys.readouterr().err == (
+        "jaxstyle: interrupted: grid-interrupted.png: cannot be written: No space left on device: "
+        "2 of 3 cells are in cells, without row1-column3.png\n"
+    )
+
+
 def test_an_interrupt_saves_what_was_made(folder, monkeypatch, capsys):
     monkeypatch.setattr(sweeps, "batch_that_fits", lambda *arguments: 1)
     right, calls = command.run_in_halves, []
