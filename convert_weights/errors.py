@@ -58,3 +58,7 @@ def naming(path: Path | str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise WeightsError(f"{path}: cannot be read: {reason}") from error
+
+
+class DamagedError(JaxstyleError, ValueError):
+    """A file that this project wrote itself does not hold what it wrote there."""

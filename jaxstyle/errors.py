@@ -76,3 +76,7 @@ class IncompleteError(JaxstyleError, RuntimeError):
 
 class UsageError(JaxstyleError):
     """Arguments of a command that cannot be combined."""
+
+
+class WouldReplaceError(LedgerError, UsageError):
+    """Results that are there would be replaced, and nobody has asked for that."""

@@ -75,13 +75,14 @@ def run_jobs(
       The final status.
 
     Raises:
-      StorageError: a result or the log cannot be written.
+      WouldReplaceError: a result that is there was made in another way.
+      StorageError: the disk is full, or the log cannot be written.
     """
     start, devices = time.perf_counter(), jax.local_devices()
     found, refused = group_jobs(jobs, loaded, options.batch_size, host, options.keeper.check)
     own_jobs = [job for batch in found for job in batch.jobs] + [each.job for each in refused]
     fingerprinted = [(job, fingerprint(job, out.root)) for job in own_jobs]
-    missing = {j.output for j in ledger.missing(fingerprinted)}
+    missing = {j.output for j in ledger.missing(fingerprinted, options.describe)}
     status = Status(len(own_jobs), len(own_jobs) - len(missing))
     task = Task(loaded, out, ledger, options, missing, status)
     for each in refused:
@@ -140,11 +141,11 @@ def group_jobs(
     Returns:
       The batches, and the jobs that cannot be run.
     """
-    sides, unreadable = sides_of((path for job in jobs for path in inputs_of(job)), check)
+    sides, unreadable = sides_of((path for job in jobs for path in job.inputs()), check)
     own = {job.output for job in share(jobs, host)}
     readable, refused = [], []
     for job in jobs:
-        reasons = [unreadable[path] for path in inputs_of(job) if path in unreadable]
+        reasons = [unreadable[path] for path in job.inputs() if path in unreadable]
         if not reasons:
             readable.append(job)
         elif job.output in own:
@@ -191,11 +192,6 @@ def _sides(path: str) -> Sides:
                 return images.read_sides(local)
     with local_copy(path) as local:
         return images.read_sides(local)
-
-
-def inputs_of(job: Job) -> list[str]:
-    """Return the paths of all pictures that a job reads."""
-    return [job.content, *job.styles, *job.settings.paths().values()]
 
 
 def fingerprint(job: Job, root: str) -> str:

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import jax
 
+from convert_weights.errors import DamagedError
+from convert_weights.plain_json import parsed
 from jaxstyle.batch.meeting import address_parts, met
 from jaxstyle.batch.storage import Folder
 from jaxstyle.errors import HostFlagsError, HostsError, StorageError
@@ -251,11 +253,10 @@ class Presence:
     def _sign(self, index: int) -> dict[str, Any]:
         """Read another host's heartbeat; empty if unreadable or from another run."""
         try:
-            about = json.loads(self._folder.read(self._name(index)) or b"{}")
-        except (ValueError, StorageError):
+            about = parsed(self._folder.read(self._name(index)) or b"{}", dict[str, Any])
+        except (DamagedError, StorageError):
             return {}
-        own = isinstance(about, dict) and about.get("run") == self._host.run
-        return about if own else {}
+        return about if about.get("run") == self._host.run else {}
 
     def _name(self, index: int) -> str:
         return f".host-{index}-of-{self._host.count}.json"

@@ -9,7 +9,6 @@ JSON values; its style is a path or a list of paths.
 import csv
 import difflib
 import io
-import json
 import os
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
+from convert_weights.errors import DamagedError
+from convert_weights.plain_json import parsed
 from jaxstyle.batch import names
 from jaxstyle.batch.sources import located, pictures, read_text
 from jaxstyle.errors import JobsError, SettingError
@@ -49,6 +50,10 @@ class Job:
     settings: Settings
     output: str
     row: int | None = None
+
+    def inputs(self) -> list[str]:
+        """Return the paths of all pictures that it reads."""
+        return [self.content, *self.styles, *self.settings.paths().values()]
 
 
 def product(
@@ -197,11 +202,9 @@ def _json_rows(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         where = f"{path}: row {number}"
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise JobsError(f"{where}: is not valid JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise JobsError(f'{where}: must be an object such as {{"content": "photo.jpg"}}')
+            row = parsed(line, dict[str, Any])
+        except DamagedError as error:
+            raise JobsError(f"{where}: {error}") from None
         _check_columns(list(row), where)
         yield number, row
 

@@ -1,24 +1,31 @@
-"""The ledger of an output folder: which jobs are done or failed, and with which settings."""
+"""The ledger of an output folder: which jobs are done or failed, and with which settings.
+
+No picture that is there is replaced by one that is made in another way, unless that is forced.
+"""
 
 import hashlib
 import json
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+from convert_weights.errors import DamagedError
+from convert_weights.plain_json import parsed
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.lock import locked
+from jaxstyle.batch.origins import Stamp, changed, description_of, difference
 from jaxstyle.batch.storage import Folder, is_url
-from jaxstyle.errors import LedgerError, StorageError
+from jaxstyle.errors import LedgerError, StorageError, WouldReplaceError
 
 LOG = "log.jsonl"
 GUARD = "batch.json"
+_OWN = re.compile(r"log.*\.jsonl|batch\.json|\.lock.*|\.host-.*\.json")
 _LOGS = re.compile(r"log(-\d+-of-\d+)?\.jsonl")
 
 REWRITE_EVERY = 10.0
@@ -33,39 +40,41 @@ class Entry:
       output: file name of the result.
       content: path or URL of the content picture.
       styles: paths or URLs of the style pictures.
-      status: "done" or "failed".
+      status: "done", "failed", or "again": its output is there, but is to be replaced.
       reason: why it failed; empty if it is done.
       seconds: time that the job took; None if unknown.
       host: name of the host that did it.
       fingerprint: hash of everything that the result depends on.
       time: when it was recorded, UTC in ISO 8601.
+      inputs: the files that it was made from, if it is done.
     """
 
     output: str
     content: str
     styles: list[str]
-    status: str
+    status: Literal["done", "failed", "again"]
     reason: str
     seconds: float | None
     host: str
     fingerprint: str
     time: str
+    inputs: list[Stamp] = field(default_factory=list)
 
     def line(self) -> str:
         """Return the entry as a line of ASCII JSON."""
         return json.dumps(asdict(self))
 
-    @staticmethod
-    def parse(line: bytes) -> "Entry | None":
-        """Parse a line; return None if it is truncated or not an entry."""
-        try:
-            entry = Entry(**json.loads(line))
-        except (ValueError, TypeError):
-            return None
-        texts = (entry.output, entry.content, entry.status, entry.reason, entry.host)
-        texts += (entry.fingerprint, entry.time)
-        whole = all(isinstance(text, str) for text in texts) and isinstance(entry.styles, list)
-        return entry if whole else None
+
+class Logs(NamedTuple):
+    """What the logs of a folder say.
+
+    Attributes:
+      entries: latest entry of every output, by output.
+      damage: a line about each log that is damaged.
+    """
+
+    entries: dict[str, Entry]
+    damage: list[str]
 
 
 class Ledger:
@@ -73,10 +82,11 @@ class Ledger:
 
     Attributes:
       entries: latest entry of every output, by output, including those of earlier runs.
+      damage: a line about each log that was damaged when it was opened.
     """
 
     def __init__(self, folder: Folder, host: Host, guard: Mapping[str, Any], force: bool):
-        self.entries = read_logs(folder)
+        self.entries, self.damage = read_logs(folder)
         self._folder, self._host, self._guard, self._force = folder, host, guard, force
         self._log = LOG if host.count == 1 else f"log-{host.index}-of-{host.count}.jsonl"
         self._fingerprints: dict[str, str] = {}
@@ -114,31 +124,74 @@ class Ledger:
                 with suppress(StorageError):  # the next run finds done jobs by their outputs
                     ledger.flush()
 
-    def missing(self, jobs: Sequence[tuple[Job, str]]) -> list[Job]:
+    def missing(
+        self, jobs: Sequence[tuple[Job, str]], describe: Callable[[Job], str] = lambda job: ""
+    ) -> list[Job]:
         """Return the jobs that still have to be done.
 
-        A job counts as done if its output exists, unless the log says that the output was made with
-        another fingerprint or that a later attempt failed. An output that is not in the log was
-        written by a process that was killed before it could log it; it is logged now.
+        A job counts as done if its output exists, unless the log says that a later attempt failed.
+        An output that the log does not know, but that says of itself that it was made in the same
+        way, was written by a process that was killed before it could log it; it is logged now.
 
         Args:
           jobs: pairs of a job and its ``fingerprint``.
+          describe: function of a job that returns what its output says about how it was made.
+
+        Raises:
+          WouldReplaceError: outputs exist that were made in another way, and it is not forced.
         """
-        existing, missing = self._folder.names(), []
+        existing, missing, others = self._folder.names(), [], []
         for job, fingerprint in jobs:
-            expected = self._fingerprints[job.output] = _sealed(self._guard, fingerprint)
+            self._fingerprints[job.output] = _sealed(self._guard, fingerprint)
             entry = self.entries.get(job.output)
-            if self._force or job.output not in existing:
+            if job.output not in existing:
                 missing.append(job)
-            elif entry is None:
-                self._record(job, "done", "", None)
-            elif (entry.status, entry.fingerprint) != ("done", expected):
+            elif self._force:
+                self._record(job, "again")
                 missing.append(job)
+            elif self._is_other(job, describe):
+                others.append(job)
+            elif entry is None or not self._fits(job, entry):
+                self._record(job, "done")
+            elif entry.status != "done":
+                missing.append(job)
+        if others:
+            raise WouldReplaceError(self._refusal(others, describe))
         return missing
 
-    def done(self, job: Job, seconds: float) -> None:
+    def _is_other(self, job: Job, describe: Callable[[Job], str]) -> bool:
+        """Return whether the output that is there was made in another way than this job's.
+
+        Where the log does not know, as it tells of a later attempt, the output itself says.
+        """
+        entry = self.entries.get(job.output)
+        if entry is None or (entry.status != "done" and not self._fits(job, entry)):
+            return self._says(job) != describe(job)
+        return not self._fits(job, entry) or bool(changed(job.inputs(), entry.inputs))
+
+    def _fits(self, job: Job, entry: Entry) -> bool:
+        return entry.fingerprint == self._fingerprints[job.output]
+
+    def _says(self, job: Job) -> str:
+        return description_of(self._folder.path(job.output))
+
+    def _refusal(self, jobs: Sequence[Job], describe: Callable[[Job], str]) -> str:
+        """Return the message about outputs that were made in another way."""
+        first = jobs[0]
+        entry = self.entries.get(first.output)
+        fits = entry is not None and self._fits(first, entry)
+        path = changed(first.inputs(), entry.inputs) if entry and fits else ""
+        how = difference(self._says(first), describe(first))
+        how = f"from {path}, which has changed since" if path else how
+        more = f" (and {len(jobs) - 1} more)" if jobs[1:] else ""
+        return (
+            f"{self._folder.path(first.output)}{more} was made {how}: remove it, give another "
+            "folder, or --force to replace all that is there"
+        )
+
+    def done(self, job: Job, seconds: float, inputs: Sequence[Stamp] = ()) -> None:
         """Record that a job's output is written. The job must have been given to ``missing``."""
-        self._record(job, "done", "", seconds)
+        self._record(job, "done", "", seconds, inputs)
 
     def failed(self, job: Job, reason: str, seconds: float) -> None:
         """Record that a job has failed. The job must have been given to ``missing``."""
@@ -158,14 +211,21 @@ class Ledger:
         if self._host.index:
             return
         logs = _logs(self._folder)
-        self.entries = read_logs(self._folder)
+        self.entries, _ = read_logs(self._folder)
         lines = "".join(entry.line() + "\n" for entry in self.entries.values())
         self._folder.write(LOG, lines.encode())
         for name in logs:
             if name != LOG:
                 self._folder.delete(name)
 
-    def _record(self, job: Job, status: str, reason: str, seconds: float | None) -> None:
+    def _record(
+        self,
+        job: Job,
+        status: Literal["done", "failed", "again"],
+        reason: str = "",
+        seconds: float | None = None,
+        inputs: Sequence[Stamp] = (),
+    ) -> None:
         entry = Entry(
             output=job.output,
             content=job.content,
@@ -176,13 +236,15 @@ class Ledger:
             host=self._host.names[self._host.index],
             fingerprint=self._fingerprints[job.output],
             time=datetime.now(UTC).isoformat(timespec="microseconds"),
+            inputs=list(inputs),
         )
         with self._recording:
             self.entries[job.output] = entry
             self._pending.append(entry.line())
             rewrites = is_url(self._folder.root)
             if not rewrites or time.monotonic() - self._written >= REWRITE_EVERY:
-                self._write_pending()
+                with suppress(StorageError):  # it stays pending, and ``flush`` reports it
+                    self._write_pending()
 
     def _write_pending(self) -> None:
         if self._pending:
@@ -191,32 +253,52 @@ class Ledger:
             self._written = time.monotonic()
 
 
-def check_fresh(folder: Folder, outputs: Iterable[str]) -> None:
-    """Raise LedgerError if a batch would overwrite files that no batch has made.
+def check_fresh(folder: Folder, outputs: Iterable[str], force: bool = False) -> None:
+    """Check that a batch would not overwrite files that no batch has made, or follow links.
 
     Args:
       folder: output folder; it counts as a batch's own if it has a batch.json.
       outputs: file names that the batch will write, besides the log.
+      force: overwrite them.
+
+    Raises:
+      WouldReplaceError: it would overwrite a file.
+      StorageError: a file of ours is a link or the like.
     """
+    folder.check_own(filter(_OWN.fullmatch, folder.all_names()))
     existing = folder.names()
-    if GUARD not in existing and (taken := sorted(existing.intersection([*outputs, LOG]))):
-        raise LedgerError(
+    taken = sorted(existing.intersection([*outputs, LOG]))
+    if taken and GUARD not in existing and not force:
+        raise WouldReplaceError(
             f"{folder.path(taken[0])}: exists and was not made by a batch: give another folder, or "
             "--force to overwrite it"
         )
 
 
-def read_logs(folder: Folder) -> dict[str, Entry]:
-    """Return the latest entry of every output, by output, from all logs in a folder."""
+def read_logs(folder: Folder) -> Logs:
+    """Return what all logs in a folder say: the latest entry of every output.
+
+    Damaged lines are left out. The last one of a log may end in the middle, after a kill.
+    """
     latest: dict[str, Entry] = {}
+    damage = []
     for name in _logs(folder):
-        lines = (folder.read(name) or b"").splitlines()
-        entries = filter(None, map(Entry.parse, lines))
-        own = {entry.output: entry for entry in entries}  # within a log, later lines win
+        lines = (folder.read(name) or b"").split(b"\n")
+        own: dict[str, Entry] = {}
+        bad: list[str] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                entry = parsed(line, Entry)
+                own[entry.output] = entry  # within a log, later lines win
+            except DamagedError as error:
+                bad += [f"line {number}: {error}"] if line.strip() and number < len(lines) else []
         for output, entry in own.items():
             if output not in latest or entry.time >= latest[output].time:
                 latest[output] = entry
-    return latest
+        if bad:
+            more = f" and {len(bad) - 1} more" if bad[1:] else ""
+            damage.append(f"{folder.path(name)}: is damaged, and repaired: {bad[0]}{more}")
+    return Logs(latest, damage)
 
 
 def _logs(folder: Folder) -> list[str]:
@@ -238,34 +320,45 @@ def _sealed(guard: Mapping[str, Any], fingerprint: str) -> str:
 
 
 def _check_guard(folder: Folder, guard: Mapping[str, Any], force: bool) -> None:
-    """Raise LedgerError if the folder was made with another guard; store the guard if it is new."""
+    """Check that the folder was made with this guard; store the guard if it is new.
+
+    Raises:
+      WouldReplaceError: it was made with another guard.
+      LedgerError: batch.json is damaged.
+    """
     text = json.dumps(dict(guard), indent=1, sort_keys=True) + "\n"
-    now, before = json.loads(text), _guard_of(folder)
+    now, before = json.loads(text), None if force else _guard_of(folder)
     if before == now:
         return
-    if before is not None and not force:
+    if before is not None:
         differing = [
-            f"{name} ({_short(before.get(name))} before, {_short(now.get(name))} now)"
+            f"{name} {_short(before.get(name))}, not {_short(now.get(name))}"
             for name in sorted(before.keys() | now.keys())
             if before.get(name) != now.get(name)
         ]
-        raise LedgerError(
-            f"{folder.root}: was made with other values of {', '.join(differing)}: give another "
-            "folder, or --force to do everything again"
+        raise WouldReplaceError(
+            f"{folder.root}: was made with {', and '.join(differing)}: give another folder, or "
+            "--force to do everything again"
         )
     folder.write(GUARD, text.encode())
 
 
 def _guard_of(folder: Folder) -> dict[str, Any] | None:
-    """Read batch.json; None if there is none, empty if it is not a guard."""
+    """Read batch.json; None if there is none.
+
+    Raises:
+      LedgerError: it is damaged.
+    """
     data = folder.read(GUARD)
     if data is None:
         return None
     try:
-        guard = json.loads(data)
-    except ValueError:
-        return {}
-    return guard if isinstance(guard, dict) else {}
+        return parsed(data, dict[str, Any])
+    except DamagedError as error:
+        raise LedgerError(
+            f"{folder.path(GUARD)}: is damaged ({error}): give another folder, or --force to do "
+            "everything again"
+        ) from error
 
 
 def _short(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from jaxstyle.batch.hosts import Host
-from jaxstyle.batch.storage import Folder, is_url
+from jaxstyle.batch.storage import Folder, is_url, open_own
 from jaxstyle.errors import LedgerError
 
 try:
@@ -44,7 +44,7 @@ def locked(folder: Folder, host: Host) -> Iterator[None]:
 def _lock(folder: Folder, name: str, kind: int) -> Iterator[None]:
     """Hold a lock file; raise LedgerError if another process holds it."""
     assert fcntl is not None
-    descriptor = os.open(folder.path(name), os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = open_own(folder.path(name))
     try:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

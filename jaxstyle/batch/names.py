@@ -16,8 +16,9 @@ def labels(paths: Iterable[str]) -> dict[str, str]:
     """Return a short unique label for every path or URL: its stem, prefixed by folders if needed.
 
     ``a/cat.jpg`` and ``b/cat.jpg`` become ``a-cat`` and ``b-cat``, whatever their parent folders.
-    Pictures in the same folder (``cat.jpg`` and ``cat.png``) are numbered in the order of their
-    paths.
+    ``cat.jpg`` and ``cat.png`` in one folder become ``cat-jpg`` and ``cat-png``: neither is
+    ``cat``, as the first of them was while it was alone. What is still equal is numbered in the
+    order of the paths.
     """
     alike = defaultdict(dict)
     for path in sorted(set(paths)):
@@ -25,6 +26,7 @@ def labels(paths: Iterable[str]) -> dict[str, str]:
         stem = safe_name(os.path.splitext(name)[0]) or "picture"
         alike[same(stem)][path] = (*map(safe_name, folders), stem)
     wanted = {path: label for group in alike.values() for path, label in _prefixed(group).items()}
+    wanted = _with_kinds(wanted)
     return dict(zip(wanted, numbered(list(wanted.values())), strict=True))
 
 
@@ -74,6 +76,25 @@ def numbered(names: Sequence[str], taken: Collection[str] = ()) -> list[str]:
         used.add(same(free))
         unique.append(free)
     return unique
+
+
+def _with_kinds(wanted: Mapping[str, str]) -> dict[str, str]:
+    """Add their extensions to equal labels of paths that differ in them."""
+    kinds = {path: _kind(path) for path in wanted}
+    of_label = defaultdict(set)
+    for path, label in wanted.items():
+        of_label[same(label)].add(kinds[path])
+
+    def distinct(path: str, label: str) -> str:
+        more = [kinds[path]] if len(of_label[same(label)]) > 1 else []
+        return "-".join(filter(None, [label, *more]))
+
+    return {path: distinct(path, label) for path, label in wanted.items()}
+
+
+def _kind(path: str) -> str:
+    """Return the extension of a path or URL, as part of a file name."""
+    return safe_name(os.path.splitext(parts(path)[-1])[1]) if parts(path) else ""
 
 
 def _keeps(character: str) -> bool:

@@ -5,8 +5,9 @@ import glob
 import os
 import re
 import secrets
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,8 @@ from convert_weights.files import remove_leftovers, write_whole
 from jaxstyle.errors import StorageError
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def is_url(path: str) -> bool:
@@ -80,6 +83,40 @@ def matching(pattern: str) -> list[str]:
     )
 
 
+def is_full(error: Exception) -> bool:
+    """Return whether a failure to write means that the disk is full."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL
+
+
+def open_own(path: str) -> int:
+    """Open a local file of our own to read and to append; create it if there is none.
+
+    Raises:
+      StorageError: there is a link, hard or symbolic, or another thing of this name.
+      OSError: it cannot be opened.
+    """
+    _check_own(path, alone=True)
+    # Not waiting, and once more not following: it may have been replaced meanwhile.
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINK | getattr(os, "O_NONBLOCK", 0)
+    return os.open(path, flags, 0o666)
+
+
+def _check_own(path: str, *, alone: bool = False) -> None:
+    """Raise StorageError if there is something of this name that is not a regular file.
+
+    Args:
+      path: local path.
+      alone: whether the file must have no other names (hard links), as it is changed in place.
+    """
+    with suppress(FileNotFoundError):
+        about = os.lstat(path)
+        what = "a symbolic link" if stat.S_ISLNK(about.st_mode) else "not a file"
+        if not stat.S_ISREG(about.st_mode):
+            raise StorageError(f"{path}: is {what}, and is left alone: remove it")
+        if alone and about.st_nlink > 1:
+            raise StorageError(f"{path}: is one file with another, and is left alone: remove it")
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder to write to. All methods raise StorageError with a one-line message.
@@ -117,6 +154,13 @@ class Folder:
             except FileNotFoundError:
                 return set()
 
+    def all_names(self) -> set[str]:
+        """Return the names of all that is in it, links and folders too; of a URL, of its files."""
+        if is_url(self.root):
+            return self.names()
+        with _one_line(self.root, "cannot be read"):
+            return set(os.listdir(self.root))
+
     def read(self, name: str) -> bytes | None:
         """Read a file; None if it does not exist."""
         with _one_line(self.path(name), "cannot be read"):
@@ -125,8 +169,17 @@ class Folder:
             except FileNotFoundError:
                 return None
 
+    def check_own(self, names: Iterable[str]) -> None:
+        """Raise StorageError if a file of ours is a link or the like: it will not be followed."""
+        if not is_url(self.root):
+            for name in names:
+                _check_own(self.path(name), alone=True)
+
     def write(self, name: str, data: bytes) -> None:
-        """Write a file atomically: on failure an existing file stays as it is."""
+        """Write a file atomically: on failure an existing file stays as it is.
+
+        A link is not followed, but refused.
+        """
         with _one_line(self.path(name), "cannot be written"):
             self._put(name, data)
 
@@ -172,6 +225,7 @@ class Folder:
             files, remote = _remote(self.path(name))
             files.pipe_file(remote, data)
         else:
+            _check_own(self.path(name))
             write_whole(self.path(name), data)
 
     def _remove(self, name: str) -> None:
@@ -240,7 +294,7 @@ def _package(url: str) -> str | None:
 
 def _append(path: str, line: bytes) -> None:
     """Append a line in a single write, so that processes do not mix up their lines."""
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    descriptor = open_own(path)
     try:
         last = b""
         if os.fstat(descriptor).st_size:

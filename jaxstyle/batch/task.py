@@ -13,8 +13,9 @@ from jaxstyle.batch.cells import alone, static_key
 from jaxstyle.batch.checkpoints import Keeper, name_of
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
+from jaxstyle.batch.origins import Stamp, stamps
 from jaxstyle.batch.retry import run_in_halves
-from jaxstyle.batch.storage import Folder, local_copy
+from jaxstyle.batch.storage import Folder, is_full, local_copy
 from jaxstyle.errors import ImageError, MaskError, SettingError, StorageError
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.inputs import looking_at
@@ -87,12 +88,14 @@ class Read:
       batch: the batch.
       cells: cells of the readable jobs, by index in ``batch.jobs``.
       failed: reasons why the other jobs cannot be run, by index.
+      stamps: the files that each job reads, as they were before, by index.
       name: name of the checkpoint; empty if none is kept.
     """
 
     batch: Batch
     cells: Mapping[int, Inputs]
     failed: Mapping[int, str]
+    stamps: Mapping[int, Sequence[Stamp]]
     name: str
 
 
@@ -122,9 +125,10 @@ class Task:
 
     def read(self, batch: Batch) -> Read:
         """Read the pictures of a batch and resize them to the batch's scales."""
-        cells, failed = {}, {}
+        cells, failed, seen = {}, {}, {}
         for index, job in enumerate(batch.jobs):
             try:
+                seen[index] = stamps(job.inputs())
                 styles = [style_picture(style) for style in job.styles]
                 content = picture(job.content)
                 self._note(content.rgb, styles, job)
@@ -135,7 +139,7 @@ class Task:
         name = (
             name_of(_filled(batch, cells), made_by) if cells and self.options.keeper.folder else ""
         )
-        return Read(batch, cells, failed, name)
+        return Read(batch, cells, failed, seen, name)
 
     def _note(self, content: Image, styles: Sequence[Image], job: Job) -> None:
         """Report notes about a job's masks; done here, while the photo still has its full size.
@@ -202,11 +206,17 @@ class Task:
     def write(self, read: Read, results: Sequence[Result | Exception], seconds: float) -> None:
         """Write the missing outputs of a batch, and record all jobs in the ledger.
 
+        A picture that cannot be written has failed.
+
         Args:
           read: the batch.
           results: what ``run`` returned; may be empty if no missing output could be read.
           seconds: time that the batch took.
+
+        Raises:
+          StorageError: the disk is full, so that no further batch would be of use.
         """
+        full = None
         each = seconds / max(1, len(read.cells))
         for index, job in enumerate(read.batch.jobs):
             if job.output not in self.missing:
@@ -224,12 +234,15 @@ class Task:
                 made = Picture(cut(result.image, sides), alpha)
                 text = self.options.describe(job)
                 data = images.encoded(job.output, made, bits=self.options.bits, description=text)
-            except ImageError as error:
+                self.out.write(job.output, data)
+            except (ImageError, StorageError) as error:
                 self.fail(job, str(error), each)
+                full = error if is_full(error) else full
                 continue
-            self.out.write(job.output, data)
-            self.ledger.done(job, each)
+            self.ledger.done(job, each, read.stamps[index])
             self.status.made += 1
+        if full:
+            raise full
         self.options.keeper.done(read.name)
 
     def fail(self, job: Job, reason: str, seconds: float) -> None:

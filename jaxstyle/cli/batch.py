@@ -33,7 +33,7 @@ from jaxstyle.cli.common import (
 from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note, tell_notes
-from jaxstyle.errors import IncompleteError, UsageError
+from jaxstyle.errors import CheckpointError, IncompleteError, StorageError, UsageError
 from jaxstyle.network import weights
 from jaxstyle.settings import resolve
 from jaxstyle.settings.text import whole_number
@@ -43,6 +43,11 @@ HELP = "Stylize folders of pictures, on all devices and several hosts; resumes w
 SHEET = "index.html"
 FORMATS = ("png", "jpg", "webp", "tif")
 PAIRS = {"product": jobs.product, "zip": jobs.zipped}
+FOLDER_HELP = (
+    "output folder, or its URL; pictures in it are never replaced: a batch that would make them in "
+    "another way needs --force or another folder"
+)
+FORCE_HELP = "make all pictures again, not only missing ones, and replace those that are there"
 PAIRS_HELP = (
     "product: every photo with every style; zip: first with first, second with second "
     "(default: product)"
@@ -61,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="table of jobs, .csv or .jsonl: content, style, output and any setting",
     )
-    add("-o", "--output", metavar="DIR", required=True, help="output folder, or its URL")
+    add("-o", "--output", metavar="DIR", required=True, help=FOLDER_HELP)
     add(
         "--format", choices=FORMATS, default="png", help="file format of the results (default: png)"
     )
@@ -71,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="pictures per batch (default: auto, as many as fit)",
     )
-    add("--force", action="store_true", help="make all pictures again, not only missing ones")
+    add("--force", action="store_true", help=FORCE_HELP)
     add(
         "--checkpoint-every",
         type=above_zero,
@@ -125,14 +130,16 @@ def main(arguments: argparse.Namespace) -> None:
     tell_of_tuning(settings, tell)
     out, lost = Folder(arguments.output), []
     out.create()
-    if not arguments.force:
-        check_fresh(out, [SHEET, *(job.output for job in todo)])
+    out.check_own([SHEET])
+    check_fresh(out, [SHEET, *(job.output for job in todo)], arguments.force)
     guard = {"jaxstyle": __version__, "weights": loaded.sha256, "bits": arguments.bits}
     with (
         Ledger.open(out, host, guard, arguments.force) as ledger,
         hosts.Presence(out, host) as presence,
         deferred_interrupt() as check,
     ):
+        for line in ledger.damage:
+            tell(f"note: {line}")
         keeper = Keeper(checkpoints, arguments.checkpoint_every, check, tell)
         describe = describer(arguments, loaded)
         # Photos may share a mask: its notes are told once.
@@ -155,9 +162,13 @@ def checkpoints_of(arguments: argparse.Namespace) -> Path | None:
 
     Raises:
       UsageError: ``--checkpoint-every`` is given with a URL.
+      CheckpointError: there is a link or a file of its name.
     """
     if not is_url(arguments.output):
-        return Path(arguments.output) / CHECKPOINTS
+        folder = Path(arguments.output) / CHECKPOINTS
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise CheckpointError(f"{folder}: is not a folder, and is left alone: remove it")
+        return folder
     if arguments.checkpoint_every:
         raise UsageError("--checkpoint-every needs an output folder on this machine, not a URL")
     return None
@@ -251,7 +262,7 @@ def _watched(check: Callable[[], None], *, hidden: bool) -> Iterator[Callable[[S
 
         try:
             yield update
-        except KeyboardInterrupt as stop:
+        except (KeyboardInterrupt, StorageError) as stop:
             stop.add_note("run the same command again to continue from here")
             raise
 

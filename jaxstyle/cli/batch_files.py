@@ -9,13 +9,16 @@ from pathlib import Path
 
 from jaxstyle import images
 from jaxstyle.batch import sheet
-from jaxstyle.batch.folder import inputs_of
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
+from jaxstyle.batch.origins import size_and_time
 from jaxstyle.batch.storage import Folder, is_url
-from jaxstyle.cli.recipe import Recipe
 from jaxstyle.errors import ImageError
 from jaxstyle.network import weights
+from jaxstyle.runs.recipe import Recipe
+
+THUMBNAIL = ".thumbnail-"
+"""Beginning of the name of a thumbnail."""
 
 LARGE = 200_000
 """Size in bytes above which the page shows a thumbnail of a source picture."""
@@ -43,7 +46,7 @@ def check_outputs(todo: Sequence[Job], root: str, bits: int) -> None:
     """
     for extension in {Path(job.output).suffix for job in todo}:
         images.check_format(f"output{extension}", bits=bits)
-    for path in sorted({path for job in todo for path in inputs_of(job)}):
+    for path in sorted({path for job in todo for path in job.inputs()}):
         if inside(path, root):
             raise ImageError(
                 f"{path}: an input is in the output folder: choose another folder with -o"
@@ -85,12 +88,14 @@ def contact_sheet(
             unseen.add((job.output, made))
     sources = {path for job in todo for path in (job.content, *job.styles)}
     unseen |= {(path, path) for path in sources if not _in_browsers(path) or _is_large(path)}
-    there = out.names() if unseen else set()
+    there = {name for name in out.names() if name.startswith(THUMBNAIL)}
     thumbnails = {}
     for path, at in sorted(unseen):
         check()
         if name := _thumbnail(at, out, there):
             thumbnails[path] = name
+    for name in there - set(thumbnails.values()):
+        out.delete(name)
     return sheet.sheet(rows, thumbnails, Path(out.root).name or out.root, out.root)
 
 
@@ -104,8 +109,12 @@ def _is_large(path: str) -> bool:
 
 
 def _thumbnail(path: str, out: Folder, there: Set[str]) -> str:
-    """Return the name of a picture's thumbnail in the folder; empty if it cannot be read."""
-    name = f".thumbnail-{hashlib.sha256(path.encode()).hexdigest()[:16]}.jpg"
+    """Return the name of a picture's thumbnail in the folder; empty if it cannot be read.
+
+    A picture that has changed has another name.
+    """
+    key = repr((path, size_and_time(path))).encode()
+    name = f"{THUMBNAIL}{hashlib.sha256(key).hexdigest()[:16]}.jpg"
     if name in there:
         return name
     try:

@@ -2,16 +2,37 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from convert_weights.errors import DamagedError
+from convert_weights.plain_json import checked
 from jaxstyle.cli.flags import flag
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.errors import CheckpointError
 from jaxstyle.runs import checkpoint
 from jaxstyle.runs.run_checkpoint import RunCheckpoint, differences
 from jaxstyle.settings import Settings
+
+START_OVER = "run without --resume to start from the beginning"
+
+
+@dataclass(frozen=True)
+class OutputsSoFar:
+    """What ``Outputs.so_far`` returns."""
+
+    taken: int
+    frames: list[Any]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A checkpoint: what made the run, its state, and that of its output files."""
+
+    made_by: dict[str, Any]
+    run: dict[str, Any]
+    outputs: OutputsSoFar
 
 
 @dataclass
@@ -71,17 +92,26 @@ class Keeper:
         if tree is None:
             tell(f"{self.directory}: no checkpoint: starting from the beginning")
             return None
+        try:
+            kept = checked(tree, Kept)
+        except DamagedError as error:
+            raise CheckpointError(
+                f"{self.directory}: is damaged, or of another program ({error}): {START_OVER}"
+            ) from error
         named = [
             flag(name) if hasattr(settings, name) else name
-            for name in differences(tree.get("made_by", {}), self.made_by)
+            for name in differences(kept.made_by, self.made_by)
         ]
         if named:
             raise CheckpointError(
                 f"{self.directory}: is of a run that differs in {', '.join(named)}: repeat its "
                 "arguments, or run without --resume to start from the beginning"
             )
-        saved = RunCheckpoint.from_tree(tree["run"], settings)
-        self.outputs.go_on(tree["outputs"])
+        try:
+            saved = RunCheckpoint.from_tree(kept.run, settings)
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.directory}: {error}: {START_OVER}") from error
+        self.outputs.go_on(asdict(kept.outputs))
         tell(f"{self.directory}: continuing from {_position(saved)}")
         return saved
 

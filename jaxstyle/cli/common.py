@@ -140,5 +140,7 @@ def above_zero(text: str) -> float:
 
 def tell_of_tuning(settings: Settings, tell: Tell) -> None:
     """Tell that the first run on a machine first measures convolution algorithms."""
-    if tuning.to_be_measured(settings.precision):
+    if problem := tuning.damage(settings.precision):
+        tell(f"note: {problem}: measuring again")
+    elif tuning.to_be_measured(settings.precision):
         tell("measuring the fastest convolution algorithms of this machine (only once)")

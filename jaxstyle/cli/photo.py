@@ -21,6 +21,7 @@ from jaxstyle.images import Picture, full_size
 from jaxstyle.images.color import COLOR_MATCHES
 from jaxstyle.images.histogram import match_histograms
 from jaxstyle.network import weights
+from jaxstyle.runs.recipe import made_by
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve
 
@@ -174,7 +175,9 @@ def check(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
 
 def write(arguments: argparse.Namespace, picture: Picture, begin: float, tell: Tell) -> None:
     """Write the picture, and print its size and the time."""
-    images.write(arguments.output, picture, bits=arguments.bits or 8)
+    way = "--apply-map" if arguments.apply_map else f"--method {arguments.method}"
+    text = made_by(f"photo {way}")
+    images.write(arguments.output, picture, bits=arguments.bits or 8, description=text)
     height, width = picture.rgb.shape[:2]
     seconds = time.perf_counter() - begin
     if arguments.json:

@@ -1,109 +1,103 @@
-"""The recipe of a run: written into the metadata of its picture, and read by --from."""
+"""``--from`` and ``--upscale``: the recipe in the metadata of a picture."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from convert_weights.errors import DamagedError
+from convert_weights.plain_json import parsed
 from jaxstyle import images
-from jaxstyle.errors import ImageError
-from jaxstyle.settings import Settings, resolve
+from jaxstyle.errors import ImageError, SettingError
+from jaxstyle.runs.recipe import Recipe, Recorded
+from jaxstyle.settings import resolve
+
+CUSTOM = "custom"
+"""What a recipe says of an Optax transformation."""
+
+INSTEAD = "give CONTENT, STYLE and settings instead"
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything needed to repeat a run.
+class Description:
+    """What a picture says about how it was made.
 
     Attributes:
-      content: path of the content picture.
-      styles: paths of the style pictures.
-      settings: the settings.
-      weights: path of the weights file, or None for the default weights.
-      bits: bits per channel of the result.
-      weights_sha256: hash of the weights.
-      full_size: whether the result has all pixels of the content (``photo --full-size``).
+      jaxstyle: its recipe.
+      settings: settings without the pictures: of arrays, of URLs or, from Python, of a texture.
+      texture: settings and style pictures of ``jaxstyle texture``.
+      command: another command that made it.
+      interrupted: how far a run had come that ended early.
     """
 
-    content: str
-    styles: tuple[str, ...]
-    settings: Settings
-    weights: str | None = None
-    bits: int = 8
-    weights_sha256: str = ""
-    full_size: bool = False
-
-    def to_json(self, directory: Path) -> str:
-        """Return the recipe as one line of ASCII, for the metadata of a picture in ``directory``.
-
-        Paths are relative to that directory, so that it can be moved as a whole.
-        """
-
-        def relative(path: str) -> str:
-            return _relative(path, directory)
-
-        record = {
-            "content": relative(self.content),
-            "styles": [relative(style) for style in self.styles],
-            "settings": self.settings.map_paths(relative).to_dict(),
-            "weights": self.weights and relative(self.weights),
-            "bits": self.bits,
-            "weights_sha256": self.weights_sha256,
-            "full_size": self.full_size,
-        }
-        return json.dumps({"jaxstyle": record})
-
-    def inputs(self) -> list[Path]:
-        """Return every file that the run reads."""
-        weights = [self.weights] if self.weights else []
-        named = *self.settings.paths().values(), *weights
-        return [Path(path) for path in (self.content, *self.styles, *named)]
+    jaxstyle: Recorded | None = None
+    settings: dict[str, Any] | None = None
+    texture: dict[str, Any] | None = None
+    command: str | None = None
+    interrupted: dict[str, Any] | None = None
 
 
 def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
     """Read the recipe in a picture, its settings overridden by those ``given``.
 
     Raises:
-      ImageError: the picture was not made by ``jaxstyle run``.
+      ImageError: the picture has no recipe that can be repeated, or what it was made from is gone.
       SettingError: a given setting is invalid.
     """
-    try:
-        record = json.loads(images.read_description(picture))
-        if "texture" in record:
-            raise ImageError(f"{picture}: was made by 'jaxstyle texture', which cannot be repeated")
-        found = _parse(record["jaxstyle"], picture.parent, given)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ImageError(
-            f"{picture}: not a picture of 'jaxstyle run' that can be repeated "
-            f"({type(error).__name__}: {error}): give CONTENT, STYLE and settings instead"
-        ) from None
+    found = _parse(picture, _recorded(picture), given)
     own = {} if "preset" in given else found.settings.to_dict()  # a preset replaces all settings
     if "size" in given and not found.settings.size_rule.startswith("longest"):
         own.pop("size_rule", None)
-    return replace(found, settings=resolve(**{**own, **given}))
+    recipe = replace(found, settings=resolve(**{**own, **given}))
+    for path in (recipe.content, *recipe.styles, *recipe.settings.paths().values()):
+        if not os.path.exists(path):
+            raise ImageError(f"{picture}: was made from {path}, which is not there: {INSTEAD}")
+    return recipe
 
 
-def _parse(record: Mapping[str, Any], directory: Path, given: Mapping[str, Any]) -> Recipe:
+def _recorded(picture: Path) -> Recorded:
+    """Return the recipe in a picture as it is there."""
+    try:
+        text = images.read_description(picture)
+        description = parsed(text, Description)
+    except ImageError as error:
+        raise ImageError(f"{error}: {INSTEAD}") from error
+    except DamagedError as error:
+        raise ImageError(
+            f"{picture}: its recipe is damaged, or of another version ({error}): {INSTEAD}"
+        ) from error
+    if description.jaxstyle:
+        return description.jaxstyle
+    command = "texture" if description.texture else description.command
+    if command:
+        raise ImageError(f"{picture}: was made by 'jaxstyle {command}', which cannot be repeated")
+    raise ImageError(
+        f"{picture}: was made from arrays, URLs or for a texture, and does not say which: {INSTEAD}"
+    )
+
+
+def _parse(picture: Path, record: Recorded, given: Mapping[str, Any]) -> Recipe:
     # An Optax transformation, which a record cannot hold, may be replaced by a named one.
     optimizer = {"optimizer": given["optimizer"]} if "optimizer" in given else {}
 
     def absolute(path: str) -> str:
-        return os.path.normpath(directory / path)
+        return os.path.normpath(picture.parent / path)
 
-    return Recipe(
-        content=absolute(record["content"]),
-        styles=tuple(absolute(style) for style in record["styles"]),
-        settings=resolve(**{**record["settings"], **optimizer}).map_paths(absolute),
-        weights=record["weights"] and absolute(record["weights"]),
-        bits={8: 8, 16: 16}[record["bits"]],
-        weights_sha256=str(record["weights_sha256"]),
-        full_size=bool(record.get("full_size")),
-    )
-
-
-def _relative(path: str, directory: Path) -> str:
     try:
-        return os.path.relpath(path, directory)
-    except ValueError:  # another drive, on Windows
-        return os.path.abspath(path)
+        settings = resolve(**{**record.settings, **optimizer}).map_paths(absolute)
+    except SettingError as error:
+        if error.name in given or record.settings.get(error.name) == CUSTOM:
+            raise
+        raise ImageError(
+            f"{picture}: its recipe is damaged, or of another version ({error}): {INSTEAD}"
+        ) from error
+    return Recipe(
+        content=absolute(record.content),
+        styles=tuple(map(absolute, record.styles)),
+        settings=settings,
+        weights=record.weights and absolute(record.weights),
+        bits=record.bits,
+        weights_sha256=record.weights_sha256,
+        full_size=record.full_size,
+    )

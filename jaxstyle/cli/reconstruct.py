@@ -15,6 +15,7 @@ from jaxstyle.errors import UsageError
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
+from jaxstyle.runs.recipe import made_by
 from jaxstyle.runs.reconstruct import (
     GAP,
     Reconstruction,
@@ -82,4 +83,5 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _save(path: Path, image: Image, made: list[Reconstruction], settings: Settings) -> None:
-    images.write(path, Picture(figure(image, made, settings)))
+    picture = Picture(figure(image, made, settings))
+    images.write(path, picture, description=made_by("reconstruct"))

@@ -33,7 +33,6 @@ from jaxstyle.cli.memory import enough_memory, explained
 from jaxstyle.cli.notes import network_note, tell_notes
 from jaxstyle.cli.plan import WIDTH, summary, table, verdict
 from jaxstyle.cli.progress import bar, clock, done_share, sides_of
-from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.sweep_files import Files
 from jaxstyle.errors import IncompleteError, UsageError
 from jaxstyle.execution.batched import mesh_of
@@ -43,6 +42,7 @@ from jaxstyle.network import weights
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
+from jaxstyle.runs.recipe import Recipe
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result, scale_reports
 from jaxstyle.runs.stylize import telling
@@ -51,7 +51,11 @@ from jaxstyle.settings.text import reader
 HELP = "Draw a labeled grid of one picture with several weights, layers, styles or seeds."
 ROWS_HELP = "what varies from row to row (default: whatever has several values, else style-layers)"
 SEEDS_HELP = "seeds of the rows; a single number N stands for N seeds, from --seed on"
-CELLS_HELP = "also save each cell as a picture in this folder; 'run --from' can repeat it"
+GRID_HELP = "grid: PNG, JPEG, WebP or TIFF; replaces an existing file"
+CELLS_HELP = (
+    "also save each cell as a picture in this folder; 'run --from' can repeat it; cells of an "
+    "earlier sweep are never replaced"
+)
 LISTS_HELP = {
     "style_weight": "weights of the style loss: one column each",
     "content_weight": "weights of the content loss: columns, or rows with several style weights",
@@ -65,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     numbers, seeds = argument(reader(tuple[float, ...])), argument(reader(tuple[int, ...]))
     add("content", nargs="?", metavar="CONTENT", help="content picture (a photo)")
     add("styles", nargs="*", metavar="STYLE", help="style pictures (paintings), or folders")
-    add("-o", "--output", metavar="GRID.png", type=Path, help="grid: PNG, JPEG, WebP or TIFF")
+    add("-o", "--output", metavar="GRID.png", type=Path, help=GRID_HELP)
     add("--out-dir", metavar="DIR", type=Path, help=CELLS_HELP)
     for name, about in LISTS_HELP.items():
         add(flag(name), metavar="N[,N...]", type=numbers, default=argparse.SUPPRESS, help=about)
@@ -118,6 +122,12 @@ def main(arguments: argparse.Namespace) -> None:
         regions = regions_of(loaded, content.rgb, cells[0].styles, cells[0].settings)
         tell_notes(regions.notes if regions else (), tell)
     run_and_save(arguments, loaded, cells, files, tell)
+    if files.unsaved:
+        problem = next(iter(files.unsaved.values()))
+        raise IncompleteError(
+            f"{problem}: {files.whereabouts()}; all are in {files.output}: to have them all as "
+            "pictures, make room and give another --out-dir"
+        )
     if failures := files.failures():
         for line in failures:
             tell_user(line)
@@ -129,7 +139,7 @@ def run_and_save(
 ) -> None:
     """Run all cells with a progress bar, write the files, and print the summary.
 
-    If the run ends early, the grid of the finished cells is saved.
+    If the run ends early, the grid of the finished cells is saved beside the output.
 
     Raises:
       IncompleteError: every cell failed.

@@ -1,7 +1,9 @@
 """The output files of a sweep: checks before it, cells during it, grid and report after it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,16 @@ from jaxstyle import images
 from jaxstyle.batch.sweep import GridCell, Line, Sweep
 from jaxstyle.cli.common import silence
 from jaxstyle.cli.outputs import Outputs, check_distinct
-from jaxstyle.cli.recipe import Recipe
-from jaxstyle.errors import ImageError
+from jaxstyle.errors import ImageError, UsageError
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
 from jaxstyle.images.grid import grid, layout
 from jaxstyle.network.weights import Loaded
+from jaxstyle.runs.recipe import Recipe, made_by
 from jaxstyle.runs.result import Result, device, versions
+
+MOST_NAMED = 3
+"""Most missing cells that a message names."""
 
 
 @dataclass
@@ -30,6 +35,7 @@ class Files:
       folder: folder for a picture of each cell, or None.
       report: path of the JSON report, or None.
       made: result or error by index of the cell.
+      unsaved: why a cell's own picture could not be written, by its path.
     """
 
     sweep: Sweep
@@ -39,9 +45,15 @@ class Files:
     folder: Path | None
     report: Path | None
     made: dict[int, Result | Exception] = field(default_factory=dict)
+    unsaved: dict[Path, str] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raise ImageError if a file could not be written; create the folder."""
+        """Check that all files can be written, and create the folder.
+
+        Raises:
+          ImageError: a file could not be written.
+          UsageError: a cell would replace a picture that is there.
+        """
         bits, sheet = self.recipe.bits, layout(self.size, *self._labels())
         images.check_writable(self.output, bits=bits, longest=max(sheet.height, sheet.width))
         if self.report:
@@ -49,6 +61,10 @@ class Files:
         cells = {path: cell for cell in self.sweep.cells if (path := self.path(cell))}
         outputs = [self.output, *filter(None, [self.report]), *cells]
         check_distinct(outputs, self.recipe.inputs())
+        if there := [path for path in cells if os.path.lexists(path)]:
+            more = f", and {len(there) - 1} more cells," if there[1:] else ""
+            instead = "give another --out-dir, or remove what is there"
+            raise UsageError(f"{there[0]}{more} would be replaced: {instead}")
         if self.folder:
             _make(self.folder)
         for path, cell in cells.items():
@@ -64,29 +80,62 @@ class Files:
         return self.folder / f"row{row}-column{column}{self.output.suffix}"
 
     def add(self, results: Mapping[int, Result | Exception]) -> None:
-        """Record results by index of the cell, and write the cells' own pictures."""
+        """Record results by index of the cell, and write the cells' own pictures.
+
+        One that cannot be written does not end the sweep: it will be in the grid.
+        """
         for index, result in results.items():
             cell = self.sweep.cells[index]
             self.made[index] = result
             if isinstance(result, Result) and (path := self.path(cell)):
                 picture, bits = Picture(result.image, result.alpha), self.recipe.bits
-                images.write(path, picture, bits=bits, description=self._description(cell, path))
+                text = self._description(cell, path)
+                try:
+                    images.write(path, picture, bits=bits, description=text)
+                except ImageError as error:
+                    self.unsaved[path] = str(error)
 
-    def save(self) -> None:
-        """Write the grid of all cells finished so far."""
+    def save(self, path: Path | None = None) -> None:
+        """Write the grid of all cells finished so far, as the output or another file.
+
+        Raises:
+          ImageError: it cannot be written; a note says where the cells are.
+        """
         shown = [_shown(self.made.get(index)) for index in range(len(self.sweep.cells))]
         sheet = grid(shown, self.size, *self._labels())
-        images.write(self.output, Picture(sheet), bits=self.recipe.bits)
+        text = made_by("sweep")
+        try:
+            images.write(
+                path or self.output, Picture(sheet), bits=self.recipe.bits, description=text
+            )
+        except ImageError as error:
+            error.add_note(self.whereabouts())
+            raise
 
     def save_unfinished(self) -> str:
-        """Write the grid of the cells so far; return a message about it."""
+        """Write the grid of the cells so far beside the output; return a message about it.
+
+        A grid that is there may be a whole one.
+        """
         if len(self.made) == len(self.failures()):
             return "there is nothing to save yet"
+        path = _beside(self.output, "interrupted")
         try:
-            self.save()
+            self.save(path)
         except ImageError as error:
-            return f"the cells so far are lost: {error}"
-        return f"saved {len(self.made)} of {len(self.sweep.cells)} cells as {self.output}"
+            return ": ".join([str(error), *error.__notes__])
+        return f"saved {len(self.made)} of {len(self.sweep.cells)} cells as {path}"
+
+    def whereabouts(self) -> str:
+        """Return which of the cells' own pictures are saved, and which are not, in words."""
+        paths = list(filter(None, map(self.path, self.sweep.cells)))
+        saved = [path for path in paths if path.exists()]
+        if not saved:
+            return "no cell is saved"
+        missing = [path.name for path in paths if path not in saved]
+        named = ", ".join(missing[:MOST_NAMED]) + (", ..." if missing[MOST_NAMED:] else "")
+        there = f"{len(saved)} of {len(paths)} cells are in {self.folder}"
+        return f"{there}, without {named}" if missing else there
 
     def failures(self) -> list[str]:
         """Return a line with the name and the error of each failed cell."""
@@ -145,6 +194,12 @@ class Files:
         styles = tuple(self.recipe.styles[index] for index in cell.styles)
         recipe = replace(self.recipe, styles=styles, settings=cell.settings)
         return recipe.to_json(path.parent)
+
+
+def _beside(path: Path, word: str) -> Path:
+    """Return a path beside another that no file has: ``grid-word.png``, or with a number."""
+    names = (f"{path.stem}-{word}{f'-{n}' if n > 1 else ''}" for n in count(1))
+    return next(free for name in names if not os.path.lexists(free := path.with_stem(name)))
 
 
 def _make(folder: Path) -> None:

@@ -134,14 +134,17 @@ def persist(directory: Path | None = None) -> None:
 
 
 def _trim(directory: Path) -> None:
-    """Delete the oldest cache entries until at most ``KEPT_BYTES`` are left."""
+    """Delete empty cache entries, and the oldest until at most ``KEPT_BYTES`` are left.
+
+    A full disk leaves empty entries, and JAX never replaces an entry.
+    """
     try:
         files = [(path, path.stat()) for path in directory.rglob("*-cache")]
         files.sort(key=lambda file: file[1].st_mtime, reverse=True)
-        for (path, _), total in zip(
+        for (path, stat), total in zip(
             files, accumulate(stat.st_size for _, stat in files), strict=True
         ):
-            if total > KEPT_BYTES:
+            if total > KEPT_BYTES or not stat.st_size:
                 path.unlink(missing_ok=True)
     except OSError:
         pass  # another process is trimming it, or the folder is not writable

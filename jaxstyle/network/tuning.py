@@ -5,17 +5,20 @@ It cannot be predicted from the name of the processor: on one, the direct convol
 """
 
 import json
-import math
+import re
 import statistics
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
-from convert_weights.files import write_whole
+from convert_weights.errors import DamagedError
+from convert_weights.files import remove_leftovers, write_whole
+from convert_weights.plain_json import parsed
 from jaxstyle.network import machine
 from jaxstyle.network.convolution import ALGORITHMS, convolve, prepare
 from jaxstyle.network.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS
@@ -33,7 +36,13 @@ GAIN = 0.9
 ROUNDS = 7
 """Number of measurements of each algorithm."""
 
+_PARTS = re.compile(r"convolutions-[0-9a-f]+\.\d+")
+"""Names of half-written files, as earlier versions have left them behind on a full disk."""
+
 Channels = tuple[int, int]
+
+Times = dict[str, dict[str, float]]
+"""Seconds by channels and algorithm."""
 
 
 def algorithms(precision: str) -> dict[str, str]:
@@ -53,7 +62,20 @@ def algorithms(precision: str) -> dict[str, str]:
 
 def to_be_measured(precision: str) -> bool:
     """Return whether ``algorithms`` will have to measure, which takes some seconds."""
-    return _is_tuned(precision) and read(remembered_path()) is None
+    path = remembered_path()
+    return _is_tuned(precision) and (path is None or _usable(path) is None)
+
+
+def damage(precision: str) -> str:
+    """Return what is wrong with the stored times that ``algorithms`` would use; usually nothing."""
+    path = remembered_path()
+    if not _is_tuned(precision) or path is None:
+        return ""
+    try:
+        read(path)
+    except DamagedError as error:
+        return str(error)
+    return ""
 
 
 def _is_tuned(precision: str) -> bool:
@@ -61,16 +83,19 @@ def _is_tuned(precision: str) -> bool:
 
 
 @cache
-def remembered(path: Path) -> dict[str, dict[str, float]]:
-    """Return seconds by channels and algorithm: read from a file, or measured and written to it.
+def remembered(path: Path | None) -> Times:
+    """Return the times: read from a file, or measured and written to it.
 
     The result is cached, so that it stays the same within a process even if the file cannot be
-    written.
+    written. Files of processes that were killed while they wrote are deleted.
     """
-    times = read(path)
+    if path:
+        _sweep(path.parent)
+    times = path and _usable(path)
     if times is None:
         times = {_key(pair): measured(pair) for pair in sorted(set(channels().values()))}
-        _write(path, times)
+        if path:
+            _write(path, times)
     return times
 
 
@@ -119,30 +144,56 @@ def measured(pair: Channels) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def remembered_path() -> Path:
-    """Return the path of the file with this host's times."""
-    return machine.cache_directory() / f"convolutions-{machine.fingerprint()}.json"
+def remembered_path() -> Path | None:
+    """Return the path of the file with this host's times; None without a cache directory."""
+    directory = machine.cache_directory()
+    return directory and directory / f"convolutions-{machine.fingerprint()}.json"
 
 
 def _key(pair: Channels) -> str:
     return f"{pair[0]}-{pair[1]}"
 
 
-def read(path: Path) -> dict[str, dict[str, float]] | None:
-    """Read the times; return None if the file is missing, damaged or lacks some of them."""
+def read(path: Path) -> Times | None:
+    """Read the times; return None if there is no file, or none that can be read.
+
+    Raises:
+      DamagedError: the file does not hold a time for each algorithm and each pair of channels.
+    """
     try:
-        times = json.loads(path.read_text())
-        each = [times[_key(pair)][name] for pair in channels().values() for name in ALGORITHMS]
-        usable = all(isinstance(time, float) and 0 < time < math.inf for time in each)
-    except (OSError, ValueError, KeyError, TypeError):
+        data = path.read_bytes()
+    except OSError:
         return None
-    return times if usable else None
+    try:
+        times = parsed(data, Times)
+        for key in map(_key, channels().values()):
+            if times.get(key, {}).keys() != set(ALGORITHMS):
+                raise DamagedError(f"{key} does not have a time for each algorithm")
+            if min(times[key].values()) <= 0:
+                raise DamagedError(f"{key} has a time that is not above 0")
+    except DamagedError as error:
+        raise DamagedError(f"{path}: is damaged ({error})") from None
+    return times
+
+
+def _usable(path: Path) -> Times | None:
+    try:
+        return read(path)
+    except DamagedError:
+        return None
 
 
 def _write(path: Path, times: Mapping[str, Mapping[str, float]]) -> None:
     """Write the times; if that fails, they are measured again by the next process."""
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(times, indent=1).encode())
-    except OSError:
-        pass
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what processes have left that were killed while they wrote."""
+    with suppress(OSError):
+        remove_leftovers(folder)
+        for path in folder.iterdir():
+            if _PARTS.fullmatch(path.name):
+                path.unlink()

@@ -5,7 +5,8 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.strategy import WHOLE, Strategy
 from jaxstyle.network.weights import Loaded
 from jaxstyle.optim.solve import Reached
+from jaxstyle.runs.recipe import Recipe
 from jaxstyle.settings import Settings
 
 
@@ -116,6 +118,7 @@ class Result:
       scales: timings, one entry a scale.
       losses: loss trace, one record a solver report, every term already weighted.
       seconds: wall-clock time of the run.
+      recipe: pictures and settings to repeat the run; None if pictures are not files.
       maps: local affine color maps from the content picture to the image, None unless the image was
         made by them (``--smooth-radius``).
     """
@@ -129,15 +132,22 @@ class Result:
     losses: list[dict[str, Any]]
     seconds: float
     maps: Float[np.ndarray, "_ _ 3 4"] | None = None
+    recipe: Recipe | None = None
 
     def save(self, path: str | os.PathLike, *, bits: int = 8, description: str = "") -> None:
         """Write the picture to a file.
 
+        If it was made from files, ``jaxstyle run --from`` can repeat it.
+
         Args:
           path: its extension decides the format, see ``jaxstyle.images.write``.
           bits: bits per channel.
-          description: text for the file's metadata; if empty, the settings as JSON.
+          description: text for the file's metadata; if empty, the recipe or, without
+            one, the settings as JSON.
         """
+        if not description and self.recipe:
+            recipe = replace(self.recipe, bits=bits)
+            description = recipe.to_json(Path(path).parent)
         description = description or json.dumps({"settings": self.settings.to_dict()})
         picture = images.Picture(self.image, self.alpha)
         images.write(path, picture, bits=bits, description=description)

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from convert_weights.errors import DamagedError, one_line
+from convert_weights.plain_json import checked
 from jaxstyle.errors import CheckpointError
 from jaxstyle.execution.factories import optimizer_of, rates_of
 from jaxstyle.execution.plan import Image
@@ -76,22 +78,44 @@ class RunCheckpoint:
           settings: settings of the run, the same as when it was saved.
 
         Raises:
-          CheckpointError: it was made with another optimizer.
+          CheckpointError: it was made with another optimizer, or is not the state of a run.
         """
+        try:
+            kept = checked(tree, _Tree)
+        except DamagedError as error:
+            raise CheckpointError(f"is damaged ({error})") from error
         structure = jax.tree.structure(_state_shape(settings))
-        if tree["structure"] != str(structure):
+        if kept.structure != str(structure):
             raise CheckpointError("was made with another optimizer: give the same one")
-        rates, state = jax.tree.unflatten(structure, map(_on_device, tree["solver"]))
-        courses = tuple(Course(**course) for course in tree["courses"])
+        try:
+            rates, state = jax.tree.unflatten(structure, map(_on_device, kept.solver))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"is damaged ({one_line(error)})") from error
         return cls(
-            scale=tree["scale"],
-            reached=Reached(rates, state, courses, tree["solver_seconds"]),
-            scales=[ScaleReport(**scale) for scale in tree["scales"]],
-            losses=tree["losses"],
-            seconds=tree["seconds"],
-            mixtures=tree["mixtures"],
-            preparing=tree["preparing"],
+            scale=kept.scale,
+            reached=Reached(rates, state, tuple(kept.courses), kept.solver_seconds),
+            scales=kept.scales,
+            losses=kept.losses,
+            seconds=kept.seconds,
+            mixtures=kept.mixtures,
+            preparing=kept.preparing,
         )
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """The tree of a state, see ``RunCheckpoint.to_tree``."""
+
+    scale: int
+    courses: list[Course]
+    solver: list[Any]
+    solver_seconds: float
+    structure: str
+    scales: list[ScaleReport]
+    losses: list[list[dict[str, Any]]]
+    seconds: float
+    mixtures: list[Any]
+    preparing: bool
 
 
 def on_host(leaves: Sequence[jax.Array]) -> list[Any]:

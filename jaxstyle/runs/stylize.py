@@ -16,6 +16,7 @@ from jaxstyle.network import weights
 from jaxstyle.runs.fine_texture import with_fine_texture
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import NO_HOOKS, Hooks, optimize
+from jaxstyle.runs.recipe import recipe_of
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.run_checkpoint import RunCheckpoint
@@ -56,7 +57,9 @@ def stylize(
     """
     chosen = resolve(**settings)
     inputs = Inputs(images.read(content), read_styles(style), chosen)
-    return run(weights.loaded(weights_file), inputs, Hooks(telling(callback)))
+    loaded = weights.loaded(weights_file)
+    recipe = recipe_of(content, listed(style), chosen, weights_file, loaded)
+    return replace(run(loaded, inputs, Hooks(telling(callback))), recipe=recipe)
 
 
 def telling(
@@ -66,6 +69,11 @@ def telling(
     return lambda progress, saved: callback(progress) if callback else None
 
 
+def listed(style: Source | Sequence[Source]) -> Sequence[Source]:
+    """Return one source or several as a sequence."""
+    return style if isinstance(style, list | tuple) else [style]
+
+
 def read_styles(style: Source | Sequence[Source]) -> list[Image]:
     """Read the style pictures: one source or several, folders standing for their pictures.
 
@@ -73,7 +81,7 @@ def read_styles(style: Source | Sequence[Source]) -> list[Image]:
       SettingError: there is no style picture.
       ImageError: a picture cannot be read.
     """
-    each = images.expand_folders(style if isinstance(style, list | tuple) else [style])
+    each = images.expand_folders(listed(style))
     if not each:
         raise SettingError("style", "give at least one style picture")
     return [images.read(source).rgb for source in each]

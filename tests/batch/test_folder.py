@@ -20,7 +20,7 @@ from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import product
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder
-from jaxstyle.errors import LedgerError, StorageError
+from jaxstyle.errors import LedgerError, StorageError, WouldReplaceError
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
 from jaxstyle.runs.inputs import Inputs
@@ -66,6 +66,10 @@ def log_of(tmp_path):
     return [json.loads(line) for line in lines]
 
 
+def files_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_every_picture_equals_its_single_run(tmp_path, pictures, do, small_weights):
     status = do(pictures)
     assert (status.total, status.made, status.failed, status.found) == (8, 6, 2, 0)
@@ -99,10 +103,15 @@ def test_existing_outputs_are_not_made_again(tmp_path, pictures, do):
     assert do(pictures, force=True).made == 6
 
 
-def test_changed_settings_are_run_again(pictures, do):
+def test_changed_settings_are_run_only_where_that_is_forced(tmp_path, pictures, do):
     do(pictures)
+    before = files_in(tmp_path)
     changed = [replace(job, settings=replace(SETTINGS, style_weight=9.0)) for job in pictures]
-    assert do(changed).made == 6
+    with pytest.raises(WouldReplaceError):
+        do(changed)
+    assert files_in(tmp_path) == before
+    assert do(changed, force=True).made == 6
+    assert do(changed).found == 6
 
 
 def test_a_program_for_each_shape_and_no_more(pictures, do):

@@ -1,11 +1,13 @@
 """The ledger: done and missing jobs, and the lock of the folder."""
 
 import json
+import os
 import secrets
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +16,9 @@ from jaxstyle.batch import lock
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
+from jaxstyle.batch.origins import stamps
 from jaxstyle.batch.storage import Folder
-from jaxstyle.errors import LedgerError
+from jaxstyle.errors import LedgerError, WouldReplaceError
 from jaxstyle.settings import resolve
 from tests.processes import process_environment
 
@@ -85,6 +88,7 @@ def test_a_line_for_every_picture(folder):
         make(ledger, folder, first)
         ledger.failed(second, "b.jpg: not a picture,\nat all", 0.5)
     done, failed = log(folder)
+    assert done.pop("inputs") == failed.pop("inputs") == []
     assert done.pop("time") <= failed.pop("time")
     assert len(done.pop("fingerprint")) == len(failed.pop("fingerprint")) == 64
     assert done == {
@@ -114,22 +118,53 @@ def test_jobs_whose_output_was_removed_are_missing_again(folder):
         assert outputs(ledger.missing(jobs("ab"))) == "a"
 
 
-def test_other_settings_are_done_again(folder):
+def test_other_settings_are_done_again_only_where_that_is_forced(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         make(ledger, folder, *ledger.missing(jobs("ab")))
-        mixed = [*jobs("a", "changed"), *jobs("b")]
-        assert outputs(ledger.missing(mixed)) == "a"
+    mixed = [*jobs("a", "changed"), *jobs("b")]
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
+        with pytest.raises(
+            WouldReplaceError, match=r"a\.png was made .*: remove it, give another folder"
+        ):
+            ledger.missing(mixed)
+        assert outputs(ledger.missing(jobs("bc"))) == "c"
+    with Ledger.open(folder, ALONE, GUARD, force=True) as ledger:
         make(ledger, folder, *ledger.missing(mixed))
+    with Ledger.open(folder, ALONE, GUARD) as ledger:
         assert ledger.missing(mixed) == []
 
 
 def test_an_old_output_does_not_count_as_done_after_a_failed_rerun(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         make(ledger, folder, *ledger.missing(jobs("a")))
+    with Ledger.open(folder, ALONE, GUARD, force=True) as ledger:
         fail(ledger, ledger.missing(jobs("a", "changed")))
         ledger.merge()
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         assert outputs(ledger.missing(jobs("a", "changed"))) == "a"
+        with pytest.raises(WouldReplaceError):  # the old one is of neither
+            ledger.missing(jobs("a", "once more"), lambda job: "once more")
+
+
+def test_a_picture_of_a_file_that_has_changed_is_not_replaced(local):
+    (photo := Path(local.root, "a.jpg")).write_text("before")
+    given = [(Job(str(photo), (), resolve(), "a.png"), "f")]
+    with Ledger.open(local, ALONE, GUARD) as ledger:
+        (only,) = ledger.missing(given)
+        local.write("a.png", b"picture")
+        ledger.done(only, 1.0, stamps(only.inputs()))
+    for text, stamped in (("before", True), ("other", False), ("befOre", False), ("before", True)):
+        photo.write_text(text)
+        os.utime(photo, ns=(1, len(text) + 2 * stamped))
+        with Ledger.open(local, ALONE, GUARD) as ledger:
+            if stamped:
+                assert ledger.missing(given) == []
+                continue
+            with pytest.raises(WouldReplaceError, match=r"made from .*a\.jpg, which has changed"):
+                ledger.missing(given)
+    photo.unlink()
+    with Ledger.open(local, ALONE, GUARD) as ledger:
+        assert ledger.missing(given) == []
 
 
 def test_force_does_everything_again(folder):
@@ -146,8 +181,11 @@ def test_killed_before_the_line_was_written(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         assert outputs(ledger.missing(jobs("ab"))) == "b"
     assert [(entry["output"], entry["status"]) for entry in log(folder)] == [("a.png", "done")]
-    with Ledger.open(folder, ALONE, GUARD) as ledger:
-        assert outputs(ledger.missing(jobs("ab", "changed"))) == "ab"
+    with Ledger.open(folder, ALONE, GUARD) as ledger, pytest.raises(WouldReplaceError):
+        ledger.missing(jobs("ab", "changed"))
+    folder.delete("log.jsonl")  # now only the picture itself can say how it was made
+    with Ledger.open(folder, ALONE, GUARD) as ledger, pytest.raises(WouldReplaceError):
+        ledger.missing(jobs("ab"), lambda job: "otherwise")
 
 
 def test_truncated_and_foreign_lines_are_skipped(folder):
@@ -160,17 +198,24 @@ def test_truncated_and_foreign_lines_are_skipped(folder):
         with Ledger.open(folder, ALONE, GUARD) as ledger:
             assert list(ledger.entries) == ["a.png"], junk
             make(ledger, folder, *ledger.missing(jobs("ab")))
-        assert sorted(ledgers.read_logs(folder)) == ["a.png", "b.png"], junk
+        assert sorted(ledgers.read_logs(folder).entries) == ["a.png", "b.png"], junk
         folder.delete("b.png")
 
 
-def test_lines_of_wrong_types_are_skipped(folder):
+def test_lines_of_wrong_types_are_skipped_and_it_is_said(folder):
     with Ledger.open(folder, ALONE, GUARD) as ledger:
         make(ledger, folder, *ledger.missing(jobs("a")))
     (entry,) = log(folder)
-    for name in entry.keys() - {"seconds"}:
-        folder.write("log.jsonl", json.dumps({**entry, name: 7}).encode())
-        assert ledgers.read_logs(folder) == {}
+    place = f"{folder.root}/log.jsonl: is damaged, and repaired: line 1: "
+    wrong = [json.dumps({**entry, name: [7]}).encode() for name in entry]
+    wrong += [json.dumps({**entry, "status": "unheard"}).encode(), b"[" * 99999, b"\0", b"\xff"]
+    for line in wrong:
+        folder.write("log.jsonl", line + b"\n")
+        found = ledgers.read_logs(folder)
+        assert found.entries == {} and len(found.damage) == 1
+        assert found.damage[0].startswith(place) and found.damage[0].isprintable()
+    folder.write("log.jsonl", wrong[0][:-9])  # as a kill in the middle leaves it
+    assert ledgers.read_logs(folder) == ({}, [])
 
 
 def test_the_log_has_one_line_for_every_output_in_the_end(folder):
@@ -193,14 +238,14 @@ def test_a_folder_of_another_guard_is_left_alone(folder):
     kept = folder.read("batch.json")
     other = {"weights": "b" * 64, "version": "1.0"}
     with (
-        pytest.raises(LedgerError, match="--force") as failure,
+        pytest.raises(WouldReplaceError, match="--force") as failure,
         Ledger.open(folder, ALONE, other),
     ):
         pass
     line = str(failure.value)
     assert line.startswith(f"{folder.root}: ") and "\n" not in line
-    assert "weights (aaaaaaaa... before, bbbbbbbb... now)" in line
-    assert "bits (8 before, nothing now)" in line and "version" not in line
+    assert "was made with bits 8, not nothing, and weights aaaaaaaa..., not bbbbbbbb...: " in line
+    assert "version" not in line
     assert folder.read("batch.json") == kept
 
 
@@ -210,13 +255,22 @@ def test_a_guard_is_compared_as_json(folder):
             pass
 
 
-def test_a_foreign_file_is_not_written_over(folder):
+def test_a_damaged_guard_is_not_written_over(folder):
     folder.create()
-    for foreign in (b"", b"mine", b"[]"):
-        folder.write("batch.json", foreign)
-        with pytest.raises(LedgerError, match="bits"), Ledger.open(folder, ALONE, GUARD):
+    damages = b"", b"mine", b"[]", b"7", b"\0", b"\xff\xfe", b"[" * 99999, b'{"a": 1, "a": 1}'
+    for damage in damages:
+        folder.write("batch.json", damage)
+        with (
+            pytest.raises(LedgerError, match=r"batch\.json: is damaged .*--force") as failure,
+            Ledger.open(folder, ALONE, GUARD),
+        ):
             pass
-        assert folder.read("batch.json") == foreign
+        assert str(failure.value).isprintable()
+        assert folder.read("batch.json") == damage
+    with Ledger.open(folder, ALONE, GUARD, force=True):
+        pass
+    with Ledger.open(folder, ALONE, GUARD):
+        pass
 
 
 def test_force_takes_a_folder_over_and_a_kill_in_the_middle_leaves_nothing_old(folder):
@@ -266,9 +320,9 @@ def test_the_latest_line_counts_whatever_log_it_is_in(folder):
     first, second = hosts(2)
     with Ledger.open(folder, second, GUARD) as ledger:
         make(ledger, folder, *ledger.missing(jobs("a")))
-    with Ledger.open(folder, first, GUARD) as ledger:
+    with Ledger.open(folder, first, GUARD, force=True) as ledger:
         fail(ledger, ledger.missing(jobs("a", "changed")))
-    assert ledgers.read_logs(folder)["a.png"].status == "failed"
+    assert ledgers.read_logs(folder).entries["a.png"].status == "failed"
 
 
 def test_a_log_behind_a_url_is_not_rewritten_for_every_line(monkeypatch):

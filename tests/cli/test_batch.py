@@ -1,5 +1,6 @@
 """The batch command: its arguments, files and messages."""
 
+import errno
 import json
 import os
 import re
@@ -15,7 +16,8 @@ import numpy as np
 import pytest
 
 from jaxstyle.__main__ import main
-from jaxstyle.batch import hosts, retry
+from jaxstyle.batch import hosts, retry, storage
+from jaxstyle.batch.task import Task
 from jaxstyle.cli.batch_files import LARGE
 from tests.cli.conftest import ONE_SCALE, SIGNALS, recipe_of, rgb_of, run, save
 from tests.processes import SMALL_COMMAND, process_environment
@@ -117,6 +119,20 @@ def test_the_sheet_shows_small_pictures_of_large_sources(photos):
     assert all(Path("out", name).stat().st_size < LARGE / 4 for name in small)
 
 
+def test_small_pictures_are_those_of_the_pictures_that_are_there(photos, picture):
+    save("photos/p3.tif", picture(7, 24, 32))
+    given = "--contents", "photos/p3.tif", "--styles", "styles/s0.png", "--format", "tif"
+
+    def small():
+        return {path.read_bytes() for path in Path("out").glob(".thumbnail-*.jpg")}
+
+    assert batch(*given) == 0
+    before = small()
+    save("photos/p3.tif", 1 - picture(7, 24, 32))
+    assert batch(*given, "--force", "--style-weight", "0") == 0
+    assert len(small()) == 2 and not small() & before
+
+
 def test_a_bad_picture_fails_alone(photos, capsys):
     (photos / "photos/p1.png").write_bytes(b"not a picture")
     assert batch(*ALL) == 1
@@ -154,7 +170,7 @@ BAD_ARGUMENTS = [
     (f"{PAIRS} --checkpoint-every 9 -o memory://o", 2, "folder on this machine"),
     (f"{PAIRS} -o photos", 1, "in the output folder"),
     (f"{PAIRS} -o a-file --quiet", 1, "jaxstyle: a-file: "),
-    (f"{PAIRS} -o foreign --quiet", 1, "index.html: exists and was not made by a batch"),
+    (f"{PAIRS} -o foreign --quiet", 2, "index.html: exists and was not made by a batch"),
 ]
 
 
@@ -170,6 +186,256 @@ def test_bad_input_is_one_line_and_harms_nothing(photos, refused):
     for given, status, said in BAD_ARGUMENTS:
         refused(["batch", "-o", "out", *ONE_SCALE, *given.split()], status, said)
     assert batch(*ALL, "--force", out="foreign") == 0
+
+
+TWO = "--contents photos/p[01]* --styles styles/s0.png"
+OTHER_WAYS = {
+    "a weight": (f"{TWO} --style-weight 50", "p0__s0.png (and 1 more) was made with style_weight"),
+    "a preset": (f"{TWO} --preset gatys-2017", "not gatys-2017"),
+    "the bits": (f"{TWO} --bits 16", "out: was made with bits 8, not 16: give another folder"),
+    "the network": (f"{TWO} --weights other.h5", "out: was made with weights "),
+    "other photos of the same names": (
+        "--contents others --styles styles/s0.png",
+        "p0__s0.png (and 1 more) was made with content ../photos/p0.png, not ../others/p0.png: ",
+    ),
+    "other styles of the same name": (
+        "--contents photos/p0.png --styles others/s0.png",
+        "made with styles ../styles/s0.png, not ../others/s0.png",
+    ),
+    "a manifest": ("--manifest rows.csv", "p1__s0.png was made with style_weight"),
+    "a manifest of other names": (
+        "--manifest names.csv",
+        "p0__s0.png was made with content ../photos/p0.png, not ../photos/p1.png",
+    ),
+}
+
+
+def test_what_would_be_made_otherwise_is_not_replaced(photos, refused, picture, weights_path):
+    for name in ("others/p0.png", "others/p1.png", "others/s0.png"):
+        Path("others").mkdir(exist_ok=True)
+        save(name, picture(99, 24, 32))
+    Path("other.h5").write_bytes(Path(weights_path).read_bytes())
+    row = "photos/p1.png,styles/s0.png"
+    Path("rows.csv").write_text(f"content,style,style_weight\n{row},50\n")
+    Path("names.csv").write_text(f"content,style,output\n{row},p0__s0.png\n")
+    assert batch(*TWO.split()) == 0
+    for given, said in OTHER_WAYS.values():
+        error = refused(["batch", "-o", "out", *ONE_SCALE, "--quiet", *given.split()], 2, said)
+        assert "another folder, or --force" in error
+    save("photos/p1.png", picture(98, 24, 32))
+    said = "p1__s0.png was made from photos/p1.png, which has changed since: "
+    refused(["batch", "-o", "out", *ONE_SCALE, "--quiet", *TWO.split()], 2, said)
+    Path("out/p1__s0.png").unlink()  # as one who wants just this one again would do
+    assert batch(*TWO.split()) == 0
+
+
+def test_more_pictures_go_on_where_the_others_are(photos, capsys):
+    assert batch("--contents", "photos/p0.png", "--styles", "styles/s0.png") == 0
+    (photos / "photos/p2.png").rename("later.png")
+    (photos / "photos/p2.png").write_text("no picture")
+    for made, found, failed in ((3, 1, 2), (0, 4, 2), (2, 4, 0)):
+        capsys.readouterr()
+        assert batch(*ALL, "--json") == bool(failed)
+        told = json.loads(capsys.readouterr().out)
+        assert [told[name] for name in ("made", "found", "failed")] == [made, found, failed]
+        if not made:
+            (photos / "later.png").replace("photos/p2.png")
+
+
+def test_a_picture_of_the_name_of_another_joins_it(photos, picture, capsys):
+    alone = "--styles", "styles/s0.png", "--json"
+    assert batch("--contents", "photos/p0.png", *alone) == 0
+    save("photos/p0.jpg", picture(77, 24, 32))
+    before = Path("out/p0__s0.png").read_bytes()
+    assert batch("--contents", "photos/p0.*", *alone) == 0
+    assert pictures_of() == ["p0-jpg__s0.png", "p0-png__s0.png", "p0__s0.png"]
+    assert Path("out/p0__s0.png").read_bytes() == before
+
+
+def test_a_forced_batch_that_was_interrupted_goes_on_without_force(photos, monkeypatch, capsys):
+    alone = "--batch-size", "1"
+    assert batch(*ALL, *alone) == 0
+    other = *ALL, *alone, "--style-weight", "50"
+    asked, is_worth_it = [], Task.is_worth_it
+
+    def interrupted(self, read):
+        asked.append(read)
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return is_worth_it(self, read)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "is_worth_it", interrupted)
+        assert batch(*other, "--force") == 130
+    made = [
+        name for name in EVERY_PAIR if recipe_of(f"out/{name}")["settings"]["style_weight"] == 50
+    ]
+    assert 0 < len(made) < 6
+    capsys.readouterr()
+    assert batch(*other, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["found"] == len(made)
+    assert all(recipe_of(f"out/{n}")["settings"]["style_weight"] == 50 for n in EVERY_PAIR)
+
+
+def test_after_a_forced_batch_that_made_nothing_the_old_one_is_still_done(
+    photos, monkeypatch, capsys
+):
+    def interrupted(self, read):
+        raise KeyboardInterrupt
+
+    assert batch(*ALL) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "is_worth_it", interrupted)
+        assert batch(*ALL, "--style-weight", "50", "--force") == 130
+    capsys.readouterr()
+    assert batch(*ALL, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["made"], told["found"]) == (0, 6)
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A function that makes the disk full, for files of these names, from the n-th on."""
+    write_whole = storage.write_whole
+
+    def fill(pattern, after=0, error=errno.ENOSPC):
+        found = []
+
+        def limited(path, data):
+            found.extend([path] if re.search(pattern, path) else [])
+            if found[after:] and path in found[after:]:
+                raise OSError(error, os.strerror(error))
+            write_whole(path, data)
+
+        monkeypatch.setattr(storage, "write_whole", limited)
+
+    return fill
+
+
+def test_a_full_disk_keeps_what_was_made_and_the_same_command_goes_on(photos, full_disk, capsys):
+    full_disk("png$", after=3)
+    given = *ALL, "--batch-size", "2"
+    assert batch(*given) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"jaxstyle: out/\S+: cannot be written: No space left on device: run the same command "
+        "again to continue from here",
+        error,
+    )
+    made = pictures_of()
+    assert len(made) == 3
+    failed = [line["output"] for line in log_of() if line["status"] == "failed"]
+    assert failed and not set(failed) & set(made)
+    before = {name: Path("out", name).stat().st_mtime_ns for name in made}
+    full_disk("^$")
+    capsys.readouterr()
+    assert batch(*given, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["made"] == 3
+    assert {name: Path("out", name).stat().st_mtime_ns for name in made} == before
+    assert not list(Path("out").glob(".jaxstyle-*"))
+
+
+def test_one_picture_that_cannot_be_written_fails_alone(photos, full_disk, capsys):
+    full_disk("p1__s0.png", error=errno.EFBIG)
+    assert batch(*ALL) == 1
+    said = "1 of 6 could not be made (all in log.jsonl); the first: p1__s0.png: out/p1__s0.png: "
+    assert f"{said}cannot be written: File too large" in capsys.readouterr().err
+    assert len(pictures_of()) == 5
+
+
+def test_pictures_are_known_by_what_they_say_where_the_log_cannot_be_written(
+    photos, monkeypatch, capsys, refused
+):
+    def full(path, line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "_append", full)
+        assert batch(*ALL) == 1
+        assert "out/log.jsonl: cannot be written: No space left" in capsys.readouterr().err
+    assert pictures_of() == EVERY_PAIR
+    assert not Path("out/log.jsonl").exists()
+    again = ["batch", "-o", "out", *ONE_SCALE, *ALL, "--quiet"]
+    refused([*again, "--style-weight", "50"], 2, "made with style_weight")
+    assert batch(*ALL, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["made"], told["found"]) == (0, 6)
+
+
+def test_damaged_files_of_a_batch_are_named(photos, refused, capsys):
+    assert batch(*ALL) == 0
+    log = Path("out/log.jsonl")
+    first, *lines = log.read_text().splitlines(keepends=True)
+    log.write_text(
+        "".join(['{"output": 7}\n', first[:40], "\n", "[" * 9999, "\n", *lines, lines[0][:9]])
+    )
+    capsys.readouterr()
+    assert batch(*ALL) == 0
+    told = capsys.readouterr().err
+    assert (
+        "note: out/log.jsonl: is damaged, and repaired: line 1: " in told and " and 2 more" in told
+    )
+    assert "0 made, 6 found" in told and len(log_of()) == 6
+    for damage in ("", "{", "[" * 99999, '"a"', "{}\0", '{"bits": NaN}'):
+        Path("out/batch.json").write_text(damage)
+        again = ["batch", "-o", "out", *ONE_SCALE, *ALL, "--quiet"]
+        assert "--force" in refused(again, 1, "out/batch.json: is damaged (")
+
+
+OWN = [".lock", "log.jsonl", "batch.json", "index.html", ".checkpoints", "log-0-of-2.jsonl"]
+
+
+@pytest.mark.parametrize("what", ["link", "hard", "dangling", "pipe", "other"])
+def test_what_has_the_names_of_our_files_is_not_followed(photos, refused, what):
+    mine, given = Path("mine"), ["batch", "-o", "out", *ONE_SCALE, *ALL, "--quiet"]
+    for name in OWN:
+        place = Path("out", name)
+        place.parent.mkdir(exist_ok=True)
+        if what == "pipe":
+            os.mkfifo(place)
+        elif what == "other" and name == ".checkpoints":
+            place.write_text("mine")
+        elif what == "other":
+            place.mkdir()
+        elif what == "hard":
+            if name == ".checkpoints":
+                continue
+            mine.write_text("precious")
+            os.link(mine, place)
+        else:
+            if what == "link":
+                mine.write_text("precious")
+            place.symlink_to(mine.absolute())
+        for force in ([], ["--force"]):
+            refused([*given, *force], 1, f"{place}: is ")
+        assert mine.exists() == (what in ("link", "hard"))
+        place.rmdir() if place.is_dir() and what == "other" else place.unlink()
+
+
+def test_a_link_in_place_of_a_picture_is_not_followed(photos, capsys):
+    Path("mine").write_text("precious")
+    Path("out").mkdir()
+    for name, target in (("p0__s0.png", "mine"), ("p1__s0.png", "nowhere")):
+        Path("out", name).symlink_to(Path(target).absolute())
+    assert batch(*ALL, "--force") == 1
+    error = capsys.readouterr().err
+    assert "2 of 6 could not be made" in error and "p0__s0.png: is a symbolic link" in error
+    assert Path("mine").read_text() == "precious" and not Path("nowhere").exists()
+
+
+def test_names_cannot_command_the_terminal_or_the_page(photos, picture, capsys):
+    hostile = "a\x1b[31m\n<script>&\u202e.png"
+    for name in ("photos", "styles"):
+        save(f"{name}/{hostile}", picture(3, 24, 32))
+    Path("photos", f"b{hostile}").write_text("no picture")
+    assert batch(*ALL) == 1
+    assert batch(*ALL, "--style-weight", "50") == 2
+    assert batch(*ALL, "--plan") == 0
+    printed = capsys.readouterr()
+    for text in (printed.out, printed.err, Path("out/log.jsonl").read_text(), sheet_of()):
+        assert not [line for line in text.splitlines() if not line.isprintable()]
+    assert "<script" not in sheet_of()
+    assert len(log_of()) == len(pictures_of()) + 3 == 15
 
 
 def test_results_are_not_contents_of_the_next_run(photos):

@@ -204,9 +204,11 @@ def test_a_damaged_checkpoint_is_one_line(kept, capsys):
 
 
 def test_what_another_program_kept_there_is_not_gone_on_with(folder, capsys):
-    checkpoint.save(KEPT, {"something": "else"})
-    assert run("--resume") == 1
-    assert "is of a run that differs in " in capsys.readouterr().err
+    of_ours = {"made_by": {}, "run": [], "outputs": {}}
+    for tree in ({"something": "else"}, {"made_by": 7}, of_ours):
+        checkpoint.save(KEPT, tree)
+        assert run("--resume") == 1
+        assert "checkpoint: is damaged, or of another program (" in capsys.readouterr().err
 
 
 def test_starting_afresh_replaces_an_earlier_run_and_says_so(untouched, ended, capsys):

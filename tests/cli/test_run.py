@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import jaxstyle
 from jaxstyle import images
 from jaxstyle.__main__ import COMMANDS, main
 from jaxstyle.network import weights
@@ -75,14 +74,6 @@ def test_weights_named_in_the_environment_are_used_and_recorded(folder, monkeypa
     assert run(*OUT, "--steps", "0", "--size", "32", *SHALLOW) == 0
     assert recipe_of("out.png")["weights_sha256"] == weights_file.sha256
     assert recipe_of("out.png")["weights"] is None
-
-
-def test_a_picture_saved_by_the_api_holds_its_settings_but_cannot_be_repeated(folder, refused):
-    layers = {"content_layers": "relu1_1", "style_layers": "relu1_1"}
-    result = jaxstyle.stylize(*PAIR, size=32, smallest_size=32, steps=2, **layers)
-    result.save("api.png")
-    assert json.loads(images.read_description("api.png"))["settings"]["size"] == 32
-    refused("run --from api.png", 1, "api.png: not a picture of 'jaxstyle run'")
 
 
 def test_a_failing_preview_does_not_end_the_run(folder, capsys, monkeypatch):

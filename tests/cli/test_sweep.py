@@ -13,7 +13,7 @@ from jaxstyle.__main__ import main
 from jaxstyle.batch import sweep as sweeps
 from jaxstyle.cli import recipe
 from jaxstyle.cli import sweep as command
-from jaxstyle.errors import DivergedError
+from jaxstyle.errors import DivergedError, ImageError
 from jaxstyle.images.grid import layout
 from jaxstyle.runs import stylize
 from jaxstyle.runs.inputs import Inputs
@@ -172,6 +172,28 @@ def test_if_every_cell_fails_existing_files_are_left_alone(folder, diverging, ca
     assert not Path("report.json").exists()
 
 
+def test_an_interrupt_on_a_full_disk_says_where_the_cells_are(
+    folder, full_disk, monkeypatch, capsys
+):
+    monkeypatch.setattr(sweeps, "batch_that_fits", lambda *arguments: 1)
+    right, calls = command.run_in_halves, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return right(*arguments)
+
+    full_disk(6, grid=False)
+    monkeypatch.setattr(command, "run_in_halves", interrupted)
+    few = "--rows", "none", "--style-weight", "1,2,3", "--out-dir", "cells"
+    assert sweep(*ONE_SCALE, *few, "--quiet") == 130
+    assert capsys.readouterr().err == (
+        "jaxstyle: interrupted: grid-interrupted.png: cannot be written: No space left on device: "
+        "2 of 3 cells are in cells, without row1-column3.png\n"
+    )
+
+
 def test_an_interrupt_saves_what_was_made(folder, monkeypatch, capsys):
     monkeypatch.setattr(sweeps, "batch_that_fits", lambda *arguments: 1)
     right, calls = command.run_in_halves, []
@@ -183,11 +205,75 @@ def test_an_interrupt_saves_what_was_made(folder, monkeypatch, capsys):
         return right(*arguments)
 
     monkeypatch.setattr(command, "run_in_halves", interrupted)
+    Path("grid.png").write_bytes(b"an earlier one")
     assert sweep(*ONE_SCALE, *WEIGHTS, "--rows", "none") == 130
     said = capsys.readouterr().err
-    assert said == "jaxstyle: interrupted: saved 1 of 2 cells as grid.png\n"
+    assert said == "jaxstyle: interrupted: saved 1 of 2 cells as grid-interrupted.png\n"
+    assert Path("grid.png").read_bytes() == b"an earlier one"
+    Path("grid-interrupted.png").replace("grid.png")
     _, missing = cells_in_grid([""], OF_WEIGHTS)
     np.testing.assert_allclose(missing[0], 0xDD / 255, atol=1e-3)
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A function that leaves room for so many cells, and for the grid or not."""
+    write = images.write
+
+    def limit(room, grid):
+        written = []
+
+        def limited(path, *arguments, **options):
+            name = Path(path).name
+            written.append(name)
+            cells = [each for each in written if each.startswith("row")]
+            if len(cells) > room if name.startswith("row") else not grid:
+                raise ImageError(f"{path}: cannot be written: No space left on device")
+            write(path, *arguments, **options)
+
+        monkeypatch.setattr(images, "write", limited)
+
+    return limit
+
+
+CELLS = "--rows", "none", "--style-weight", "1,2,3,4,5,6", "--out-dir", "cells"
+
+
+def test_cells_that_are_there_are_not_replaced(folder, refused):
+    few = "--rows", "none", "--style-weight", "1,2", "--out-dir", "cells"
+    assert sweep(*ONE_SCALE, *few) == 0
+    again = ["sweep", *PAIR, "-o", "grid.png", *ONE_SCALE]
+    said = "cells/row1-column1.png, and 1 more cells, would be replaced: give another --out-dir"
+    refused([*again, *few], 2, said)
+    Path("cells/row1-column1.png").unlink()
+    refused([*again, *CELLS], 2, "cells/row1-column2.png would be replaced: ")
+    Path("cells/row1-column2.png").unlink()
+    Path("cells/row1-column2.png").symlink_to("nowhere.png")
+    refused([*again, *CELLS], 2, "cells/row1-column2.png would be replaced: ")
+    assert sweep(*ONE_SCALE, *few[:-1], "others") == 0
+
+
+def test_a_full_disk_leaves_the_cells_that_there_was_room_for(folder, full_disk, capsys):
+    full_disk(2, grid=True)
+    assert sweep(*ONE_SCALE, *CELLS, "--quiet") == 1
+    assert capsys.readouterr().err == (
+        "jaxstyle: cells/row1-column3.png: cannot be written: No space left on device: 2 of 6 "
+        "cells are in cells, without row1-column3.png, row1-column4.png, row1-column5.png, ...; "
+        "all are in grid.png: to have them all as pictures, make room and give another --out-dir\n"
+    )
+    assert names_in("cells") == ["row1-column1.png", "row1-column2.png"]
+    assert len(cells_in_grid([""], [f"style weight {i}" for i in range(1, 7)])) == 6
+
+
+def test_without_room_for_the_grid_it_is_said_where_the_cells_are(folder, full_disk, capsys):
+    Path("grid.png").write_bytes(b"an earlier one")
+    full_disk(6, grid=False)
+    assert sweep(*ONE_SCALE, *CELLS, "--quiet") == 1
+    assert capsys.readouterr().err == (
+        "jaxstyle: grid.png: cannot be written: No space left on device: "
+        "6 of 6 cells are in cells\n"
+    )
+    assert Path("grid.png").read_bytes() == b"an earlier one"
 
 
 def test_alpha_is_kept_in_cells_and_white_in_the_grid(folder, picture):

@@ -95,8 +95,9 @@ def test_a_cache_that_the_user_configured_is_left_alone(config, monkeypatch):
     assert config == {}
 
 
-def test_the_oldest_programs_are_dropped(config, tmp_path, monkeypatch):
+def test_the_oldest_programs_and_empty_ones_are_dropped(config, tmp_path, monkeypatch):
     monkeypatch.setattr(compilation, "KEPT_BYTES", 250)
+    (tmp_path / "empty-cache").write_bytes(b"")
     for age, name in enumerate(["new-cache", "older-cache", "oldest-cache", "else"]):
         (tmp_path / name).write_bytes(bytes(100))
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))

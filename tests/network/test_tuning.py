@@ -1,10 +1,14 @@
 """What is measured is remembered, and chosen from."""
 
+import errno
 import json
+import os
+import socket
 
 import jax
 import pytest
 
+from jaxstyle.cli.common import tell_of_tuning
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.network import machine, tuning
 from jaxstyle.settings import resolve
@@ -46,21 +50,43 @@ def test_other_precisions_and_machines_leave_it_to_the_compiler(times, monkeypat
 
 
 WHOLE = {f"{a}-{b}": QUICK for a, b in set(tuning.channels().values())}
-DAMAGES = ["", "[]", '{"64-64": {"direct": 1}}', "{"]
+DAMAGES = ["", "[]", '{"64-64": {"direct": 1}}', "{", "[" * 99999, "\0", "\ufeff", "7", "null"]
 DAMAGES += [json.dumps({**WHOLE, "64-64": {**QUICK, "direct": bad}}) for bad in (None, "1", -1.0)]
-DAMAGES += [json.dumps({**WHOLE, "64-64": [1.0, 2.0]})]
+DAMAGES += [json.dumps({**WHOLE, "64-64": {**QUICK, "direct": bad}}) for bad in (float("nan"), 0)]
+DAMAGES += [json.dumps({**WHOLE, "64-64": bad}) for bad in ([1.0, 2.0], {**QUICK, "unheard": 1e-9})]
+DAMAGES += [json.dumps(WHOLE)[:-9], json.dumps({**WHOLE, "64-64": {"direct": 10**400}})]
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_times_in_a_damaged_file_are_measured_again(times, damage):
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda text: text[:20])
+def test_times_in_a_damaged_file_are_measured_again_and_it_is_said(times, damage):
     tuning.algorithms("auto")
+    assert tuning.damage("auto") == ""
     tuning.remembered_path().write_text(damage)
     tuning.remembered.cache_clear()  # as in another process
+    told = []
+    tell_of_tuning(resolve(precision="float32"), told.append)
+    (note,) = told
+    assert note.startswith(f"note: {tuning.remembered_path()}: is damaged (")
+    assert note.endswith("): measuring again") and note.isprintable()
     assert tuning.to_be_measured("auto")
     tuning.algorithms("auto")
-    assert not tuning.to_be_measured("auto")
+    assert not tuning.to_be_measured("auto") and not tuning.damage("auto")
     assert len(times) == 14
     assert len(json.loads(tuning.remembered_path().read_text())) == 7
+
+
+def test_a_full_disk_leaves_nothing_in_the_cache_and_what_is_old_is_swept(times, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = tuning.remembered_path().parent
+    folder.mkdir()
+    dead = f".jaxstyle-{socket.gethostname()}-999999999-{'0' * 16}.tmp"
+    for name in ("convolutions-0123456789abcdef.77", dead, "convolutions-0.json", "mine.77"):
+        (folder / name).write_text("")
+    monkeypatch.setattr(os, "fsync", full)
+    assert tuning.algorithms("auto")["conv5_1"] == "winograd"
+    assert sorted(os.listdir(folder)) == ["convolutions-0.json", "mine.77"]
 
 
 def test_without_a_writable_cache_times_are_measured_once(times, monkeypatch, tmp_path):

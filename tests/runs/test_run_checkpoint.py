@@ -295,3 +295,19 @@ def test_the_optimizer_is_taken_to_the_host_only_where_it_is_asked_for(made, mon
     made(resolve(**{**QUICK, **RUNS["lbfgs"]}))
     assert taken
     assert max(taken) < 20  # losses, a number a term
+
+
+def test_a_damaged_state_is_refused(made, tmp_path):
+    settings = resolve(**QUICK)
+    kept, _ = kept_at_reports(made, settings, tmp_path, wanted={1})
+    tree = checkpoint.load(kept[1])
+    assert tree is not None
+    for name in tree:
+        for wrong in (None, "a", [None], [{}], {"a": 1}, [[7]], 1.5, True):
+            plain = name in ("mixtures", "losses") or isinstance(wrong, type(tree[name]))
+            if plain and name != "solver":  # of the right type
+                continue
+            with pytest.raises(CheckpointError, match="is damaged|another optimizer"):
+                RunCheckpoint.from_tree({**tree, name: wrong}, settings)
+        with pytest.raises(CheckpointError, match=f"is damaged .{name} is missing"):
+            RunCheckpoint.from_tree({key: tree[key] for key in tree if key != name}, settings)
