@@ -1,4 +1,4 @@
-"""Files: their SHA-256, and the one writer of whole files, with its check beforehand.
+"""Files: their SHA-256, names that are free, and the one writer of whole files, with its check beforehand.
 
 `write_whole` (or `whole_file`, for data that is written piece by piece) never leaves a file that is
 only half written, as far as the system allows:
@@ -23,10 +23,14 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 Name = str | os.PathLike[str]
+
+LONGEST_NAME = 255
+"""Bytes of a file name that file systems allow."""
 
 _TEMPORARY = re.compile(r"\.jaxstyle-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -100,6 +104,26 @@ def whole_file(
     finally:
         with suppress(OSError):  # it no longer exists after the rename
             os.unlink(file.name)
+
+
+def unused(path: Path) -> Path:
+    """Return the path, or if there is such a file, the first free one of `a-2.png`, `a-3.png`, ...
+
+    Another process may take the name meanwhile: write the file with `replace=False`.
+    """
+    candidates = chain([path], (beside(path, str(number)) for number in count(2)))
+    return next(each for each in candidates if not os.path.lexists(each))
+
+
+def beside(path: Path, word: str) -> Path:
+    """Return the path of a file beside another and named after it: `a-word.png` for `a.png`.
+
+    Characters are dropped from the end of a stem that would make the name too long.
+    """
+    stem = path.stem
+    while stem and len(os.fsencode(f"{stem}-{word}{path.suffix}")) > LONGEST_NAME:
+        stem = stem[:-1]
+    return path.with_name(f"{stem}-{word}{path.suffix}")
 
 
 def remove_leftovers(folder: Name) -> None:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from convert_weights.files import check_writable, remove_leftovers, whole_file, write_whole
+from convert_weights.files import (
+    LONGEST_NAME,
+    beside,
+    check_writable,
+    remove_leftovers,
+    unused,
+    whole_file,
+    write_whole,
+)
 from tests.processes import ROOT, process_environment
 
 
@@ -191,6 +199,31 @@ def test_of_many_writers_exactly_one_wins(tmp_path):
         thread.join()
     assert len(outcomes) == 1
     assert contents(tmp_path) == {"a": bytes(outcomes) * 9}
+
+
+# --- names that are free --------------------------------------------------------------------------
+
+
+def test_a_name_that_is_taken_gets_a_number(tmp_path):
+    wanted = tmp_path / "a.tar.png"
+    for name in ("a.tar.png", "a.tar-2.png", "a.tar-3.png"):
+        assert unused(wanted) == tmp_path / name
+        (tmp_path / name).touch()
+    (tmp_path / "a.tar-4.png").symlink_to("nowhere")  # taken too: it would be written through
+    (tmp_path / "a.tar-5.png").mkdir()
+    assert unused(wanted) == tmp_path / "a.tar-6.png"
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00e4", "\N{FIRE}"])
+def test_a_derived_name_is_never_too_long(tmp_path, letter):
+    width = len(letter.encode())
+    path = tmp_path / f"{letter * ((LONGEST_NAME - 4) // width)}.png"
+    path.touch()
+    for derived in (beside(path, "interrupted"), unused(path)):
+        derived.touch()  # the system takes the name
+        assert LONGEST_NAME - width < len(os.fsencode(derived.name)) <= LONGEST_NAME
+        assert derived.suffix == ".png" and derived.stem.startswith(letter)
+    assert beside(tmp_path / "a.png", "again") == tmp_path / "a-again.png"
 
 
 # --- written in place -----------------------------------------------------------------------------
