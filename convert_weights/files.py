@@ -5,7 +5,7 @@ only half written, as far as the system allows:
 
 - A regular file is replaced at once: a temporary file beside it is written, synced and renamed. It
   keeps its mode; a new file has that of the umask. On any failure the old content is untouched.
-- A symbolic link is followed: the file that it points at is replaced. With `follow=False`, meant for
+- A symbolic link is followed: the file that it points at is replaced. With `follow=False`, as for
   files of the program's own, the link itself is.
 - A device, a pipe or an open descriptor (/dev/null, /dev/stdout) is written in place.
 - A file that cannot be renamed over is written in place too: a mount point (as of a container), or

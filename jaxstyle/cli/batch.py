@@ -131,7 +131,7 @@ def main(arguments: argparse.Namespace) -> None:
     with (
         Ledger.open(out, host, guard, arguments.force) as ledger,
         hosts.Presence(out, host) as presence,
-        deferred_interrupt() as check,
+        deferred_interrupt(tell) as check,
     ):
         keeper = Keeper(checkpoints, arguments.checkpoint_every, check, tell)
         describe = describer(arguments, loaded)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from jaxstyle.cli.flags import WRONG_USAGE, flag
-from jaxstyle.cli.interrupt import INTERRUPTED, TERMINATED, Terminated
+from jaxstyle.cli.interrupt import outcome
 from jaxstyle.errors import HostFlagsError, JaxstyleError, SettingError, UsageError
 
 FAILED = 1
@@ -34,10 +34,13 @@ def exit_status(
     except KeyboardInterrupt as stop:
         if namespace.debug:
             raise
-        if isinstance(stop, Terminated):
-            return _print_failure("terminated", TERMINATED, stop)
-        return _print_failure("interrupted", INTERRUPTED, stop)
+        return ended(stop)
     return 0
+
+
+def ended(stop: KeyboardInterrupt) -> int:
+    """Print that a command was ended, and how; return its exit status."""
+    return _print_failure(*outcome(stop), stop)
 
 
 def _failed(error: Exception) -> int:

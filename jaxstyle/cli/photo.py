@@ -11,10 +11,10 @@ from pathlib import Path
 from jaxstyle import images
 from jaxstyle.cli.common import Tell, add_output_flags, teller
 from jaxstyle.cli.flags import add_settings, flag, given_settings
-from jaxstyle.cli.outputs import check_distinct
+from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
-from jaxstyle.cli.run import at_full_size, pictures_of, small_photo, start
+from jaxstyle.cli.run import pictures_of, small_photo, start
 from jaxstyle.errors import UsageError
 from jaxstyle.guidance.recolor import recolored
 from jaxstyle.images import Picture, full_size
@@ -83,8 +83,9 @@ def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
         )
     if arguments.affine_map:
         images.check_target(arguments.affine_map, (".npz",))
-    maps = [arguments.affine_map] if arguments.affine_map else []
-    start(arguments, job, arguments.output, tell, partial(with_map, arguments), maps)
+    maps = arguments.affine_map
+    others = {maps: partial(write_maps, maps)} if maps else {}
+    start(arguments, job, arguments.output, tell, others)
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
@@ -95,11 +96,10 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
     return replace(job, full_size=arguments.full_size)
 
 
-def with_map(arguments: argparse.Namespace, content: Picture, result: Result) -> Result:
-    """Write the color maps if asked to, and return the result, at full size if asked to."""
-    if arguments.affine_map and result.maps is not None:
-        full_size.write_maps(arguments.affine_map, result.maps, small_photo(content, result))
-    return at_full_size(content, result) if arguments.full_size else result
+def write_maps(path: Path, content: Picture, result: Result) -> None:
+    """Write the color maps of a result."""
+    if result.maps is not None:
+        full_size.write_maps(path, result.maps, small_photo(content, result))
 
 
 def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
@@ -174,7 +174,7 @@ def check(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
 
 def write(arguments: argparse.Namespace, picture: Picture, begin: float, tell: Tell) -> None:
     """Write the picture, and print its size and the time."""
-    images.write(arguments.output, picture, bits=arguments.bits or 8)
+    write_or_rescue(arguments.output, picture, arguments.bits or 8)
     height, width = picture.rgb.shape[:2]
     seconds = time.perf_counter() - begin
     if arguments.json:

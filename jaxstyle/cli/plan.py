@@ -38,7 +38,7 @@ def show_plan(
     with (
         # Compiling itself may run out of memory.
         explained(arguments, loaded, content, styles, settings, regions),
-        deferred_interrupt() as check,
+        deferred_interrupt(tell) as check,
     ):
         of_styles = [(h, w) for h, w in sides]
         found = estimate(loaded, (height, width), of_styles, settings, check, regions)

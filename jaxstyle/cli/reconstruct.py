@@ -1,15 +1,17 @@
 """The command ``jaxstyle reconstruct IMAGE -o GRID.png``."""
 
 import argparse
+import json
 import time
 from pathlib import Path
 
+from convert_weights.files import beside
 from jaxstyle import images
 from jaxstyle.cli.common import DEBUG_HELP, WEIGHTS_HELP, silence, teller, use_precision
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
-from jaxstyle.cli.outputs import check_distinct
+from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.progress import progress_bar
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.plan import Image
@@ -62,24 +64,33 @@ def main(arguments: argparse.Namespace) -> None:
     for note in network_note(settings, loaded):
         tell(note)
     made: list[Reconstruction] = []
-    with deferred_interrupt() as check, progress_bar(hidden=tell is silence) as bar:
+    with deferred_interrupt(tell) as check, progress_bar(hidden=tell is silence) as bar:
 
         def watch(progress: Progress) -> None:
             bar(progress)
             check()
 
         try:
-            for one in reconstructions(loaded, image, settings, watch):
+            for one in reconstructions(loaded, image, settings, watch, check):
                 made.append(one)
                 tell(f"{len(made)}/{len(cells(settings))}  {one.kind} of {one.label}")
         except (Exception, KeyboardInterrupt) as stop:
             if made:
-                _save(arguments.output, image, made, settings)
-                stop.add_note(f"saved the {len(made)} made so far as {arguments.output}")
+                stop.add_note(_save_unfinished(arguments.output, image, made, settings))
             raise
-        _save(arguments.output, image, made, settings)
+        write_or_rescue(arguments.output, Picture(figure(image, made, settings)))
     tell(f"{arguments.output}: {time.perf_counter() - start:.0f} s")
 
 
-def _save(path: Path, image: Image, made: list[Reconstruction], settings: Settings) -> None:
-    images.write(path, Picture(figure(image, made, settings)))
+def _save_unfinished(
+    output: Path, image: Image, made: list[Reconstruction], settings: Settings
+) -> str:
+    """Write the figure of those made so far beside the output; return a message about it."""
+    count = {"made": len(made), "of": len(cells(settings))}
+    try:
+        picture = Picture(figure(image, made, settings))
+        text = json.dumps({"interrupted": count})
+        path = images.write_unused(beside(output, "interrupted"), picture, description=text)
+    except Exception as error:
+        return f"the {len(made)} made so far are lost: {error}"
+    return f"saved the {len(made)} made so far as {path}"

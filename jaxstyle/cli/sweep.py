@@ -135,10 +135,10 @@ def run_and_save(
       IncompleteError: every cell failed.
     """
     start = time.perf_counter()
-    with deferred_interrupt() as check:
+    with deferred_interrupt(tell) as check:
         try:
             with progress_bar(check, hidden=tell is silence) as watch:
-                for made in results(arguments, loaded, cells, watch, tell):
+                for made in results(arguments, loaded, cells, watch, check, tell):
                     files.add(made)
         except (Exception, KeyboardInterrupt) as stop:
             if files.made or isinstance(stop, KeyboardInterrupt):
@@ -164,7 +164,12 @@ Watch = Callable[[int, int, Progress], None]
 
 
 def results(
-    arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Inputs], watch: Watch, tell: Tell
+    arguments: argparse.Namespace,
+    loaded: Loaded,
+    cells: Sequence[Inputs],
+    watch: Watch,
+    check_interrupt: Callable[[], None],
+    tell: Tell,
 ) -> Iterator[dict[int, Result | Exception]]:
     """Run all cells, batch by batch; yield each batch's results or errors by index of the cell."""
     work = batches_of(loaded, cells, jax.local_device_count())
@@ -174,7 +179,7 @@ def results(
         for number, (batch, layers) in enumerate(work):
             devices = jax.local_devices()[: len(batch)]
             mesh = mesh_of(devices) if len(devices) > 1 else None
-            hooks = Hooks(telling(partial(watch, number, len(work))))
+            hooks = Hooks(telling(partial(watch, number, len(work))), check_interrupt)
             made = run_in_halves(loaded, [cells[i] for i in batch], hooks, mesh, layers)
             yield dict(zip(batch, made, strict=True))
 
@@ -207,7 +212,7 @@ def show_plan(
     (height, width), settings = largest.content.rgb.shape[:2], largest.settings
     sides = [(style.shape[0], style.shape[1]) for style in largest.styles]
     regions = regions_of(loaded, largest.content.rgb, largest.styles, settings)
-    with explained(arguments, loaded, *parts), deferred_interrupt() as check:
+    with explained(arguments, loaded, *parts), deferred_interrupt(tell) as check:
         found = estimate(loaded, (height, width), sides, settings, check, regions)
         check()
     at_once = max(len(part.cells) for part in work)

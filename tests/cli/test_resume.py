@@ -107,9 +107,9 @@ def test_without_the_flags_it_is_the_picture_that_is_saved(
 ):
     ended(4, number)
     assert run() == status
-    line = f"jaxstyle: {word}: saved the picture so far (scale 2/2, step 1/2) as out.png\n"
-    assert capsys.readouterr().err == line
-    assert not KEPT.exists()
+    saved = "saved the picture so far (scale 2/2, step 1/2) as out-interrupted.png"
+    assert capsys.readouterr().err == f"jaxstyle: {word}: {saved}\n"
+    assert names_in() == ["content.png", "out-interrupted.png", "style.png"]
 
 
 def test_what_is_kept_by_the_clock_is_gone_on_with(untouched, monkeypatch, capsys):
@@ -232,7 +232,8 @@ def test_where_nothing_can_be_kept_the_picture_so_far_is_saved(folder, ended, fu
     ended(2)
     assert run("--resume") == 143
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line == "jaxstyle: terminated: saved the picture so far (scale 1/2, step 2/3) as out.png"
+    saved = "saved the picture so far (scale 1/2, step 2/3) as out-interrupted.png"
+    assert line == f"jaxstyle: terminated: {saved}"
 
 
 BAD_ARGUMENTS = [
