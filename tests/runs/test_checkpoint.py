@@ -165,5 +165,5 @@ def test_values_that_are_not_plain_are_refused(tmp_path):
 
 def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "c").write_text("")
-    with pytest.raises(CheckpointError, match="cannot be written"):
+    with pytest.raises(CheckpointError, match="is a file, and checkpoints need"):
         save(tmp_path / "c", TREE)
