@@ -318,7 +318,8 @@ def _copy(temporary: str, target: str) -> None:
     """Write the content of the temporary file into the target itself."""
     number = _descriptor(target)
     with open(temporary, "rb") as source:
-        own = os.open(target, os.O_WRONLY) if number is None else os.dup(number)
+        flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)
+        own = os.open(target, flags) if number is None else os.dup(number)
         regular = number is None and stat.S_ISREG(os.fstat(own).st_mode)
         with open(own, "wb") as file:
             if regular:

@@ -4,9 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from jaxstyle.cli.flags import WRONG_USAGE, flag
-from jaxstyle.cli.interrupt import outcome
+from jaxstyle.cli.interrupt import leave_now, outcome
 from jaxstyle.errors import HostFlagsError, JaxstyleError, SettingError, UsageError
 
 FAILED = 1
@@ -41,6 +42,11 @@ def exit_status(
 def ended(stop: KeyboardInterrupt) -> int:
     """Print that a command was ended, and how; return its exit status."""
     return _print_failure(*outcome(stop), stop)
+
+
+def end_now(stop: KeyboardInterrupt) -> NoReturn:
+    """Print that a command was ended, and end the process at once, from any thread."""
+    leave_now(ended(stop))
 
 
 def _failed(error: Exception) -> int:

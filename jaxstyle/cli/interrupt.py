@@ -1,7 +1,6 @@
 """Ctrl-C and the other signals that ask a program to end, deferred until it checks for them."""
 
 import os
-import select
 import signal
 import socket
 import threading
@@ -26,8 +25,9 @@ _AGAIN = {number for number in STOPS if number.name in ("SIGINT", "SIGTERM", "SI
 _TOGETHER = 0.5
 """Seconds within which further signals are the same request: ``timeout`` sends each twice."""
 
-_SAY_AFTER, _LEAVE_AFTER, _RETRY = 0.2, 1.0, 0.25
-"""Seconds after a signal until it is told, and until the program is left where it is."""
+_SAY_AFTER, _LEAVE_AFTER, _RETRY = 0.2, 0.8, 0.25
+"""Seconds from a signal until it is told, from then until the program is left, and between tries
+to leave it."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -57,14 +57,14 @@ class Requests:
       tell: prints a line for the user.
       first: the first signal.
       leave: ends the process, if it can do so from another thread; else it returns.
-      ending: whether the main thread is about to end, so that nothing else has to be done.
+      over: set once the main thread is about to end, so that nothing else has to be done.
       lock: held by the thread that ends the process.
     """
 
     tell: Callable[[str], None]
     first: signal.Signals | None = None
     leave: Callable[[Stopped], None] | None = None
-    ending: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self) -> None:
@@ -72,7 +72,8 @@ class Requests:
         if self.first is None:
             return
         if threading.current_thread() is threading.main_thread():
-            self._end()
+            with self.lock:  # for ever, if another thread ends the process
+                self.over.set()
         raise Stopped(self.first)
 
     @contextmanager
@@ -94,41 +95,35 @@ class Requests:
         self.first = self.first or signal.Signals(number)
 
     def watch(self, signals: socket.socket) -> None:
-        """Read signals as they arrive, and act on them, until a zero is read.
+        """Act on signals as they arrive, until a zero does.
 
         The main thread may be inside XLA for a long time, where Python handles no signals.
         """
-        since, told, wait = None, False, None
+        since = None
         while True:
-            if select.select([signals], [], [], wait)[0]:
-                for number in signals.recv(4096):
-                    if number == 0:
-                        return
-                    if number not in STOPS:  # another signal that has a handler
-                        continue
-                    if since is None:
-                        self.note(number)
-                        since = time.monotonic()
-                    elif number in _AGAIN and time.monotonic() - since > _TOGETHER:
-                        leave_now(128 + number)
-            if since is None:
-                continue
-            passed = time.monotonic() - since
-            if passed >= _SAY_AFTER and not told and not self.ending:
-                self.tell("stopping...")
-                told = True
-            if passed >= _LEAVE_AFTER:
-                self._leave()
-            wait = _RETRY if told or self.ending else _SAY_AFTER
+            for number in signals.recv(4096):
+                if number == 0:
+                    return
+                if number not in STOPS:  # another signal that has a handler
+                    continue
+                if since is None:
+                    since = time.monotonic()
+                    self.note(number)
+                    threading.Thread(target=self._hurry, daemon=True).start()
+                elif number in _AGAIN and time.monotonic() - since > _TOGETHER:
+                    leave_now(128 + number)
 
-    def _end(self) -> None:
-        with self.lock:  # for ever, if the other thread ends the process
-            self.ending = True
-
-    def _leave(self) -> None:
-        with self.lock:
-            if self.leave and self.first and not self.ending:
-                self.leave(Stopped(self.first))
+    def _hurry(self) -> None:
+        """Say that the program is stopping, and end it, unless the main thread does so itself."""
+        if self.over.wait(_SAY_AFTER):
+            return
+        self.tell("stopping...")
+        wait = _LEAVE_AFTER
+        while not self.over.wait(wait):
+            wait = _RETRY
+            with self.lock:
+                if self.leave and self.first and not self.over.is_set():
+                    self.leave(Stopped(self.first))
 
 
 @contextmanager
@@ -162,6 +157,7 @@ def deferred_interrupt(tell: Callable[[str], None]) -> Iterator[Requests]:
             # None stands for a handler set outside Python, which cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(before_fd)
+        requests.over.set()
         writing.send(b"\0")
         watcher.join()
         reading.close()

@@ -8,8 +8,8 @@ from functools import partial
 
 from jaxstyle.cli.checkpoints import Keeper
 from jaxstyle.cli.common import reports_every, silence, tell_of_tuning, tell_result
-from jaxstyle.cli.failures import ended
-from jaxstyle.cli.interrupt import Requests, Stopped, deferred_interrupt, leave_now
+from jaxstyle.cli.failures import end_now
+from jaxstyle.cli.interrupt import Requests, Stopped, deferred_interrupt
 from jaxstyle.cli.memory import enough_memory
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.profile import profiled
@@ -131,7 +131,7 @@ def _watched(
             if keeper is None or keeper.can_save():
                 save(stop)
                 stack.close()
-                leave_now(ended(stop))
+                end_now(stop)
 
         try:
             with requests.may_leave(leave):

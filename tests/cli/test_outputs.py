@@ -160,6 +160,39 @@ def test_without_memory_for_the_last_processing_the_picture_is_saved_as_it_is(
     assert rgb_of("out-interrupted.png").shape == (24, 32, 3)
 
 
+@pytest.mark.parametrize("flags", [[], ["--resume"]], ids=["picture", "checkpoint"])
+def test_a_scale_that_cannot_be_compiled_costs_no_step_before_it(
+    folder, monkeypatch, flags, capsys
+):
+    compile_program = solve.Program.compile
+
+    def exhausted(program, objective, rates, state):
+        if state.image.shape[1] == 64:
+            raise MemoryError("no memory")
+        return compile_program(program, objective, rates, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(solve.Program, "compile", exhausted)
+        assert run(*OUT, *QUIET, *flags) == 1
+    said = capsys.readouterr().err
+    assert "saved the picture so far (scale 1/2, step 3/3) as out-interrupted.png" in said
+    assert ("saved a checkpoint (step 3 of scale 1) in" in said) == bool(flags)
+    assert run(*OUT, *QUIET, *flags) == 0
+    assert run(*PAIR, "-o", "whole.png", *QUIET) == 0
+    assert rgb_of("out.png").tobytes() == rgb_of("whole.png").tobytes()
+
+
+def test_a_run_that_had_nothing_new_to_save_says_how_to_go_on(folder, broken, capsys):
+    broken(2, KeyboardInterrupt())
+    checkpoints = [*QUIET, "--checkpoint-every", "1e-9"]
+    assert run(*OUT, *checkpoints) == 130
+    before = {path: path.read_bytes() for path in KEPT.iterdir()}
+    broken(0, KeyboardInterrupt())
+    assert run(*OUT, *checkpoints, "--resume") == 130
+    assert capsys.readouterr().err.endswith(f": continue from {KEPT} with --resume\n")
+    assert {path: path.read_bytes() for path in KEPT.iterdir()} == before
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 
