@@ -136,22 +136,27 @@ def unused(path: Path, taken: Container[Path] = ()) -> Path:
 
 
 def beside(path: Path, word: str) -> Path:
-    """Return the path of a file beside another and named after it: `a-word.png` for `a.png`.
+    """Return the path of a file beside another and named after it: `a-word.png` for `a.png`."""
+    return path.with_name(name_with(path.stem, f"-{word}{path.suffix}"))
 
-    Characters are dropped from the end of a stem that would make the name too long.
-    """
-    stem = path.stem
-    while stem and len(os.fsencode(f"{stem}-{word}{path.suffix}")) > LONGEST_NAME:
+
+def name_with(stem: str, ending: str) -> str:
+    """Return a name with an ending, without the last characters of a stem that is too long."""
+    while stem and len(os.fsencode(stem + ending)) > LONGEST_NAME:
         stem = stem[:-1]
-    return path.with_name(f"{stem}-{word}{path.suffix}")
+    return stem + ending
 
 
-def remove_leftovers(folder: Name) -> None:
+def remove_leftovers(folder: Name | None = None) -> None:
     """Delete the temporary files of processes that were killed while they wrote.
 
     Those are files of processes of this host that are no more, and files of any host a day old.
+
+    Args:
+        folder: Where to look for them; if None, in the folder for temporary files.
     """
     with suppress(OSError):  # there is no such folder, or it cannot be listed
+        folder = _folder_for_temporary_files() if folder is None else folder
         for name in os.listdir(folder):
             made, path = _TEMPORARY.fullmatch(name), os.path.join(folder, name)
             if made and _is_left_over(path, made["host"], int(made["pid"])):

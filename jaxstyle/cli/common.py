@@ -21,6 +21,10 @@ Tell = Callable[[str], None]
 FRAMES_EVERY = 5
 """Largest number of steps between two frames of a timelapse."""
 
+OUTPUT_HELP = (
+    "result: PNG, JPEG, WebP or TIFF; replaces an existing file, while files that jaxstyle names "
+    "itself (OUT-00020.png, OUT-again.png, OUT-interrupted.png) get a number if there is one"
+)
 CHECKPOINT_HELP = "save a checkpoint in OUT.png.checkpoint this often, to resume after a crash"
 RESUME_HELP = (
     "continue from OUT.png.checkpoint if it exists; save one there if the run is interrupted"

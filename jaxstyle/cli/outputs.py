@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from convert_weights.files import beside, remove_leftovers
+from convert_weights.files import beside, name_with, remove_leftovers
 from jaxstyle import images
 from jaxstyle.cli.profile import check_profile
 from jaxstyle.errors import ImageError
@@ -99,6 +99,7 @@ class Outputs:
         check_distinct(self._named_files(), inputs)
         for folder in {path.parent for path in self._named_files()}:
             remove_leftovers(folder)
+        remove_leftovers()
 
     def __call__(self, progress: Progress) -> None:
         if progress.preparing:
@@ -255,7 +256,7 @@ def _interrupted(description: str, progress: Progress) -> str:
 
 def checkpoint_of(picture: Path) -> Path:
     """Return the checkpoint folder of the run that makes this picture."""
-    return picture.with_name(f"{picture.name}.checkpoint")
+    return picture.with_name(name_with(picture.name, ".checkpoint"))
 
 
 def check_folder(directory: Path) -> None:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from convert_weights.files import remove_leftovers
 from jaxstyle import images
-from jaxstyle.cli.common import Tell, add_output_flags, teller
+from jaxstyle.cli.common import OUTPUT_HELP, Tell, add_output_flags, teller
 from jaxstyle.cli.flags import add_settings, flag, given_settings
 from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.recipe import Recipe
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("content", metavar="CONTENT", help="photo to change")
     add("styles", nargs="*", metavar="STYLE", help="photos whose light it is given")
-    add("-o", "--output", metavar="OUT.png", type=Path, help="result: PNG, JPEG, WebP or TIFF")
+    add("-o", "--output", metavar="OUT.png", type=Path, help=OUTPUT_HELP)
     add("--method", choices=METHODS, default=METHODS[0], help=METHOD_HELP)
     add("--affine-map", metavar="FILE.npz", type=Path, help=MAP_HELP)
     add("--apply-map", metavar="FILE.npz", type=Path, help=APPLY_HELP)
@@ -170,6 +171,7 @@ def check(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
     images.check_writable(arguments.output, bits=arguments.bits or 8)
     shown = [arguments.show_masks] if arguments.show_masks else []
     check_distinct([arguments.output, *shown], inputs)
+    remove_leftovers(arguments.output.parent)
 
 
 def write(arguments: argparse.Namespace, picture: Picture, begin: float, tell: Tell) -> None:

@@ -5,7 +5,7 @@ import json
 import time
 from pathlib import Path
 
-from convert_weights.files import beside
+from convert_weights.files import beside, remove_leftovers
 from jaxstyle import images
 from jaxstyle.cli.common import DEBUG_HELP, WEIGHTS_HELP, silence, teller, use_precision
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
@@ -29,6 +29,7 @@ from jaxstyle.runs.result import Progress
 from jaxstyle.settings import Settings, resolve
 
 HELP = "Reconstruct a picture from each layer of the network: the figure of Gatys et al. 2015."
+FIGURE_HELP = "the figure: PNG, JPEG, WebP or TIFF; replaces an existing file"
 ABOUT_STYLE_PICTURES = (
     *("style_scale", "style_fit", "style_blend", "sum_styles", "fine_style", "color_match"),
     *("original_colors", "luminance"),
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add = parser.add_argument
     add("image", metavar="IMAGE", type=Path, help="picture to reconstruct")
-    add("-o", "--output", metavar="GRID.png", type=Path, help="the figure: PNG, JPEG, WebP or TIFF")
+    add("-o", "--output", metavar="GRID.png", type=Path, help=FIGURE_HELP)
     add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)
     add("--quiet", action="store_true", help="print nothing but errors")
     add("--debug", action="store_true", help=DEBUG_HELP)
@@ -60,6 +61,7 @@ def main(arguments: argparse.Namespace) -> None:
     images.check_writable(arguments.output, longest=max(3 * height, columns * (width + 2 * GAP)))
     read = [arguments.image, *settings.paths().values(), *filter(None, [arguments.weights])]
     check_distinct([arguments.output], list(map(Path, read)))
+    remove_leftovers(arguments.output.parent)
     loaded = weights.load(weights.find(arguments.weights, tell))
     for note in network_note(settings, loaded):
         tell(note)

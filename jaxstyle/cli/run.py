@@ -9,7 +9,14 @@ from pathlib import Path
 from convert_weights.files import beside, unused
 from jaxstyle import images
 from jaxstyle.cli import recipe
-from jaxstyle.cli.common import Tell, add_output_flags, outputs_of, teller, use_precision
+from jaxstyle.cli.common import (
+    OUTPUT_HELP,
+    Tell,
+    add_output_flags,
+    outputs_of,
+    teller,
+    use_precision,
+)
 from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.plan import show_plan
@@ -28,10 +35,6 @@ Writer = Callable[[Picture, Result], None]
 """A function that writes a file, of the content and the result of its run."""
 
 HELP = "Render a content picture in the style of one or several style pictures."
-OUTPUT_HELP = (
-    "result: PNG, JPEG, WebP or TIFF; what was there is replaced, while files that jaxstyle names "
-    "itself (OUT-again.png, OUT-00020.png, OUT-interrupted.png) get a number if there is one"
-)
 FROM_HELP = (
     "repeat the run that made this picture; any settings given replace the old ones (default of "
     "-o: OUT-again.png)"

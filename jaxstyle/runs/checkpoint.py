@@ -32,12 +32,16 @@ def save(directory: Path, tree: Mapping[str, Any]) -> None:
       CheckpointError: it cannot be written; the previous checkpoint is still there.
     """
     check_own(directory)
+    there = directory.exists()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory)
         with whole_file(directory / FILE, follow=False) as file:
             _write(file, tree)
     except Exception as error:
+        if not there:
+            with contextlib.suppress(OSError):  # it was not made
+                directory.rmdir()
         raise CheckpointError(f"{directory}: cannot be written: {_reason(error)}") from error
 
 

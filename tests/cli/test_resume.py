@@ -221,6 +221,15 @@ def test_starting_afresh_replaces_an_earlier_run_and_says_so(untouched, ended, c
     assert not KEPT.exists()
 
 
+def test_a_name_that_is_too_long_for_more_has_a_checkpoint_too(folder, ended):
+    name = f"{'x' * 251}.png"
+    ended(2)
+    assert run("--resume", "--save-every", "1", output=name) == 143
+    ended(0)
+    assert run("--resume", output=name) == 0
+    assert [len(each) for each in names_in() if each.startswith("x")] == [255] * 3
+
+
 def test_a_full_disk_costs_the_checkpoint_and_not_the_run(untouched, full_disk, capsys):
     assert run(*ALWAYS) == 0
     said = capsys.readouterr().err.splitlines()

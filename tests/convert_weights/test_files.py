@@ -154,6 +154,14 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path):
     remove_leftovers(tmp_path / "none")
 
 
+def test_leftovers_elsewhere_are_removed_too(elsewhere):
+    left = elsewhere / ".jaxstyle-other-1-0123456789abcdef.tmp"
+    left.touch()
+    os.utime(left, (0, 0))
+    remove_leftovers()
+    assert not left.exists()
+
+
 def test_leftovers_of_another_host_are_removed_when_they_are_old(tmp_path):
     names = [f".jaxstyle-elsewhere.1-{number}-0123456789abcdef.tmp" for number in (1, 2)]
     for name in names:
