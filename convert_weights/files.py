@@ -1,11 +1,12 @@
-"""Files: their SHA-256, and the one writer of whole files, with its check beforehand.
+"""Files: their SHA-256, names that are free, and the one writer of whole files, with its check.
 
 `write_whole` (or `whole_file`, for data that is written piece by piece) never leaves a file that is
 only half written, as far as the system allows:
 
 - A regular file is replaced at once: a temporary file beside it is written, synced and renamed. It
   keeps its mode; a new file has that of the umask. On any failure the old content is untouched.
-- A symbolic link is followed: the file that it points at is replaced.
+- A symbolic link is followed: the file that it points at is replaced. With `follow=False`, as for
+  files of the program's own, the link itself is.
 - A device, a pipe or an open descriptor (/dev/null, /dev/stdout) is written in place.
 - A file that cannot be renamed over is written in place too: a mount point (as of a container), or
   a file in a folder where this user may write it but create no others. The data is complete and
@@ -21,16 +22,27 @@ import shutil
 import socket
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
 Name = str | os.PathLike[str]
+
+LONGEST_NAME = 255
+"""Bytes of a file name that file systems allow."""
 
 _TEMPORARY = re.compile(r"\.jaxstyle-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NOT_RENAMED = {*_FORBIDDEN, errno.EBUSY, errno.EXDEV}
+_NOT_SYNCED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
+"""Errors of `fsync` that say that the file system has no such thing, not that data was lost."""
+
+_ABANDONED = 24 * 3600
+"""Seconds after which nobody is writing a temporary file any more, whoever made it."""
 
 
 def sha256(path: Path) -> str:
@@ -39,7 +51,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_writable(path: Name, *, replace: bool = True) -> None:
+def check_writable(path: Name, *, replace: bool = True, follow: bool = True) -> None:
     """Check that `write_whole` can write a path, in the same way, and leave nothing behind.
 
     Call this before any long computation.
@@ -50,9 +62,9 @@ def check_writable(path: Name, *, replace: bool = True) -> None:
         FileNotFoundError, NotADirectoryError: The folder of `path` does not exist.
         OSError: `path` cannot be written for another reason.
     """
-    file = _temporary(_target(path, replace))
+    file = _temporary(_target(path, replace, follow))
     file.close()
-    os.unlink(file.name)
+    os.unlink(file.name)  # where it may not be removed it could not be renamed either
 
 
 def write_whole(
@@ -60,6 +72,7 @@ def write_whole(
     data: bytes,
     *,
     replace: bool = True,
+    follow: bool = True,
     verify: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a file as a whole: see above.
@@ -69,30 +82,35 @@ def write_whole(
         data: Its content.
         replace: Replace an existing file. If not set, no file is ever replaced, not even one that
             another process creates during the call.
+        follow: Replace what a symbolic link points at. If not set, replace the link.
         verify: Called with the path of the temporary file; raises if its content is wrong.
 
     Raises:
         OSError: As of `check_writable`, or the disk is full.
     """
-    with whole_file(path, replace=replace, verify=verify) as file:
+    with whole_file(path, replace=replace, follow=follow, verify=verify) as file:
         file.write(data)
 
 
 @contextmanager
 def whole_file(
-    path: Name, *, replace: bool = True, verify: Callable[[Path], None] | None = None
+    path: Name,
+    *,
+    replace: bool = True,
+    follow: bool = True,
+    verify: Callable[[Path], None] | None = None,
 ) -> Iterator[BinaryIO]:
     """Open a file for the block to write, as `write_whole` writes it at the end of the block.
 
     After any exception in the block the old content is untouched.
     """
-    target = _target(path, replace)
+    target = _target(path, replace, follow)
     file = _temporary(target)
     try:
         with file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno())
         if verify:
             verify(Path(file.name))
         if not _renamed(file.name, target, replace):
@@ -102,13 +120,77 @@ def whole_file(
             os.unlink(file.name)
 
 
-def remove_leftovers(folder: Name) -> None:
-    """Delete the temporary files of processes of this host that were killed while they wrote."""
-    for name in os.listdir(folder):
-        made = _TEMPORARY.fullmatch(name)
-        if made and made["host"] == socket.gethostname() and not _alive(int(made["pid"])):
-            with suppress(OSError):  # another process may be doing the same
-                _delete(os.path.join(folder, name))
+def unused(path: Path, taken: Container[Path] = ()) -> Path:
+    """Return the path, or if there is such a file, the first free one of `a-2.png`, `a-3.png`, ...
+
+    Another process may take the name meanwhile: write the file with `replace=False`.
+
+    Args:
+        path: The path wanted.
+        taken: Further paths that are not free, without symbolic links (`Path.resolve`).
+    """
+    candidates = chain([path], (beside(path, str(number)) for number in count(2)))
+    return next(
+        each for each in candidates if not os.path.lexists(each) and each.resolve() not in taken
+    )
+
+
+def beside(path: Path, word: str) -> Path:
+    """Return the path of a file beside another and named after it: `a-word.png` for `a.png`."""
+    return path.with_name(name_with(path.stem, f"-{word}{path.suffix}"))
+
+
+def name_with(stem: str, ending: str) -> str:
+    """Return a name with an ending, without the last characters of a stem that is too long."""
+    while stem and len(os.fsencode(stem + ending)) > LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + ending
+
+
+def temporary_name() -> str:
+    """Return a name for a temporary file or folder that `remove_leftovers` knows."""
+    return f".jaxstyle-{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
+
+
+def remove_leftovers(folder: Name | None = None) -> None:
+    """Delete the temporary files of processes that were killed while they wrote.
+
+    Those are files of processes of this host that are no more, and files of any host a day old.
+
+    Args:
+        folder: Where to look for them; if None, in the folder for temporary files.
+    """
+    with suppress(OSError):  # there is no such folder, or it cannot be listed
+        folder = _folder_for_temporary_files() if folder is None else folder
+        for name in os.listdir(folder):
+            made, path = _TEMPORARY.fullmatch(name), os.path.join(folder, name)
+            if made and _is_left_over(path, made["host"], int(made["pid"])):
+                with suppress(OSError):  # another process may be doing the same
+                    _delete(path)
+
+
+def _delete(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def _is_left_over(path: str, host: str, process: int) -> bool:
+    if host == _host() and not _alive(process):
+        return True
+    try:
+        return time.time() - os.lstat(path).st_mtime > _ABANDONED
+    except OSError:
+        return False
+
+
+def _host() -> str:
+    """Return a name of this host and, in a container, of its process numbers."""
+    name = re.sub(r"[^\w.-]", "_", socket.gethostname())[:64]
+    with suppress(OSError):  # not Linux
+        return f"{name}.{os.stat('/proc/self/ns/pid').st_ino}"
+    return name
 
 
 class _Target(NamedTuple):
@@ -123,11 +205,15 @@ class _Target(NamedTuple):
     special: bool
 
 
-def _target(path: Name, replace: bool) -> _Target:
+def _target(path: Name, replace: bool, follow: bool) -> _Target:
     """Return the file to write, after checking that it may be."""
     name = os.fspath(path)
     if not os.path.basename(name):  # "" or "folder/"
         raise _error(errno.EISDIR if name else errno.ENOENT, name)
+    if not follow and os.path.islink(name):
+        if not replace:
+            raise _error(errno.EEXIST, name)
+        return _Target(os.path.abspath(name), exists=False, special=False)
     try:
         mode = os.stat(name).st_mode
     except FileNotFoundError:
@@ -140,8 +226,12 @@ def _target(path: Name, replace: bool) -> _Target:
         target = os.path.realpath(name)
         os.close(os.open(target, os.O_WRONLY))
         return _Target(target, exists=True, special=False)
+    if stat.S_ISSOCK(mode):
+        raise OSError(errno.ENXIO, "is a socket, not a file", name)
+    if (number := _descriptor(name)) is not None:
+        os.write(number, b"")  # an error if it is open for reading only
     # Not opened: that would wait for the reader of a pipe.
-    if not os.access(name, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+    elif not os.access(name, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise _error(errno.EACCES, name)
     return _Target(name, exists=True, special=True)
 
@@ -160,18 +250,32 @@ def _descriptor(path: str) -> int | None:
 def _temporary(target: _Target) -> BinaryIO:
     """Create a temporary file beside the target or, where that cannot be, elsewhere."""
     if not target.special:
-        name = f".jaxstyle-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
         try:
-            file = open(os.path.join(os.path.dirname(target.path), name), "xb")  # noqa: SIM115
+            file = _new_file(os.path.dirname(target.path), 0o666)
         except OSError as error:
             if error.errno not in _FORBIDDEN or not target.exists:
                 raise
         else:
             if target.exists:
-                with suppress(PermissionError):  # the file system has no modes
+                with suppress(OSError):  # the file system has no modes
                     shutil.copymode(target.path, file.name)
             return file
-    return cast(BinaryIO, tempfile.NamedTemporaryFile(prefix="jaxstyle-", delete=False))
+    return _new_file(_folder_for_temporary_files(), 0o600)
+
+
+def _new_file(folder: str, mode: int) -> BinaryIO:
+    """Create a temporary file with a name that `remove_leftovers` knows."""
+    return open(os.path.join(folder, temporary_name()), "xb", opener=partial(os.open, mode=mode))
+
+
+def _folder_for_temporary_files() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError as error:  # of a container all of which is read-only
+        if os.access("/dev/shm", os.W_OK):
+            return "/dev/shm"
+        reason = "there is no folder for temporary files: set TMPDIR to one"
+        raise OSError(errno.EROFS, reason) from error
 
 
 def _renamed(temporary: str, target: _Target, replace: bool) -> bool:
@@ -218,16 +322,43 @@ def _sync_directory(directory: str) -> None:
             os.close(descriptor)
 
 
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
+
+
 def _copy(temporary: str, target: str) -> None:
     """Write the content of the temporary file into the target itself."""
     number = _descriptor(target)
     with open(temporary, "rb") as source:
-        own = os.open(target, os.O_WRONLY | os.O_TRUNC) if number is None else os.dup(number)
+        flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)
+        own = os.open(target, flags) if number is None else os.dup(number)
+        regular = number is None and stat.S_ISREG(os.fstat(own).st_mode)
         with open(own, "wb") as file:
+            if regular:
+                _reserve(own, os.fstat(source.fileno()).st_size)
             shutil.copyfileobj(source, file)
+            if regular:
+                file.truncate()
             file.flush()
             if stat.S_ISREG(os.fstat(own).st_mode):
-                os.fsync(own)
+                _sync(own)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take the space of a larger file beforehand, so that a full disk leaves its old content."""
+    before = os.fstat(descriptor).st_size
+    if size <= before or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        os.ftruncate(descriptor, before)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
 
 
 def _alive(process: int) -> bool:
@@ -241,15 +372,3 @@ def _alive(process: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def temporary_name() -> str:
-    """Return a name for a temporary file or folder that `remove_leftovers` knows."""
-    return f".jaxstyle-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
-
-
-def _delete(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)

@@ -9,6 +9,7 @@ from jaxstyle import __version__
 from jaxstyle.cli import batch, photo, presets, reconstruct, run, score, sweep, texture
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
+from jaxstyle.cli.lenient import Lenient
 from jaxstyle.execution.compilation import persist
 from jaxstyle.network.machine import keep_memory
 
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
     Returns:
-      0: done; 1: failed; 2: wrong usage; 130: interrupted by Ctrl-C; 143: ended by SIGTERM.
+      0: done; 1: failed; 2: wrong usage; 130: interrupted by Ctrl-C; 128 + N: ended by signal N,
+      such as 143 by SIGTERM.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     name = _parser().parse_args(arguments[:1]).command
@@ -57,6 +59,8 @@ def _parser() -> Parser:
 def entry() -> None:
     """Run ``main`` as a process: the entry point of the shell command."""
     keep_memory()
+    if sys.stderr:
+        sys.stderr = Lenient(sys.stderr)
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()

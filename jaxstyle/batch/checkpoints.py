@@ -28,6 +28,7 @@ class Keeper:
       check: called with every report; raises KeyboardInterrupt if the process has to end.
       tell: called with a line of text if a checkpoint cannot be read or written.
       since: time of the last checkpoint, by ``time.monotonic``.
+      last: name and latest state of the running batch.
     """
 
     folder: Path | None = None
@@ -35,6 +36,7 @@ class Keeper:
     check: Callable[[], None] = lambda: None
     tell: Callable[[str], None] = lambda line: None
     since: float = field(default_factory=time.monotonic)
+    last: tuple[str, RunCheckpoint] | None = None
 
     def saved(self, name: str, settings: Settings) -> RunCheckpoint | None:
         """Load a batch's checkpoint; None if there is none or it cannot be read.
@@ -62,14 +64,30 @@ class Keeper:
         Raises:
           KeyboardInterrupt: passed on from ``check``, after saving.
         """
-        try:
-            self.check()
-        except KeyboardInterrupt:
-            self._save(name, reached)
-            raise
+        self.last = name, reached
+        self.pause()
         if self.every is not None and time.monotonic() - self.since >= self.every:
             self._save(name, reached)
             self.since = time.monotonic()
+
+    def pause(self) -> None:
+        """Save a checkpoint if the process has to end, unless a step is being taken.
+
+        Raises:
+          KeyboardInterrupt: passed on from ``check``, after saving.
+        """
+        if self.last and not self.last[1].is_whole():
+            return
+        try:
+            self.check()
+        except KeyboardInterrupt:
+            if self.last:
+                self._save(*self.last)
+            raise
+
+    def forget(self) -> None:
+        """Let go of the state of a batch that has been run."""
+        self.last = None
 
     def done(self, name: str) -> None:
         """Delete the checkpoint of a batch whose results are written."""

@@ -186,7 +186,7 @@ class Task:
             "network": self.networks.get(key),
             "shrunk": partial(self.fit.__setitem__, key),
         }
-        hooks = Hooks(telling(report))
+        hooks = Hooks(telling(report), keeper.pause)
         most = self.fit.get(key, len(cells))
         if most < len(cells):
             chunks = [cells[i : i + most] for i in range(0, len(cells), most)]
@@ -197,7 +197,10 @@ class Task:
             "keep": partial(keeper.keep, read.name),
             "saved": keeper.saved(read.name, settings),
         }
-        return run_in_halves(self.loaded, cells, hooks, **shared, **resuming)
+        try:
+            return run_in_halves(self.loaded, cells, hooks, **shared, **resuming)
+        finally:
+            keeper.forget()
 
     def slots(self, read: Read) -> list[Inputs]:
         """Return the cells, padded to the batch size that all batches of a shape share."""

@@ -136,7 +136,7 @@ def main(arguments: argparse.Namespace) -> None:
     with (
         Ledger.open(out, host, guard, arguments.force) as ledger,
         hosts.Presence(out, host) as presence,
-        deferred_interrupt() as check,
+        deferred_interrupt(tell) as check,
     ):
         for line in ledger.damage:
             tell(f"note: {line}")

@@ -46,7 +46,8 @@ class Keeper:
       outputs: the output files, whose state is saved too.
       check: raises KeyboardInterrupt once the run has been interrupted.
       since: time of the last checkpoint.
-      kept: a message about the checkpoint saved on interruption; empty without one.
+      last: the state at the latest report, and that of the output files.
+      continued: whether the run continues from a checkpoint.
       problem: why the last checkpoint could not be written; empty if it was.
     """
 
@@ -56,23 +57,41 @@ class Keeper:
     outputs: Outputs
     check: Callable[[], None]
     since: float = field(default_factory=time.monotonic)
-    kept: str = ""
+    last: tuple[RunCheckpoint, dict[str, Any]] | None = None
+    continued: bool = False
     problem: str = ""
 
     def __call__(self, saved: RunCheckpoint) -> None:
-        """Save a checkpoint if one is due, or if the run has been interrupted."""
-        try:
-            self.check()
-        except KeyboardInterrupt:
-            if self._save(saved):
-                self.kept = (
-                    f"saved a checkpoint ({_position(saved)}) in {self.directory}: continue with "
-                    "--resume"
-                )
-            raise
+        """Save a checkpoint if one is due; raise KeyboardInterrupt if the run is interrupted."""
+        self.last = saved, self.outputs.so_far()
+        self.check()
         if self.every and time.monotonic() - self.since >= self.every:
-            self._save(saved)
+            self._save()
             self.since = time.monotonic()
+
+    def pause(self) -> None:
+        """Raise KeyboardInterrupt between reports, if the run is interrupted and nothing is lost.
+
+        Otherwise the run goes on to its next report.
+        """
+        if self.can_save():
+            self.check()
+
+    def can_save(self) -> bool:
+        """Return whether all that was reached can be saved now."""
+        return self.last is None or self.last[0].is_whole()
+
+    def save(self) -> str:
+        """Save a checkpoint of the latest report; return a message, or an empty text if it fails.
+
+        Before the first report nothing is saved, as there is nothing new.
+        """
+        if self.last is None:
+            return f"continue from {self.directory} with --resume" if self.continued else ""
+        if not self._save():
+            return ""
+        where = _position(self.last[0])
+        return f"saved a checkpoint ({where}) in {self.directory}: continue with --resume"
 
     def begin(self, settings: Settings, resume: bool) -> RunCheckpoint | None:
         """Load the checkpoint to continue from, or return None to start from the beginning.
@@ -112,14 +131,17 @@ class Keeper:
         except CheckpointError as error:
             raise CheckpointError(f"{self.directory}: {error}: {START_OVER}") from error
         self.outputs.go_on(asdict(kept.outputs))
+        self.continued = True
         tell(f"{self.directory}: continuing from {_position(saved)}")
         return saved
 
-    def _save(self, saved: RunCheckpoint) -> bool:
-        tree = {"made_by": self.made_by, "run": saved.to_tree(), "outputs": self.outputs.so_far()}
+    def _save(self) -> bool:
+        assert self.last
+        saved, so_far = self.last
         try:
+            tree = {"made_by": self.made_by, "run": saved.to_tree(), "outputs": so_far}
             checkpoint.save(self.directory, tree)
-        except CheckpointError as error:  # which must not end the run
+        except (CheckpointError, RuntimeError) as error:  # which must not end the run
             if str(error) != self.problem:
                 self.outputs.tell(f"note: no checkpoint: {error}")
             self.problem = str(error)

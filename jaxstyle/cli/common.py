@@ -1,10 +1,9 @@
 """Flags and printed lines that the commands share."""
 
 import argparse
-import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -22,6 +21,10 @@ Tell = Callable[[str], None]
 FRAMES_EVERY = 5
 """Largest number of steps between two frames of a timelapse."""
 
+OUTPUT_HELP = (
+    "result: PNG, JPEG, WebP or TIFF; replaces an existing file, while files that jaxstyle names "
+    "itself (OUT-00020.png, OUT-again.png, OUT-interrupted.png) get a number if there is one"
+)
 CHECKPOINT_HELP = "save a checkpoint in OUT.png.checkpoint this often, to resume after a crash"
 RESUME_HELP = (
     "continue from OUT.png.checkpoint if it exists; save one there if the run is interrupted"
@@ -62,18 +65,26 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     add("--debug", action="store_true", help=DEBUG_HELP)
 
 
-def outputs_of(arguments: argparse.Namespace, picture: Path, bits: int, tell: Tell) -> Outputs:
-    """Return the output files that the flags ask for, beside ``picture``."""
+def outputs_of(
+    arguments: argparse.Namespace,
+    picture: Path,
+    bits: int,
+    tell: Tell,
+    others: Sequence[Path] = (),
+) -> Outputs:
+    """Return the output files that the flags ask for, beside ``picture``, and ``others``."""
     checkpoints = arguments.checkpoint_every or arguments.resume
     return Outputs(
         picture=picture,
         tell=tell,
         bits=bits,
+        named=picture == arguments.output,
         save_every=arguments.save_every,
         timelapse=arguments.timelapse,
         report=arguments.report,
         profile=arguments.profile,
         checkpoint=checkpoint_of(picture) if checkpoints else None,
+        others=others,
     )
 
 
@@ -85,10 +96,8 @@ def reports_every(arguments: argparse.Namespace, settings: Settings) -> int | No
     return min(usual, FRAMES_EVERY) if arguments.timelapse else None
 
 
-def print_result(arguments: argparse.Namespace, path: Path, result: Result, tell: Tell) -> None:
-    """Print the report with ``--json``, and tell a one-line summary."""
-    if arguments.json:
-        print(json.dumps(result.report()))
+def tell_result(path: Path, result: Result, tell: Tell) -> None:
+    """Tell a one-line summary of a run."""
     height, width = result.image.shape[:2]
     compiling = sum(scale.compile_seconds for scale in result.scales)
     tell(f"{path}: {width}x{height}, {result.seconds:.0f} s ({compiling:.0f} of them compiling)")

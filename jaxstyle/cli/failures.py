@@ -3,10 +3,12 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
 
 from jaxstyle.cli.flags import WRONG_USAGE, flag
-from jaxstyle.cli.interrupt import INTERRUPTED, TERMINATED, Terminated
+from jaxstyle.cli.interrupt import Requests, deferred_interrupt, leave_now, outcome
 from jaxstyle.errors import HostFlagsError, JaxstyleError, SettingError, UsageError
 
 FAILED = 1
@@ -34,10 +36,33 @@ def exit_status(
     except KeyboardInterrupt as stop:
         if namespace.debug:
             raise
-        if isinstance(stop, Terminated):
-            return _print_failure("terminated", TERMINATED, stop)
-        return _print_failure("interrupted", INTERRUPTED, stop)
+        return ended(stop)
     return 0
+
+
+def ended(stop: KeyboardInterrupt) -> int:
+    """Print that a command was ended, and how; return its exit status."""
+    return _print_failure(*outcome(stop), stop)
+
+
+def end_now(stop: KeyboardInterrupt) -> NoReturn:
+    """Print that a command was ended, and end the process at once, from any thread."""
+    leave_now(ended(stop))
+
+
+@contextmanager
+def interruptible(tell: Callable[[str], None]) -> Iterator[Requests]:
+    """Let a block that takes long be interrupted, in which there is nothing to be saved.
+
+    Args:
+      tell: prints a line for the user.
+
+    Yields:
+      A function that raises KeyboardInterrupt if the process was asked to end.
+    """
+    with deferred_interrupt(tell) as check, check.may_leave(end_now):
+        yield check
+        check()
 
 
 def _failed(error: Exception) -> int:

@@ -1,18 +1,29 @@
-"""The output files of a run: checks before it, previews during it, results after it."""
+"""The output files of a run: checks before it, previews during it, results after it.
+
+An existing file is replaced only where the user named it. All other names are derived from that of
+the result, and get a number if they are taken.
+"""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from convert_weights.files import beside, name_with, remove_leftovers
 from jaxstyle import images
 from jaxstyle.cli.profile import check_profile
-from jaxstyle.errors import CheckpointError, ImageError
+from jaxstyle.errors import ImageError
 from jaxstyle.images import Picture, timelapse
+from jaxstyle.network.machine import cache_directory
+from jaxstyle.runs import checkpoint
 from jaxstyle.runs.preprocessing import finished
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.settings import Settings
@@ -32,12 +43,15 @@ class Outputs:
       picture: path of the result.
       tell: prints a line for the user.
       bits: bits per channel of the result.
+      named: whether the user named the result; if not, it replaces no file.
       save_every: steps between two previews.
       timelapse: path of the animation.
       report: path of the JSON report.
       profile: folder of the profiler's trace.
       checkpoint: folder of checkpoints.
+      others: further files that the run writes.
       last: the latest report.
+      made: the result of the run, before its last processing.
       taken: steps taken so far, over all scales.
       frames: frames of the timelapse so far.
     """
@@ -45,29 +59,31 @@ class Outputs:
     picture: Path
     tell: Callable[[str], None]
     bits: int = 8
+    named: bool = True
     save_every: int | None = None
     timelapse: Path | None = None
     report: Path | None = None
     profile: Path | None = None
     checkpoint: Path | None = None
+    others: Sequence[Path] = ()
     last: Progress | None = None
+    made: Result | None = None
     taken: int = 0
     frames: list[Float[np.ndarray, "h w 3"]] = field(default_factory=list)
 
-    def check(
-        self, longest: int, inputs: Sequence[Path], description: str, others: Sequence[Path] = ()
-    ) -> None:
+    def check(self, longest: int, inputs: Sequence[Path], description: str) -> None:
         """Raise an error if a file could not be written; leave nothing behind.
+
+        Temporary files of runs that were killed are deleted.
 
         Args:
           longest: longest side of the result in pixels.
           inputs: files that are read, which must not be overwritten.
           description: the metadata of the result.
-          others: further files that the run writes.
 
         Raises:
           ImageError: a file cannot be written, or has the name of another.
-          CheckpointError: the checkpoint folder is a file.
+          CheckpointError: the checkpoint folder is a file or a link.
         """
         images.check_writable(self.picture, bits=self.bits, longest=longest)
         if self.picture.suffix.lower() in (".jpg", ".jpeg") and len(description) > JPEG_METADATA:
@@ -80,8 +96,10 @@ class Outputs:
             check_profile(self.profile)
         if self.checkpoint:
             check_folder(self.checkpoint)
-        outputs = self.picture, self.timelapse, self.report, self.profile, self.checkpoint
-        check_distinct([path for path in (*outputs, *others) if path], inputs)
+        check_distinct(self._named_files(), inputs)
+        for folder in {path.parent for path in self._named_files()}:
+            remove_leftovers(folder)
+        remove_leftovers()
 
     def __call__(self, progress: Progress) -> None:
         if progress.preparing:
@@ -96,66 +114,173 @@ class Outputs:
 
     def so_far(self) -> dict[str, Any]:
         """Return the state to keep in a checkpoint."""
-        return {"taken": self.taken, "frames": self.frames}
+        return {"taken": self.taken, "frames": list(self.frames)}
 
     def go_on(self, so_far: Mapping[str, Any]) -> None:
         """Restore the state kept in a checkpoint."""
         self.taken, self.frames = so_far["taken"], so_far["frames"]
 
-    def save(self, result: Result, description: str) -> None:
-        """Write the finished picture, its timelapse and its report."""
-        self._write(self.picture, result.image, result.alpha, description)
+    def save_picture(self, result: Result, description: str) -> str:
+        """Write the finished picture; return why it could not be, and where it is instead."""
+        picture = Picture(result.image, result.alpha)
+        try:
+            if self.named:
+                images.write(self.picture, picture, bits=self.bits, description=description)
+            else:
+                self.picture = self._write_unused(self.picture, picture, description)
+        except Exception as error:
+            return f"{_reason(error)}: {rescued(self.picture, picture, self.bits, description)}"
+        return ""
+
+    def save_others(self, result: Result, more: Sequence[Callable[[], None]] = ()) -> list[str]:
+        """Write the timelapse, the report, and further files; return why any could not be."""
+        writers = list(more)
         if self.timelapse:
-            timelapse.write_timelapse(self.timelapse, [*self.frames, timelapse.frame(result.image)])
+            frames = [*self.frames, timelapse.frame(result.image)]
+            writers.append(partial(timelapse.write_timelapse, self.timelapse, frames))
         if self.report:
-            images.write_text(self.report, json.dumps(result.report(), indent=1) + "\n")
+            text = json.dumps(result.report(), indent=1) + "\n"
+            writers.append(partial(images.write_text, self.report, text))
+        return [problem for problem in map(_attempt, writers) if problem]
 
     def save_unfinished(self, content: Picture, settings: Settings, description: str) -> str:
-        """Write the picture so far at its final size; return a message about it."""
+        """Write the picture so far at its final size; return a message about it.
+
+        It is written beside the result, as ``OUT-interrupted.png``, and its metadata says so.
+        """
         if self.last is None:
             return "there is nothing to save yet"
-        progress, final = self.last, self.last.scales[-1]
-        image, alpha, _ = finished(progress.image, content, final, settings)
+        progress, path = self.last, beside(self.picture, "interrupted")
+        text = _interrupted(description, progress)
         try:
-            self._write(self.picture, image, alpha, description)
-        except ImageError as error:
-            return f"the picture so far is lost: {error}"
+            picture = self._so_far(progress, content, settings)
+            try:
+                path = self._write_unused(path, picture, text)
+            except Exception as error:
+                return f"{_reason(error)}: {rescued(path, picture, self.bits, text)}"
+        except Exception as error:  # memory has run out, or the device is lost
+            return f"the picture so far is lost: {_reason(error)}"
         return (
             f"saved the picture so far (scale {progress.scale + 1}/{len(progress.scales)}, "
-            f"step {progress.step}/{progress.steps}) as {self.picture}"
+            f"step {progress.step}/{progress.steps}) as {path}"
         )
 
-    def _preview(self, progress: Progress) -> None:
-        path = self.picture.with_stem(f"{self.picture.stem}-{_steps_taken(progress):05}")
+    def _so_far(self, progress: Progress, content: Picture, settings: Settings) -> Picture:
+        """Return the picture at its final size or, if that fails, as it is."""
+        if self.made:
+            return Picture(self.made.image, self.made.alpha)
         try:
-            self._write(path, progress.image, None, "")
+            done = finished(progress.image, content, progress.scales[-1], settings)
+        except Exception:  # no memory for the last processing
+            return Picture(progress.image)
+        return Picture(done.image, done.alpha)
+
+    def _preview(self, progress: Progress) -> None:
+        path = beside(self.picture, f"{_steps_taken(progress):05}")
+        try:
+            self._write_unused(path, Picture(progress.image), "")
         except ImageError as error:  # a failed preview must not end the run
             self.tell(f"note: no more previews: {error}")
             self.save_every = None
 
-    def _write(self, path: Path, image: np.ndarray, alpha: np.ndarray | None, text: str) -> None:
-        images.write(path, Picture(image, alpha), bits=self.bits, description=text)
+    def _write_unused(self, path: Path, picture: Picture, text: str) -> Path:
+        """Write a picture to a path, or one with a number, that no file of the run has."""
+        taken = {each.resolve() for each in self._named_files()}
+        if path == self.picture:
+            taken.remove(path.resolve())
+        options: dict[str, Any] = {"bits": self.bits, "description": text}
+        return images.write_unused(path, picture, taken=taken, **options)
+
+    def _named_files(self) -> list[Path]:
+        named = self.picture, self.timelapse, self.report, self.profile, self.checkpoint
+        return [path for path in (*named, *self.others) if path]
+
+
+def rescued(path: Path, picture: Picture, bits: int, description: str) -> str:
+    """Save a picture that cannot be written at its path in another folder; say in which.
+
+    Folders for temporary files, the cache, and the user's own are tried.
+    """
+    attempts = [(path.name, {"bits": bits, "description": description}), (f"{path.stem}.png", {})]
+    for parent, (name, options) in product(_elsewhere(), attempts):
+        with suppress(Exception):  # any of them may be missing, full, or not ours
+            folder = Path(tempfile.mkdtemp(prefix="jaxstyle-", dir=parent))
+            try:
+                images.write(folder / name, picture, **options)
+            except Exception:
+                folder.rmdir()
+                raise
+            return f"saved the picture as {folder / name} instead"
+    return "the picture is lost"
+
+
+def write_or_rescue(path: Path, picture: Picture, bits: int = 8, description: str = "") -> None:
+    """Write a picture or, if it cannot be written at its path, save it in another folder.
+
+    Raises:
+      ImageError: it could not be written; a note says where it is.
+    """
+    try:
+        images.write(path, picture, bits=bits, description=description)
+    except Exception as error:
+        error.add_note(rescued(path, picture, bits, description))
+        raise
+
+
+def _elsewhere() -> Iterator[Path]:
+    places = lambda: Path(tempfile.gettempdir()), cache_directory, Path.home  # noqa: E731
+    for place in places:
+        with suppress(Exception):  # there may be no such folder
+            yield place()
+
+
+def _attempt(write: Callable[[], None]) -> str:
+    """Write a file; return why it could not be, or an empty text."""
+    try:
+        write()
+    except Exception as error:
+        return _reason(error)
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _interrupted(description: str, progress: Progress) -> str:
+    """Return the metadata of a picture with the step at which its run ended."""
+    where = {"scale": progress.scale + 1, "scales": len(progress.scales)}
+    steps = {"step": progress.step, "steps": progress.steps}
+    return json.dumps({**json.loads(description), "interrupted": {**where, **steps}})
 
 
 def checkpoint_of(picture: Path) -> Path:
     """Return the checkpoint folder of the run that makes this picture."""
-    return picture.with_name(f"{picture.name}.checkpoint")
+    return picture.with_name(name_with(picture.name, ".checkpoint"))
 
 
 def check_folder(directory: Path) -> None:
     """Raise an error if checkpoints could not be written there; leave nothing behind."""
-    if directory.exists() and not directory.is_dir():
-        raise CheckpointError(f"{directory}: is a file, and checkpoints need a folder of this name")
+    checkpoint.check_own(directory)
     images.check_directory(directory / "checkpoint" if directory.exists() else directory)
 
 
 def check_distinct(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
     """Raise ImageError if an output would overwrite an input or another output."""
-    taken = {path.resolve(): "is read by this run" for path in inputs}
+    taken = {_identity(path): "is read by this run" for path in inputs}
     for path in outputs:
-        if path.resolve() in taken:
-            raise ImageError(f"{path}: {taken[path.resolve()]}: choose another name")
-        taken[path.resolve()] = "has the same name as another output"
+        if _identity(path) in taken:
+            raise ImageError(f"{path}: {taken[_identity(path)]}: choose another name")
+        taken[_identity(path)] = "has the same name as another output"
+
+
+def _identity(path: Path) -> object:
+    """Return what is equal for all names of a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.resolve()
+    return (found.st_dev, found.st_ino) if found.st_ino else path.resolve()
 
 
 def _steps_taken(progress: Progress) -> int:

@@ -8,13 +8,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from convert_weights.files import remove_leftovers
 from jaxstyle import images
-from jaxstyle.cli.common import Tell, add_output_flags, teller
+from jaxstyle.cli.common import OUTPUT_HELP, Tell, add_output_flags, teller
 from jaxstyle.cli.flags import add_settings, flag, given_settings
-from jaxstyle.cli.outputs import check_distinct
+from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
-from jaxstyle.cli.run import at_full_size, pictures_of, small_photo, start
+from jaxstyle.cli.run import pictures_of, small_photo, start
 from jaxstyle.errors import UsageError
 from jaxstyle.guidance.recolor import recolored
 from jaxstyle.images import Picture, full_size
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("content", metavar="CONTENT", help="photo to change")
     add("styles", nargs="*", metavar="STYLE", help="photos whose light it is given")
-    add("-o", "--output", metavar="OUT.png", type=Path, help="result: PNG, JPEG, WebP or TIFF")
+    add("-o", "--output", metavar="OUT.png", type=Path, help=OUTPUT_HELP)
     add("--method", choices=METHODS, default=METHODS[0], help=METHOD_HELP)
     add("--affine-map", metavar="FILE.npz", type=Path, help=MAP_HELP)
     add("--apply-map", metavar="FILE.npz", type=Path, help=APPLY_HELP)
@@ -84,8 +85,9 @@ def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
         )
     if arguments.affine_map:
         images.check_target(arguments.affine_map, (".npz",))
-    maps = [arguments.affine_map] if arguments.affine_map else []
-    start(arguments, job, arguments.output, tell, partial(with_map, arguments), maps)
+    maps = arguments.affine_map
+    others = {maps: partial(write_maps, maps)} if maps else {}
+    start(arguments, job, arguments.output, tell, others)
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
@@ -96,11 +98,10 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
     return replace(job, full_size=arguments.full_size)
 
 
-def with_map(arguments: argparse.Namespace, content: Picture, result: Result) -> Result:
-    """Write the color maps if asked to, and return the result, at full size if asked to."""
-    if arguments.affine_map and result.maps is not None:
-        full_size.write_maps(arguments.affine_map, result.maps, small_photo(content, result))
-    return at_full_size(content, result) if arguments.full_size else result
+def write_maps(path: Path, content: Picture, result: Result) -> None:
+    """Write the color maps of a result."""
+    if result.maps is not None:
+        full_size.write_maps(path, result.maps, small_photo(content, result))
 
 
 def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
@@ -171,13 +172,14 @@ def check(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
     images.check_writable(arguments.output, bits=arguments.bits or 8)
     shown = [arguments.show_masks] if arguments.show_masks else []
     check_distinct([arguments.output, *shown], inputs)
+    remove_leftovers(arguments.output.parent)
 
 
 def write(arguments: argparse.Namespace, picture: Picture, begin: float, tell: Tell) -> None:
     """Write the picture, and print its size and the time."""
     way = "--apply-map" if arguments.apply_map else f"--method {arguments.method}"
     text = made_by(f"photo {way}")
-    images.write(arguments.output, picture, bits=arguments.bits or 8, description=text)
+    write_or_rescue(arguments.output, picture, arguments.bits or 8, text)
     height, width = picture.rgb.shape[:2]
     seconds = time.perf_counter() - begin
     if arguments.json:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxstyle.cli.common import Tell, count_of
-from jaxstyle.cli.interrupt import deferred_interrupt
+from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.memory import advice, explained, in_bytes
 from jaxstyle.execution.choice import Sides
 from jaxstyle.execution.estimate import Estimate, estimate
@@ -38,11 +38,10 @@ def show_plan(
     with (
         # Compiling itself may run out of memory.
         explained(arguments, loaded, content, styles, settings, regions),
-        deferred_interrupt() as check,
+        interruptible(tell) as check,
     ):
         of_styles = [(h, w) for h, w in sides]
         found = estimate(loaded, (height, width), of_styles, settings, check, regions)
-        check()
     if arguments.json:
         print(json.dumps(found.to_dict()))
         return

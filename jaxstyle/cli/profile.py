@@ -18,17 +18,29 @@ def check_profile(directory: Path) -> None:
 
 
 @contextmanager
-def profiled(directory: Path | None, tell: Callable[[str], None]) -> Iterator[None]:
-    """Write a trace of the block to ``directory``, unless None, also if the block fails."""
+def profiled(
+    directory: Path | None, tell: Callable[[str], None], lost: Callable[[str], None]
+) -> Iterator[None]:
+    """Write a trace of the block to ``directory``, unless None, also if the block fails.
+
+    Args:
+      directory: where to write it.
+      tell: prints a line for the user.
+      lost: called with the reason if it cannot be written.
+    """
     if directory is None:
         yield
         return
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0  # traced Python calls would make the file ten times as large
+    jax.profiler.start_trace(directory, profiler_options=options)
     try:
-        with jax.profiler.trace(directory, profiler_options=options):
-            yield
+        yield
     finally:
+        try:
+            jax.profiler.stop_trace()
+        except Exception as error:
+            lost(f"{directory}: the trace cannot be written: {error}")
         traces = sorted(directory.glob("plugins/profile/*/*.trace.json.gz"))
         for path in traces[-1:]:  # their folders are named by date
             tell(f"{path}: open it at https://ui.perfetto.dev, or 'xprof {directory}' for more")

@@ -1,15 +1,17 @@
 """The command ``jaxstyle reconstruct IMAGE -o GRID.png``."""
 
 import argparse
+import json
 import time
 from pathlib import Path
 
+from convert_weights.files import beside, remove_leftovers
 from jaxstyle import images
 from jaxstyle.cli.common import DEBUG_HELP, WEIGHTS_HELP, silence, teller, use_precision
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import network_note
-from jaxstyle.cli.outputs import check_distinct
+from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.progress import progress_bar
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.plan import Image
@@ -28,6 +30,7 @@ from jaxstyle.runs.result import Progress
 from jaxstyle.settings import Settings, resolve
 
 HELP = "Reconstruct a picture from each layer of the network: the figure of Gatys et al. 2015."
+FIGURE_HELP = "the figure: PNG, JPEG, WebP or TIFF; replaces an existing file"
 ABOUT_STYLE_PICTURES = (
     *("style_scale", "style_fit", "style_blend", "sum_styles", "fine_style", "color_match"),
     *("original_colors", "luminance"),
@@ -39,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add = parser.add_argument
     add("image", metavar="IMAGE", type=Path, help="picture to reconstruct")
-    add("-o", "--output", metavar="GRID.png", type=Path, help="the figure: PNG, JPEG, WebP or TIFF")
+    add("-o", "--output", metavar="GRID.png", type=Path, help=FIGURE_HELP)
     add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)
     add("--quiet", action="store_true", help="print nothing but errors")
     add("--debug", action="store_true", help=DEBUG_HELP)
@@ -59,29 +62,39 @@ def main(arguments: argparse.Namespace) -> None:
     images.check_writable(arguments.output, longest=max(3 * height, columns * (width + 2 * GAP)))
     read = [arguments.image, *settings.paths().values(), *filter(None, [arguments.weights])]
     check_distinct([arguments.output], list(map(Path, read)))
+    remove_leftovers(arguments.output.parent)
     loaded = weights.load(weights.find(arguments.weights, tell))
     for note in network_note(settings, loaded):
         tell(note)
     made: list[Reconstruction] = []
-    with deferred_interrupt() as check, progress_bar(hidden=tell is silence) as bar:
+    with deferred_interrupt(tell) as check, progress_bar(hidden=tell is silence) as bar:
 
         def watch(progress: Progress) -> None:
             bar(progress)
             check()
 
         try:
-            for one in reconstructions(loaded, image, settings, watch):
+            for one in reconstructions(loaded, image, settings, watch, check):
                 made.append(one)
                 tell(f"{len(made)}/{len(cells(settings))}  {one.kind} of {one.label}")
         except (Exception, KeyboardInterrupt) as stop:
             if made:
-                _save(arguments.output, image, made, settings)
-                stop.add_note(f"saved the {len(made)} made so far as {arguments.output}")
+                stop.add_note(_save_unfinished(arguments.output, image, made, settings))
             raise
-        _save(arguments.output, image, made, settings)
+        picture = Picture(figure(image, made, settings))
+        write_or_rescue(arguments.output, picture, description=made_by("reconstruct"))
     tell(f"{arguments.output}: {time.perf_counter() - start:.0f} s")
 
 
-def _save(path: Path, image: Image, made: list[Reconstruction], settings: Settings) -> None:
-    picture = Picture(figure(image, made, settings))
-    images.write(path, picture, description=made_by("reconstruct"))
+def _save_unfinished(
+    output: Path, image: Image, made: list[Reconstruction], settings: Settings
+) -> str:
+    """Write the figure of those made so far beside the output; return a message about it."""
+    count = {"made": len(made), "of": len(cells(settings))}
+    try:
+        picture = Picture(figure(image, made, settings))
+        text = json.dumps({**json.loads(made_by("reconstruct")), "interrupted": count})
+        path = images.write_unused(beside(output, "interrupted"), picture, description=text)
+    except Exception as error:
+        return f"the {len(made)} made so far are lost: {error}"
+    return f"saved the {len(made)} made so far as {path}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jaxstyle import images
 from jaxstyle.cli.common import Tell
+from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.notes import tell_notes
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.plan import Image
@@ -45,7 +46,8 @@ def found_regions(
       SettingError, MaskError: the masks fit neither the pictures nor each other.
       ImageError: a mask cannot be read.
     """
-    regions = regions_of(loaded, content.rgb, styles, settings)
+    with interruptible(tell):
+        regions = regions_of(loaded, content.rgb, styles, settings)
     if regions is None:
         return None
     tell_notes(regions.notes, tell)

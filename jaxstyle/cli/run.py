@@ -1,21 +1,29 @@
 """The command ``jaxstyle run CONTENT STYLE [STYLE ...] -o OUT.png``."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from convert_weights.files import beside, unused
 from jaxstyle import images
 from jaxstyle.cli import recipe
-from jaxstyle.cli.common import Tell, add_output_flags, outputs_of, teller, use_precision
+from jaxstyle.cli.common import (
+    OUTPUT_HELP,
+    Tell,
+    add_output_flags,
+    outputs_of,
+    teller,
+    use_precision,
+)
 from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
 from jaxstyle.cli.upscale import larger_run
-from jaxstyle.cli.watch import run_and_save
+from jaxstyle.cli.watch import run_and_save, unchanged
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.plan import Image, plan
 from jaxstyle.images import Picture, full_size
@@ -23,12 +31,18 @@ from jaxstyle.network import weights
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve
 
-Finish = Callable[[Picture, Result], Result]
-"""A function of the content and the result of its run, which returns the result to save."""
+Writer = Callable[[Picture, Result], None]
+"""A function that writes a file, of the content and the result of its run."""
 
 HELP = "Render a content picture in the style of one or several style pictures."
-FROM_HELP = "repeat the run that made this picture; any settings given replace the old ones"
-UPSCALE_HELP = "continue the run that made this picture at a larger size: --size, or twice its own"
+FROM_HELP = (
+    "repeat the run that made this picture; any settings given replace the old ones (default of "
+    "-o: OUT-again.png)"
+)
+UPSCALE_HELP = (
+    "continue the run that made this picture at a larger size: --size, or twice its own (default "
+    "of -o: OUT-large.png)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("content", nargs="?", metavar="CONTENT", help="content picture (a photo)")
     add("styles", nargs="*", metavar="STYLE", help="style pictures (paintings), or folders")
-    add("-o", "--output", metavar="OUT.png", type=Path, help="result: PNG, JPEG, WebP or TIFF")
+    add("-o", "--output", metavar="OUT.png", type=Path, help=OUTPUT_HELP)
     add("--from", dest="recipe", metavar="OUT.png", type=Path, help=FROM_HELP)
     add("--upscale", metavar="OUT.png", type=Path, help=UPSCALE_HELP)
     add_region_flags(parser)
@@ -48,7 +62,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Check the arguments, run, save the result."""
     tell = teller(arguments.quiet or arguments.json)
     job = job_of(arguments)
-    start(arguments, job, _output(arguments), tell, at_full_size if job.full_size else None)
+    start(arguments, job, _output(arguments), tell)
 
 
 def start(
@@ -56,8 +70,7 @@ def start(
     job: Recipe,
     picture: Path | None,
     tell: Tell,
-    finish: Finish | None = None,
-    others: Sequence[Path] = (),
+    others: Mapping[Path, Writer] | None = None,
 ) -> None:
     """Check a job, run it and save its outputs, or print its plan with ``--plan``.
 
@@ -66,8 +79,7 @@ def start(
       job: pictures and settings.
       picture: path of the result; a plan needs none.
       tell: prints a line for the user.
-      finish: turns the result into the one to save.
-      others: further files that ``finish`` writes.
+      others: further files, each with the function that writes it.
     """
     use_precision(job.settings)
     check_region_flags(arguments, job.settings)
@@ -78,9 +90,10 @@ def start(
         show_plan(arguments, loaded, *pictures, job.settings, tell, regions)
         return
     assert picture
-    outputs = outputs_of(arguments, picture, job.bits, tell)
-    others = [*others, *filter(None, [arguments.show_masks])]
-    outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent), others)
+    others = others or {}
+    files = [*others, *filter(None, [arguments.show_masks])]
+    outputs = outputs_of(arguments, picture, job.bits, tell, files)
+    outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent))
     content, styles = pictures_of(job)
     last = plan(content.rgb, styles, job.settings)[-1]
     sides = content.rgb.shape[:2] if job.full_size else (last.height, last.width)
@@ -90,8 +103,9 @@ def start(
     regions = found_regions(arguments, loaded, content, styles, job.settings, tell)
     description = replace(job, weights_sha256=loaded.sha256).to_json(picture.parent)
     given = loaded, content, styles, job.settings, description
-    finished = partial(finish, content) if finish else lambda result: result
-    run_and_save(arguments, outputs, *given, regions, finished)
+    finish = partial(at_full_size, content) if job.full_size else unchanged
+    more = [partial(write, content) for write in others.values()]
+    run_and_save(arguments, outputs, *given, regions, finish, more)
 
 
 def at_full_size(content: Picture, result: Result) -> Result:
@@ -145,12 +159,12 @@ def pictures_of(job: Recipe) -> tuple[Picture, list[Image]]:
 
 
 def _output(arguments: argparse.Namespace) -> Path | None:
-    """Return the path of the result; --from and --upscale never overwrite their picture."""
+    """Return the path of the result; without -o, one where there is no file."""
     if arguments.output:
         return arguments.output
     for made, word in ((arguments.recipe, "again"), (arguments.upscale, "large")):
         if made:
-            return made.with_stem(f"{made.stem}-{word}")
+            return unused(beside(made, word))
     return None
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 
 from jaxstyle.cli.common import DEBUG_HELP, WEIGHTS_HELP, teller, use_precision
+from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.notes import network_note, tell_notes
 from jaxstyle.errors import UsageError
@@ -51,7 +52,8 @@ def main(arguments: argparse.Namespace) -> None:
     for note in network_note(settings, loaded):
         tell(note)
     pictures = arguments.image, arguments.content, arguments.style
-    scored = score(*pictures, size=size, weights_file=loaded, **given)
+    with interruptible(tell):
+        scored = score(*pictures, size=size, weights_file=loaded, **given)
     tell_notes(scored.notes, tell)
     print(json.dumps(scored.to_dict()) if arguments.json else table(scored))
 

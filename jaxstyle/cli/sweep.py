@@ -4,7 +4,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,9 @@ from jaxstyle.cli.common import (
     teller,
     use_precision,
 )
+from jaxstyle.cli.failures import end_now, interruptible
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
-from jaxstyle.cli.interrupt import deferred_interrupt
+from jaxstyle.cli.interrupt import Stopped, deferred_interrupt
 from jaxstyle.cli.memory import enough_memory, explained
 from jaxstyle.cli.notes import network_note, tell_notes
 from jaxstyle.cli.plan import WIDTH, summary, table, verdict
@@ -145,10 +146,17 @@ def run_and_save(
       IncompleteError: every cell failed.
     """
     start = time.perf_counter()
-    with deferred_interrupt() as check:
+    with deferred_interrupt(tell) as check, ExitStack() as stack:
+
+        def leave(stop: Stopped) -> None:
+            stop.add_note(files.save_unfinished())
+            stack.close()
+            end_now(stop)
+
         try:
-            with progress_bar(check, hidden=tell is silence) as watch:
-                for made in results(arguments, loaded, cells, watch, tell):
+            watch = stack.enter_context(progress_bar(check, hidden=tell is silence))
+            with check.may_leave(leave):
+                for made in results(arguments, loaded, cells, watch, check, tell):
                     files.add(made)
         except (Exception, KeyboardInterrupt) as stop:
             if files.made or isinstance(stop, KeyboardInterrupt):
@@ -174,7 +182,12 @@ Watch = Callable[[int, int, Progress], None]
 
 
 def results(
-    arguments: argparse.Namespace, loaded: Loaded, cells: Sequence[Inputs], watch: Watch, tell: Tell
+    arguments: argparse.Namespace,
+    loaded: Loaded,
+    cells: Sequence[Inputs],
+    watch: Watch,
+    check_interrupt: Callable[[], None],
+    tell: Tell,
 ) -> Iterator[dict[int, Result | Exception]]:
     """Run all cells, batch by batch; yield each batch's results or errors by index of the cell."""
     work = batches_of(loaded, cells, jax.local_device_count())
@@ -184,7 +197,7 @@ def results(
         for number, (batch, layers) in enumerate(work):
             devices = jax.local_devices()[: len(batch)]
             mesh = mesh_of(devices) if len(devices) > 1 else None
-            hooks = Hooks(telling(partial(watch, number, len(work))))
+            hooks = Hooks(telling(partial(watch, number, len(work))), check_interrupt)
             made = run_in_halves(loaded, [cells[i] for i in batch], hooks, mesh, layers)
             yield dict(zip(batch, made, strict=True))
 
@@ -217,9 +230,8 @@ def show_plan(
     (height, width), settings = largest.content.rgb.shape[:2], largest.settings
     sides = [(style.shape[0], style.shape[1]) for style in largest.styles]
     regions = regions_of(loaded, largest.content.rgb, largest.styles, settings)
-    with explained(arguments, loaded, *parts), deferred_interrupt() as check:
+    with explained(arguments, loaded, *parts), interruptible(tell) as check:
         found = estimate(loaded, (height, width), sides, settings, check, regions)
-        check()
     at_once = max(len(part.cells) for part in work)
     if arguments.json:
         plan = {"cells": len(cells), "at_once": at_once, "batches": len(work)}

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from jaxstyle import images
-from jaxstyle.cli.common import add_output_flags, outputs_of, teller, use_precision
+from jaxstyle.cli.common import OUTPUT_HELP, add_output_flags, outputs_of, teller, use_precision
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.notes import network_note
 from jaxstyle.cli.plan import show_plan
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add = parser.add_argument
     add("styles", nargs="*", metavar="STYLE", help="style pictures, or folders of them")
-    add("-o", "--output", metavar="OUT.png", type=Path, help="result: PNG, JPEG, WebP or TIFF")
+    add("-o", "--output", metavar="OUT.png", type=Path, help=OUTPUT_HELP)
     add("--shape", metavar="WxH", type=_shape, help=SHAPE_HELP)
     add("--periodic", action="store_true", help=PERIODIC_HELP)
     add_output_flags(parser)

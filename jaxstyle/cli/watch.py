@@ -1,18 +1,21 @@
 """A run with a progress bar, previews and checkpoints, which saves its state if it ends early."""
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from jaxstyle.cli.checkpoints import Keeper
-from jaxstyle.cli.common import print_result, reports_every, silence, tell_of_tuning
-from jaxstyle.cli.interrupt import deferred_interrupt
+from jaxstyle.cli.common import reports_every, silence, tell_of_tuning, tell_result
+from jaxstyle.cli.failures import end_now
+from jaxstyle.cli.interrupt import Requests, Stopped, deferred_interrupt
 from jaxstyle.cli.memory import enough_memory
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.profile import profiled
 from jaxstyle.cli.progress import progress_bar
+from jaxstyle.errors import ImageError
 from jaxstyle.execution.plan import Image
-from jaxstyle.execution.strategy import do_not_pause
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
@@ -25,6 +28,11 @@ from jaxstyle.runs.stylize import run
 from jaxstyle.settings import Settings
 
 
+def unchanged(result: Result) -> Result:
+    """Return a result as it is."""
+    return result
+
+
 def run_and_save(
     arguments: argparse.Namespace,
     outputs: Outputs,
@@ -34,10 +42,24 @@ def run_and_save(
     settings: Settings,
     description: str,
     regions: Regions | None = None,
-    finish: Callable[[Result], Result] = lambda result: result,
+    finish: Callable[[Result], Result] = unchanged,
+    more: Sequence[Callable[[Result], None]] = (),
 ) -> None:
-    """Run with progress and checkpoints, write the outputs, and print the summary."""
-    with deferred_interrupt() as check:
+    """Run with progress and checkpoints, write the outputs, and print the summary.
+
+    Args:
+      arguments: flags of the command.
+      outputs: the output files.
+      loaded, content, styles, settings, regions: what to run.
+      description: the metadata of the result.
+      finish: turns the result of the run into the one to save.
+      more: functions that write further files, of the result of the run.
+
+    Raises:
+      ImageError: some files could not be written; the others were.
+    """
+    lost: list[str] = []
+    with deferred_interrupt(outputs.tell) as check:
         keeper = saved = None
         if outputs.checkpoint:
             made_by = fingerprint(loaded, content.rgb, styles, settings)
@@ -45,8 +67,8 @@ def run_and_save(
             keeper = Keeper(outputs.checkpoint, seconds, made_by, outputs, check)
             saved = keeper.begin(settings, arguments.resume)
         with (
-            profiled(outputs.profile, outputs.tell),
-            _watched(outputs, keeper, content, settings, description) as watch,
+            profiled(outputs.profile, outputs.tell, lost.append),
+            _watched(outputs, keeper, check, content, settings, description) as watch,
             enough_memory(arguments, loaded, content, styles, settings, regions),
         ):
             tell_of_tuning(settings, outputs.tell)
@@ -57,40 +79,64 @@ def run_and_save(
                 watch(progress)
                 keep(reached)
 
-            # With checkpoints, the keeper checks for interrupts, at reports, where it can save.
-            pause = check if keeper is None else do_not_pause
+            pause = keeper.pause if keeper else check
             inputs = Inputs(content, styles, settings, regions=regions)
-            result = finish(run(loaded, inputs, Hooks(report, pause, every), saved))
-        outputs.save(result, description)
-        if keeper:
+            outputs.made = run(loaded, inputs, Hooks(report, pause, every), saved)
+            result = finish(outputs.made)
+        problem = outputs.save_picture(result, description)
+        if keeper and problem:
+            problem = ": ".join(filter(None, [problem, keeper.save()]))
+        elif keeper:
             checkpoint.delete(keeper.directory)
-    print_result(arguments, outputs.picture, result, outputs.tell)
+        others = [partial(write, outputs.made) for write in more]
+        lost = [*filter(None, [problem]), *lost, *outputs.save_others(result, others)]
+    if arguments.json:
+        print(json.dumps(result.report()))
+    if not problem:
+        tell_result(outputs.picture, result, outputs.tell)
+    if lost:
+        raise ImageError("; ".join(lost))
 
 
 @contextmanager
 def _watched(
     outputs: Outputs,
     keeper: Keeper | None,
+    requests: Requests,
     content: Picture,
     settings: Settings,
     description: str,
 ) -> Iterator[Callable[[Progress], None]]:
     """Yield a function to call with every report of a run.
 
-    If the run ends early without a checkpoint, save the picture so far. A note about the checkpoint
-    or the picture is added to the exception.
+    If the run ends early, a checkpoint is saved, or else the picture so far. A note about it is
+    added to the exception. If the main thread takes long to end, another one does it.
     """
-    with progress_bar(hidden=outputs.tell is silence) as bar:
+
+    def save(stop: BaseException) -> None:
+        note = keeper.save() if keeper and keeper.can_save() else ""
+        if not note or not isinstance(stop, KeyboardInterrupt) and outputs.last:
+            unfinished = outputs.save_unfinished(content, settings, description)
+            note = ": ".join(filter(None, [unfinished, note]))
+        stop.add_note(note)
+
+    with ExitStack() as stack:
+        bar = stack.enter_context(progress_bar(hidden=outputs.tell is silence))
 
         def watch(progress: Progress) -> None:
             outputs(progress)
             bar(progress)
 
+        def leave(stop: Stopped) -> None:
+            if keeper is None or keeper.can_save():
+                save(stop)
+                stack.close()
+                end_now(stop)
+
         try:
-            yield watch
+            with requests.may_leave(leave):
+                yield watch
         except (Exception, KeyboardInterrupt) as stop:
-            if keeper and keeper.kept:
-                stop.add_note(keeper.kept)
-            elif outputs.last or isinstance(stop, KeyboardInterrupt):
-                stop.add_note(outputs.save_unfinished(content, settings, description))
+            if outputs.last or isinstance(stop, KeyboardInterrupt):
+                save(stop)
             raise

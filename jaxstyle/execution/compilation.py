@@ -4,7 +4,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -21,6 +21,9 @@ KEPT_BYTES = 2**30
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+
+_PAUSE = 0.1
+"""Seconds between two calls of ``pause``."""
 
 _BACKEND = "/jax/core/compile/backend_compile_duration"
 _PREFIX = "/jax/core/compile/"
@@ -73,11 +76,18 @@ def counted(*, here: bool = False) -> Iterator[Compilations]:
 
 
 def one_ahead(
-    function: Callable[[Item], Made], items: Sequence[Item]
+    function: Callable[[Item], Made],
+    items: Sequence[Item],
+    pause: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Item, Made]]:
     """Yield each item with its function value, while the next value is computed in the background.
 
     The background thread inherits JAX's thread-local settings: double precision, default device.
+
+    Args:
+      function: computes a value.
+      items: what to compute values for, in order.
+      pause: called several times a second while a value is waited for; may raise to end it.
     """
     config: Any = jax.config
     double, device = config.jax_enable_x64, config.jax_default_device
@@ -90,6 +100,8 @@ def one_ahead(
     try:
         waiting = background.submit(made, items[0])
         for index, item in enumerate(items):
+            while not wait([waiting], timeout=_PAUSE).done:
+                pause()
             ready = waiting.result()
             if items[index + 1 :]:
                 waiting = background.submit(made, items[index + 1])

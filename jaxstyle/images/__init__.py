@@ -23,6 +23,7 @@ from jaxstyle.images._write import (
     encoded,
     write,
     write_text,
+    write_unused,
 )
 from jaxstyle.images.resample import RESAMPLINGS, resize
 
@@ -43,4 +44,5 @@ __all__ = [
     "resize",
     "write",
     "write_text",
+    "write_unused",
 ]

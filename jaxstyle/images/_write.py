@@ -6,7 +6,8 @@ Every file is written as a whole, as ``convert_weights.files`` says.
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+import pathlib
+from collections.abc import Container, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -27,6 +28,7 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+_ATTEMPTS = 100
 _SIXTEEN_BIT = ("PNG", "TIFF")
 _LONGEST = {"JPEG": 65500, "WEBP": 16383}
 """Maximum side in pixels, of libjpeg and of the WebP format."""
@@ -75,7 +77,9 @@ def check_format(path: Path, *, bits: int = 8, longest: int = 1) -> None:
         )
 
 
-def write(path: Path, picture: Picture, *, bits: int = 8, description: str = "") -> None:
+def write(
+    path: Path, picture: Picture, *, bits: int = 8, description: str = "", replace: bool = True
+) -> None:
     """Write a picture in the format of its file extension, atomically.
 
     The sRGB profile is embedded, and the same input gives the same bytes. PNG, WebP and TIFF keep
@@ -89,14 +93,45 @@ def write(path: Path, picture: Picture, *, bits: int = 8, description: str = "")
       bits: 8, or 16 for PNG and TIFF.
       description: ASCII text for the EXIF tag ImageDescription, usually settings as JSON.
         `read_description` reads it back.
+      replace: Replace an existing file.
 
     Raises:
       ImageError: The file cannot be written. An existing file is left unchanged.
+      FileExistsError: There is a file, and `replace` is not set.
     """
     name = os.fspath(path)
-    check_writable(name, bits=bits, longest=max(picture.rgb.shape))
-    with _whole(name) as file:
+    check_format(name, bits=bits, longest=max(picture.rgb.shape))
+    check_directory(name, replace=replace)
+    with _whole(name, replace) as file:
         _encode(file, name, picture, bits, description)
+
+
+def write_unused(
+    path: Path,
+    picture: Picture,
+    *,
+    bits: int = 8,
+    description: str = "",
+    taken: Container[pathlib.Path] = (),
+) -> pathlib.Path:
+    """Write a picture where there is no file yet: at the path, or at `a-2.png`, `a-3.png`, ...
+
+    Args:
+      path, picture, bits, description: As for `write`.
+      taken: Further paths to leave alone, without symbolic links.
+
+    Returns:
+      The path that was written.
+
+    Raises:
+      ImageError: The file cannot be written.
+    """
+    for _ in range(_ATTEMPTS):
+        free = files.unused(pathlib.Path(path), taken)
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            write(free, picture, bits=bits, description=description, replace=False)
+            return free
+    raise ImageError(f"{os.fspath(path)}: no name of its kind is free")
 
 
 def encoded(path: Path, picture: Picture, *, bits: int = 8, description: str = "") -> bytes:
@@ -151,15 +186,18 @@ def check_target(path: Path, extensions: tuple[str, ...]) -> str:
     return extension
 
 
-def check_directory(path: Path) -> None:
+def check_directory(path: Path, *, replace: bool = True) -> None:
     """Check that a file can be written at a path, without leaving anything behind.
 
     Raises:
       ImageError: The directory does not exist or is not writable, or `path` is a directory.
+      FileExistsError: There is a file, and `replace` is not set.
     """
     name = os.fspath(path)
     try:
-        files.check_writable(name)
+        files.check_writable(name, replace=replace)
+    except FileExistsError:
+        raise
     except IsADirectoryError as error:
         raise ImageError(f"{name}: is a directory, not a file") from error
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -189,19 +227,23 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
+def _whole(path: Path, replace: bool = True) -> Iterator[BinaryIO]:
     """Open a file to be written as a whole, with an ImageError if that fails."""
     name = os.fspath(path)
     try:
-        with files.whole_file(name) as file:
+        with files.whole_file(name, replace=replace) as file:
             yield file
+    except FileExistsError:
+        raise
     except OSError as error:
         raise ImageError(f"{name}: cannot be written: {error.strerror or error}") from error
 
 
 def _unknown_extension(name: str, extensions: tuple[str, ...]) -> str:
-    known = ", ".join(extensions[:-1]) + f" or {extensions[-1]}"
-    return f"{name}: unknown extension {_extension(name)!r}: use {known}"
+    known, extension = ", ".join(extensions[:-1]) + f" or {extensions[-1]}", _extension(name)
+    if not extension:  # as of /dev/stdout
+        return f"{name}: has no extension, which says the format of the file: use {known}"
+    return f"{name}: unknown extension {extension!r}: use {known}"
 
 
 def _extension(name: str) -> str:

@@ -31,13 +31,32 @@ def save(directory: Path, tree: Mapping[str, Any]) -> None:
     Raises:
       CheckpointError: it cannot be written; the previous checkpoint is still there.
     """
+    check_own(directory)
+    there = directory.exists()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory)
-        with whole_file(directory / FILE) as file:
+        with whole_file(directory / FILE, follow=False) as file:
             _write(file, tree)
     except Exception as error:
+        if not there:
+            with contextlib.suppress(OSError):  # it was not made
+                directory.rmdir()
         raise CheckpointError(f"{directory}: cannot be written: {_reason(error)}") from error
+
+
+def check_own(directory: Path) -> None:
+    """Check that the folder of a checkpoint is none that was made for something else.
+
+    Raises:
+      CheckpointError: it is a symbolic link, or a file.
+    """
+    if directory.is_symlink():
+        raise CheckpointError(
+            f"{directory}: is a symbolic link, and checkpoints need a folder of their own"
+        )
+    if directory.exists() and not directory.is_dir():
+        raise CheckpointError(f"{directory}: is a file, and checkpoints need a folder of this name")
 
 
 def load(directory: Path) -> dict[str, Any] | None:
@@ -59,7 +78,12 @@ def load(directory: Path) -> dict[str, Any] | None:
 
 
 def delete(directory: Path) -> None:
-    """Delete the checkpoint of a directory, and the directory too if it is then empty."""
+    """Delete the checkpoint of a directory, and the directory too if it is then empty.
+
+    Nothing else in it is touched, and nothing behind a symbolic link.
+    """
+    if directory.is_symlink():
+        return
     with contextlib.suppress(OSError):
         (directory / FILE).unlink(missing_ok=True)
         remove_leftovers(directory)

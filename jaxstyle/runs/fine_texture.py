@@ -84,7 +84,7 @@ def with_fine_texture(
             refine=False,
         )
         inputs = Inputs(Picture(style), [fine], mixing)
-        (mixed,) = optimize(loaded, [inputs], Hooks(report), begun)
+        (mixed,) = optimize(loaded, [inputs], Hooks(report, hooks.pause), begun)
         assert isinstance(mixed, Result)
         mixtures.append(mixed.image)
         begun = None

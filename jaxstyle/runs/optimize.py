@@ -57,7 +57,7 @@ class Hooks:
       report: called at each report with the progress, and a checkpoint to resume from. The
         checkpoint must be written before the function returns, or not at all: the next step
         donates its buffers.
-      pause: called after every tile, at scales computed in tiles.
+      pause: called while a scale is compiled, and after every tile, at scales computed in tiles.
       every: number of steps between two reports; if None, chosen for the device.
     """
 
@@ -269,8 +269,10 @@ class Problem:
 
     def stages(self, first: int, pause: Callable[[], None]) -> Iterator[tuple[int, Stage]]:
         """Yield each scale from the ``first`` on, ready to run; the next is prepared meanwhile."""
-        ahead = in_turn if self.settings[0].shard == "space" else one_ahead
-        return ahead(lambda index: self.stage(index, pause), range(first, len(self.scales)))
+        each = range(first, len(self.scales))
+        if self.settings[0].shard == "space":
+            return in_turn(lambda index: self.stage(index, pause), each)
+        return one_ahead(lambda index: self.stage(index, pause), each, pause)
 
     def stage(self, index: int, pause: Callable[[], None]) -> Stage:
         """Compute the targets of a scale and compile its step."""

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from jaxstyle.execution.plan import Image, plan, resize
+from jaxstyle.execution.strategy import do_not_pause
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
 from jaxstyle.runs.inputs import Inputs
@@ -49,16 +50,24 @@ def reconstructions(
     image: Image,
     settings: Settings,
     callback: Callable[[Progress], None] = lambda progress: None,
+    pause: Callable[[], None] = do_not_pause,
 ) -> Iterator[Reconstruction]:
     """Yield all reconstructions of a picture, each as soon as it is made.
 
     First the style reconstructions: from the first style layer, the first two, the first three and
     so on. Then one content reconstruction for each content layer.
+
+    Args:
+      loaded: weights of the network.
+      image: the picture.
+      settings: settings of the runs.
+      callback: called with every progress report.
+      pause: as in ``jaxstyle.runs.optimize.Hooks``.
     """
     for kind, layers in cells(settings):
         wanted = dict.fromkeys(layers, 1.0)
         inputs = Inputs(Picture(image), [image], with_one_loss(settings, kind, wanted))
-        result = run(loaded, inputs, Hooks(telling(callback)))
+        result = run(loaded, inputs, Hooks(telling(callback), pause))
         yield Reconstruction(kind, layers, result)
 
 

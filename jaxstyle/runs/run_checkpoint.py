@@ -67,6 +67,12 @@ class RunCheckpoint:
             "preparing": self.preparing,
         }
 
+    def is_whole(self) -> bool:
+        """Return whether all buffers of the state are there: a step donates those before it."""
+        reached = self.reached
+        leaves = jax.tree.leaves((reached.rates, reached.state)) if reached else []
+        return not any(isinstance(x, jax.Array) and x.is_deleted() for x in leaves)
+
     @classmethod
     def from_tree(cls, tree: Mapping[str, Any], settings: Settings) -> "RunCheckpoint":
         """Restore the state from the tree of ``to_tree``.

@@ -134,7 +134,7 @@ def test_memory_that_gives_out_is_one_line_and_saves_the_picture(folder, capsys,
     assert line.count("\n") == 1
     assert line.startswith("jaxstyle: out of memory: 64x48 needs about ")
     assert "--size 48 would fit: saved the picture so far (scale 1/2, step 3/3)" in line
-    assert rgb_of("out.png").shape == (48, 64, 3)
+    assert rgb_of("out-interrupted.png").shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,9 @@ def test_without_the_flags_it_is_the_picture_that_is_saved(
 ):
     ended(4, number)
     assert run() == status
-    line = f"jaxstyle: {word}: saved the picture so far (scale 2/2, step 1/2) as out.png\n"
-    assert capsys.readouterr().err == line
-    assert not KEPT.exists()
+    saved = "saved the picture so far (scale 2/2, step 1/2) as out-interrupted.png"
+    assert capsys.readouterr().err == f"jaxstyle: {word}: {saved}\n"
+    assert names_in() == ["content.png", "out-interrupted.png", "style.png"]
 
 
 def test_what_is_kept_by_the_clock_is_gone_on_with(untouched, monkeypatch, capsys):
@@ -223,6 +223,15 @@ def test_starting_afresh_replaces_an_earlier_run_and_says_so(untouched, ended, c
     assert not KEPT.exists()
 
 
+def test_a_name_that_is_too_long_for_more_has_a_checkpoint_too(folder, ended):
+    name = f"{'x' * 251}.png"
+    ended(2)
+    assert run("--resume", "--save-every", "1", output=name) == 143
+    ended(0)
+    assert run("--resume", output=name) == 0
+    assert [len(each) for each in names_in() if each.startswith("x")] == [255] * 3
+
+
 def test_a_full_disk_costs_the_checkpoint_and_not_the_run(untouched, full_disk, capsys):
     assert run(*ALWAYS) == 0
     said = capsys.readouterr().err.splitlines()
@@ -234,7 +243,8 @@ def test_where_nothing_can_be_kept_the_picture_so_far_is_saved(folder, ended, fu
     ended(2)
     assert run("--resume") == 143
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line == "jaxstyle: terminated: saved the picture so far (scale 1/2, step 2/3) as out.png"
+    saved = "saved the picture so far (scale 1/2, step 2/3) as out-interrupted.png"
+    assert line == f"jaxstyle: terminated: {saved}"
 
 
 BAD_ARGUMENTS = [

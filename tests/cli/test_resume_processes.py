@@ -1,5 +1,6 @@
 """Runs as processes of their own: ended and killed, they lose nothing."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -25,10 +26,10 @@ def start(folder):
     measured.parent.mkdir(parents=True)
     measured.write_text(tuning.remembered_path().read_text())
 
-    def start(command, *flags, **variables):
+    def start(command, *flags, stderr=subprocess.PIPE, **variables):
         return subprocess.Popen(
             [sys.executable, *command, "run", *LONG, *flags],
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             env=process_environment(XDG_CACHE_HOME=str(cache), **variables),
         )
@@ -102,3 +103,53 @@ def test_processes_with_a_network_of_full_size_lose_nothing(start, weights_path)
     _, printed = last.communicate(timeout=120)
     assert last.returncode == 0
     check_it_is_whole(printed)
+
+
+STUCK = f"""
+import ctypes, os
+from jaxstyle.optim import solve
+minimize = solve.minimize
+def stuck(*arguments, **options):
+    for index, report in enumerate(minimize(*arguments, **options)):
+        yield report
+        if index == 1:
+            os.kill(os.getpid(), {signal.SIGTERM:d})
+            for _ in range(1200):  # in C, as in XLA
+                ctypes.CDLL(None).usleep(100_000)
+solve.minimize = stuck
+{SMALL_COMMAND}"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "saved"),
+    [
+        ([], "the picture so far (scale 1/1, step 2/9) as out-interrupted.png"),
+        (["--resume"], f"a checkpoint (step 2 of scale 1) in {KEPT}: continue with --resume"),
+    ],
+    ids=["picture", "checkpoint"],
+)
+def test_a_run_that_is_busy_is_left_where_it_is(start, flags, saved):
+    begin = time.monotonic()
+    process = start(["-c", STUCK], "-o", "out.png", "--steps", "9", *flags)
+    _, printed = process.communicate(timeout=110)
+    assert process.returncode == 143
+    assert printed.splitlines()[-2:] == ["stopping...", f"jaxstyle: terminated: saved {saved}"]
+    assert time.monotonic() - begin < 60  # of the 120 for which it is busy
+    if not flags:
+        assert rgb_of("out-interrupted.png").shape == (48, 64, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="terminals of Unix")
+def test_a_terminal_that_is_closed_ends_a_run_with_all_of_it_kept(start):
+    terminal, inside = os.openpty()
+    process = start(
+        ["-c", SMALL_COMMAND], "-o", "out.png", "--steps", "999999", *KEEP, stderr=inside
+    )
+    os.close(inside)
+    wait_for_another(process, than=0)
+    os.close(terminal)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=60) == 129
+    assert newest_checkpoint()

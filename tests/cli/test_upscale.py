@@ -87,8 +87,8 @@ def test_it_starts_from_the_picture_which_no_step_leaves_as_it_is(small, refused
 def test_noise_over_the_start_is_not_repeated(small):
     assert run(*OUT, *QUICK, "--init-noise", "0.5") == 0
     for flags, noise in (([], 0), (["--init-noise", "0.1"], 0.1)):
-        assert upscale("--steps", "0", *flags) == 0
-        assert settings_of("out-large.png")["init_noise"] == noise
+        assert upscale("--steps", "0", *flags, "-o", "large.png") == 0
+        assert settings_of("large.png")["init_noise"] == noise
 
 
 def test_from_repeats_it_byte_for_byte_from_anywhere(small, monkeypatch):

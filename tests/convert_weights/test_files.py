@@ -2,14 +2,24 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
-from convert_weights.files import check_writable, remove_leftovers, whole_file, write_whole
+from convert_weights.files import (
+    LONGEST_NAME,
+    beside,
+    check_writable,
+    remove_leftovers,
+    unused,
+    whole_file,
+    write_whole,
+)
 from tests.processes import ROOT, process_environment
 
 
@@ -141,6 +151,44 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path):
     with whole_file(tmp_path / "b"):
         remove_leftovers(tmp_path)
     assert contents(tmp_path) == {"mine.tmp": b"", "b": b""}
+    remove_leftovers(tmp_path / "none")
+
+
+def test_leftovers_elsewhere_are_removed_too(elsewhere):
+    left = elsewhere / ".jaxstyle-other-1-0123456789abcdef.tmp"
+    left.touch()
+    os.utime(left, (0, 0))
+    remove_leftovers()
+    assert not left.exists()
+
+
+def test_leftovers_of_another_host_are_removed_when_they_are_old(tmp_path):
+    names = [f".jaxstyle-elsewhere.1-{number}-0123456789abcdef.tmp" for number in (1, 2)]
+    for name in names:
+        (tmp_path / name).touch()
+    os.utime(tmp_path / names[0], (0, 0))
+    remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == names[1:]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_file_systems_that_cannot_sync_or_set_modes(tmp_path, monkeypatch, number):
+    (tmp_path / "a").touch()
+    for refused in ("fsync", "chmod"):
+        monkeypatch.setattr(os, refused, refuse(number))
+    check_writable(tmp_path / "a")
+    write_whole(tmp_path / "a", b"new")
+    assert contents(tmp_path) == {"a": b"new"}
+
+
+def test_a_link_in_place_of_an_own_file_is_replaced_itself(tmp_path):
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    for target in ("theirs", "nothing", "a"):
+        (tmp_path / "a").unlink(missing_ok=True)
+        (tmp_path / "a").symlink_to(target)
+        check_writable(tmp_path / "a", follow=False)
+        write_whole(tmp_path / "a", b"new", follow=False)
+        assert contents(tmp_path) == {"theirs": b"theirs", "a": b"new"}
 
 
 # --- never replacing ------------------------------------------------------------------------------
@@ -191,6 +239,31 @@ def test_of_many_writers_exactly_one_wins(tmp_path):
         thread.join()
     assert len(outcomes) == 1
     assert contents(tmp_path) == {"a": bytes(outcomes) * 9}
+
+
+# --- names that are free --------------------------------------------------------------------------
+
+
+def test_a_name_that_is_taken_gets_a_number(tmp_path):
+    wanted = tmp_path / "a.tar.png"
+    for name in ("a.tar.png", "a.tar-2.png", "a.tar-3.png"):
+        assert unused(wanted) == tmp_path / name
+        (tmp_path / name).touch()
+    (tmp_path / "a.tar-4.png").symlink_to("nowhere")  # taken too: it would be written through
+    (tmp_path / "a.tar-5.png").mkdir()
+    assert unused(wanted) == tmp_path / "a.tar-6.png"
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00e4", "\N{FIRE}"])
+def test_a_derived_name_is_never_too_long(tmp_path, letter):
+    width = len(letter.encode())
+    path = tmp_path / f"{letter * ((LONGEST_NAME - 4) // width)}.png"
+    path.touch()
+    for derived in (beside(path, "interrupted"), unused(path)):
+        derived.touch()  # the system takes the name
+        assert LONGEST_NAME - width < len(os.fsencode(derived.name)) <= LONGEST_NAME
+        assert derived.suffix == ".png" and derived.stem.startswith(letter)
+    assert beside(tmp_path / "a.png", "again") == tmp_path / "a-again.png"
 
 
 # --- written in place -----------------------------------------------------------------------------
@@ -264,6 +337,94 @@ def test_what_cannot_be_renamed_over_is_written_in_place(tmp_path, monkeypatch, 
     with pytest.raises(OSError):
         write_whole(tmp_path / "b", b"new")
     assert contents(tmp_path) == {"a": b"new"}
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space cannot be reserved here")
+def test_a_full_disk_keeps_the_old_file_in_its_place(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", refuse(errno.EBUSY))
+    monkeypatch.setattr(os, "posix_fallocate", refuse(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space"):
+        write_whole(tmp_path / "a", b"longer than it was")
+    assert contents(tmp_path) == {"a": b"old"}
+
+
+MOUNTED = """
+import os, sys
+from convert_weights.files import check_writable, write_whole
+os.chdir(sys.argv[1])
+check_writable("a")
+write_whole("a", b"new")
+os.rename("b", "c")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts of Linux")
+def test_a_mount_point_is_written_in_place(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"the old file")
+    script = 'mount --bind "$1/b" "$1/a" && exec "$2" -c "$3" "$1"'
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", str(tmp_path), sys.executable]
+    try:
+        done = subprocess.run([*command, MOUNTED], env=process_environment(), cwd=ROOT)
+    except FileNotFoundError:
+        pytest.skip("unshare is not installed")
+    if done.returncode:
+        pytest.skip("this user cannot mount")
+    assert contents(tmp_path) == {"a": b"the old file", "c": b"new"}
+
+
+def test_a_file_of_another_in_a_sticky_folder(unprivileged):
+    if os.geteuid() == os.getuid():
+        pytest.skip("needs files of two users")
+    own = os.geteuid()
+    os.seteuid(os.getuid())
+    (unprivileged / "a").write_bytes(b"the old file")
+    (unprivileged / "a").chmod(0o666)
+    os.chown(unprivileged / "a", 0, 0)
+    os.chown(unprivileged, 0, 0)
+    unprivileged.chmod(0o1777)
+    os.seteuid(own)
+    check_writable(unprivileged / "a")
+    write_whole(unprivileged / "a", b"new")
+    assert contents(unprivileged) == {"a": b"new"}
+
+
+@pytest.mark.parametrize("attribute", ["+i", "+a"])
+def test_a_file_that_cannot_be_changed_is_found_before(tmp_path, attribute):
+    (tmp_path / "a").write_bytes(b"old")
+    try:
+        made = subprocess.call(["chattr", attribute, tmp_path / "a"], stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        made = 1
+    if made:
+        pytest.skip("no such attribute here")
+    try:
+        with pytest.raises(PermissionError):
+            check_writable(tmp_path / "a")
+    finally:
+        subprocess.check_call(["chattr", attribute.replace("+", "-"), tmp_path / "a"])
+    assert contents(tmp_path) == {"a": b"old"}
+
+
+def test_sockets_and_descriptors_for_reading_are_found_before(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listening, open(os.devnull, "rb") as reading:
+        listening.bind(str(tmp_path / "a"))
+        for path in (tmp_path / "a", f"/dev/fd/{reading.fileno()}"):
+            with pytest.raises(OSError):
+                check_writable(path)
+
+
+def test_without_a_folder_for_temporary_files_it_says_what_to_set(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+
+    def nowhere():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    monkeypatch.setattr(os, "access", lambda path, *mode, **how: path != "/dev/shm")
+    with pytest.raises(OSError, match="set TMPDIR"):
+        check_writable(os.devnull)
 
 
 def test_a_failure_before_writing_in_place_keeps_the_old_file(tmp_path, monkeypatch):

@@ -27,6 +27,18 @@ def test_the_next_item_is_computed_while_the_current_one_is_used():
     assert seen == [("a", "A"), ("b", "B"), ("c", "C")]
 
 
+def test_waiting_for_an_item_can_be_ended():
+    over = threading.Event()
+
+    def enough():
+        raise KeyboardInterrupt
+
+    ahead = one_ahead(lambda item: over.wait(timeout=60), [1], enough)
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead)
+    over.set()
+
+
 def test_items_are_computed_in_another_thread_and_only_one_ahead():
     threads = []
     ahead = one_ahead(lambda item: threads.append(threading.get_ident()), [1, 2, 3, 4])

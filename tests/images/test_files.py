@@ -34,7 +34,7 @@ def test_the_check_leaves_nothing_behind(tmp_path, name):
     ("name", "options", "message"),
     [
         ("a.gif", {}, "unknown extension '.gif': use .png, .jpg, .jpeg, .webp, .tif or .tiff"),
-        ("a", {}, "unknown extension ''"),
+        ("a", {}, "has no extension, which says the format of the file: use .png"),
         ("none/a.png", {}, "there is no directory .*none: create it"),
         ("file/a.png", {}, "there is no directory .*file"),
         ("directory.png", {}, "is a directory"),
@@ -173,3 +173,31 @@ def test_a_device_is_no_file_to_replace():
     images.check_directory(os.devnull)
     images.write_text(os.devnull, "{}")
     assert not os.path.isfile(os.devnull)
+
+
+# --- names that are free --------------------------------------------------------------------------
+
+
+def test_a_derived_picture_takes_a_free_name(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"old")
+    for name in ("a-3.png", "a-4.png"):
+        taken = {(tmp_path / "a-2.png").resolve()}
+        assert images.write_unused(tmp_path / "a.png", Picture(RGB), taken=taken) == tmp_path / name
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+    assert sorted(os.listdir(tmp_path)) == ["a-3.png", "a-4.png", "a.png"]
+
+
+def test_of_two_processes_that_want_a_name_both_get_one(tmp_path, monkeypatch):
+    encode = images._write.encode
+
+    def overtaken(*arguments):
+        if not (tmp_path / "a.png").exists():
+            (tmp_path / "a.png").write_bytes(b"other process")
+        encode(*arguments)
+
+    monkeypatch.setattr(images._write, "encode", overtaken)
+    with pytest.raises(FileExistsError):
+        images.write(tmp_path / "a.png", Picture(RGB), replace=False)
+    (tmp_path / "a.png").unlink()
+    assert images.write_unused(tmp_path / "a.png", Picture(RGB)) == tmp_path / "a-2.png"
+    assert (tmp_path / "a.png").read_bytes() == b"other process"

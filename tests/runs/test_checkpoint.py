@@ -165,5 +165,53 @@ def test_values_that_are_not_plain_are_refused(tmp_path):
 
 def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "c").write_text("")
-    with pytest.raises(CheckpointError, match="cannot be written"):
+    with pytest.raises(CheckpointError, match="is a file, and checkpoints need"):
         save(tmp_path / "c", TREE)
+
+
+def test_a_folder_that_was_made_in_vain_is_removed(tmp_path):
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        save(tmp_path / "c", {"function": save})
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- what is not ours -----------------------------------------------------------------------------
+
+
+def test_a_link_to_a_folder_is_left_alone(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / FILE).write_bytes(b"theirs")
+    (tmp_path / "c").symlink_to("theirs")
+    (tmp_path / "d").symlink_to("nowhere")
+    for name in ("c", "d"):
+        with pytest.raises(CheckpointError, match="is a symbolic link"):
+            save(tmp_path / name, TREE)
+        delete(tmp_path / name)
+        assert (tmp_path / name).is_symlink()
+    assert (tmp_path / "theirs" / FILE).read_bytes() == b"theirs"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_link_in_place_of_the_file_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    (tmp_path / "c").mkdir()
+    for target in ("../theirs", "../nowhere"):
+        (tmp_path / "c" / FILE).symlink_to(target)
+        save(tmp_path / "c", TREE)
+        assert load(tmp_path / "c").keys() == TREE.keys()
+        assert (tmp_path / "theirs").read_bytes() == b"theirs"
+        (tmp_path / "c" / FILE).unlink()
+        (tmp_path / "c" / FILE).symlink_to(target)
+        delete(tmp_path / "c")
+        assert names(tmp_path) == ["theirs"]
+        (tmp_path / "c").mkdir()
+
+
+def test_what_others_keep_in_the_folder_stays(tmp_path):
+    save(tmp_path / "c", TREE)
+    (tmp_path / "c" / "folder").mkdir()
+    for name in ("notes.txt", "folder/checkpoint.npz"):
+        (tmp_path / "c" / name).write_bytes(b"theirs")
+    delete(tmp_path / "c")
+    assert names(tmp_path / "c") == ["folder", "notes.txt"]
+    assert (tmp_path / "c" / "folder" / FILE).read_bytes() == b"theirs"
