@@ -7,13 +7,13 @@ pictures, a process would grow by 60 MB and 500 memory maps, of which Linux allo
 import gc
 from collections.abc import Callable, Hashable
 from functools import update_wrapper, wraps
-from pathlib import Path
 from typing import Any
 
 import jax
 from jaxtyping import PyTree
 
 from jaxstyle.kept import Kept
+from jaxstyle.resources import memory_maps
 
 MOST = 256
 """Number of jitted functions to keep: one for each function and shapes of its arguments."""
@@ -104,10 +104,6 @@ def make_room() -> None:
 
     They are also those of other programs of the process, which are compiled again where needed.
     """
-    try:
-        maps = Path("/proc/self/maps").read_bytes().count(b"\n")
-    except OSError:  # not Linux
-        return
-    if maps > MOST_MAPS:
+    if memory_maps() > MOST_MAPS:
         jax.clear_caches()
         gc.collect()

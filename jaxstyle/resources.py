@@ -51,6 +51,11 @@ def resident_memory(root: Path = ROOT) -> int:
     return sum(_figures(root / "proc/self/status", "VmRSS:"))
 
 
+def memory_maps(root: Path = ROOT) -> int:
+    """Return the number of memory maps of this process; 0 where the system doesn't tell."""
+    return len(_lines(root / "proc/self/maps"))
+
+
 def processors(root: Path = ROOT) -> int:
     """Return the number of processors that this process may keep busy.
 
