@@ -9,8 +9,10 @@ from jaxstyle import __version__
 from jaxstyle.cli import batch, photo, presets, reconstruct, run, score, sweep, texture
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
+from jaxstyle.cli.memory import check_start
 from jaxstyle.execution.compilation import persist
 from jaxstyle.network.machine import keep_memory
+from jaxstyle.resources import processors
 
 COMMANDS = {
     "run": run,
@@ -38,7 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Pictures and flags may come in any order (intermixed), which subparsers do not support.
     parsed = parser.parse_intermixed_args(arguments[1:])
     persist()
-    return exit_status(COMMANDS[name].main, parsed)
+
+    def command(parsed: argparse.Namespace) -> None:
+        if name != "presets":  # which computes nothing
+            check_start()
+        COMMANDS[name].main(parsed)
+
+    return exit_status(command, parsed)
 
 
 def _parser() -> Parser:
@@ -57,6 +65,8 @@ def _parser() -> Parser:
 def entry() -> None:
     """Run ``main`` as a process: the entry point of the shell command."""
     keep_memory()
+    # XLA starts a thread for each processor of the machine, whatever the quota of a container is.
+    os.environ.setdefault("PJRT_NPROC", str(processors()))
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()

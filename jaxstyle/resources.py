@@ -1,4 +1,4 @@
-"""What the operating system lets this process have: memory and processors.
+"""What the operating system lets this process have: memory, threads and processors.
 
 The limits of containers and batch systems are those of Linux control groups. They form a tree, and
 the limit of every group from that of the process to the root applies: that of the job, of the user
@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 try:
     import resource
@@ -20,17 +21,34 @@ ROOT = Path("/")
 """The folder that holds ``proc`` and ``sys``."""
 
 
-def free_memory(root: Path = ROOT) -> int | None:
-    """Return the bytes of memory that this process may still take; None if the system doesn't tell.
+class Limit(NamedTuple):
+    """A limit of memory in bytes, how much of it is in use, and whose it is."""
 
-    That is the least of what the system has available, what is left of each control group's limit,
-    and what is left of the limits of the process (``ulimit -v`` and ``-d``). Files that the system
-    caches are not counted as in use.
+    bytes: int
+    used: int
+    name: str
+
+    @property
+    def free(self) -> int:
+        """What is left of it."""
+        return max(0, self.bytes - self.used)
+
+
+def memory_limit(root: Path = ROOT) -> Limit | None:
+    """Return the limit of memory of which least is left; None if the system doesn't tell any.
+
+    That is of what the system has available, of the limit of each control group, and of those of
+    the process (``ulimit -v`` and ``-d``). Files that the system caches are not counted as in use.
     """
-    left = [limit - used for limit, used in _group_limits(root)]
-    left += [limit - used for limit, used in _process_limits(root)]
-    left += _figures(root / "proc/meminfo", "MemAvailable:")
-    return max(0, min(left)) if left else None
+    system = [Limit(free, 0, "") for free in _figures(root / "proc/meminfo", "MemAvailable:")]
+    limits = [*_group_limits(root), *_process_limits(root), *system]
+    return min(limits, key=lambda limit: limit.free, default=None)
+
+
+def free_memory(root: Path = ROOT) -> int | None:
+    """Return the bytes of memory that this process may still take: see ``memory_limit``."""
+    limit = memory_limit(root)
+    return None if limit is None else limit.free
 
 
 def total_memory(root: Path = ROOT) -> int | None:
@@ -39,9 +57,9 @@ def total_memory(root: Path = ROOT) -> int | None:
     It does not change from one moment to the next, as ``free_memory`` does. None if the system
     doesn't tell.
     """
-    total = [limit for limit, _ in _group_limits(root)]
     held = resident_memory(root)
-    total += [max(0, limit - used) + held for limit, used in _process_limits(root)]
+    total = [limit.bytes for limit in _group_limits(root)]
+    total += [limit.free + held for limit in _process_limits(root)]
     total += _figures(root / "proc/meminfo", "MemTotal:") or _physical_memory()
     return min(total, default=None)
 
@@ -49,6 +67,22 @@ def total_memory(root: Path = ROOT) -> int | None:
 def resident_memory(root: Path = ROOT) -> int:
     """Return the bytes of memory that this process holds; 0 where the system doesn't tell."""
     return sum(_figures(root / "proc/self/status", "VmRSS:"))
+
+
+def free_threads(root: Path = ROOT) -> int | None:
+    """Return the number of threads that this process may still start; None if nothing limits them.
+
+    The user's limit (``ulimit -u``) does not bind the superuser.
+    """
+    left = []
+    for group in _groups(root, "pids"):
+        running = _numbers(group / "pids.current")
+        left += [limit - sum(running) for limit in _numbers(group / "pids.max")]
+    if resource is not None and os.geteuid():
+        limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+        if limit != resource.RLIM_INFINITY:
+            left.append(limit - _threads_of_user(root))
+    return max(0, min(left)) if left else None
 
 
 def memory_maps(root: Path = ROOT) -> int:
@@ -71,15 +105,24 @@ def processors(root: Path = ROOT) -> int:
 # --- limits of the process ------------------------------------------------------------------------
 
 
-def _process_limits(root: Path) -> Iterator[tuple[int, int]]:
-    """Yield each limit of the process's memory in bytes, and how much of it is in use."""
+def _process_limits(root: Path) -> Iterator[Limit]:
+    """Yield each limit of the process's memory."""
     if resource is None:
         return
-    for name, field in (("RLIMIT_AS", "VmSize:"), ("RLIMIT_DATA", "VmData:")):
-        limit = resource.getrlimit(getattr(resource, name))[0]
+    for name, field, flag in (("AS", "VmSize:", "-v"), ("DATA", "VmData:", "-d")):
+        limit = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0]
         for used in _figures(root / "proc/self/status", field):
             if limit != resource.RLIM_INFINITY:
-                yield limit, used
+                yield Limit(limit, used, f"ulimit {flag}")
+
+
+def _threads_of_user(root: Path) -> int:
+    """Return the number of threads of all processes of the user."""
+    count = 0
+    for path in (root / "proc").glob("[0-9]*/status"):
+        if _numbers(path, r"^Uid:\s+(\d+)") == [os.getuid()]:
+            count += sum(_numbers(path, r"^Threads:\s+(\d+)"))
+    return count
 
 
 def _physical_memory() -> list[int]:
@@ -97,8 +140,8 @@ def _figures(path: Path, field: str) -> list[int]:
 # --- limits of control groups ---------------------------------------------------------------------
 
 
-def _group_limits(root: Path) -> Iterator[tuple[int, int]]:
-    """Yield the memory limit in bytes of each control group, and how much of it is in use.
+def _group_limits(root: Path) -> Iterator[Limit]:
+    """Yield the memory limit of each control group.
 
     Above ``memory.high``, the system slows processes down until they hardly advance.
     """
@@ -109,7 +152,7 @@ def _group_limits(root: Path) -> Iterator[tuple[int, int]]:
         used = max(0, sum(in_use[:1]) - max(cached, default=0))
         for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
             for limit in _numbers(group / name):
-                yield limit, used
+                yield Limit(limit, used, "a control group's limit")
 
 
 def _quotas(root: Path) -> Iterator[float]:

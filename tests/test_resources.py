@@ -5,7 +5,15 @@ import os
 import pytest
 
 from jaxstyle import resources
-from jaxstyle.resources import free_memory, processors, resident_memory, total_memory
+from jaxstyle.resources import (
+    free_memory,
+    free_threads,
+    memory_limit,
+    memory_maps,
+    processors,
+    resident_memory,
+    total_memory,
+)
 
 MB = 2**20
 UNLIMITED = "9223372036854771712"
@@ -200,3 +208,35 @@ def test_a_quota_of_time_limits_the_processors(system, monkeypatch, name, expect
 def test_at_least_one_processor_is_used(system):
     root = system([V2], "0::/\n", {"cpu.max": "1000 100000\n"})
     assert processors(root) == 1
+
+
+def test_the_limit_of_which_least_is_left_has_a_name(system, process_limits):
+    root = system([V2], "0::/job\n", of_group("job", 2000 * MB, 500))
+    limit = memory_limit(root)
+    assert (limit.free, limit.name) == (1500 * MB, "a control group's limit")
+    process_limits["RLIMIT_AS"] = 1000 * MB
+    assert memory_limit(root).name == "ulimit -v"
+    del process_limits["RLIMIT_AS"]
+    assert memory_limit(system([V2], "0::/\n", {})).free <= 16_000 * MB
+
+
+def test_threads_are_limited_by_groups_and_by_the_user(system, process_limits, monkeypatch):
+    root = system([V2], "0::/job/step\n", {"job/pids.max": "50\n", "job/pids.current": "20\n"})
+    status = root / "proc" / "77" / "status"
+    status.parent.mkdir()
+    status.write_text(f"Uid:\t{os.getuid()}\t0\t0\t0\nThreads:\t30\n")
+    process_limits["RLIMIT_NPROC"] = 40
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert free_threads(root) == 30  # the user's limit does not bind the superuser
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert free_threads(root) == 10
+    process_limits.clear()
+    assert free_threads(root) == 30
+    assert free_threads(system([V2], "0::/\n", {"pids.max": "max\n"})) is None
+
+
+def test_memory_maps_are_counted(tmp_path):
+    assert memory_maps(tmp_path) == 0
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc/self/maps").write_text("1-2 r--p\n3-4 rw-p\n")
+    assert memory_maps(tmp_path) == 2

@@ -31,6 +31,10 @@ COMPILING = 250_000_000
 the maps are small, a process grows by 100 MB with programs from the cache and by 240 without. Once
 a scale begins, the compiler's memory is given back; the programs of three scales take 200 MB."""
 
+STARTING = 200_000_000
+"""Bytes without which JAX can hardly start and compile the smallest program on CPU: 60 MB for its
+threads, then those of its compiler."""
+
 TRANSIENTS = 8
 """Number of temporary maps beside a map that is worked on in the backward pass. XLA's temporaries
 of a step on CPU, at 128, 256 and 512 pixels, are as large as 11 maps of conv1_2: two are those of
@@ -154,8 +158,11 @@ def _accelerator_bytes() -> int | None:
 
 def out_of_memory(error: Exception) -> bool:
     """Return whether an exception of JAX or Python means that memory is exhausted."""
-    exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
-    return exhausted or isinstance(error, MemoryError)
+    if isinstance(error, jax.errors.JaxRuntimeError):  # the second is that of its compiler
+        return any(
+            words in str(error) for words in ("RESOURCE_EXHAUSTED", "Cannot allocate memory")
+        )
+    return isinstance(error, MemoryError)
 
 
 def optimizer_bytes(height: int, width: int, settings: Settings) -> int:
@@ -206,7 +213,9 @@ def remedies(
     tileable = settings.tile != "auto" and settings.shard == "none" and not untileable(settings)
     if tileable and _in_tiles(scale, settings) + fixed <= limit:
         yield {"tile": "auto"}
-    if size := largest_size(scale.size, peak, limit, fixed):
+    # A little less, since memory is not quite in proportion to the pixels.
+    roomy = fixed + math.floor(TRUSTED * (limit - fixed))
+    if size := largest_size(scale.size, peak, roomy, fixed):
         measured = settings.size_rule in ("longest", "longest-floor", "own")
         yield {"size": size} if measured else {"size": size, "size_rule": settings.size_rule}
     remembered = optimizer_bytes(scale.height, scale.width, settings)
