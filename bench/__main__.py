@@ -14,6 +14,7 @@ COMMANDS = {
     "compile": "bench.compile",
     "speed": "bench.speed",
     "memory": "bench.memory",
+    "lives": "bench.lives",
     "peers": "bench.peers",
     "batch": "bench.batch",
     "matting": "bench.matting",

@@ -10,8 +10,10 @@ from jaxstyle.cli import batch, photo, presets, reconstruct, run, score, sweep, 
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.cli.flags import Parser
 from jaxstyle.cli.lenient import Lenient
+from jaxstyle.cli.memory import check_start
 from jaxstyle.execution.compilation import persist
 from jaxstyle.network.machine import keep_memory
+from jaxstyle.resources import processors
 
 COMMANDS = {
     "run": run,
@@ -40,7 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Pictures and flags may come in any order (intermixed), which subparsers do not support.
     parsed = parser.parse_intermixed_args(arguments[1:])
     persist()
-    return exit_status(COMMANDS[name].main, parsed)
+
+    def command(parsed: argparse.Namespace) -> None:
+        if name != "presets":  # which computes nothing
+            check_start()
+        COMMANDS[name].main(parsed)
+
+    return exit_status(command, parsed)
 
 
 def _parser() -> Parser:
@@ -61,6 +69,8 @@ def entry() -> None:
     keep_memory()
     if sys.stderr:
         sys.stderr = Lenient(sys.stderr)
+    # XLA starts a thread for each processor of the machine, whatever the quota of a container is.
+    os.environ.setdefault("PJRT_NPROC", str(processors()))
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()

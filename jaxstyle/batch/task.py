@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 
 import jax
 from jax.sharding import Mesh
@@ -21,6 +21,7 @@ from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.inputs import looking_at
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
+from jaxstyle.kept import Kept
 from jaxstyle.network import weights
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.runs.inputs import Inputs
@@ -129,7 +130,7 @@ class Task:
         for index, job in enumerate(batch.jobs):
             try:
                 seen[index] = stamps(job.inputs())
-                styles = [style_picture(style) for style in job.styles]
+                styles = [picture(style).rgb for style in job.styles]
                 content = picture(job.content)
                 self._note(content.rgb, styles, job)
                 cells[index] = cell_of(batch, index, content, styles)
@@ -260,31 +261,24 @@ def _filled(batch: Batch, cells: Mapping[int, Inputs]) -> list[Inputs]:
     return [cells.get(index, filler) for index in range(batch.slots)]
 
 
-@lru_cache(maxsize=2)
+_pictures: Kept[Picture] = Kept(18, 500_000_000, lambda picture: picture.rgb.nbytes)
+
+
 def picture(path: str) -> Picture:
-    """Read a content picture; cached, since it is needed for each style in succession.
+    """Read a picture; kept, since it is needed for many jobs in succession. Do not modify it.
 
     Raises:
       ImageError: the file is not a readable picture.
       StorageError: the URL cannot be fetched.
     """
-    with local_copy(path) as local:
-        return images.read(local)
 
+    def read() -> Picture:
+        with local_copy(path) as local:
+            return images.read(local)
 
-@lru_cache(maxsize=16)
-def style_picture(path: str) -> Image:
-    """Read a style picture; cached, since few are used many times. Do not modify the array.
-
-    Raises:
-      ImageError: the file is not a readable picture.
-      StorageError: the URL cannot be fetched.
-    """
-    with local_copy(path) as local:
-        return images.read(local).rgb
+    return _pictures.get(path, read)
 
 
 def forget_pictures() -> None:
-    """Clear the caches of ``picture`` and ``style_picture``."""
-    picture.cache_clear()
-    style_picture.cache_clear()
+    """Drop the pictures that ``picture`` keeps."""
+    _pictures.drop()

@@ -7,10 +7,12 @@ from typing import Any
 
 import jax
 
+from jaxstyle import resources
 from jaxstyle.cli.notes import flags_of
 from jaxstyle.errors import OutOfMemoryError
 from jaxstyle.execution import memory
 from jaxstyle.execution.choice import choose
+from jaxstyle.execution.estimate import plannable
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.memory import out_of_memory
 from jaxstyle.execution.plan import Image, Scale, largest_sides, plan, style_size
@@ -18,6 +20,29 @@ from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
+
+
+def check_start() -> None:
+    """Check that there is enough memory and that there are enough threads for JAX to start.
+
+    Without them it ends the process, with a stack trace.
+
+    Raises:
+      OutOfMemoryError: there is too little; the message names the limit.
+    """
+    limit = resources.memory_limit()
+    if limit is not None and limit.free < memory.STARTING:
+        least, by = in_bytes(memory.STARTING), f" by {limit.name}" if limit.name else ""
+        raise OutOfMemoryError(
+            f"out of memory: {in_bytes(limit.free)} are left to this process{by}, and even the "
+            f"smallest picture needs more than {least}"
+        )
+    threads, needed = resources.free_threads(), 16 + 3 * resources.processors()
+    if threads is not None and threads < needed:
+        raise OutOfMemoryError(
+            f"too few threads: {threads} are left to this process by a limit (ulimit -u, or "
+            f"pids.max of a control group), and JAX needs about {needed}"
+        )
 
 
 @contextmanager
@@ -35,15 +60,17 @@ def enough_memory(
       OutOfMemoryError: names the largest size that fits, and other settings that would help.
     """
     last = plan(content.rgb, styles, settings)[-1]
-    there = memory.total_bytes()
+    there = memory.device_bytes()
     # Linux kills a process that takes too much memory, without a message. The rough estimate is
     # free. Compiling the last scale takes seconds, which the run would spend on it anyway.
     if there is not None and _rough_peak(loaded, last, styles, settings) > memory.TRUSTED * there:
-        peak, fixed = _peak_bytes(loaded, last, styles, settings, regions)
+        peak, fixed = _peak_bytes(loaded, last, styles, settings, regions, there)
         if peak > there:
-            remedy = remedy_for(arguments, last, peak, there, fixed, settings)
+            found = memory.remedies(last, peak, there, settings, fixed)
+            possible = plannable(found, content.rgb, styles, settings)
+            remedy = advice(arguments, last.height, last.width, possible, fixed)
             need = f"{last.width}x{last.height} needs about {in_bytes(peak)}"
-            line = f"out of memory: {need}, and {in_bytes(there)} are available: {remedy}"
+            line = f"out of memory: {need}, and {available(there)}: {remedy}"
             raise OutOfMemoryError(line)
     with explained(arguments, loaded, content, styles, settings, regions):
         yield
@@ -66,10 +93,12 @@ def explained(
     except Exception as error:
         if not out_of_memory(error):
             raise
-        peak, fixed = _peak_bytes(loaded, last, styles, settings, regions)
+        peak, fixed = _peak_bytes(loaded, last, styles, settings, regions, free)
         # Other processes may have taken some of it.
         there = min(free or peak, fixed + round(memory.TRUSTED * (peak - fixed)))
-        remedy = remedy_for(arguments, last, peak, there, fixed, settings)
+        found = memory.remedies(last, peak, there, settings, fixed)
+        possible = plannable(found, content.rgb, styles, settings)
+        remedy = advice(arguments, last.height, last.width, possible, fixed)
         size = f"{last.width}x{last.height}"
         line = f"out of memory: {size} needs about {in_bytes(peak)}: {remedy}"
         raise OutOfMemoryError(line) from error
@@ -81,8 +110,15 @@ def _peak_bytes(
     styles: Sequence[Image],
     settings: Settings,
     regions: Regions | None,
+    there: int | None,
 ) -> tuple[int, int]:
-    """Return the peak bytes of the last scale, and how many of them do not grow with its size."""
+    """Return the peak bytes of the last scale, and how many of them do not grow with its size.
+
+    They are exact, but rough where the ``there`` bytes available are too few to compile.
+    """
+    fixed = memory.bytes_before_network(loaded.weights, settings)
+    if there is not None and fixed > there:
+        return _rough_peak(loaded, last, styles, settings), fixed
     try:
         network = tuned_network(loaded, settings)
         before = memory.bytes_before(network)
@@ -91,7 +127,7 @@ def _peak_bytes(
         (peak,) = memory.run_peaks([footprint], before)
         return peak, before + footprint.fixed
     except (MemoryError, jax.errors.JaxRuntimeError):  # no memory even for compiling
-        return _rough_peak(loaded, last, styles, settings), 0
+        return _rough_peak(loaded, last, styles, settings), fixed
 
 
 def _rough_peak(loaded: Loaded, last: Scale, styles: Sequence[Image], settings: Settings) -> int:
@@ -101,24 +137,12 @@ def _rough_peak(loaded: Loaded, last: Scale, styles: Sequence[Image], settings: 
     return before + memory.rough_bytes(*largest_sides(last, sizes), settings)
 
 
-def remedy_for(
-    arguments: argparse.Namespace,
-    scale: Scale,
-    peak: int,
-    there: int,
-    fixed: int,
-    settings: Settings,
-) -> str:
-    """Return advice on how to fit a scale of ``peak`` bytes into the ``there`` bytes available."""
-    found = memory.remedies(scale, peak, there, settings, fixed)
-    return advice(arguments, scale.height, scale.width, found)
-
-
 def advice(
     arguments: argparse.Namespace,
     height: int,
     width: int,
     found: Iterable[Mapping[str, Any]],
+    fixed: int,
 ) -> str:
     """Return what to tell a user whose run does not fit into memory.
 
@@ -127,14 +151,23 @@ def advice(
       height: of the result.
       width: of the result.
       found: changes of settings, each of which would make the run fit.
+      fixed: bytes that the run needs at any size.
 
     Returns:
       "--size 48 or --optimizer adam would fit"; if ``found`` is empty, that no setting would.
     """
     flags = [flags_of(_with_shape(arguments, height, width, one)) for one in found]
     if not flags:
-        return "no setting would make it fit: use a machine with more memory"
+        least = f" (even the smallest needs {in_bytes(fixed)})" if fixed else ""
+        return f"no setting would make it fit{least}: use a machine with more memory"
     return f"{' or '.join(flags)} would fit"
+
+
+def available(there: int) -> str:
+    """Return how many bytes are available, and what limits them unless it is the machine."""
+    limit = None if jax.default_backend() != "cpu" else resources.memory_limit()
+    by = f" ({limit.name})" if limit and limit.name else ""
+    return f"{in_bytes(there)} are available{by}"
 
 
 def _with_shape(

@@ -10,6 +10,7 @@ from rich.table import Table
 from jaxstyle.cli.common import Tell, count_of
 from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.memory import advice, explained, in_bytes
+from jaxstyle.cli.memory import advice, available, explained, in_bytes
 from jaxstyle.execution.choice import Sides
 from jaxstyle.execution.estimate import Estimate, estimate
 from jaxstyle.execution.plan import Image
@@ -92,8 +93,8 @@ def verdict(arguments: argparse.Namespace, found: Estimate) -> str:
     if found.fits:
         return f"fits: needs {need} of {in_bytes(found.available_bytes)}"
     last = found.scales[-1]
-    remedy = advice(arguments, last.height, last.width, found.remedies)
-    return f"does not fit: needs {need}, {in_bytes(found.available_bytes)} are available: {remedy}"
+    remedy = advice(arguments, last.height, last.width, found.remedies, found.fixed_bytes)
+    return f"does not fit: needs {need}, {available(found.available_bytes)}: {remedy}"
 
 
 def _size(sides: Sides) -> str:

@@ -24,6 +24,7 @@ from jaxstyle.losses.objective import Objective
 from jaxstyle.optim import optimizers, solve
 from jaxstyle.optim.solve import Hyperparameters, Losses, Reached, State
 from jaxstyle.optim.step import step
+from jaxstyle.programs import jit
 
 PICTURES = "pictures"
 """Name of the only axis of the device mesh."""
@@ -135,7 +136,7 @@ class Batched(Strategy):
         return jax.lax.with_sharding_constraint(tree, by_picture)
 
 
-@jax.jit(static_argnames=("layout", "optimizer"))
+@jit(static_argnames=("layout", "optimizer"))
 def _init(
     images: Float[Array, "n h w 3"], layout: Batched, optimizer: optax.GradientTransformation
 ) -> State:
@@ -152,7 +153,7 @@ def _placed(tree: PyTree, mesh: Mesh | None, axes: PartitionSpec) -> PyTree:
     return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, axes))
 
 
-@jax.jit
+@jit()
 def stacked(trees: Sequence[PyTree]) -> PyTree:
     """Stack trees of one structure along a new leading axis of each leaf."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

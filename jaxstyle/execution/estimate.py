@@ -6,15 +6,24 @@ Time is extrapolated: a few steps of the coarsest scale are measured, and the ot
 to take time in proportion to their operations.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from jaxstyle.errors import PictureSizeError, SettingError
 from jaxstyle.execution.arithmetic import step_flops
 from jaxstyle.execution.choice import Sides, choose
 from jaxstyle.execution.factories import tuned_network
-from jaxstyle.execution.memory import bytes_before, device_bytes, remedies, run_peaks
-from jaxstyle.execution.plan import blank, plan, style_size
+from jaxstyle.execution.memory import (
+    bytes_before,
+    bytes_before_network,
+    device_bytes,
+    remedies,
+    rough_bytes,
+    run_peaks,
+)
+from jaxstyle.execution.plan import Image, Scale, blank, largest_sides, plan, style_size
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.network.weights import Loaded
@@ -56,11 +65,13 @@ class Estimate:
       scales: one estimate a scale, coarsest first.
       available_bytes: memory available on the device, None if unknown.
       remedies: if that is too little, changes of settings, any one of which makes the run fit.
+      fixed_bytes: memory that the run needs at any size.
     """
 
     scales: tuple[ScaleEstimate, ...]
     available_bytes: int | None
     remedies: tuple[dict[str, Any], ...]
+    fixed_bytes: int = 0
 
     @property
     def peak_bytes(self) -> int:
@@ -120,6 +131,9 @@ def estimate(
     """
     pictures = [blank(*sides) for sides in styles]
     scales = plan(blank(*content), pictures, settings)
+    available, least = device_bytes(), bytes_before_network(loaded.weights, settings)
+    if available is not None and least > available:  # too little to compile
+        return _rough_estimate(scales, pictures, settings, available, least)
     network = tuned_network(loaded, settings)
     before = bytes_before(network)
     footprints, chosen = [], []
@@ -128,7 +142,7 @@ def estimate(
         chosen.append(strategy)
         footprints.append(strategy.footprint(scale, network, pictures, settings, regions))
         pause()
-    peaks, available = run_peaks(footprints, before), device_bytes()
+    peaks = run_peaks(footprints, before)
     flops = [
         step_flops(scale.height, scale.width, settings) * strategy.cost(settings)
         for scale, strategy in zip(scales, chosen, strict=True)
@@ -138,23 +152,81 @@ def estimate(
         pace = footprints[0].step_seconds() / max(1.0, flops[0])
     most = peaks.index(max(peaks))
     fixed = before + footprints[most].fixed
+    found = remedies(scales[most], peaks[most], available, settings, fixed)
     return Estimate(
         tuple(
-            ScaleEstimate(
-                scale.height,
-                scale.width,
-                tuple(style_size(s, i, scale, settings) for i, s in enumerate(pictures)),
-                scale.steps,
-                work,
-                peak,
-                footprint.seconds,
-                None if pace is None else pace * work * scale.steps,
-                str(strategy),
+            _of_scale(
+                scale,
+                pictures,
+                settings,
+                step_flops=work,
+                peak_bytes=peak,
+                compile_seconds=footprint.seconds,
+                run_seconds=None if pace is None else pace * work * scale.steps,
+                strategy=str(strategy),
             )
             for scale, work, peak, footprint, strategy in zip(
                 scales, flops, peaks, footprints, chosen, strict=True
             )
         ),
         available,
-        tuple(remedies(scales[most], peaks[most], available, settings, fixed)),
+        tuple(plannable(found, blank(*content), pictures, settings)),
+        fixed,
     )
+
+
+def _rough_estimate(
+    scales: Sequence[Scale],
+    styles: Sequence[Image],
+    settings: Settings,
+    available: int,
+    least: int,
+) -> Estimate:
+    """Estimate a run without compiling: one for which there is too little memory at any size.
+
+    Args:
+      scales: its scales.
+      styles: style pictures.
+      settings: settings of the run.
+      available: memory available.
+      least: memory that the run needs at any size.
+    """
+
+    def rough(scale: Scale) -> ScaleEstimate:
+        sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
+        return _of_scale(
+            scale,
+            styles,
+            settings,
+            step_flops=step_flops(scale.height, scale.width, settings),
+            peak_bytes=least + rough_bytes(*largest_sides(scale, sizes), settings),
+            compile_seconds=0.0,
+            run_seconds=None,
+        )
+
+    return Estimate(tuple(map(rough, scales)), available, (), least)
+
+
+def _of_scale(
+    scale: Scale, styles: Sequence[Image], settings: Settings, **found: Any
+) -> ScaleEstimate:
+    """Return the estimate of a scale, with its sides and steps."""
+    sizes = tuple(style_size(style, i, scale, settings) for i, style in enumerate(styles))
+    return ScaleEstimate(scale.height, scale.width, sizes, scale.steps, **found)
+
+
+def plannable(
+    found: Iterable[dict[str, Any]], content: Image, styles: Sequence[Image], settings: Settings
+) -> Iterator[dict[str, Any]]:
+    """Yield those changes of settings with which a run could start: not too small for its layers.
+
+    Args:
+      found: the changes.
+      content: content picture.
+      styles: style pictures.
+      settings: settings of the run.
+    """
+    for change in found:
+        with suppress(PictureSizeError, SettingError):
+            plan(content, styles, replace(settings, **change))
+            yield change

@@ -1,7 +1,7 @@
 """Factories that make the parts of a run from its settings: network, optimizer, precision."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -78,7 +78,7 @@ def optimizer_of(settings: Settings) -> optax.GradientTransformation:
     return _optimizer(settings.optimizer, settings.white, tuple(chosen.items()))
 
 
-@cache
+@lru_cache(maxsize=64)
 def _optimizer(
     name: str, white: float, options: tuple[tuple[str, Any], ...]
 ) -> optax.GradientTransformation:

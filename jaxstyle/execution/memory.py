@@ -7,11 +7,9 @@ its programs need beside the network. That is XLA's analysis of them where they 
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,23 +17,23 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from convert_weights.weights_file import Weights
+from jaxstyle import resources
 from jaxstyle.execution import arithmetic
 from jaxstyle.execution.factories import optimizer_of
 from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.tiles.grid import untileable
-from jaxstyle.network import machine, tuning, vgg
+from jaxstyle.network import tuning, vgg
 from jaxstyle.network.convolution import WINDOW
 from jaxstyle.settings import Settings
-
-CONTAINER_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
 COMPILING = 250_000_000
 """Bytes that compiling takes on CPU, as LLVM's memory and then as the programs. At 96 pixels, where
 the maps are small, a process grows by 100 MB with programs from the cache and by 240 without. Once
 a scale begins, the compiler's memory is given back; the programs of three scales take 200 MB."""
+
+STARTING = 200_000_000
+"""Bytes without which JAX can hardly start and compile the smallest program on CPU: 60 MB for its
+threads, then those of its compiler."""
 
 TRANSIENTS = 8
 """Number of temporary maps beside a map that is worked on in the backward pass. XLA's temporaries
@@ -97,7 +95,7 @@ def bytes_before(network: vgg.VGG19 | None = None) -> int:
     """
     if jax.default_backend() != "cpu":
         return nbytes(network)
-    return machine.resident_bytes() + COMPILING
+    return resources.resident_memory() + COMPILING
 
 
 def bytes_before_network(weights: Weights, settings: Settings) -> int:
@@ -144,35 +142,14 @@ def device_bytes() -> int | None:
     limit = _accelerator_bytes()
     if limit is not None:
         return limit
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
-        free += machine.resident_bytes()
-        return min(free, _container_bytes() or free)
-    except (OSError, StopIteration):
-        return total_bytes()
+    free = resources.free_memory()
+    return total_bytes() if free is None else free + resources.resident_memory()
 
 
 def total_bytes() -> int | None:
     """Return the bytes of the device's memory, free or not; None if unknown."""
     limit = _accelerator_bytes()
-    if limit is not None:
-        return limit
-    try:
-        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not on Windows
-        return None
-    return min(physical, _container_bytes() or physical)
-
-
-def _container_bytes() -> int | None:
-    """Return the memory limit of the Linux container, None if there is none."""
-    for path in CONTAINER_LIMITS:
-        try:
-            return int(path.read_text())
-        except (OSError, ValueError):  # no such file, or "max": no limit
-            continue
-    return None
+    return resources.total_memory() if limit is None else limit
 
 
 def _accelerator_bytes() -> int | None:
@@ -181,8 +158,11 @@ def _accelerator_bytes() -> int | None:
 
 def out_of_memory(error: Exception) -> bool:
     """Return whether an exception of JAX or Python means that memory is exhausted."""
-    exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
-    return exhausted or isinstance(error, MemoryError)
+    if isinstance(error, jax.errors.JaxRuntimeError):  # the second is that of its compiler
+        return any(
+            words in str(error) for words in ("RESOURCE_EXHAUSTED", "Cannot allocate memory")
+        )
+    return isinstance(error, MemoryError)
 
 
 def optimizer_bytes(height: int, width: int, settings: Settings) -> int:
@@ -233,7 +213,9 @@ def remedies(
     tileable = settings.tile != "auto" and settings.shard == "none" and not untileable(settings)
     if tileable and _in_tiles(scale, settings) + fixed <= limit:
         yield {"tile": "auto"}
-    if size := largest_size(scale.size, peak, limit, fixed):
+    # A little less, since memory is not quite in proportion to the pixels.
+    roomy = fixed + math.floor(TRUSTED * (limit - fixed))
+    if size := largest_size(scale.size, peak, roomy, fixed):
         measured = settings.size_rule in ("longest", "longest-floor", "own")
         yield {"size": size} if measured else {"size": size, "size_rule": settings.size_rule}
     remembered = optimizer_bytes(scale.height, scale.width, settings)

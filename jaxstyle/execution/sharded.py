@@ -33,6 +33,7 @@ from jaxstyle.losses.targets import Padded, unpadded
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import optimizers, solve
 from jaxstyle.optim.solve import Hyperparameters, Losses, Reached, State
+from jaxstyle.programs import jit
 
 ROWS = "rows"
 """Name of the only axis of the device mesh."""
@@ -97,7 +98,7 @@ class Sharded(Strategy):
         self, objective: ShardedObjective, image: Image
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """Return the total loss of an image and its weighted terms, without a gradient."""
-        return jax.jit(ShardedObjective.__call__)(objective, filled(image, self.mesh).values)
+        return _losses(objective, filled(image, self.mesh).values)
 
     def step(
         self,
@@ -293,3 +294,10 @@ def _shardings(tree: PyTree, image: tuple[int, ...], mesh: Mesh) -> PyTree:
         return NamedSharding(mesh, PartitionSpec())
 
     return jax.tree.map(of, tree)
+
+
+@jit()
+def _losses(
+    objective: ShardedObjective, image: Float[Array, "h w 3"]
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    return objective(image)

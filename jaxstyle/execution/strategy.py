@@ -40,6 +40,7 @@ from jaxstyle.optim.solve import (
     State,
     StepProgram,
 )
+from jaxstyle.programs import jit
 from jaxstyle.settings import Settings
 
 Image = Float[np.ndarray, "_ _ 3"]
@@ -248,7 +249,9 @@ class Strategy(OnePicture):
         return replace(ones, network=self.network(network))
 
 
-_losses = jax.jit(lambda objective, image: objective(image))
+@jit()
+def _losses(objective: Objective, image: Array) -> tuple[Array, dict[str, Array]]:
+    return objective(image)
 
 
 WHOLE = Strategy()

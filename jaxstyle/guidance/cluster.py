@@ -27,6 +27,7 @@ from jaxstyle.guidance.masks import Regions
 from jaxstyle.images.color import luminance
 from jaxstyle.images.guided_filter import guided_filter, window_mean
 from jaxstyle.network.vgg import VGG19, smallest_side
+from jaxstyle.programs import jit
 
 LAYERS = ("relu4_1", "relu5_1")
 """Layers of the features, equally weighted. The first determines the resolution."""
@@ -116,7 +117,7 @@ def _cells(network: VGG19, picture: Picture) -> Cells:
     )
 
 
-@jax.jit
+@jit()
 def _features(network: VGG19, picture: Float[Array, "h w 3"]) -> Float32[Array, "gh gw c"]:
     features = network(picture, LAYERS)
     height, width, _ = features[LAYERS[0]].shape

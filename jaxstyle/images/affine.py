@@ -22,6 +22,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxstyle.images.guided_filter import affine_applied, local_affine, window_pixels
+from jaxstyle.programs import jit
 
 Picture = Array | np.ndarray
 
@@ -87,7 +88,7 @@ def applied(
     return affine_applied(maps, photo)
 
 
-@jax.jit(static_argnames=("radius", "strip"))
+@jit(static_argnames=("radius", "strip"))
 def _smoothed(maps, photo, radius, edge, strip):
     height, width, _ = photo.shape
     strips = -(-height // strip)

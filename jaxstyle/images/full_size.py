@@ -20,7 +20,6 @@ import zipfile
 import zlib
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -29,6 +28,7 @@ from jaxtyping import Array, Float, Float32, Float64
 from jaxstyle.errors import MapsError
 from jaxstyle.images import resize
 from jaxstyle.images._write import replace_file
+from jaxstyle.programs import jit
 
 Picture = Array | np.ndarray
 Path = str | os.PathLike[str]
@@ -204,7 +204,7 @@ def _places(full: int, small: int) -> Float64[np.ndarray, " {full}"]:
     return (np.arange(full) + 0.5) * small / full - 0.5
 
 
-@jax.jit
+@jit()
 def _strip(near, colors, down, right):
     """Compute a strip of the result.
 

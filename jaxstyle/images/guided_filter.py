@@ -13,12 +13,13 @@ Means and covariances are computed along rows, then along columns, by the law of
 Covariances are computed from deviations: E[xy] - E[x] E[y] would lose precision in float32.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Float32
+
+from jaxstyle.programs import jit
 
 Picture = Array | np.ndarray
 
@@ -92,7 +93,7 @@ def local_affine(
     return _fitted(guide, values, radius, epsilon)
 
 
-@jax.jit
+@jit()
 def affine_applied(
     maps: Float[Picture, "h w channels inputs"], guide: Float[Picture, "h w *g"]
 ) -> Float[Array, "h w channels"]:
@@ -101,7 +102,7 @@ def affine_applied(
     return jnp.sum(maps[..., :-1] * colors, axis=-1) + maps[..., -1]
 
 
-@jax.jit(static_argnames="radius")
+@jit(static_argnames="radius")
 def window_mean(values: Float[Picture, "h w c"], radius: int) -> Float[Array, "h w c"]:
     """Compute the mean over the window of each pixel, cropped at the image border."""
     return jnp.moveaxis(_mean(_mean(_planes(values), -1, radius), -2, radius), 0, -1)
@@ -125,14 +126,14 @@ def _planes(values: Float[Picture, "h w *c"]) -> Float[Array, "planes h w"]:
     return jnp.moveaxis(array.reshape(*array.shape[:2], -1), -1, 0)
 
 
-@jax.jit(static_argnames="radius")
+@jit(static_argnames="radius")
 def _filtered(guide, values, radius, epsilon):
     maps = _fitted(guide, values, radius, epsilon)
     means = window_mean(maps.reshape(*maps.shape[:2], -1), radius).reshape(maps.shape)
     return affine_applied(means, guide).reshape(values.shape)
 
 
-@jax.jit(static_argnames="radius")
+@jit(static_argnames="radius")
 def _fitted(guide, values, radius, epsilon):
     guide, values = _planes(guide), _planes(values)
     inputs = len(guide)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Float32, PyTree
 
 from jaxstyle.losses.registry import LOSSES
 from jaxstyle.network.vgg import VGG19
+from jaxstyle.programs import jit
 
 IMAGE = "image"
 """The layer name of the image itself, for losses that need no network."""
@@ -99,7 +100,7 @@ def shares_of(blend: Sequence[float], guides: Guides | None) -> Float[np.ndarray
     return shares / np.sum(shares, axis=1, keepdims=True)
 
 
-@jax.jit(static_argnames=("layers", "loss"))
+@jit(static_argnames=("layers", "loss"))
 def content_targets(
     network: VGG19, content: Float[Array, "h w 3"] | Padded, *, layers: tuple[str, ...], loss: str
 ) -> dict[str, PyTree]:
@@ -108,7 +109,7 @@ def content_targets(
     return {layer: target(statistics(loss, features[layer])) for layer in layers}
 
 
-@jax.jit(static_argnames=("layers", "loss", "sum_styles"))
+@jit(static_argnames=("layers", "loss", "sum_styles"))
 def style_targets(
     network: VGG19,
     styles: list[Any],

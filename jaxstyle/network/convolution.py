@@ -20,6 +20,8 @@ from jax.custom_batching import custom_vmap
 from jax.custom_derivatives import custom_vjp_primal_tree_values
 from jaxtyping import Array, Float
 
+from jaxstyle.programs import jit
+
 ALGORITHMS = ("direct", "winograd")
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -183,7 +185,7 @@ def winograd_kernels(kernel: Float[np.ndarray, "3 3 n m"]) -> list[Float[Array, 
     return jax.device_put(list(points.reshape(WINDOW, WINDOW, *kernel.shape[2:])))
 
 
-@partial(jax.jit, static_argnames="margin")
+@jit(size=500_000, static_argnames="margin")
 def winograd(
     x: Float[Array, "b h w n"], kernels: Sequence[Float[Array, "6 n m"]], margin: int
 ) -> Float[Array, "b h2 w2 m"]:

@@ -4,12 +4,13 @@ import ctypes
 import gc
 import hashlib
 import importlib.metadata
-import os
 import platform
 import sys
 from pathlib import Path
 
 import platformdirs
+
+from jaxstyle import resources
 
 
 def cache_directory() -> Path:
@@ -18,12 +19,12 @@ def cache_directory() -> Path:
 
 
 def fingerprint() -> str:
-    """Return a hash of the processor, its number of cores and the version of jaxlib.
+    """Return a hash of the processor, the number of cores to use and the version of jaxlib.
 
     It keeps measurements and compiled programs of different hosts apart that share a home
     directory.
     """
-    machine = (*processor(), os.cpu_count(), importlib.metadata.version("jaxlib"))
+    machine = (*processor(), resources.processors(), importlib.metadata.version("jaxlib"))
     return hashlib.sha256(repr(machine).encode()).hexdigest()[:16]
 
 
@@ -47,14 +48,6 @@ def give_memory_back() -> bool:
     """Return the memory to the system that has been freed by now; tell whether there was any."""
     gc.collect(0)  # JAX frees then what other threads have left to it
     return _of_allocator("malloc_trim", (0,))
-
-
-def resident_bytes() -> int:
-    """Return the bytes of memory that this process holds; 0 where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 # Options of glibc's mallopt and their values: see malloc.h and mallopt(3).

@@ -26,6 +26,7 @@ from jaxstyle.optim.step import (
     result,
     step,
 )
+from jaxstyle.programs import STEP, jit
 
 __all__ = [
     "ONE_PICTURE",
@@ -121,7 +122,7 @@ class OnePicture:
 ONE_PICTURE = OnePicture()
 
 
-@jax.jit(static_argnames=("layout", "optimizer"), donate_argnames="optimizer_state")
+@jit(size=STEP, static_argnames=("layout", "optimizer"), donate_argnames="optimizer_state")
 def solver_step(
     objective: Any,
     rates: Hyperparameters,
@@ -143,7 +144,7 @@ def solver_step(
     return layout.step(objective, rates, replace(rest, optimizer=optimizer_state), optimizer)
 
 
-@jax.jit(static_argnames=("layout", "optimizer"), donate_argnames="optimizer_state")
+@jit(size=STEP, static_argnames=("layout", "optimizer"), donate_argnames="optimizer_state")
 def solver_loop(
     objective: Any,
     rates: Hyperparameters,
@@ -464,7 +465,7 @@ def _select(which: Bool[np.ndarray, " n"], one: State, other: State) -> State:
     return _merged(which, one, other)
 
 
-@jax.jit
+@jit()
 def _merged(which: Bool[Array, " n"], one: State, other: State) -> State:
     def pick(a: Array, b: Array) -> Array:
         return jnp.where(which.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)

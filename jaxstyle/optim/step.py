@@ -16,6 +16,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.errors import SettingError
+from jaxstyle.programs import jit
 
 
 @jax.tree_util.register_dataclass
@@ -96,7 +97,7 @@ def init(image: Float[Array, "h w 3"], optimizer: optax.GradientTransformation) 
     return State(image, init_optimizer_state(image, optimizer), image, jnp.int32(0), image, least)
 
 
-@jax.jit(static_argnames="optimizer")
+@jit(static_argnames="optimizer")
 def init_optimizer_state(
     image: Float[Array, "h w 3"], optimizer: optax.GradientTransformation
 ) -> PyTree:

@@ -41,6 +41,7 @@ from jaxstyle.network.machine import give_memory_back
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import solve
 from jaxstyle.optim.solve import Course, Hyperparameters, Reached, StepProgram
+from jaxstyle.programs import make_room
 from jaxstyle.runs.inputs import Inputs, cached_resize
 from jaxstyle.runs.preprocessing import enlarged, finished, first_image
 from jaxstyle.runs.regions import regions_of
@@ -100,6 +101,7 @@ def optimize(
       SettingError, MaskError, ImageError, PictureSizeError: the inputs do not fit together.
       DivergedError: all pictures were given up.
     """
+    make_room()
     saved = saved or RunCheckpoint()
     start = time.perf_counter() - saved.seconds
     problem = Problem.of(loaded, pictures, mesh, layers, network)

@@ -13,6 +13,7 @@ from jaxstyle import images
 from jaxstyle.errors import DivergedError, PictureSizeError, SettingError
 from jaxstyle.execution.plan import Image
 from jaxstyle.network import weights
+from jaxstyle.network.machine import give_memory_back
 from jaxstyle.runs.fine_texture import with_fine_texture
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import NO_HOOKS, Hooks, optimize
@@ -119,6 +120,7 @@ def run(
             saved = RunCheckpoint(seconds=saved.seconds + time.perf_counter() - start)
         hooks = replace(hooks, report=_keeping(mixtures, hooks))
     (result,) = optimize(loaded, [inputs], hooks, saved)
+    give_memory_back()  # that of the network; a notebook may wait for hours
     if isinstance(result, DivergedError):
         raise result
     return result

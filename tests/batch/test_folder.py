@@ -52,7 +52,7 @@ def do(tmp_path, small_weights):
     """Return a function that runs jobs into a folder."""
 
     def run(jobs, options=None, host=ALONE, watch=lambda status: None, force=False):
-        tasks.style_picture.cache_clear()
+        tasks.forget_pictures()
         out = Folder(str(tmp_path / "out"))
         with Ledger.open(out, host, {}, force) as ledger:
             options = options or Options(batch_size=2)

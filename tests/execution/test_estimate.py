@@ -11,7 +11,7 @@ import pytest
 from convert_weights.weights_file import Convolution
 from jaxstyle.execution import memory
 from jaxstyle.execution.compilation import counted
-from jaxstyle.execution.estimate import Estimate, ScaleEstimate, estimate
+from jaxstyle.execution.estimate import Estimate, ScaleEstimate, estimate, plannable
 from jaxstyle.execution.factories import network_of
 from jaxstyle.execution.memory import (
     COMPILING,
@@ -82,6 +82,7 @@ def test_an_estimate_adds_up():
     record = json.loads(json.dumps(Estimate(tuple(scales), 250, ()).to_dict()))
     assert {name: value for name, value in record.items() if name != "scales"} == {
         "available_bytes": 250,
+        "fixed_bytes": 0,
         "compilations": 2,
         "fits": False,
         "flops": 25.0,
@@ -91,6 +92,47 @@ def test_an_estimate_adds_up():
         "steps": 5,
     }
     assert record["scales"][0]["styles"] == [[4, 4]]
+
+
+@pytest.fixture
+def limited(monkeypatch):
+    """A function that limits the memory of the process to so many bytes more than it holds."""
+
+    def limit(more):
+        monkeypatch.setattr(memory.resources, "free_memory", lambda: more)
+
+    return limit
+
+
+def test_nothing_is_compiled_where_that_alone_takes_too_much(small_weights, limited):
+    limited(COMPILING - 1)
+    with counted() as compiled:
+        found = estimate(small_weights, (48, 64), [(40, 30)], shallow())
+    assert compiled.count == 0
+    assert not found.fits and not found.remedies and found.seconds is None
+    assert COMPILING < found.fixed_bytes < found.peak_bytes
+    assert [(scale.height, scale.width) for scale in found.scales] == [(24, 32), (48, 64)]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_the_size_that_is_advised_fits(small_weights, limited, share):
+    settings = shallow(size=256, smallest_size=256, tile="off")
+    sides = (256, 256), [(256, 256)]
+    found = estimate(small_weights, *sides, settings)
+    limited(COMPILING + round(share * (found.peak_bytes - found.fixed_bytes)))
+    found = estimate(small_weights, *sides, settings)
+    assert not found.fits
+    advised = [change["size"] for change in found.remedies if "size" in change]
+    for size in advised:
+        smaller = shallow(size=size, smallest_size=size, tile="off")
+        assert estimate(small_weights, *sides, smaller).fits
+    assert advised
+
+
+def test_no_size_is_advised_that_is_too_small_for_the_layers():
+    deep = resolve(size=64, style_layers=["relu5_1"], content_layers=["relu5_1"])
+    changes = [{"size": 2}, {"size": 48}, {"optimizer": "lbfgs"}]
+    assert list(plannable(changes, blank(64, 64), [blank(64, 64)], deep)) == changes[1:]
 
 
 def test_no_step_is_timed_if_the_run_does_not_fit(small_weights, monkeypatch):
@@ -181,7 +223,7 @@ def test_remedies_are_settings_that_make_it_fit():
     assert list(remedies(scale, peak, peak, lbfgs, 0)) == []
     assert list(remedies(scale, peak, None, lbfgs, 0)) == []
     size, other = remedies(scale, peak, 800_000_000, lbfgs, 0)
-    assert size == {"size": largest_size(512, peak, 800_000_000)}
+    assert size == {"size": largest_size(512, peak, round(memory.TRUSTED * 800_000_000))}
     assert other == {"optimizer": "adam"}
     assert len(list(remedies(scale, peak, 800_000_000, adam, 0))) == 1
     assert len(list(remedies(scale, peak, 600_000_000, lbfgs, 0))) == 1
@@ -202,3 +244,9 @@ def test_device_bytes_is_the_limit_of_an_accelerator(monkeypatch):
     assert free and total and 0 < free <= total
     monkeypatch.setattr(memory, "_accelerator_bytes", lambda: 7)
     assert (device_bytes(), total_bytes()) == (7, 7)
+
+
+@pytest.mark.parametrize("message", ["RESOURCE_EXHAUSTED: too much", "Cannot allocate memory"])
+def test_programs_and_their_compiler_run_out_of_memory(message):
+    assert memory.out_of_memory(jax.errors.JaxRuntimeError(message))
+    assert not memory.out_of_memory(jax.errors.JaxRuntimeError("INTERNAL: something else"))

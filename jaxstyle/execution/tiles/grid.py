@@ -19,6 +19,7 @@ from jaxstyle.losses.targets import IMAGE
 from jaxstyle.losses.tile_mask import TileMask
 from jaxstyle.network.vgg import LAYERS, smallest_side
 from jaxstyle.optim.optimizers import searches_line
+from jaxstyle.programs import jit
 from jaxstyle.settings import Settings
 
 LARGER = 2
@@ -141,7 +142,7 @@ class Grid:
         return [whole[i : i + side, j : j + side] for i, j in corners]
 
 
-@jax.jit(static_argnames="grid")
+@jit(static_argnames="grid")
 def framed(image: Float[Array, "h w c"], grid: Grid) -> Float[Array, "h2 w2 c"]:
     """Return the frame: the picture padded so that it contains the windows of all tiles.
 
@@ -153,7 +154,7 @@ def framed(image: Float[Array, "h w c"], grid: Grid) -> Float[Array, "h2 w2 c"]:
     return jnp.pad(image, around, mode="wrap" if grid.wraps else "constant")
 
 
-@jax.jit(static_argnames="grid")
+@jit(static_argnames="grid")
 def unframed(frame: Float[Array, "h2 w2 c"], grid: Grid) -> Float[Array, "h w c"]:
     """Return the gradient with respect to a picture, given that with respect to its frame."""
     if not grid.wraps:
@@ -164,7 +165,7 @@ def unframed(frame: Float[Array, "h2 w2 c"], grid: Grid) -> Float[Array, "h w c"
     return gradient
 
 
-@jax.jit(static_argnames="side")
+@jit(static_argnames="side")
 def window(
     frame: Float[Array, "h2 w2 c"], place: Place, side: int
 ) -> Float[Array, "{side} {side} c"]:
@@ -174,7 +175,7 @@ def window(
     )
 
 
-@jax.jit(donate_argnames="frame")
+@jit(donate_argnames="frame")
 def added(
     frame: Float[Array, "h2 w2 c"], piece: Float[Array, "s s c"], place: Place
 ) -> Float[Array, "h2 w2 c"]:

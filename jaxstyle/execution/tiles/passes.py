@@ -29,6 +29,7 @@ from jaxstyle.execution.tiles.network import TileFeatures, pieces
 from jaxstyle.losses import LOSSES
 from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.network.vgg import VGG19
+from jaxstyle.programs import STEP, jit
 
 Named = dict[str, Any]
 """Values by the name of their term."""
@@ -42,7 +43,7 @@ def questions(terms: Mapping[str, Term]) -> tuple[Question, ...]:
     return tuple((n, t.layer, t.loss) for n, t in terms.items() if LOSSES[t.loss].pooled)
 
 
-@jax.jit(static_argnames=("asked", "tile"))
+@jit(size=STEP, static_argnames=("asked", "tile"))
 def tile_sums(
     network: VGG19,
     guides: Named,
@@ -71,7 +72,7 @@ def tile_sums(
     return {name: sums(name, layer, loss) for name, layer, loss in asked}
 
 
-@jax.jit(static_argnames="asked")
+@jit(static_argnames="asked")
 def merged(one: Named, other: Named, *, asked: tuple[Question, ...]) -> Named:
     """Merge the sums of two disjoint sets of tiles."""
     return {name: _pooled(loss).merged(one[name], other[name]) for name, _, loss in asked}
@@ -89,7 +90,7 @@ class Cotangents(NamedTuple):
     origins: Named
 
 
-@jax.jit
+@jit()
 def cotangents_of(
     terms: dict[str, Term], sums: Named, height: Float[Array, ""], width: Float[Array, ""]
 ) -> tuple[Cotangents, dict[str, Float[Array, ""]]]:
@@ -115,7 +116,7 @@ def cotangents_of(
     return Cotangents(slopes, origins), values
 
 
-@jax.jit(static_argnames="tile")
+@jit(size=STEP, static_argnames="tile")
 def tile_gradient(
     objective: Objective,
     cotangents: Cotangents,
@@ -149,7 +150,7 @@ def tile_gradient(
     return jax.grad(part, has_aux=True)(window)
 
 
-@jax.jit(static_argnames="tile")
+@jit(size=STEP, static_argnames="tile")
 def tile_losses(
     objective: Objective,
     cotangents: Cotangents,
@@ -164,7 +165,7 @@ def tile_losses(
     return {name: _part(name, term, found[term.layer], cotangents) for name, term in terms.items()}
 
 
-@jax.jit(static_argnames="tile")
+@jit(size=STEP, static_argnames="tile")
 def tile_norms(
     objective: Objective,
     cotangents: Cotangents,

@@ -20,9 +20,10 @@ from jaxstyle.optim.step import (
     apply_update,
     init_optimizer_state,
 )
+from jaxstyle.programs import jit
 
 
-@jax.jit(static_argnames="optimizer", donate_argnames="optimizer_state")
+@jit(static_argnames="optimizer", donate_argnames="optimizer_state")
 def solver_update(
     rates: Hyperparameters,
     optimizer_state: PyTree,

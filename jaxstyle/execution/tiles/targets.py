@@ -13,11 +13,12 @@ from jaxstyle.execution.tiles.network import pieces
 from jaxstyle.execution.tiles.objective import picture_sums, see
 from jaxstyle.losses import LOSSES, content, matting
 from jaxstyle.network.vgg import VGG19
+from jaxstyle.programs import jit
 
 Image = Float[Array | np.ndarray, "h w 3"]
 
 
-@jax.jit(static_argnames=("layers", "tile"))
+@jit(static_argnames=("layers", "tile"))
 def tile_features(
     network: VGG19,
     window: Float[Array, "s s 3"],

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxstyle.execution.compilation import counted
 from jaxstyle.execution.tiles.grid import (
     LEAST_HALO,
     Grid,
@@ -173,7 +174,8 @@ def test_a_window_has_its_tile_in_the_middle():
 def test_one_program_cuts_every_window_of_frames_of_one_shape():
     frame = normal(76, 108, 3)
     places = [grid.place(grid.count - 1) for grid in (Grid(45, 70, 32, 6), Grid(64, 96, 32, 6))]
-    before = window._cache_size()
-    for place in [*places, Place(*map(np.int32, (5, 7, 45, 70)))]:
-        window(frame, place, 43)
-    assert window._cache_size() == before + 1
+    window.clear_cache()
+    with counted() as compiled:
+        for place in [*places, Place(*map(np.int32, (5, 7, 45, 70)))]:
+            window(frame, place, 43)
+    assert compiled.count == 1

@@ -1,0 +1,81 @@
+"""Limits of the process are told in one line: of memory, address space and threads."""
+
+import subprocess
+import sys
+
+import pytest
+
+from jaxstyle import resources
+from jaxstyle.cli import memory
+from jaxstyle.errors import OutOfMemoryError
+from jaxstyle.resources import Limit
+from tests.processes import ROOT, SMALL_COMMAND, process_environment
+
+MB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        (Limit(600 * MB, 550 * MB, "ulimit -v"), "52 MB are left to this process by ulimit -v,"),
+        (Limit(600 * MB, 700 * MB, "a control group's limit"), "0 MB are left to this process by"),
+        (Limit(100 * MB, 0, ""), "105 MB are left to this process, and even the smallest"),
+    ],
+)
+def test_too_little_memory_to_start_is_told(monkeypatch, limit, said):
+    monkeypatch.setattr(resources, "memory_limit", lambda: limit)
+    with pytest.raises(OutOfMemoryError, match=said) as refused:
+        memory.check_start()
+    assert "\n" not in str(refused.value)
+
+
+def test_too_few_threads_to_start_are_told(monkeypatch):
+    monkeypatch.setattr(resources, "free_threads", lambda: 3)
+    with pytest.raises(OutOfMemoryError, match="too few threads: 3 are left"):
+        memory.check_start()
+    monkeypatch.setattr(resources, "free_threads", lambda: 10_000)
+    memory.check_start()
+
+
+def test_what_limits_memory_is_named(monkeypatch):
+    monkeypatch.setattr(resources, "memory_limit", lambda: Limit(2 * MB, MB, "ulimit -v"))
+    assert memory.available(1_500_000) == "2 MB are available (ulimit -v)"
+    monkeypatch.setattr(resources, "memory_limit", lambda: Limit(2 * MB, MB, ""))
+    assert memory.available(1_500_000) == "2 MB are available"
+
+
+LIMITED = """
+import resource
+for name, value in {limits}:
+    resource.setrlimit(getattr(resource, name), (value, value))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+@pytest.mark.parametrize("megabytes", [600, 700, 850, 1000])
+def test_a_limit_of_address_space_gives_one_line_or_a_picture(tmp_path, megabytes, picture):
+    import numpy as np
+
+    from jaxstyle import images
+    from jaxstyle.images import Picture
+
+    for name in ("a.png", "b.png"):
+        images.write(tmp_path / name, Picture(np.asarray(picture(0, 48, 48))))
+    limits = [("RLIMIT_AS", megabytes * 10**6)]
+    code = SMALL_COMMAND.replace("entry()\n", LIMITED.format(limits=limits) + "entry()\n")
+    command = ["run", "a.png", "b.png", "--size", "48", "--steps", "1", "-o", "o.png", "--quiet"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        cwd=tmp_path,
+        env=process_environment() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        assert (tmp_path / "o.png").exists()
+    else:
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("jaxstyle: out of memory: ")
