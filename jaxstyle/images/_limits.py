@@ -1,0 +1,141 @@
+"""Limits of what a picture may ask for, checked before it is decoded.
+
+A header of a few bytes can claim any number of pixels. These checks compare the claim with the size
+of the file and with the memory there is.
+"""
+
+import re
+from typing import BinaryIO
+
+from PIL import Image
+
+from jaxstyle import resources
+from jaxstyle.errors import ImageError
+
+SMALL = 700_000_000
+"""Bytes of memory that any file may ask for."""
+
+MEMORY_PER_BYTE = 7000
+"""Bytes of memory that larger pictures may ask for, by each byte of the file. Where a photo or a
+drawing of that size needs so much, it has hardly any content."""
+
+MOST_SCANS = 100
+"""Maximum number of scans of a JPEG, each of which goes through the whole picture. Encoders use up
+to about 20."""
+
+_RESULT = 12
+"""Bytes a pixel of the picture that is returned: three floats. Its alpha takes 4 more."""
+
+_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+"""Bytes a pixel of Pillow's modes; 4 for the others."""
+
+_DECODING = {"JPEG": 6, "MPO": 6, "BMP": 2, "GIF": 4, "WEBP": 14, "AVIF": 14, "HEIF": 14, "TIFF": 4}
+"""Further bytes a pixel that decoders hold: coefficients, planes, or the picture once more."""
+
+_DENSEST = {
+    "JPEG": 512,  # a bit for each block of 64 pixels
+    "MPO": 512,
+    "PNG": 8256,  # Deflate writes at most 258 bytes with 2 bits, and a pixel takes at least 1 bit
+    "GIF": 4096,  # a code of 9 bits or more stands for at most 4096 pixels
+}
+"""Maximum number of pixels that a byte of a file can stand for, by format."""
+
+_RUN_LENGTH_BMP = 128
+"""The same for a run-length BMP: two bytes for 255 pixels. Rows may be left out, however."""
+
+_BLANK_BMP = 2**22
+"""Pixels up to which a run-length BMP may be blank."""
+
+
+def check_claim(image: Image.Image, file: BinaryIO, name: str) -> None:
+    """Check that a file can hold the picture its header claims, and that decoding it is safe.
+
+    Args:
+      image: The picture, opened but not decoded.
+      file: The file.
+      name: Its name in messages.
+
+    Raises:
+      ImageError: It cannot, or takes too much time or memory.
+    """
+    size, pixels = file.seek(0, 2), image.width * image.height
+    if pixels > _most_pixels(image, size):
+        raise ImageError(
+            f"{name}: damaged: {size} bytes cannot hold {image.width}x{image.height} pixels"
+        )
+    needed = decoding_bytes(image)
+    if needed > max(SMALL, size * MEMORY_PER_BYTE):
+        raise ImageError(
+            f"{name}: {size} bytes that need {in_gigabytes(needed)} of memory as pixels "
+            f"({image.width}x{image.height}) are not read: downscale it first"
+        )
+    if image.format in ("JPEG", "MPO") and _has_many_scans(file):
+        raise ImageError(f"{name}: has more than {MOST_SCANS} scans: save it again as a plain JPEG")
+    check_memory(image, name)
+
+
+def check_memory(image: Image.Image, name: str) -> None:
+    """Check that there is memory enough to decode a picture.
+
+    Raises:
+      ImageError: There is not.
+    """
+    needed, free = decoding_bytes(image), resources.free_memory()
+    if free is not None and needed > free:
+        raise ImageError(
+            f"{name}: needs {in_gigabytes(needed)} of memory to be read "
+            f"({image.width}x{image.height} pixels), and {in_gigabytes(free)} are free: "
+            "downscale it first"
+        )
+
+
+def decoding_bytes(image: Image.Image) -> int:
+    """Return the bytes of memory that reading a picture takes at most, with the result."""
+    stored = _STORED.get(image.mode, 4)
+    alpha = 4 if image.has_transparency_data else 0
+    deep = stored if _is_deep(image) else 0  # its low bytes are another image
+    turned = stored if image.format == "TIFF" else 0  # which Pillow does by a copy
+    decoding = _DECODING.get(image.format or "", 0)
+    return image.width * image.height * (_RESULT + alpha + stored + deep + turned + decoding)
+
+
+def in_gigabytes(count: int) -> str:
+    """Return a number of bytes in words: ``1.3 GB``."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
+
+
+def _most_pixels(image: Image.Image, size: int) -> float:
+    """Return the number of pixels that a file of this many bytes can hold."""
+    if image.format == "TIFF":
+        bits = {"1": 1}.get(image.mode, 8)  # a pixel takes at least
+        compression = image.info.get("compression")
+        bytes_each = {"raw": 1, "packbits": 64, "tiff_adobe_deflate": 1032, "tiff_deflate": 1032}
+        return size * 8 // bits * bytes_each.get(compression, float("inf"))
+    if image.format == "BMP" and any(tile.codec_name == "bmp_rle" for tile in image.tile):
+        return max(_BLANK_BMP, size * _RUN_LENGTH_BMP)
+    return size * _DENSEST.get(image.format or "", float("inf"))
+
+
+# --- scans of a JPEG ------------------------------------------------------------------------------
+
+_MARKER = re.compile(rb"\xff+([^\0\xff\xd0-\xd7])")  # neither data nor a restart
+_START_OF_SCAN, _END, _START = 0xDA, 0xD9, 0xD8
+
+
+def _has_many_scans(file: BinaryIO) -> bool:
+    """Return whether a JPEG has more than `MOST_SCANS` scans."""
+    file.seek(0)
+    data, place, scans = file.read(), 0, 0
+    while scans <= MOST_SCANS:
+        found = _MARKER.search(data, place)
+        if not found or found[1][0] == _END:
+            return False
+        place = found.end()
+        if found[1][0] != _START:
+            scans += found[1][0] == _START_OF_SCAN
+            place += int.from_bytes(data[place : place + 2], "big")
+    return True
