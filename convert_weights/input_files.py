@@ -42,12 +42,25 @@ def open_input(path: str | os.PathLike[str], *, again: bool = False) -> BinaryIO
         mode = os.fstat(descriptor).st_mode  # it may be another file by now
         _check_kind(mode, again)
         if not stat.S_ISFIFO(mode):
-            return open(descriptor, "rb")
+            return _File(io.FileIO(descriptor, "rb"))
     except BaseException:
         os.close(descriptor)
         raise
     with open(descriptor, "rb", buffering=0) as pipe:
         return io.BytesIO(_until_its_end(pipe))
+
+
+class _File(io.BufferedReader):
+    """A file that sets aside no more memory for a read than the rest of the file takes.
+
+    Parsers ask for as many bytes as a damaged file tells them to.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read at most so many bytes."""
+        if size is not None and size > io.DEFAULT_BUFFER_SIZE:
+            size = min(size, max(0, os.fstat(self.fileno()).st_size - self.tell()))
+        return super().read(size)
 
 
 def _check_kind(mode: int, again: bool) -> None:

@@ -15,7 +15,7 @@ from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.retry import run_in_halves
 from jaxstyle.batch.storage import Folder, local_copy
-from jaxstyle.errors import ImageError, MaskError, SettingError, StorageError
+from jaxstyle.errors import ImageError, JaxstyleError, SettingError
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.inputs import looking_at
 from jaxstyle.execution.plan import Image
@@ -38,7 +38,7 @@ class Options:
       bits: bits per channel of the results.
       describe: function of a job that returns the text for the result's metadata.
       keeper: saves and loads checkpoints.
-      note: called with notes about the masks of each picture that has masks.
+      note: called with notes on how each job's pictures were read, and about its masks.
     """
 
     batch_size: int | None = None
@@ -125,11 +125,13 @@ class Task:
         cells, failed = {}, {}
         for index, job in enumerate(batch.jobs):
             try:
-                styles = [style_picture(style) for style in job.styles]
-                content = picture(job.content)
+                paintings = [style_picture(style) for style in job.styles]
+                content, styles = picture(job.content), [each.rgb for each in paintings]
+                for each in (content, *paintings):
+                    self.options.note(each.notes)
                 self._note(content.rgb, styles, job)
                 cells[index] = cell_of(batch, index, content, styles)
-            except (ImageError, StorageError, MaskError, SettingError, MemoryError) as error:
+            except (JaxstyleError, MemoryError) as error:
                 failed[index] = str(error) or type(error).__name__
         made_by = f"{versions()} {self.loaded.sha256} {jax.local_device_count()}"
         name = (
@@ -221,7 +223,7 @@ class Task:
             sides = read.batch.sides[index]
             alpha = None if result.alpha is None else cut(result.alpha, sides)
             try:
-                made = Picture(cut(result.image, sides), alpha)
+                made = Picture(cut(result.image, sides), alpha, dpi=result.dpi)
                 text = self.options.describe(job)
                 data = images.encoded(job.output, made, bits=self.options.bits, description=text)
             except ImageError as error:
@@ -257,7 +259,7 @@ def picture(path: str) -> Picture:
 
 
 @lru_cache(maxsize=16)
-def style_picture(path: str) -> Image:
+def style_picture(path: str) -> Picture:
     """Read a style picture; cached, since few are used many times. Do not modify the array.
 
     Raises:
@@ -265,7 +267,7 @@ def style_picture(path: str) -> Image:
       StorageError: the URL cannot be fetched.
     """
     with local_copy(path) as local:
-        return images.read(local).rgb
+        return images.read(local)
 
 
 def forget_pictures() -> None:

@@ -104,7 +104,8 @@ class Outputs:
 
     def save(self, result: Result, description: str) -> None:
         """Write the finished picture, its timelapse and its report."""
-        self._write(self.picture, result.image, result.alpha, description)
+        picture = Picture(result.image, result.alpha, dpi=result.dpi)
+        images.write(self.picture, picture, bits=self.bits, description=description)
         if self.timelapse:
             timelapse.write_timelapse(self.timelapse, [*self.frames, timelapse.frame(result.image)])
         if self.report:

@@ -69,7 +69,10 @@ class Files:
             cell = self.sweep.cells[index]
             self.made[index] = result
             if isinstance(result, Result) and (path := self.path(cell)):
-                picture, bits = Picture(result.image, result.alpha), self.recipe.bits
+                picture, bits = (
+                    Picture(result.image, result.alpha, dpi=result.dpi),
+                    self.recipe.bits,
+                )
                 images.write(path, picture, bits=bits, description=self._description(cell, path))
 
     def save(self) -> None:

@@ -13,11 +13,11 @@ _AS_PICTURE = "save it as PNG, JPEG or TIFF"
 _HEIF = "a HEIC picture"
 CAMERA_RAW = f"a camera raw file: develop it, and {_AS_PICTURE}"
 
+_AVIF = rb".{4}ftyp(?:avi[fs]|(?:mif1|msf1).{4}(?:.{4})*?avi[fs])"
+
 # Each kind by a pattern of the first bytes; the first that matches counts.
 _KINDS: tuple[tuple[bytes, str], ...] = (
     (rb"version https://git-lfs", "a pointer of Git LFS, not the file itself: run 'git lfs pull'"),
-    (rb".{4}ftyp(?:avif|avis)", "an AVIF picture"),
-    (rb".{4}ftyp(?:mif1|msf1).{4}(?:.{4})*?avif", "an AVIF picture"),
     (rb".{4}ftyp(?:hei.|hev.|mif1|msf1)", _HEIF),
     (rb".{4}ftypcrx ", CAMERA_RAW),
     (rb".{4}(?:ftyp|moov|mdat|wide)", f"a video: take a frame of it, and {_AS_PICTURE}"),
@@ -44,37 +44,45 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (rb"ID3|OggS|fLaC|RIFF.{4}WAVE", "a sound"),
 )
 _MARKUP: tuple[tuple[bytes, bytes, str], ...] = (
-    (rb"<svg|<\?xml|<!--|<!doctype svg", b"<svg", "an SVG drawing: draw it as PNG"),
-    (rb"<!doctype html|<html|<head|<body|<!--", b"<", "an HTML page instead of a picture"),
+    (rb"<svg|<\?xml|<!--|<!doctype svg", b"<svg", "an SVG drawing: save it as PNG"),
+    (
+        rb"<!doctype html|<html|<head|<body|<!--",
+        b"<",
+        "an HTML page: what was downloaded is not the picture",
+    ),
     (rb"<\?xml", b"<", "an XML file"),
 )
 """Each kind of markup by a pattern of its beginning, and a tag that follows somewhere."""
 
 _SIGNATURES = (
-    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM|RIFF.{4}WEBP|II[*+]\0|MM\0[*+]"
-    rb"|.{4}ftyp(?:avif|avis)"
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM|RIFF.{4}WEBP|II[*+]\0(?!.{4}CR)|MM\0[*+]"
+    rb"|" + _AVIF
 )
 
 
+def is_avif(head: bytes) -> bool:
+    """Return whether these are the first bytes of an AVIF picture."""
+    return re.match(_AVIF, head, re.DOTALL) is not None
+
+
 def is_heif(head: bytes) -> bool:
-    """Return whether a file of these first bytes is a HEIC picture."""
+    """Return whether these are the first bytes of a HEIC picture."""
     return kind_of(head) == _HEIF
 
 
-def is_claimed(head: bytes) -> bool:
-    """Return whether these are the first bytes of a format that can be read."""
-    return re.match(_SIGNATURES, head, re.DOTALL) is not None
-
-
 def kind_of(head: bytes) -> str | None:
-    """Return what a file of these first bytes is, and what to do about it; None if not known."""
+    """Return what a file of these first bytes is, if it is not known to be a readable picture.
+
+    Returns:
+      Its kind, and after a colon what to do about it; None if it may be readable, or is not known.
+    """
+    if re.match(_SIGNATURES, head, re.DOTALL):
+        return None
     if not head.strip(b"\0"):
-        return "empty: it holds nothing but zeros" if head else "empty"
+        return "empty: it holds nothing but zeros"
     for pattern, kind in _KINDS:
         if re.match(pattern, head, re.DOTALL):
             return kind
-    if is_claimed(head):
-        return None
     begin = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for pattern, tag, kind in _MARKUP:
         if re.match(pattern, begin) and tag in begin:

@@ -7,21 +7,22 @@ of the file and with the memory there is.
 import re
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from jaxstyle import resources
 from jaxstyle.errors import ImageError
+from jaxstyle.images._strips import STRIP_PIXELS
 
-SMALL = 700_000_000
+SMALL = 500_000_000
 """Bytes of memory that any file may ask for."""
 
 MEMORY_PER_BYTE = 7000
 """Bytes of memory that larger pictures may ask for, by each byte of the file. Where a photo or a
 drawing of that size needs so much, it has hardly any content."""
 
-MOST_SCANS = 100
-"""Maximum number of scans of a JPEG, each of which goes through the whole picture. Encoders use up
-to about 20."""
+MOST_SCANS, USUAL_SCANS, SCANNED = 100, 20, 2**30
+"""Maximum number of scans of a JPEG, each of which goes through the whole picture: that of small
+pictures, that of any, and the pixels of all scans together in between. Encoders use up to 14."""
 
 _RESULT = 12
 """Bytes a pixel of the picture that is returned: three floats. Its alpha takes 4 more."""
@@ -29,8 +30,11 @@ _RESULT = 12
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 """Bytes a pixel of Pillow's modes; 4 for the others."""
 
-_DECODING = {"JPEG": 6, "MPO": 6, "BMP": 2, "GIF": 4, "WEBP": 14, "AVIF": 14, "HEIF": 14, "TIFF": 4}
-"""Further bytes a pixel that decoders hold: coefficients, planes, or the picture once more."""
+_DECODER = {"WEBP": 10, "AVIF": 6, "HEIF": 10}
+"""Bytes a pixel of decoders that hold the picture, too, until the file is closed."""
+
+_STRIP = 40
+"""Bytes a pixel of the strip that is converted at a time."""
 
 _DENSEST = {
     "JPEG": 512,  # a bit for each block of 64 pixels
@@ -47,7 +51,7 @@ _BLANK_BMP = 2**22
 """Pixels up to which a run-length BMP may be blank."""
 
 
-def check_claim(image: Image.Image, file: BinaryIO, name: str) -> None:
+def check_claim(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> None:
     """Check that a file can hold the picture its header claims, and that decoding it is safe.
 
     Args:
@@ -69,8 +73,10 @@ def check_claim(image: Image.Image, file: BinaryIO, name: str) -> None:
             f"{name}: {size} bytes that need {in_gigabytes(needed)} of memory as pixels "
             f"({image.width}x{image.height}) are not read: downscale it first"
         )
-    if image.format in ("JPEG", "MPO") and _has_many_scans(file):
-        raise ImageError(f"{name}: has more than {MOST_SCANS} scans: save it again as a plain JPEG")
+    if image.format in ("JPEG", "MPO"):
+        most = max(USUAL_SCANS, min(MOST_SCANS, SCANNED // max(1, pixels)))
+        if _has_more_scans(file, most):
+            raise ImageError(f"{name}: has more than {most} scans: save it again as a plain JPEG")
     check_memory(image, name)
 
 
@@ -91,12 +97,11 @@ def check_memory(image: Image.Image, name: str) -> None:
 
 def decoding_bytes(image: Image.Image) -> int:
     """Return the bytes of memory that reading a picture takes at most, with the result."""
-    stored = _STORED.get(image.mode, 4)
-    alpha = 4 if image.has_transparency_data else 0
+    pixels, stored = image.width * image.height, _STORED.get(image.mode, 4)
     deep = stored if _is_deep(image) else 0  # its low bytes are another image
-    turned = stored if image.format == "TIFF" else 0  # which Pillow does by a copy
-    decoding = _DECODING.get(image.format or "", 0)
-    return image.width * image.height * (_RESULT + alpha + stored + deep + turned + decoding)
+    alpha = 4 if image.has_transparency_data else 0
+    each = stored + deep + _DECODER.get(image.format or "", 0) + _RESULT + alpha
+    return pixels * each + min(pixels, STRIP_PIXELS) * _STRIP
 
 
 def in_gigabytes(count: int) -> str:
@@ -108,11 +113,11 @@ def _is_deep(image: Image.Image) -> bool:
     return any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
 
 
-def _most_pixels(image: Image.Image, size: int) -> float:
+def _most_pixels(image: ImageFile.ImageFile, size: int) -> float:
     """Return the number of pixels that a file of this many bytes can hold."""
     if image.format == "TIFF":
         bits = {"1": 1}.get(image.mode, 8)  # a pixel takes at least
-        compression = image.info.get("compression")
+        compression = str(image.info.get("compression"))
         bytes_each = {"raw": 1, "packbits": 64, "tiff_adobe_deflate": 1032, "tiff_deflate": 1032}
         return size * 8 // bits * bytes_each.get(compression, float("inf"))
     if image.format == "BMP" and any(tile.codec_name == "bmp_rle" for tile in image.tile):
@@ -126,11 +131,11 @@ _MARKER = re.compile(rb"\xff+([^\0\xff\xd0-\xd7])")  # neither data nor a restar
 _START_OF_SCAN, _END, _START = 0xDA, 0xD9, 0xD8
 
 
-def _has_many_scans(file: BinaryIO) -> bool:
-    """Return whether a JPEG has more than `MOST_SCANS` scans."""
+def _has_more_scans(file: BinaryIO, most: int) -> bool:
+    """Return whether a JPEG has more than so many scans."""
     file.seek(0)
     data, place, scans = file.read(), 0, 0
-    while scans <= MOST_SCANS:
+    while scans <= most:
         found = _MARKER.search(data, place)
         if not found or found[1][0] == _END:
             return False

@@ -105,6 +105,7 @@ def write_png(
     bits: int,
     icc_profile: bytes,
     exif: bytes,
+    dpi: tuple[float, float] | None = None,
 ) -> None:
     """Write a PNG file with 3 (RGB) or 4 (RGBA) channels, one data chunk per strip.
 
@@ -115,6 +116,7 @@ def write_png(
       bits: 8 or 16, matching the type of the strips.
       icc_profile: The ICC profile to embed.
       exif: The EXIF data, without the "Exif" marker that precedes it in JPEG.
+      dpi: Horizontal and vertical dots per inch.
     """
     height, width, channels = shape
     color_type = {3: 2, 4: 6}[channels]
@@ -122,6 +124,9 @@ def write_png(
     file.write(b"\x89PNG\r\n\x1a\n")
     _chunk(file, b"IHDR", header)
     _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile))
+    if dpi:
+        across, down = (round(each / 0.0254) for each in dpi)
+        _chunk(file, b"pHYs", struct.pack(">IIB", across, down, 1))  # dots per meter
     _chunk(file, b"eXIf", exif)
     stream = zlib.compressobj()
     above, row = np.zeros(width * channels * bits // 8, np.uint8), 0

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import (
+    ExifTags,
+    Image,
+    ImageFile,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    features,
+)
 
 from convert_weights.input_files import open_input
 from jaxstyle.errors import ImageError
@@ -220,7 +228,7 @@ def _plugin(head: bytes, name: str) -> Callable[[BinaryIO], ImageFile.ImageFile]
     """
     if _kinds.is_heif(head):
         try:
-            from pillow_heif import HeifImageFile  # an optional dependency
+            from pillow_heif import HeifImageFile  # type: ignore  # an optional dependency
         except ImportError:
             raise ImageError(
                 f"{name}: is a HEIC picture, which needs pillow-heif: "
@@ -228,7 +236,12 @@ def _plugin(head: bytes, name: str) -> Callable[[BinaryIO], ImageFile.ImageFile]
             ) from None
         return HeifImageFile
     if kind := _kinds.kind_of(head):
-        raise ImageError(f"{name}: is {kind}, and not a readable {_kinds.READABLE}")
+        remedy = "" if ":" in kind else f", not a readable {_kinds.READABLE}"
+        raise ImageError(f"{name}: is {kind}{remedy}")
+    if _kinds.is_avif(head) and not features.check("avif"):
+        raise ImageError(
+            f"{name}: is an AVIF picture, which this Pillow cannot read: save it as PNG"
+        )
     return partial(Image.open, formats=FORMATS_READ)
 
 
@@ -350,10 +363,16 @@ def _check_sides(picture: Picture, planned: tuple[int, int], name: str) -> None:
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
     """Return the horizontal and vertical dots per inch that a file tells, if they make sense."""
     with suppress(Exception):  # damaged metadata
-        across, down = map(float, image.info["dpi"])
+        across, down = map(float, image.info.get("dpi") or _exif_resolution(image))
         if 1 < across < 1e5 and 1 < down < 1e5:
             return across, down
     return None
+
+
+def _exif_resolution(image: Image.Image) -> tuple[float, float]:
+    exif = Image.Image.getexif(image)
+    factor = {2: 1.0, 3: 2.54}[exif.get(ExifTags.Base.ResolutionUnit, 2)]  # inches, or centimeters
+    return factor * exif[ExifTags.Base.XResolution], factor * exif[ExifTags.Base.YResolution]
 
 
 def _orientation(image: Image.Image) -> int:

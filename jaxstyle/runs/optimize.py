@@ -373,4 +373,5 @@ class Problem:
             losses=trace.losses[index],
             seconds=seconds,
             maps=done.maps,
+            dpi=one.content.dpi,
         )

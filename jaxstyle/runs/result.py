@@ -118,6 +118,7 @@ class Result:
       seconds: wall-clock time of the run.
       maps: local affine color maps from the content picture to the image, None unless the image was
         made by them (``--smooth-radius``).
+      dpi: dots per inch of the content picture, None if it does not tell.
     """
 
     image: Float[np.ndarray, "h w 3"]
@@ -129,6 +130,7 @@ class Result:
     losses: list[dict[str, Any]]
     seconds: float
     maps: Float[np.ndarray, "_ _ 3 4"] | None = None
+    dpi: tuple[float, float] | None = None
 
     def save(self, path: str | os.PathLike, *, bits: int = 8, description: str = "") -> None:
         """Write the picture to a file.
@@ -139,7 +141,7 @@ class Result:
           description: text for the file's metadata; if empty, the settings as JSON.
         """
         description = description or json.dumps({"settings": self.settings.to_dict()})
-        picture = images.Picture(self.image, self.alpha)
+        picture = images.Picture(self.image, self.alpha, dpi=self.dpi)
         images.write(path, picture, bits=bits, description=description)
 
     def report(self) -> dict[str, Any]:

@@ -40,6 +40,16 @@ def test_a_file_is_opened_as_it_is(tmp_path):
         assert file.read() == b"12345"
 
 
+def test_more_than_the_rest_of_a_file_takes_no_memory(tmp_path):
+    (tmp_path / "a").write_bytes(b"12345")
+    with open_input(tmp_path / "a") as file:
+        file.seek(1)
+        assert file.read(2**60) == b"2345"
+        assert file.read(2**60) == b""
+        file.seek(9)
+        assert file.read(2**60) == b""
+
+
 @pytest.mark.parametrize("data", [b"", b"12345", bytes(300_000)])
 def test_a_pipe_is_read_to_its_end(pipe, data):
     thread = fed(pipe, data)
