@@ -99,6 +99,8 @@ def read(source: Any) -> Picture:
 def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, bool]:
     """Read a picture whose colors are labels, such as a mask, without color conversion.
 
+    The file must be one that can be read again, as masks are.
+
     Returns:
       The picture as `read` returns it, but with its ICC profile ignored, and whether the file
       stores its colors in a palette.
@@ -112,7 +114,7 @@ def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, 
             check_memory(bare, PIL_IMAGE)
             return _stored(bare, PIL_IMAGE)
     name = os.fspath(source)
-    with _opened(name) as (image, _, notes):
+    with _opened(name, again=True) as (image, _, notes):
         sides = _upright_sides(image)
         picture, indexed = _stored(image, name)
         _check_sides(picture, sides, name)
@@ -206,12 +208,12 @@ def _file(name: str, again: bool) -> Iterator[BinaryIO]:
 def _image(file: BinaryIO, head: bytes, name: str) -> Iterator[_Opened]:
     """Open the main picture of a file by Pillow, or by a package that adds its format."""
     notes: tuple[str, ...] = ()
-    animated = False
+    animated, plugin = False, _plugin(head, name)
     if head.startswith((b"II", b"MM")):
         file, notes = main_page(file, name)
     elif head.startswith(_kinds.PNG):
         file, animated = only_needed(file)
-    with _plugin(head, name)(file) as image:
+    with plugin(file) as image:
         kind = image.format or ""
         if kind == "MPO" or (kind == "HEIF" and _is_animated(image)):
             notes = (f"{name}: has several pictures: the main one is taken",)

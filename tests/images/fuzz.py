@@ -263,13 +263,18 @@ def _work(number: int, seed: int, first: int, folder: str) -> None:
             print(json.dumps({"index": index, "name": name, "problem": problem}), flush=True)
 
 
+_COMMAND = [
+    *(sys.executable, "-c"),
+    "import sys; from tests.images import fuzz; fuzz._work(*map(int, sys.argv[1:4]), sys.argv[4])",
+]
+
+
 def problems(number: int, seed: int = 0) -> Iterator[str]:
     """Read so many damaged pictures in other processes; yield a line for each problem."""
     first = 0
     while first < number:
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as said:
-            code = "import sys; from tests.images import fuzz; fuzz._work(*map(eval, sys.argv[1:]))"
-            command = [sys.executable, "-c", code, *map(repr, (number, seed, first, folder))]
+            command = [*_COMMAND, str(number), str(seed), str(first), folder]
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True) as work:
                 begun = first - 1
                 for line in work.stdout or ():
