@@ -43,8 +43,11 @@ def read_text(path: str) -> str:
       JobsError: the file cannot be read or is not UTF-8.
     """
     try:
-        with local_copy(path) as local:
-            return io.TextIOWrapper(open_input(local), "utf-8-sig").read()
+        with (
+            local_copy(path) as local,
+            io.TextIOWrapper(open_input(local), "utf-8-sig") as file,
+        ):
+            return file.read()
     except UnicodeDecodeError:
         raise JobsError(f"{path}: is not UTF-8 text: save it as UTF-8") from None
     except StorageError as error:

@@ -88,6 +88,7 @@ def read(source: Any) -> Picture:
             sides = _upright_sides(image)
             picture = _decode(image, low_bytes(image, file, name), name)
             _check_sides(picture, sides, name)
+            notes = (*notes, *picture.notes)
             return replace(picture, notes=notes, dpi=_resolution(image))
     if isinstance(source, Image.Image):
         with _pillow(PIL_IMAGE):
@@ -234,7 +235,7 @@ def _plugin(head: bytes, name: str) -> Callable[[BinaryIO], ImageFile.ImageFile]
         except ImportError:
             raise ImageError(
                 f"{name}: is a HEIC picture, which needs pillow-heif: "
-                "pip install 'jaxstyle[heif]', or save it as JPEG"
+                "pip install pillow-heif, or save it as JPEG"
             ) from None
         return HeifImageFile
     if kind := _kinds.kind_of(head):
@@ -365,7 +366,10 @@ def _check_sides(picture: Picture, planned: tuple[int, int], name: str) -> None:
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
     """Return the horizontal and vertical dots per inch that a file tells, if they make sense."""
     with suppress(Exception):  # damaged metadata
-        across, down = map(float, image.info.get("dpi") or _exif_resolution(image))
+        told = image.info.get("dpi")
+        if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
+            told = None  # Pillow supposes 72
+        across, down = map(float, told or _exif_resolution(image))
         if 1 < across < 1e5 and 1 < down < 1e5:
             return across, down
     return None

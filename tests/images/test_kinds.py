@@ -88,8 +88,7 @@ def test_a_heic_picture_asks_for_a_package(tmp_path, monkeypatch):
     (tmp_path / "IMG_1.jpg").write_bytes(HEIC)
     message = refusal(tmp_path / "IMG_1.jpg")
     assert message.endswith(
-        "is a HEIC picture, which needs pillow-heif: pip install 'jaxstyle[heif]', "
-        "or save it as JPEG"
+        "is a HEIC picture, which needs pillow-heif: pip install pillow-heif, or save it as JPEG"
     )
 
 

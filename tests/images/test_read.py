@@ -423,7 +423,6 @@ def test_a_large_profile_is_used(tmp_path):
         ("a.jpg", {}),
         ("a.tif", {}),
         ("a.tif", {"compression": "jpeg"}),
-        ("a.bmp", {}),
     ],
 )
 def test_resolution(tmp_path, name, options):
