@@ -24,6 +24,9 @@ MOST_SCANS, USUAL_SCANS, SCANNED = 100, 20, 2**30
 """Maximum number of scans of a JPEG, each of which goes through the whole picture: that of small
 pictures, that of any, and the pixels of all scans together in between. Encoders use up to 14."""
 
+LONGEST = 2**20
+"""Pixels of the longest side. What takes time by the row would take too much beyond."""
+
 _RESULT = 12
 """Bytes a pixel of the picture that is returned: three floats. Its alpha takes 4 more."""
 
@@ -67,10 +70,12 @@ def check_claim(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> None:
         raise ImageError(
             f"{name}: damaged: {size} bytes cannot hold {image.width}x{image.height} pixels"
         )
+    if max(image.size) > LONGEST:
+        raise ImageError(f"{name}: its side of {max(image.size)} pixels is too long: crop it first")
     needed = decoding_bytes(image)
     if needed > max(SMALL, size * MEMORY_PER_BYTE):
         raise ImageError(
-            f"{name}: {size} bytes that need {in_gigabytes(needed)} of memory as pixels "
+            f"{name}: {size} bytes that need {in_words(needed)} of memory as pixels "
             f"({image.width}x{image.height}) are not read: downscale it first"
         )
     if image.format in ("JPEG", "MPO"):
@@ -89,8 +94,8 @@ def check_memory(image: Image.Image, name: str) -> None:
     needed, free = decoding_bytes(image), resources.free_memory()
     if free is not None and needed > free:
         raise ImageError(
-            f"{name}: needs {in_gigabytes(needed)} of memory to be read "
-            f"({image.width}x{image.height} pixels), and {in_gigabytes(free)} are free: "
+            f"{name}: needs {in_words(needed)} of memory to be read "
+            f"({image.width}x{image.height} pixels), and {in_words(free)} are free: "
             "downscale it first"
         )
 
@@ -104,7 +109,7 @@ def decoding_bytes(image: Image.Image) -> int:
     return pixels * each + min(pixels, STRIP_PIXELS) * _STRIP
 
 
-def in_gigabytes(count: int) -> str:
+def in_words(count: int) -> str:
     """Return a number of bytes in words: ``1.3 GB``."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 

@@ -172,6 +172,12 @@ def test_reading_takes_no_more_than_is_asked_for(path, kind):
     assert 0.5 * asked < taken < asked
 
 
+def test_a_side_of_millions_of_pixels_is_refused(path, undecoded):
+    for width, height in ((1, 2**20 + 1), (2**20 + 1, 1)):
+        path.write_bytes(png_of(width, height, 1, 0, bytes(2 * 2**20 + 2)))
+        assert "its side of 1048577 pixels is too long: crop it first" in refusal(path)
+
+
 # --- what takes too long --------------------------------------------------------------------------
 
 
@@ -215,6 +221,6 @@ def test_rows_of_a_run_length_bmp_may_end_early_but_not_without_limit(path, monk
 
 
 def test_in_words():
-    assert limits.in_gigabytes(1_340_000_000) == "1.3 GB"
-    assert limits.in_gigabytes(34_000_000) == "34.0 MB"
+    assert limits.in_words(1_340_000_000) == "1.3 GB"
+    assert limits.in_words(34_000_000) == "34.0 MB"
     assert np.isclose(limits.MEMORY_PER_BYTE * 100_000, 7e8)  # of a file of 100 kB
