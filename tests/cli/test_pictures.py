@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from convert_weights import input_files
-from jaxstyle import images
+from jaxstyle import images, resources
 from jaxstyle.__main__ import main
 from jaxstyle.batch import folder as batch_folder
 from tests.cli.conftest import ONE_SCALE, OUT, rgb_of, run
@@ -73,6 +73,14 @@ def test_the_resolution_of_the_photo_is_kept(folder, picture):
     assert batch(contents="photo.jpg") == 0
     for name in ("out.tif", "out/photo__style.png"):
         np.testing.assert_allclose(images.read(name).dpi, (300, 300), rtol=1e-4)
+
+
+def test_a_plan_asks_for_the_memory_of_the_photo_too(folder, refused, capsys, monkeypatch):
+    monkeypatch.setattr(resources, "free_memory", lambda: 50_000)
+    needs = "content.png: needs 0.2 MB of memory to be read (64x48 pixels), and 0.1 MB are free"
+    refused(["run", *OUT, "--plan"], 1, needs)
+    assert batch("--plan") == 0
+    assert f"1 cannot be made; the first: content__style.png: {needs}" in capsys.readouterr().out
 
 
 # --- pipes ----------------------------------------------------------------------------------------
