@@ -42,6 +42,7 @@ __all__ = [
     "ImageError",
     "Picture",
     "expand_folders",
+    "open_file",
     "read",
     "read_description",
     "read_sides",
@@ -178,7 +179,7 @@ def _opened(name: str, *, again: bool = False) -> Iterator[_Opened]:
     Raises:
       ImageError: The file cannot be opened, is no picture, or asks for too much.
     """
-    with _file(name, again) as file:
+    with open_file(name, again=again) as file:
         head = file.read(_kinds.HEAD)
         if not head:
             raise ImageError(f"{name}: the file is empty")
@@ -193,8 +194,13 @@ def _opened(name: str, *, again: bool = False) -> Iterator[_Opened]:
 
 
 @contextmanager
-def _file(name: str, again: bool) -> Iterator[BinaryIO]:
-    """Open a file for reading; raise ImageError where that fails."""
+def open_file(path: str | os.PathLike[str], *, again: bool = False) -> Iterator[BinaryIO]:
+    """Open a picture's file for reading, as ``convert_weights.input_files`` says.
+
+    Raises:
+      ImageError: It cannot be opened.
+    """
+    name = os.fspath(path)
     try:
         file = open_input(name, again=again)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

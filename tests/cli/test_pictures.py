@@ -139,6 +139,7 @@ def test_a_pipe_that_is_needed_again_is_refused(pipe, refused):
     again = "is a pipe, and is needed more than once: save it to a file"
     mask = ["--content-mask", pipe, "--style-mask", pipe]
     refused(["run", *OUT, *mask, *ONE_SCALE, "--plan"], 1, again)
+    refused(["run", *OUT, "--init", pipe, "--resume"], 1, again)
     refused(["run", "--upscale", pipe, "-o", "out.png"], 1, again)
 
 
