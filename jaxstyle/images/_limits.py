@@ -115,7 +115,7 @@ def in_words(count: int) -> str:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    return any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def _most_pixels(image: ImageFile.ImageFile, size: int) -> float:
@@ -125,7 +125,7 @@ def _most_pixels(image: ImageFile.ImageFile, size: int) -> float:
         compression = str(image.info.get("compression"))
         bytes_each = {"raw": 1, "packbits": 64, "tiff_adobe_deflate": 1032, "tiff_deflate": 1032}
         return size * 8 // bits * bytes_each.get(compression, float("inf"))
-    if image.format == "BMP" and any(tile.codec_name == "bmp_rle" for tile in image.tile):
+    if image.format == "BMP" and any(tile[0] == "bmp_rle" for tile in image.tile):
         return max(_BLANK_BMP, size * _RUN_LENGTH_BMP)
     return size * _DENSEST.get(image.format or "", float("inf"))
 

@@ -36,7 +36,7 @@ def load(image: Image.Image) -> None:
 
     Only one thread may call this at a time.
     """
-    if any(tile.codec_name == "libtiff" for tile in getattr(image, "tile", ())):
+    if any(tile[0] == "libtiff" for tile in getattr(image, "tile", ())):
         with _without_libtiff():
             image.load()
     else:

@@ -47,7 +47,7 @@ def test_libtiff_says_nothing(tmp_path, capfd, compression):
 
 def test_what_others_say_meanwhile_is_passed_on(capfd, monkeypatch):
     image = Image.new("RGB", (2, 2))
-    image.tile = [quiet_tile()]
+    image.tile = [("libtiff", (0, 0, 2, 2), 0, ("RGB", False, 8))]
 
     def load():
         print("note: a.tif: has 2 pictures.", file=sys.stderr, flush=True)
@@ -62,11 +62,6 @@ def test_what_others_say_meanwhile_is_passed_on(capfd, monkeypatch):
     with pytest.raises(OSError, match="-9"):
         quiet.load(image)
     assert capfd.readouterr().err == "note: a.tif: has 2 pictures.\n\x1b[2Kbar 3%\n"
-
-
-def quiet_tile():
-    tile = type("Tile", (), {"codec_name": "libtiff", "args": ()})
-    return tile()
 
 
 def test_standard_error_may_be_closed(tmp_path):
