@@ -15,7 +15,7 @@ import numpy as np
 from jaxstyle import images
 from jaxstyle.batch.cells import alone, static_key
 from jaxstyle.batch.jobs import Job
-from jaxstyle.errors import PictureSizeError, SettingError
+from jaxstyle.errors import ImageError, PictureSizeError, SettingError
 from jaxstyle.execution.inputs import Layers, layers_of
 from jaxstyle.execution.plan import Image, Scale, blank, plan
 from jaxstyle.images import Picture
@@ -221,13 +221,24 @@ def cell_of(batch: Batch, index: int, content: Picture, styles: Sequence[Image])
       index: index of the job in ``batch.jobs``.
       content: content picture of the job, as read.
       styles: style pictures of the job, as read.
+
+    Raises:
+      ImageError: the content picture has not the sides that the batch was planned for.
     """
     job = batch.jobs[index]
+    if result_of(tuple(plan(content.rgb, styles, job.settings))) != batch.sides[index]:
+        height, width = content.rgb.shape[:2]
+        raise ImageError(
+            f"{job.content}: is read as {width}x{height} pixels, but was planned with other sides: "
+            "run the command again"
+        )
     if batch.bucket is None:
         return _prepared(Inputs(content, styles, job.settings, batch.schedules[index]))
     rgb, alpha = _padded(content.rgb, batch, index), content.alpha
     alpha = None if alpha is None else _padded(alpha, batch, index)
-    return Inputs(Picture(rgb, alpha), styles, job.settings, batch.schedules[index])
+    return Inputs(
+        replace(content, rgb=rgb, alpha=alpha), styles, job.settings, batch.schedules[index]
+    )
 
 
 def _prepared(cell: Inputs) -> Inputs:
@@ -249,7 +260,8 @@ def _prepared(cell: Inputs) -> Inputs:
     alpha = cell.content.alpha
     if alpha is not None:
         alpha = images.resize(alpha, last.height, last.width, settings.resampling)
-    return replace(cell, content=Picture(sized[last.height, last.width], alpha), sized=sized)
+    content = replace(cell.content, rgb=sized[last.height, last.width], alpha=alpha)
+    return replace(cell, content=content, sized=sized)
 
 
 def _padded(plane: np.ndarray, batch: Batch, index: int) -> np.ndarray:

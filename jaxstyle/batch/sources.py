@@ -1,8 +1,10 @@
 """Expansion of a folder, a glob or a list file into the pictures it stands for, local or by URL."""
 
+import io
 import os
 from urllib.parse import unquote
 
+from convert_weights.input_files import open_input
 from jaxstyle.batch.storage import is_url, listing, local_copy, matching
 from jaxstyle.errors import JobsError, StorageError
 from jaxstyle.images import EXTENSIONS
@@ -41,8 +43,11 @@ def read_text(path: str) -> str:
       JobsError: the file cannot be read or is not UTF-8.
     """
     try:
-        with local_copy(path) as local:
-            return local.read_text("utf-8-sig")
+        with (
+            local_copy(path) as local,
+            io.TextIOWrapper(open_input(local), "utf-8-sig") as file,
+        ):
+            return file.read()
     except UnicodeDecodeError:
         raise JobsError(f"{path}: is not UTF-8 text: save it as UTF-8") from None
     except StorageError as error:

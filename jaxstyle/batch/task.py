@@ -16,7 +16,7 @@ from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.origins import Stamp, stamps
 from jaxstyle.batch.retry import run_in_halves
 from jaxstyle.batch.storage import Folder, is_full, local_copy
-from jaxstyle.errors import ImageError, MaskError, SettingError, StorageError
+from jaxstyle.errors import ImageError, JaxstyleError, SettingError, StorageError
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.inputs import looking_at
 from jaxstyle.execution.plan import Image
@@ -40,7 +40,7 @@ class Options:
       bits: bits per channel of the results.
       describe: function of a job that returns the text for the result's metadata.
       keeper: saves and loads checkpoints.
-      note: called with notes about the masks of each picture that has masks.
+      note: called with notes on how each job's pictures were read, and about its masks.
     """
 
     batch_size: int | None = None
@@ -130,11 +130,13 @@ class Task:
         for index, job in enumerate(batch.jobs):
             try:
                 seen[index] = stamps(job.inputs())
-                styles = [picture(style).rgb for style in job.styles]
-                content = picture(job.content)
+                paintings = [picture(style) for style in job.styles]
+                content, styles = picture(job.content), [each.rgb for each in paintings]
+                for each in (content, *paintings):
+                    self.options.note(each.notes)
                 self._note(content.rgb, styles, job)
                 cells[index] = cell_of(batch, index, content, styles)
-            except (ImageError, StorageError, MaskError, SettingError, MemoryError) as error:
+            except (JaxstyleError, MemoryError) as error:
                 failed[index] = str(error) or type(error).__name__
         made_by = f"{versions()} {self.loaded.sha256} {jax.local_device_count()}"
         name = (
@@ -235,7 +237,7 @@ class Task:
             sides = read.batch.sides[index]
             alpha = None if result.alpha is None else cut(result.alpha, sides)
             try:
-                made = Picture(cut(result.image, sides), alpha)
+                made = Picture(cut(result.image, sides), alpha, dpi=result.dpi)
                 text = self.options.describe(job)
                 data = images.encoded(job.output, made, bits=self.options.bits, description=text)
                 self.out.write(job.output, data)

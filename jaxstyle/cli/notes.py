@@ -1,10 +1,13 @@
 """Notes for the user before a run, which are not errors."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from jaxstyle import images
 from jaxstyle.cli.common import Tell
 from jaxstyle.cli.flags import flag
+from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
 from jaxstyle.presets import PRESETS
 from jaxstyle.settings import Settings
@@ -44,6 +47,17 @@ def tell_notes(notes: Iterable[str], tell: Tell, told: set[str] | None = None) -
         if note not in told:
             told.add(note)
             tell(f"note: {note}")
+
+
+def read_picture(path: str | Path, tell: Tell) -> Picture:
+    """Read a picture, and tell what a user should know of how that was done.
+
+    Raises:
+      ImageError: it cannot be read.
+    """
+    picture = images.read(path)
+    tell_notes(picture.notes, tell)
+    return picture
 
 
 def flags_of(settings: Mapping[str, Any]) -> str:

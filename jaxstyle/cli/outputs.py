@@ -122,7 +122,7 @@ class Outputs:
 
     def save_picture(self, result: Result, description: str) -> str:
         """Write the finished picture; return why it could not be, and where it is instead."""
-        picture = Picture(result.image, result.alpha)
+        picture = Picture(result.image, result.alpha, dpi=result.dpi)
         try:
             if self.named:
                 images.write(self.picture, picture, bits=self.bits, description=description)
@@ -168,12 +168,12 @@ class Outputs:
     def _so_far(self, progress: Progress, content: Picture, settings: Settings) -> Picture:
         """Return the picture at its final size or, if that fails, as it is."""
         if self.made:
-            return Picture(self.made.image, self.made.alpha)
+            return Picture(self.made.image, self.made.alpha, dpi=self.made.dpi)
         try:
             done = finished(progress.image, content, progress.scales[-1], settings)
         except Exception:  # no memory for the last processing
             return Picture(progress.image)
-        return Picture(done.image, done.alpha)
+        return Picture(done.image, done.alpha, dpi=content.dpi)
 
     def _preview(self, progress: Progress) -> None:
         path = beside(self.picture, f"{_steps_taken(progress):05}")

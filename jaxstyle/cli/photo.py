@@ -12,6 +12,7 @@ from convert_weights.files import remove_leftovers
 from jaxstyle import images
 from jaxstyle.cli.common import OUTPUT_HELP, Tell, add_output_flags, teller
 from jaxstyle.cli.flags import add_settings, flag, given_settings
+from jaxstyle.cli.notes import read_picture
 from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
@@ -115,10 +116,10 @@ def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
             raise UsageError(f"{flag(name)} does not go with --apply-map")
     check(arguments, [Path(arguments.content), arguments.apply_map])
     maps, small = full_size.read_maps(arguments.apply_map)
-    content = images.read(arguments.content)
+    content = read_picture(arguments.content, tell)
     full_size.check_same(small, content.rgb)
     image = full_size.applied_at(maps, small, content.rgb)
-    write(arguments, Picture(image, content.alpha), begin, tell)
+    write(arguments, replace(content, rgb=image), begin, tell)
 
 
 COLORS_ONLY = ("preset", "content_mask", "style_mask", "auto_masks", "color_match")
@@ -143,7 +144,7 @@ def recolor(arguments: argparse.Namespace, tell: Tell) -> None:
         raise UsageError("--method histogram takes one STYLE, and no masks")
     check_region_flags(arguments, job.settings)
     check(arguments, job.inputs())
-    content, styles = pictures_of(job)
+    content, styles = pictures_of(job, tell)
     if histogram:
         image = match_histograms(content.rgb, styles[0])
     else:
@@ -154,7 +155,7 @@ def recolor(arguments: argparse.Namespace, tell: Tell) -> None:
         kind = job.settings.color_match
         kind = kind if kind in COLOR_MATCHES else ONE_MAP
         image = recolored(content.rgb, styles, regions, kind)
-    write(arguments, Picture(image, content.alpha), begin, tell)
+    write(arguments, replace(content, rgb=image), begin, tell)
 
 
 ONLY_TRANSFER = (

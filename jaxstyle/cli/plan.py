@@ -9,7 +9,6 @@ from rich.table import Table
 
 from jaxstyle.cli.common import Tell, count_of
 from jaxstyle.cli.failures import interruptible
-from jaxstyle.cli.memory import advice, explained, in_bytes
 from jaxstyle.cli.memory import advice, available, explained, in_bytes
 from jaxstyle.execution.choice import Sides
 from jaxstyle.execution.estimate import Estimate, estimate

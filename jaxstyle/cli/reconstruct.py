@@ -10,7 +10,7 @@ from jaxstyle import images
 from jaxstyle.cli.common import DEBUG_HELP, WEIGHTS_HELP, silence, teller, use_precision
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
-from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.notes import network_note, read_picture
 from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.progress import progress_bar
 from jaxstyle.errors import UsageError
@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise UsageError("say where the figure goes: -o GRID.png")
     settings = resolve(**{"preset": "reconstruction", **given_settings(arguments)})
     use_precision(settings)
-    image = images.read(arguments.image).rgb
+    image = read_picture(arguments.image, tell).rgb
     height, width = size_of_cells(image, settings)
     columns = 1 + max(len(settings.style_layers), len(settings.content_layers))
     images.check_writable(arguments.output, longest=max(3 * height, columns * (width + 2 * GAP)))

@@ -18,7 +18,7 @@ from jaxstyle.cli.common import (
     use_precision,
 )
 from jaxstyle.cli.flags import add_settings, given_settings
-from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.notes import network_note, read_picture
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
@@ -85,7 +85,7 @@ def start(
     check_region_flags(arguments, job.settings)
     if arguments.plan:
         loaded = weights.load(weights.find(job.weights, tell))
-        pictures = pictures_of(job)
+        pictures = pictures_of(job, tell)
         regions = found_regions(arguments, loaded, *pictures, job.settings, tell)
         show_plan(arguments, loaded, *pictures, job.settings, tell, regions)
         return
@@ -94,7 +94,7 @@ def start(
     files = [*others, *filter(None, [arguments.show_masks])]
     outputs = outputs_of(arguments, picture, job.bits, tell, files)
     outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent))
-    content, styles = pictures_of(job)
+    content, styles = pictures_of(job, tell)
     last = plan(content.rgb, styles, job.settings)[-1]
     sides = content.rgb.shape[:2] if job.full_size else (last.height, last.width)
     images.check_writable(picture, bits=job.bits, longest=max(sides))
@@ -152,9 +152,9 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
     return Recipe(arguments.content, tuple(styles), resolve(**given), **stored)
 
 
-def pictures_of(job: Recipe) -> tuple[Picture, list[Image]]:
-    """Read the content and the style pictures."""
-    content, *styles = [images.read(path) for path in (job.content, *job.styles)]
+def pictures_of(job: Recipe, tell: Tell) -> tuple[Picture, list[Image]]:
+    """Read the content and the style pictures, and tell notes about them."""
+    content, *styles = [read_picture(path, tell) for path in (job.content, *job.styles)]
     return content, [style.rgb for style in styles]
 
 

@@ -31,7 +31,7 @@ from jaxstyle.cli.failures import end_now, interruptible
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
 from jaxstyle.cli.interrupt import Stopped, deferred_interrupt
 from jaxstyle.cli.memory import enough_memory, explained
-from jaxstyle.cli.notes import network_note, tell_notes
+from jaxstyle.cli.notes import network_note, read_picture, tell_notes
 from jaxstyle.cli.plan import WIDTH, summary, table, verdict
 from jaxstyle.cli.progress import bar, clock, done_share, sides_of
 from jaxstyle.cli.sweep_files import Files
@@ -102,7 +102,7 @@ def main(arguments: argparse.Namespace) -> None:
     paths = tuple(images.expand_folders(arguments.styles))
     sweep = sweep_of(paths, given_settings(arguments), arguments.rows, arguments.seeds)
     use_precision(sweep.settings)
-    content, *styles = [images.read(path) for path in (arguments.content, *paths)]
+    content, *styles = [read_picture(path, tell) for path in (arguments.content, *paths)]
     for path in sweep.settings.paths().values():
         images.read(path)  # an unreadable file is reported once, not for every cell
     cells = [Inputs(content, [styles[i].rgb for i in c.styles], c.settings) for c in sweep.cells]

@@ -88,8 +88,8 @@ class Files:
             cell = self.sweep.cells[index]
             self.made[index] = result
             if isinstance(result, Result) and (path := self.path(cell)):
-                picture, bits = Picture(result.image, result.alpha), self.recipe.bits
-                text = self._description(cell, path)
+                picture = Picture(result.image, result.alpha, dpi=result.dpi)
+                text, bits = self._description(cell, path), self.recipe.bits
                 try:
                     images.write(path, picture, bits=bits, description=text)
                 except ImageError as error:

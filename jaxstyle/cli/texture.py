@@ -2,12 +2,13 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 from jaxstyle import images
 from jaxstyle.cli.common import OUTPUT_HELP, add_output_flags, outputs_of, teller, use_precision
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
-from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.notes import network_note, tell_notes
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.watch import run_and_save
 from jaxstyle.errors import UsageError
@@ -49,7 +50,7 @@ def main(arguments: argparse.Namespace) -> None:
     paths = images.expand_folders(arguments.styles)
     settings = resolve(**{"preset": "texture", **given_settings(arguments)})
     use_precision(settings)
-    styles = read_styles(paths)
+    styles = read_styles(paths, partial(tell_notes, tell=tell))
     canvas, settings = on_canvas(styles, arguments.shape, arguments.periodic, settings)
     if arguments.plan:
         loaded = weights.load(weights.find(arguments.weights, tell))

@@ -5,7 +5,7 @@ or, for a picture of one color, its alpha. A *segmentation* holds one mask per c
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class MaskPicture:
       colors: Colors in 8 bits as stored in the file, without color conversion.
       visible: Pixels whose alpha is at least one half.
       colored: True if it can only be a segmentation.
+      notes: What a user should know of how its file was read.
     """
 
     name: str
@@ -34,6 +35,7 @@ class MaskPicture:
     colors: UInt8[np.ndarray, "h w 3"]
     visible: Bool[np.ndarray, "h w"]
     colored: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -60,6 +62,11 @@ def read_mask(source: Any, name: str) -> MaskPicture:
     except ImageError as error:
         known = str(error).startswith((name, repr(name)))
         raise MaskError(str(error) if known else f"{name}: {error}") from error
+    return replace(_mask(picture, name, indexed), notes=picture.notes)
+
+
+def _mask(picture: Picture, name: str, indexed: bool) -> MaskPicture:
+    """Return the mask that a picture holds; `indexed` tells whether it uses a palette."""
     colors, gray, alpha = _eight_bit(picture.rgb), picture.rgb[..., 1], picture.alpha
     if alpha is None or alpha.min() == 1:
         everywhere = np.ones(gray.shape, bool)

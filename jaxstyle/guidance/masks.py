@@ -187,7 +187,7 @@ def _stacked(row: Sequence[MaskPicture | float], sides: Sides) -> Masks:
 
 
 def _check_sizes(row: Sequence[MaskPicture | float], sides: Sides) -> list[str]:
-    """Check the aspect ratios of a picture's masks; return notes on masks to be resized.
+    """Check the aspect ratios of a picture's masks; return notes on their files and resizing.
 
     Aspect ratios are equal if one size could be the other, scaled and rounded to whole pixels.
 
@@ -197,7 +197,10 @@ def _check_sizes(row: Sequence[MaskPicture | float], sides: Sides) -> list[str]:
     height, width = sides
     notes = []
     for mask in row:
-        if not isinstance(mask, MaskPicture) or mask.sides == sides:
+        if not isinstance(mask, MaskPicture):
+            continue
+        notes += mask.notes
+        if mask.sides == sides:
             continue
         high, wide = mask.sides
         both = f"{wide}x{high} mask for a {width}x{height} picture"

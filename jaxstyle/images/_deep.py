@@ -10,6 +10,7 @@ from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
 from jaxstyle.errors import ImageError
 from jaxstyle.images._icc import to_srgb
+from jaxstyle.images._quiet import load
 from jaxstyle.images._strips import cut, strips
 from jaxstyle.images._types import FORMATS_READ
 
@@ -36,10 +37,10 @@ def low_bytes(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> Image.Im
     tiles = [tile._replace(args=_other_byte_order(tile.args)) for tile in image.tile]
     if not tiles or any(tile.args is None for tile in tiles):
         return None
-    image.load()  # must finish before the file is read again
+    load(image)  # must finish before the file is read again
     with Image.open(file, formats=FORMATS_READ) as again:
         again.tile = tiles
-        again.load()
+        load(again)
         return again
 
 

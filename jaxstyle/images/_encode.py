@@ -24,6 +24,9 @@ the whole picture in memory."""
 CLASSIC_BYTES = 2**32 - 2**25
 """Maximum bytes of pixels in a classic TIFF, which has 32-bit offsets; larger ones are BigTIFF."""
 
+INCH = 2
+"""The unit of resolution in EXIF and TIFF."""
+
 TIFF_STRIP_BYTES = 2**18
 """Bytes of a strip in a TIFF file: few, so that readers can decode a part of the picture."""
 
@@ -51,8 +54,8 @@ def encode(
         _tiff(file, picture, shape, bits, description)
     elif kind == "PNG" and (bits == 16 or height * width > PILLOW_PIXELS):
         each = (levels(picture, rows, bits) for rows in strips(height, width))
-        exif = _exif(description).removeprefix(b"Exif\0\0")
-        write_png(file, each, shape, bits=bits, icc_profile=srgb_profile(), exif=exif)
+        about = {"exif": _exif(description).removeprefix(b"Exif\0\0"), "dpi": picture.dpi}
+        write_png(file, each, shape, bits=bits, icc_profile=srgb_profile(), **about)
     else:
         file.write(_by_pillow(picture, shape, kind, description))
 
@@ -74,9 +77,11 @@ def _by_pillow(picture: Picture, shape: tuple[int, int, int], kind: str, descrip
         part = _over_white(picture, rows) if over_white else picture
         whole[rows] = levels(part, slice(None) if over_white else rows, 8)
     options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
+    options |= {"dpi": picture.dpi} if picture.dpi else {}
+    exif = _exif(description, picture.dpi if kind == "WEBP" else None)  # which has no other place
     buffer, image = io.BytesIO(), Image.fromarray(whole)
     del whole  # Pillow holds its own copy
-    image.save(buffer, kind, icc_profile=srgb_profile(), exif=_exif(description), **options)
+    image.save(buffer, kind, icc_profile=srgb_profile(), exif=exif, **options)
     return buffer.getvalue()
 
 
@@ -88,8 +93,11 @@ def _over_white(picture: Picture, rows: slice) -> Picture:
     return Picture(rgb * alpha + (1 - alpha))
 
 
-def _exif(description: str) -> bytes:
+def _exif(description: str, dpi: tuple[float, float] | None = None) -> bytes:
     exif = Image.Exif()
+    if dpi:
+        exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = dpi
+        exif[ExifTags.Base.ResolutionUnit] = INCH
     exif[ExifTags.Base.Software] = SOFTWARE
     if description:
         exif[ExifTags.Base.ImageDescription] = description
@@ -129,5 +137,7 @@ def _tiff(
         iccprofile=srgb_profile(),
         description=description or None,
         software=SOFTWARE,
+        resolution=picture.dpi,
+        resolutionunit=INCH if picture.dpi else None,
         metadata=None,  # omit tifffile's own description
     )

@@ -1,4 +1,4 @@
-"""A streaming PNG writer for 8 or 16 bits per channel.
+"""The chunks of PNG files: those that a reader needs, and a streaming writer.
 
 Pillow cannot write 16-bit color, and needs the whole image in memory. The format follows the PNG
 specification, third edition (W3C, 2025).
@@ -7,15 +7,94 @@ specification, third edition (W3C, 2025).
 import io
 import struct
 import zlib
-from collections.abc import Iterable
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_CRITICAL, _PIXELS = (b"IHDR", b"PLTE"), (b"IDAT", b"IEND")
+_FIXED = {b"pHYs": 9, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
+"""The chunks of a fixed length that matter to how pixels are shown."""
+_LARGER = (b"tRNS", b"iCCP", b"cICP", b"eXIf")
+_TEXTS = (b"XML:com.adobe.xmp", b"Raw profile type exif")
+"""The texts that may tell the orientation."""
+_LONGEST_TEXT, _LONGEST_COMPRESSED_TEXT = 2**20, 2**13
+
 _UP = 2  # PNG filter type Up: each byte minus the byte above it
 
 Levels = UInt8[np.ndarray, "rows width channels"] | UInt16[np.ndarray, "rows width channels"]
+
+
+def only_needed(file: BinaryIO) -> tuple[BinaryIO, bool]:
+    """Return a PNG file with only the chunks that its pixels need, and in their usual order.
+
+    Other chunks, such as long texts, are no reason to refuse the pixels, damaged or not. What comes
+    after the pixels is moved before them, since readers need not look there.
+
+    Args:
+      file: A PNG file.
+
+    Returns:
+      The file itself if it is so already, otherwise a copy in memory; and whether it is an
+      animation.
+    """
+    found = list(_chunks(file))
+    before = [chunk for chunk in found if chunk.kind not in _PIXELS and chunk.needed]
+    kept = [*before, *(chunk for chunk in found if chunk.kind in _PIXELS)]
+    animated = any(chunk.kind == b"acTL" for chunk in found)
+    if kept == found:
+        file.seek(0)
+        return file, animated
+    whole = io.BytesIO(_SIGNATURE)
+    whole.seek(len(_SIGNATURE))
+    for chunk in kept:
+        file.seek(chunk.start)
+        whole.write(file.read(chunk.length))
+    whole.seek(0)
+    return whole, animated
+
+
+class _Chunk(NamedTuple):
+    """A chunk, its place in the file and its length, and whether it is needed."""
+
+    kind: bytes
+    start: int
+    length: int
+    needed: bool
+
+
+def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
+    """Yield the chunks of a file up to its end; the last one may be incomplete."""
+    end, place, kind = file.seek(0, io.SEEK_END), len(_SIGNATURE), b""
+    while kind != b"IEND" and place + 8 <= end:
+        file.seek(place)
+        length, kind = struct.unpack(">I4s", file.read(8))
+        length = min(12 + length, end - place)  # a damaged length may be of gigabytes
+        needed = kind in _CRITICAL or kind in _PIXELS or _is_needed(kind, file.read(length - 8))
+        yield _Chunk(kind, place, length, needed)
+        place += length
+
+
+def _is_needed(kind: bytes, chunk: bytes) -> bool:
+    """Return whether an ancillary chunk is needed, and not damaged.
+
+    Args:
+      kind: Its kind.
+      chunk: Its data and their checksum.
+    """
+    if kind == b"tRNS":  # damaged, it is no reason to make a picture opaque
+        return True
+    data, check = chunk[:-4], chunk[-4:]
+    if zlib.crc32(data, zlib.crc32(kind)).to_bytes(4, "big") != check:
+        return False
+    if kind in (b"tEXt", b"zTXt", b"iTXt"):
+        word, _, rest = data.partition(b"\0")
+        packed = kind == b"zTXt" or (kind == b"iTXt" and rest[:1] != b"\0")
+        longest = _LONGEST_COMPRESSED_TEXT if packed else _LONGEST_TEXT
+        return word in _TEXTS and len(data) <= longest
+    return kind in _LARGER or _FIXED.get(kind) == len(data)
 
 
 def write_png(
@@ -26,6 +105,7 @@ def write_png(
     bits: int,
     icc_profile: bytes,
     exif: bytes,
+    dpi: tuple[float, float] | None = None,
 ) -> None:
     """Write a PNG file with 3 (RGB) or 4 (RGBA) channels, one data chunk per strip.
 
@@ -36,6 +116,7 @@ def write_png(
       bits: 8 or 16, matching the type of the strips.
       icc_profile: The ICC profile to embed.
       exif: The EXIF data, without the "Exif" marker that precedes it in JPEG.
+      dpi: Horizontal and vertical dots per inch.
     """
     height, width, channels = shape
     color_type = {3: 2, 4: 6}[channels]
@@ -43,6 +124,9 @@ def write_png(
     file.write(b"\x89PNG\r\n\x1a\n")
     _chunk(file, b"IHDR", header)
     _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile))
+    if dpi:
+        across, down = (round(each / 0.0254) for each in dpi)
+        _chunk(file, b"pHYs", struct.pack(">IIB", across, down, 1))  # dots per meter
     _chunk(file, b"eXIf", exif)
     stream = zlib.compressobj()
     above, row = np.zeros(width * channels * bits // 8, np.uint8), 0

@@ -6,20 +6,35 @@ pixels. This module hides that: `read` returns a `Picture` or raises `ImageError
 
 import os
 import threading
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import (
+    ExifTags,
+    Image,
+    ImageFile,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    features,
+)
 
+from convert_weights.input_files import open_input
 from jaxstyle.errors import ImageError
+from jaxstyle.images import _kinds
 from jaxstyle.images._array import read_array
 from jaxstyle.images._deep import Strip, deep_strips, low_bytes
 from jaxstyle.images._icc import to_srgb
+from jaxstyle.images._limits import check_claim, check_memory
+from jaxstyle.images._png import only_needed
+from jaxstyle.images._quiet import load, no_warnings
 from jaxstyle.images._strips import cut, strips
+from jaxstyle.images._tiff import main_page
 from jaxstyle.images._types import FORMATS_READ, Picture
 
 __all__ = [
@@ -27,6 +42,7 @@ __all__ = [
     "ImageError",
     "Picture",
     "expand_folders",
+    "open_file",
     "read",
     "read_description",
     "read_sides",
@@ -35,10 +51,12 @@ __all__ = [
 
 MAX_PIXELS = 32768**2  # the size of the largest result, so that every output can be read
 SOFTWARE = "jaxstyle"  # EXIF tag Software, which identifies files written by `write`
+PIL_IMAGE = "the PIL image"
 
 _EIGHT_BIT_MODES = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 )
+_LARGEST_PROFILE = 2**24
 _LOCK = threading.Lock()
 
 
@@ -47,33 +65,43 @@ def read(source: Any) -> Picture:
 
     EXIF orientation is applied. An ICC profile is converted to sRGB in 8 bits; 16-bit sRGB keeps
     its precision. A broken profile is ignored with a log message, as in web browsers. Transparent
-    pixels keep their color.
+    pixels keep their color. Of a file with several pictures the main one is read, or the first, and
+    a note says so. The notes are in `Picture.notes`.
 
     Args:
       source: One of
 
-        - the path of a JPEG, PNG, WebP, TIFF, GIF (first frame) or BMP file; the format is
-          detected from the content;
+        - the path of a JPEG, PNG, WebP, TIFF, GIF, BMP or AVIF file, or of a HEIC file if
+          pillow-heif is installed; the format is detected from the content. The path may be that of
+          a pipe, such as ``/dev/stdin``;
         - a PIL image; of 16-bit color, Pillow keeps only 8 bits;
         - an array, or anything `np.asarray` accepts, of shape (height, width) or
           (height, width, channels) with 1, 3 or 4 channels, the fourth being alpha, and of type
           uint8, uint16, or float with values in [0, 1].
 
     Raises:
-      ImageError: The picture cannot be read, or has more than `MAX_PIXELS` pixels.
+      ImageError: The picture cannot be read, has more than `MAX_PIXELS` pixels, or needs more
+        memory than there is.
     """
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
-        with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
-            return _decode(image, low_bytes(image, file, name), name)
+        with _opened(name) as (image, file, notes):
+            sides = _upright_sides(image)
+            picture = _decode(image, low_bytes(image, file, name), name)
+            _check_sides(picture, sides, name)
+            notes = (*notes, *picture.notes)
+            return replace(picture, notes=notes, dpi=_resolution(image))
     if isinstance(source, Image.Image):
-        with _pillow("the PIL image"):
-            return _decode(source, None, "the PIL image")
+        with _pillow(PIL_IMAGE):
+            check_memory(source, PIL_IMAGE)
+            return _decode(source, None, PIL_IMAGE)
     return read_array(source)
 
 
 def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, bool]:
     """Read a picture whose colors are labels, such as a mask, without color conversion.
+
+    The file must be one that can be read again, as masks are.
 
     Returns:
       The picture as `read` returns it, but with its ICC profile ignored, and whether the file
@@ -84,30 +112,34 @@ def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, 
     """
     if isinstance(source, Image.Image):
         bare = source.copy() if "icc_profile" in source.info else source
-        with _pillow("the PIL image"):
-            return _stored(bare, "the PIL image")
+        with _pillow(PIL_IMAGE):
+            check_memory(bare, PIL_IMAGE)
+            return _stored(bare, PIL_IMAGE)
     name = os.fspath(source)
-    with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
-        return _stored(image, name)
+    with _opened(name, again=True) as (image, _, notes):
+        sides = _upright_sides(image)
+        picture, indexed = _stored(image, name)
+        _check_sides(picture, sides, name)
+        return replace(picture, notes=notes), indexed
 
 
 def _stored(image: Image.Image, name: str) -> tuple[Picture, bool]:
-    image.load()
+    load(image)
     image.info.pop("icc_profile", None)
     return _decode(image, None, name), image.mode in ("P", "PA")
 
 
 def read_sides(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return height and width of a picture, turned by its EXIF orientation, from its header alone.
+    """Return the height and width that `read` gives a picture, from the header of its file alone.
+
+    The file must be one that can be read again.
 
     Raises:
-      ImageError: The header of the file cannot be read. Damaged pixels are not detected.
+      ImageError: The file cannot be read, or `read` would refuse it from its header. Damaged pixels
+        are not detected.
     """
-    name = os.fspath(path)
-    with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
-        turned = _orientation(image) in _SIDEWAYS
-        width, height = image.size
-    return (width, height) if turned else (height, width)
+    with _opened(os.fspath(path), again=True) as (image, _, _):
+        return _upright_sides(image)
 
 
 def read_description(path: str | os.PathLike[str]) -> str:
@@ -117,7 +149,7 @@ def read_description(path: str | os.PathLike[str]) -> str:
       ImageError: The file cannot be read, or holds no description written by `write`.
     """
     name = os.fspath(path)
-    with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
+    with _opened(name) as (image, _, _):
         exif = image.getexif()
         text = exif.get(ExifTags.Base.ImageDescription)
         if exif.get(ExifTags.Base.Software) != SOFTWARE or not text:
@@ -125,42 +157,122 @@ def read_description(path: str | os.PathLike[str]) -> str:
     return str(text)
 
 
+# --- opening --------------------------------------------------------------------------------------
+
+
+class _Opened(NamedTuple):
+    """A picture that is opened but not decoded, its file for Pillow, and notes for the user."""
+
+    image: ImageFile.ImageFile
+    file: BinaryIO
+    notes: tuple[str, ...]
+
+
 @contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    """Open a file that is not empty for reading; raise ImageError where that fails."""
-    try:
-        file = open(name, "rb")  # noqa: SIM115 (only opening is guarded here)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{name!r}: cannot be opened: {reason}") from error
-    with file:
-        if os.fstat(file.fileno()).st_size == 0:
+def _opened(name: str, *, again: bool = False) -> Iterator[_Opened]:
+    """Open the main picture of a file, after checking that it can be decoded safely.
+
+    Args:
+      name: The path.
+      again: Whether the file will be read again.
+
+    Raises:
+      ImageError: The file cannot be opened, is no picture, or asks for too much.
+    """
+    with open_file(name, again=again) as file:
+        head = file.read(_kinds.HEAD)
+        if not head:
             raise ImageError(f"{name}: the file is empty")
-        if file.peek(4)[:4] == b"MM\0+":
+        if head.startswith(b"MM\0+"):
             raise ImageError(
                 f"{name}: big-endian BigTIFF is not supported; save it as little-endian"
             )
+        file.seek(0)
+        with _pillow(name), _image(file, head, name) as opened:
+            check_claim(opened.image, file, name)
+            yield opened
+
+
+@contextmanager
+def open_file(path: str | os.PathLike[str], *, again: bool = False) -> Iterator[BinaryIO]:
+    """Open a picture's file for reading, as ``convert_weights.input_files`` says.
+
+    Raises:
+      ImageError: It cannot be opened.
+    """
+    name = os.fspath(path)
+    try:
+        file = open_input(name, again=again)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        problem = reason if str(reason).startswith("is ") else f"cannot be opened: {reason}"
+        raise ImageError(f"{name!r}: {problem}") from error
+    with file:
         yield file
 
 
 @contextmanager
-def _pillow(name: str) -> Iterator[None]:
-    """Silence Pillow's warnings, set its pixel limit, and convert its exceptions to ImageError.
+def _image(file: BinaryIO, head: bytes, name: str) -> Iterator[_Opened]:
+    """Open the main picture of a file by Pillow, or by a package that adds its format."""
+    notes: tuple[str, ...] = ()
+    animated, plugin = False, _plugin(head, name)
+    if head.startswith((b"II", b"MM")):
+        file, notes = main_page(file, name)
+    elif head.startswith(_kinds.PNG):
+        file, animated = only_needed(file)
+    with plugin(file) as image:
+        kind = image.format or ""
+        if kind == "MPO" or (kind == "HEIF" and _is_animated(image)):
+            notes = (f"{name}: has several pictures: the main one is taken",)
+        elif animated or (kind in ("GIF", "WEBP", "AVIF") and _is_animated(image)):
+            notes = (f"{name}: is an animation: its first picture is taken",)
+        yield _Opened(image, file, notes)
 
-    The limit and the warning filters are global to the process, hence the lock.
+
+def _plugin(head: bytes, name: str) -> Callable[[BinaryIO], ImageFile.ImageFile]:
+    """Return the function that opens files of these first bytes.
+
+    Raises:
+      ImageError: There is none.
     """
-    with _LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises above twice this
+    if _kinds.is_heif(head):
+        try:
+            from pillow_heif import HeifImageFile  # type: ignore  # an optional dependency
+        except ImportError:
+            raise ImageError(
+                f"{name}: is a HEIC picture, which needs pillow-heif: "
+                "pip install pillow-heif, or save it as JPEG"
+            ) from None
+        return HeifImageFile
+    if kind := _kinds.kind_of(head):
+        remedy = "" if ":" in kind else f", not a readable {_kinds.READABLE}"
+        raise ImageError(f"{name}: is {kind}{remedy}")
+    if _kinds.is_avif(head) and not features.check("avif"):
+        raise ImageError(
+            f"{name}: is an AVIF picture, which this Pillow cannot read: save it as PNG"
+        )
+    return partial(Image.open, formats=FORMATS_READ)
+
+
+def _is_animated(image: ImageFile.ImageFile) -> bool:
+    with suppress(Exception):  # a damaged second picture does not matter
+        return bool(getattr(image, "is_animated", False))
+    return False
+
+
+@contextmanager
+def _pillow(name: str) -> Iterator[None]:
+    """Silence Pillow, set its limits, and convert its exceptions to ImageError.
+
+    The limits and what silences it are global to the process, hence the lock.
+    """
+    with _LOCK, no_warnings(), _limits_of_pillow():
         try:
             yield
         except ImageError:
             raise
         except UnidentifiedImageError as error:
-            raise ImageError(
-                f"{name}: not a readable JPEG, PNG, WebP, TIFF, GIF or BMP picture"
-            ) from error
+            raise ImageError(f"{name}: damaged, or not a readable {_kinds.READABLE}") from error
         except Image.DecompressionBombError as error:
             raise ImageError(
                 f"{name}: more than {MAX_PIXELS // 10**6} million pixels; downscale it first"
@@ -172,8 +284,20 @@ def _pillow(name: str) -> Iterator[None]:
         except Exception as error:  # on damaged files plugins raise exceptions of any type
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageError(f"{name}: damaged or unsupported picture: {reason}") from error
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def _limits_of_pillow() -> Iterator[None]:
+    pixels, profile = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises above twice this
+    PngImagePlugin.MAX_TEXT_CHUNK = _LARGEST_PROFILE  # of ICC profiles: there is no other text
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = pixels, profile
+
+
+# --- decoding -------------------------------------------------------------------------------------
 
 
 def _decode(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
@@ -182,7 +306,7 @@ def _decode(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
     Each strip is written straight to its place in the upright result, so that memory holds only
     the image decoded by Pillow and the float arrays.
     """
-    image.load()
+    load(image)
     orientation = _orientation(image)  # after load, in which Pillow rotates TIFFs by itself
     height, width = image.height, image.width
     sides = (width, height) if orientation in _SIDEWAYS else (height, width)
@@ -226,11 +350,48 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return (image if image.mode in ("L", "CMYK") else image.convert("RGB")), None
 
 
+def _upright_sides(image: Image.Image) -> tuple[int, int]:
+    """Return height and width of a picture that is not decoded yet, as they will be after it."""
+    width, height = image.size
+    if isinstance(image, TiffImagePlugin.TiffImageFile):  # whose size is turned already, if tagged
+        tags = ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength
+        width, height = (image.tag_v2[tag] for tag in tags)
+    return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
+
+
+def _check_sides(picture: Picture, planned: tuple[int, int], name: str) -> None:
+    """Raise ImageError if a picture is not as large as its header said."""
+    height, width = picture.rgb.shape[:2]
+    if (height, width) != planned:
+        raise ImageError(
+            f"{name}: is decoded as {width}x{height} pixels, but its header says "
+            f"{planned[1]}x{planned[0]}: save it again"
+        )
+
+
+def _resolution(image: Image.Image) -> tuple[float, float] | None:
+    """Return the horizontal and vertical dots per inch that a file tells, if they make sense."""
+    with suppress(Exception):  # damaged metadata
+        told = image.info.get("dpi")
+        if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
+            told = None  # Pillow supposes 72
+        across, down = map(float, told or _exif_resolution(image))
+        if 1 < across < 1e5 and 1 < down < 1e5:
+            return across, down
+    return None
+
+
+def _exif_resolution(image: Image.Image) -> tuple[float, float]:
+    exif = Image.Image.getexif(image)
+    factor = {2: 1.0, 3: 2.54}[exif.get(ExifTags.Base.ResolutionUnit, 2)]  # inches, or centimeters
+    return factor * exif[ExifTags.Base.XResolution], factor * exif[ExifTags.Base.YResolution]
+
+
 def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # ignore damaged metadata: the pixels may be fine
-        return 1
+    with suppress(Exception):  # ignore damaged metadata: the pixels may be fine
+        # Not the method of PNG files, which decodes the whole file in search of EXIF data.
+        return int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
+    return 1
 
 
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
@@ -250,7 +411,10 @@ def _as_stored(upright: np.ndarray, orientation: int) -> np.ndarray:
     return upright.swapaxes(0, 1) if orientation in _SIDEWAYS else upright
 
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp")
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".avif"),
+    *(".heic", ".heif"),
+)
 
 
 def expand_folders(sources: Iterable[Any]) -> list[Any]:
@@ -272,7 +436,9 @@ def _pictures_in(folder: Path) -> list[str]:
     found = sorted(
         str(path)
         for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+        if path.suffix.lower() in EXTENSIONS
+        and not path.name.startswith(".")
+        and path.is_file()  # not a pipe, which could be waited for without end
     )
     if not found:
         raise ImageError(f"{folder}: there are no pictures in this folder")

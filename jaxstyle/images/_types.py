@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-FORMATS_READ = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+FORMATS_READ = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
 """Pillow's names of the accepted input formats; all others are refused."""
 
 
@@ -16,7 +16,11 @@ class Picture:
     Attributes:
       rgb: sRGB values in [0, 1].
       alpha: straight (not premultiplied) alpha in [0, 1], or None for an opaque image.
+      notes: what a user should know of how the file was read, a sentence each.
+      dpi: horizontal and vertical dots per inch, None if the file does not tell.
     """
 
     rgb: Float32[np.ndarray, "height width 3"]
     alpha: Float32[np.ndarray, "height width"] | None = None
+    notes: tuple[str, ...] = ()
+    dpi: tuple[float, float] | None = None

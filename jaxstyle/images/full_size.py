@@ -25,6 +25,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Float64
 
+from convert_weights.input_files import open_input
 from jaxstyle.errors import MapsError
 from jaxstyle.images import resize
 from jaxstyle.images._write import replace_file
@@ -132,7 +133,7 @@ def read_maps(path: Path) -> AffineMaps:
     """
     name = os.fspath(path)
     try:
-        with open(name, "rb") as file:
+        with open_input(name) as file:
             entries = _entries(file)
     except OSError as error:
         raise MapsError(f"{name}: cannot be read: {error.strerror or error}") from error

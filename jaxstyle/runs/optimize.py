@@ -377,4 +377,5 @@ class Problem:
             losses=trace.losses[index],
             seconds=seconds,
             maps=done.maps,
+            dpi=one.content.dpi,
         )

@@ -121,6 +121,7 @@ class Result:
       recipe: pictures and settings to repeat the run; None if pictures are not files.
       maps: local affine color maps from the content picture to the image, None unless the image was
         made by them (``--smooth-radius``).
+      dpi: dots per inch of the content picture, None if it does not tell.
     """
 
     image: Float[np.ndarray, "h w 3"]
@@ -133,6 +134,7 @@ class Result:
     seconds: float
     maps: Float[np.ndarray, "_ _ 3 4"] | None = None
     recipe: Recipe | None = None
+    dpi: tuple[float, float] | None = None
 
     def save(self, path: str | os.PathLike, *, bits: int = 8, description: str = "") -> None:
         """Write the picture to a file.
@@ -149,7 +151,7 @@ class Result:
             recipe = replace(self.recipe, bits=bits)
             description = recipe.to_json(Path(path).parent)
         description = description or json.dumps({"settings": self.settings.to_dict()})
-        picture = images.Picture(self.image, self.alpha)
+        picture = images.Picture(self.image, self.alpha, dpi=self.dpi)
         images.write(path, picture, bits=bits, description=description)
 
     def report(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +14,7 @@ from jax.experimental import multihost_utils
 
 from convert_weights.errors import DamagedError, one_line
 from convert_weights.plain_json import checked
+from jaxstyle import images
 from jaxstyle.errors import CheckpointError
 from jaxstyle.execution.factories import optimizer_of, rates_of
 from jaxstyle.execution.plan import Image
@@ -169,7 +169,8 @@ def fingerprint(
     pictures = {"the content picture": content}
     pictures |= {f"style picture {number}": style for number, style in enumerate(styles, start=1)}
     for name, path in settings.paths().items():  # hash whole files: a mask may be in alpha only
-        pictures |= {name: np.frombuffer(Path(path).read_bytes(), np.uint8)}
+        with images.open_file(path, again=True) as file:
+            pictures |= {name: np.frombuffer(file.read(), np.uint8)}
     own = {"the weights": loaded.sha256, "the version of jaxstyle": versions()["jaxstyle"]}
     hashes = {name: _sha256(picture) for name, picture in pictures.items()}
     return json.loads(json.dumps({**values, **hashes, **own}))

@@ -34,7 +34,7 @@ class Score:
       preset: name of the preset that defines the objective.
       total: sum of the terms.
       terms: weighted losses by name, such as "content/relu4_2", "style/relu1_1" or "tv".
-      notes: remarks about masks, for the user.
+      notes: remarks about style pictures and masks, for the user.
     """
 
     preset: str
@@ -81,9 +81,11 @@ def score(
         raise SettingError("fine_style", "cannot be scored: a run prepares that style picture")
     picture = images.read(image).rgb
     photo = picture if content is None else images.read(content).rgb
-    styles = read_styles(style)
+    notes: list[str] = []
+    styles = read_styles(style, notes.extend)
     loaded = weights.loaded(weights_file)
-    return score_pictures(loaded, picture, photo, styles, chosen, resized=size is not None)
+    scored = score_pictures(loaded, picture, photo, styles, chosen, resized=size is not None)
+    return replace(scored, notes=(*notes, *scored.notes))
 
 
 def score_pictures(

@@ -5,6 +5,7 @@ The method itself is in ``jaxstyle.runs.optimize``.
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -57,7 +58,9 @@ def stylize(
       JaxstyleError: SettingError, ImageError, WeightsError, PictureSizeError or DivergedError.
     """
     chosen = resolve(**settings)
-    inputs = Inputs(images.read(content), read_styles(style), chosen)
+    photo = images.read(content)
+    warn(photo.notes)
+    inputs = Inputs(photo, read_styles(style), chosen)
     loaded = weights.loaded(weights_file)
     recipe = recipe_of(content, listed(style), chosen, weights_file, loaded)
     return replace(run(loaded, inputs, Hooks(telling(callback))), recipe=recipe)
@@ -75,8 +78,20 @@ def listed(style: Source | Sequence[Source]) -> Sequence[Source]:
     return style if isinstance(style, list | tuple) else [style]
 
 
-def read_styles(style: Source | Sequence[Source]) -> list[Image]:
+def warn(notes: Sequence[str]) -> None:
+    """Warn of each note on how a picture was read: Python shows a warning once."""
+    for note in notes:
+        warnings.warn(note, stacklevel=3)
+
+
+def read_styles(
+    style: Source | Sequence[Source], note: Callable[[Sequence[str]], None] = warn
+) -> list[Image]:
     """Read the style pictures: one source or several, folders standing for their pictures.
+
+    Args:
+      style: the sources.
+      note: called with notes on how each was read.
 
     Raises:
       SettingError: there is no style picture.
@@ -85,7 +100,10 @@ def read_styles(style: Source | Sequence[Source]) -> list[Image]:
     each = images.expand_folders(listed(style))
     if not each:
         raise SettingError("style", "give at least one style picture")
-    return [images.read(source).rgb for source in each]
+    pictures = [images.read(source) for source in each]
+    for picture in pictures:
+        note(picture.notes)
+    return [picture.rgb for picture in pictures]
 
 
 def run(

@@ -1,9 +1,11 @@
 """Expansion of folders, globs and lists into pictures."""
 
 import os
+import threading
 
 import pytest
 
+from convert_weights import input_files
 from jaxstyle.batch.sources import located, parts, pictures, read_text
 from jaxstyle.errors import JobsError
 from jaxstyle.images import expand_folders
@@ -27,6 +29,28 @@ def in_photos(*names):
 def test_a_folder_is_the_pictures_in_it(photos):
     assert pictures("photos") == in_photos("a.png", "b.JPG", "x[1].png")
     assert pictures("photos") == expand_folders(["photos"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_pipes_in_a_folder_are_passed_over(photos):
+    os.mkfifo(photos / "c.png")
+    (photos / "folder.png").mkdir()
+    expected = in_photos("a.png", "b.JPG", "x[1].png")
+    assert pictures("photos") == pictures("photos/*.*") == expand_folders(["photos"]) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_list_may_come_from_a_pipe_but_is_not_waited_for_without_end(photos, monkeypatch):
+    os.mkfifo(photos / "list.txt")
+    monkeypatch.setattr(input_files, "NO_WRITER", 0.01)
+    with pytest.raises(JobsError, match="is a pipe, and no program writes into it"):
+        pictures("photos/list.txt")
+    writer = threading.Thread(target=(photos / "list.txt").write_text, args=("a.png\r\nb.JPG",))
+    monkeypatch.undo()
+    monkeypatch.chdir(photos.parent)
+    writer.start()
+    assert pictures("photos/list.txt") == in_photos("a.png", "b.JPG")
+    writer.join()
 
 
 def test_a_glob_is_the_pictures_that_match(photos):

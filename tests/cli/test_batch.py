@@ -138,7 +138,7 @@ def test_a_bad_picture_fails_alone(photos, capsys):
     assert batch(*ALL) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "2 of 6 could not be made (all in log.jsonl); the first: p1__s0.png: " in error
-    assert "p1.png: not a readable" in error
+    assert "p1.png: is a text file, not a readable" in error
     assert len(pictures_of()) == 4
     assert "failed" in sheet_of()
 

@@ -194,6 +194,13 @@ def test_masks_of_another_size_stay_as_they_are_with_a_note(tmp_path):
     assert regions.notes == (f"{path}: 6x4 mask for a 12x8 picture: resized",)
 
 
+def test_a_note_says_which_picture_of_an_animation_is_the_mask(tmp_path):
+    path = tmp_path / "mask.gif"
+    first, second = (Image.fromarray(np.uint8(255 * mask)) for mask in (left(), 1 - left()))
+    first.save(path, save_all=True, append_images=[second])
+    assert read([path], [left()]).notes == (f"{path}: is an animation: its first picture is taken",)
+
+
 @pytest.mark.parametrize(
     ("mask", "picture", "fits"),
     [

@@ -3,16 +3,18 @@
 import io
 import struct
 import zlib
+from unittest.mock import Mock
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tifffile
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from jaxstyle import images
 from jaxstyle.errors import ImageError
 from jaxstyle.images import Picture
+from jaxstyle.images import _read as image_read
 from jaxstyle.images import _strips as strips
 from tests.cases import for_each
 from tests.images.conftest import peak_memory, png
@@ -40,7 +42,14 @@ def same(picture: Picture, rgb: np.ndarray, alpha: np.ndarray | None = None, wit
 
 def saved(path, pil, **options):
     pil.save(path, **options)
-    return images.read(path)
+    return planned(path)
+
+
+def planned(path) -> Picture:
+    """Read a picture, checking that its sides are those that are planned."""
+    picture = images.read(path)
+    assert images.read_sides(path) == picture.rgb.shape[:2]
+    return picture
 
 
 def gray(levels: np.ndarray) -> np.ndarray:
@@ -53,7 +62,7 @@ def deep_png(path, levels: np.ndarray, *chunks: tuple[bytes, bytes]) -> Picture:
     header = struct.pack(">IIBBBBB", width, height, 16, (None, 0, 4, 2, 6)[channels], 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
     path.write_bytes(png(header, *chunks, (b"IDAT", zlib.compress(rows))))
-    return images.read(path)
+    return planned(path)
 
 
 def tiff(path, levels: np.ndarray, **options) -> Picture:
@@ -62,7 +71,7 @@ def tiff(path, levels: np.ndarray, **options) -> Picture:
         options = {"photometric": "rgb", **options}
         options |= {"extrasamples": ["unassalpha"]} if levels.shape[2] == 4 else {}
     tifffile.imwrite(path, levels, **{"photometric": "minisblack", **options})
-    return images.read(path)
+    return planned(path)
 
 
 # --- formats and modes ----------------------------------------------------------------------------
@@ -90,6 +99,9 @@ def test_jpeg(tmp_path):
     same(saved(tmp_path / "a.jpg", Image.fromarray(smooth), quality=95), gray(smooth), within=0.01)
 
 
+ANIMATION = "is an animation: its first picture is taken"
+
+
 @for_each(
     ("name", "options"),
     [("a.gif", {}), ("a.webp", {"lossless": True}), ("a.png", {}), ("a.tif", {})],
@@ -98,6 +110,9 @@ def test_an_animation_is_read_as_its_first_frame(tmp_path, name, options):
     first, second = Image.new("RGB", (5, 4), (255, 0, 0)), Image.new("RGB", (5, 4), (0, 0, 255))
     picture = saved(tmp_path / name, first, save_all=True, append_images=[second], **options)
     same(picture, np.asarray(first))
+    several = "has 2 pictures: the first is taken (5x4)" if name == "a.tif" else ANIMATION
+    assert picture.notes == (f"{tmp_path / name}: {several}",)
+    assert saved(tmp_path / name, first, **options).notes == ()
 
 
 @for_each("size", [(1, 1), (3, 5000), (5000, 3)])
@@ -290,9 +305,147 @@ def test_orientation_of_sixteen_bits(tmp_path, orientation):
     same(tiff(tmp_path / "a.tif", stored, extratags=[tag]), DEEP[..., :3], DEEP[..., 3])
 
 
+@for_each("orientation", STORED)
+@for_each("options", [{}, {"compression": "tiff_lzw"}, {"big_tiff": True}])
+def test_orientation_of_tiff_is_its_tag(tmp_path, orientation, options):
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](PIXELS)))
+    same(saved(tmp_path / "a.tif", stored, tiffinfo={274: orientation}, **options), PIXELS)
+
+
+XMP = '<x:xmpmeta><rdf:Description tiff:Orientation="{}"/></x:xmpmeta>'
+
+
+@for_each("orientation", STORED)
+@for_each("kind", ["a.png", "a.tif", "a.webp"])
+def test_orientation_may_be_in_xmp(tmp_path, orientation, kind):
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](PIXELS)))
+    text = XMP.format(orientation)
+    about = PngImagePlugin.PngInfo()
+    about.add_itxt("XML:com.adobe.xmp", text)
+    options = {
+        "a.png": {"pnginfo": about},
+        "a.tif": {"tiffinfo": {700: text.encode()}},
+        "a.webp": {"xmp": text.encode(), "lossless": True},
+    }
+    same(saved(tmp_path / kind, stored, **options[kind]), PIXELS)
+
+
+@for_each("orientation", STORED)
+def test_orientation_at_the_end_of_a_png(tmp_path, orientation):
+    stored = np.ascontiguousarray(STORED[orientation](PIXELS))
+    rows = b"".join(b"\0" + row.tobytes() for row in stored)
+    header = struct.pack(">IIBBBBB", stored.shape[1], stored.shape[0], 8, 2, 0, 0, 0)
+    exif = (b"eXIf", oriented(orientation).removeprefix(b"Exif\0\0"))
+    (tmp_path / "a.png").write_bytes(png(header, (b"IDAT", zlib.compress(rows)), exif))
+    same(planned(tmp_path / "a.png"), PIXELS)
+
+
+@for_each("orientation", STORED)
+def test_orientation_of_several_pictures_in_a_file(tmp_path, orientation):
+    upright = np.full((16, 32), 90, np.uint8)
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+    options = {"save_all": True, "append_images": [stored], "exif": oriented(orientation)}
+    picture = saved(tmp_path / "a.jpg", stored, format="MPO", **options)
+    same(picture, gray(upright), within=0.03)
+    assert picture.notes == (f"{tmp_path / 'a.jpg'}: has several pictures: the main one is taken",)
+
+
+def test_a_png_is_not_decoded_for_its_sides(tmp_path, monkeypatch):
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "_getdecoder", Mock(side_effect=AssertionError("decoded")))
+    assert images.read_sides(tmp_path / "a.png") == (6, 9)
+
+
+def test_a_picture_that_is_not_as_large_as_its_header_says_is_refused(tmp_path, monkeypatch):
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    monkeypatch.setattr(image_read, "_upright_sides", lambda image: (9, 6))
+    with pytest.raises(ImageError, match="is decoded as 9x6 pixels, but its header says 6x9"):
+        images.read(tmp_path / "a.png")
+
+
 @for_each("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\xff\xff\xff\xff", oriented(99)])
 def test_damaged_exif_is_ignored(tmp_path, exif):
     same(saved(tmp_path / "a.png", Image.fromarray(PIXELS), exif=exif), PIXELS)
+
+
+# --- metadata -------------------------------------------------------------------------------------
+
+
+def plain_png(path, *chunks: tuple[bytes, bytes], after: tuple[tuple[bytes, bytes], ...] = ()):
+    """Read a PNG of ``PIXELS`` with further chunks before and after its pixels."""
+    rows = b"".join(b"\0" + row.tobytes() for row in PIXELS)
+    header = struct.pack(">IIBBBBB", 9, 6, 8, 2, 0, 0, 0)
+    path.write_bytes(png(header, *chunks, (b"IDAT", zlib.compress(rows)), *after))
+    return planned(path)
+
+
+LONG = b"a" * 2_700_000
+UNNEEDED = {
+    "a long compressed text": (b"zTXt", b"Comment\0\0" + zlib.compress(LONG)),
+    "a very long one": (b"zTXt", b"Comment\0\0" + zlib.compress(LONG * 40)),
+    "a long text": (b"tEXt", b"Comment\0" + LONG),
+    "a long international text": (b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(LONG)),
+    "long XMP": (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(LONG * 10)),
+    "a long EXIF profile": (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(LONG * 10)),
+    "a text that is not compressed as it says": (b"zTXt", b"Comment\0\0" + b"garbage"),
+    "an unknown chunk": (b"vpAg", bytes(9)),
+    "a short pHYs": (b"pHYs", bytes(3)),
+    "a short gAMA": (b"gAMA", b"\0"),
+    "an empty sRGB": (b"sRGB", b""),
+}
+
+
+@for_each("what", UNNEEDED)
+def test_metadata_that_nobody_needs_are_no_reason_to_refuse_the_pixels(tmp_path, what):
+    same(plain_png(tmp_path / "a.png", UNNEEDED[what]), PIXELS)
+    same(plain_png(tmp_path / "a.png", after=(UNNEEDED[what],)), PIXELS)
+
+
+def test_damaged_metadata_are_no_reason_to_refuse_the_pixels(tmp_path):
+    for kind, data in ((b"tEXt", b"Comment\0hello"), (b"pHYs", bytes(9)), (b"eXIf", bytes(20))):
+        plain_png(tmp_path / "a.png", (kind, data))
+        stored = (tmp_path / "a.png").read_bytes()
+        place = stored.index(kind) + 4 + len(data)  # of the checksum
+        (tmp_path / "a.png").write_bytes(stored[:place] + bytes(4) + stored[place + 4 :])
+        same(planned(tmp_path / "a.png"), PIXELS)
+
+
+def test_a_large_profile_is_used(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + bytes(2_000_000)
+    chunk = (b"iCCP", b"a\0\0" + zlib.compress(profile))
+    same(plain_png(tmp_path / "a.png", chunk), PIXELS)
+
+
+@for_each(
+    ("name", "options"),
+    [
+        ("a.png", {}),
+        ("a.jpg", {}),
+        ("a.tif", {}),
+        ("a.tif", {"compression": "jpeg"}),
+    ],
+)
+def test_resolution(tmp_path, name, options):
+    pil = Image.new("RGB", (8, 8))
+    np.testing.assert_allclose(
+        saved(tmp_path / name, pil, dpi=(300, 240), **options).dpi, (300, 240), 1e-3
+    )
+    assert saved(tmp_path / name, pil, **options).dpi is None
+
+
+def test_resolution_in_exif_and_in_centimeters(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 100.0
+    exif[ExifTags.Base.ResolutionUnit] = 3
+    picture = saved(tmp_path / "a.webp", Image.new("RGB", (8, 8)), exif=exif)
+    np.testing.assert_allclose(picture.dpi, (254, 254), rtol=1e-3)
+
+
+@for_each("dpi", [(0, 0), (1e9, 1e9)])
+def test_a_resolution_without_sense_is_ignored(tmp_path, dpi):
+    tag = [(282, 5, 1, (int(dpi[0]), 1), True), (283, 5, 1, (0, 0), True)]
+    tiff(tmp_path / "a.tif", PIXELS, extratags=tag[1:])
+    assert planned(tmp_path / "a.tif").dpi is None
 
 
 # --- arrays and PIL images ------------------------------------------------------------------------

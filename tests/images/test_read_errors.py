@@ -57,8 +57,8 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"This is not a picture.\n" * 50, "not a readable"),
-        (POSTSCRIPT, "not a readable"),  # and not run
+        (b"This is not a picture.\n" * 50, "is a text file, not a readable"),
+        (POSTSCRIPT, "is a PostScript document"),  # and not run
     ],
 )
 def test_other_files_are_refused(path, content, message):

@@ -63,6 +63,21 @@ def test_sixteen_bits_are_as_other_readers_see_them(tmp_path, request, size, alp
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), levels)
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
+@for_each("name", NAMES)
+@for_each("bits", [8, 16])
+def test_resolution_is_kept(tmp_path, request, size, name, bits):
+    if bits == 16 and not name.lower().endswith(("png", "tif", "tiff")):
+        return
+    if size == "large":
+        request.getfixturevalue("short_strips")
+    images.write(tmp_path / name, Picture(RGB, dpi=(300, 150)), bits=bits, description=JSON)
+    np.testing.assert_allclose(images.read(tmp_path / name).dpi, (300, 150), rtol=1e-4)
+    assert images.read_description(tmp_path / name) == JSON
+    images.write(tmp_path / name, Picture(RGB), bits=bits)
+    assert images.read(tmp_path / name).dpi is None
+
+
 def test_values_are_clipped_and_rounded_to_the_nearest(tmp_path):
     values = np.array([[[-0.5, 2.0, 0.5], [0.4999 / 255, 0.5001 / 255, 254.6 / 255]]], np.float32)
     images.write(tmp_path / "a.png", Picture(values))
