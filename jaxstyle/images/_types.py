@@ -16,7 +16,9 @@ class Picture:
     Attributes:
       rgb: sRGB values in [0, 1].
       alpha: straight (not premultiplied) alpha in [0, 1], or None for an opaque image.
+      notes: what a user should know of how the file was read, a sentence each.
     """
 
     rgb: Float32[np.ndarray, "height width 3"]
     alpha: Float32[np.ndarray, "height width"] | None = None
+    notes: tuple[str, ...] = ()
