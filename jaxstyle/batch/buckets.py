@@ -225,9 +225,8 @@ def cell_of(batch: Batch, index: int, content: Picture, styles: Sequence[Image])
     job = batch.jobs[index]
     if batch.bucket is None:
         return _prepared(Inputs(content, styles, job.settings, batch.schedules[index]))
-    rgb, alpha = _padded(content.rgb, batch, index), content.alpha
-    alpha = None if alpha is None else _padded(alpha, batch, index)
-    return Inputs(Picture(rgb, alpha), styles, job.settings, batch.schedules[index])
+    seen = content.resized(_padded(content.pixels, batch, index))
+    return Inputs(seen, styles, job.settings, batch.schedules[index])
 
 
 def _prepared(cell: Inputs) -> Inputs:
@@ -246,10 +245,7 @@ def _prepared(cell: Inputs) -> Inputs:
     }
     if settings.color_match != "none":
         return replace(cell, colors=colors, sized=sized)
-    alpha = cell.content.alpha
-    if alpha is not None:
-        alpha = images.resize(alpha, last.height, last.width, settings.resampling)
-    return replace(cell, content=Picture(sized[last.height, last.width], alpha), sized=sized)
+    return replace(cell, content=cell.content.resized(sized[last.height, last.width]), sized=sized)
 
 
 def _padded(plane: np.ndarray, batch: Batch, index: int) -> np.ndarray:

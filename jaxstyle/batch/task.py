@@ -265,7 +265,7 @@ def style_picture(path: str) -> Image:
       StorageError: the URL cannot be fetched.
     """
     with local_copy(path) as local:
-        return images.read(local).rgb
+        return images.read(local).pixels
 
 
 def forget_pictures() -> None:

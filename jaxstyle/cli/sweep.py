@@ -100,7 +100,7 @@ def main(arguments: argparse.Namespace) -> None:
     content, *styles = [images.read(path) for path in (arguments.content, *paths)]
     for path in sweep.settings.paths().values():
         images.read(path)  # an unreadable file is reported once, not for every cell
-    cells = [Inputs(content, [styles[i].rgb for i in c.styles], c.settings) for c in sweep.cells]
+    cells = [Inputs(content, [styles[i].pixels for i in c.styles], c.settings) for c in sweep.cells]
     scales = [plan(content.rgb, cell.styles, cell.settings) for cell in cells]
     if arguments.plan:
         loaded = weights.load(weights.find(arguments.weights, tell))

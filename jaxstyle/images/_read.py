@@ -21,6 +21,7 @@ from jaxstyle.images._deep import Strip, deep_strips, low_bytes
 from jaxstyle.images._icc import to_srgb
 from jaxstyle.images._strips import cut, strips
 from jaxstyle.images._types import FORMATS_READ, Picture
+from jaxstyle.images.transparency import LEAST_VISIBLE
 
 __all__ = [
     "MAX_PIXELS",
@@ -65,11 +66,18 @@ def read(source: Any) -> Picture:
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         with _opened(name) as file, _pillow(name), Image.open(file, formats=FORMATS_READ) as image:
-            return _decode(image, low_bytes(image, file, name), name)
+            return _visible(_decode(image, low_bytes(image, file, name), name), name)
     if isinstance(source, Image.Image):
         with _pillow("the PIL image"):
-            return _decode(source, None, "the PIL image")
-    return read_array(source)
+            return _visible(_decode(source, None, "the PIL image"), "the PIL image")
+    return _visible(read_array(source), "the array")
+
+
+def _visible(picture: Picture, name: str) -> Picture:
+    """Return a picture after checking that not all of it is transparent."""
+    if picture.alpha is not None and picture.alpha.max() < LEAST_VISIBLE:
+        raise ImageError(f"{name}: every pixel is fully transparent: there is nothing to see")
+    return picture
 
 
 def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, bool]:

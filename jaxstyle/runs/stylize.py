@@ -76,7 +76,7 @@ def read_styles(style: Source | Sequence[Source]) -> list[Image]:
     each = images.expand_folders(style if isinstance(style, list | tuple) else [style])
     if not each:
         raise SettingError("style", "give at least one style picture")
-    return [images.read(source).rgb for source in each]
+    return [images.read(source).pixels for source in each]
 
 
 def run(
@@ -104,7 +104,7 @@ def run(
     settings, content, styles = inputs.settings, inputs.content, inputs.styles
     if settings.fine_style:
         scales = inputs.scales()
-        regions = inputs.regions or regions_of(loaded, content.rgb, styles, settings)
+        regions = inputs.regions or regions_of(loaded, content.pixels, styles, settings)
         mixtures = with_fine_texture(loaded, styles, scales[-1], settings, hooks, saved)
         inputs = replace(inputs, styles=mixtures, schedule=tuple(scales), regions=regions)
         if saved.preparing or not saved.reached:

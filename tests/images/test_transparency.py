@@ -1,0 +1,83 @@
+"""Tests of pictures with alpha: what is hidden never shows, whatever is done with them."""
+
+import numpy as np
+import pytest
+
+from jaxstyle import images
+from jaxstyle.errors import ImageError
+from jaxstyle.images import Picture
+from jaxstyle.images.transparency import filled
+from tests.cases import for_each
+
+RED = np.array((230, 60, 50), np.float32) / 255
+Y, X = np.mgrid[:96, :128]
+DISC = (np.hypot(Y - 47.5, X - 63.5) < 30).astype(np.float32)
+SOFT = np.clip(30.5 - np.hypot(Y - 47.5, X - 63.5), 0, 1).astype(np.float32)
+
+
+def hidden_as(color, alpha, shown=RED):
+    """Return a picture of one color, with another where it is transparent."""
+    rgb = np.where(alpha[..., None] > 0, np.float32(shown), np.float32(color))
+    return Picture(rgb.astype(np.float32), alpha)
+
+
+@for_each("alpha", [DISC, SOFT, np.eye(96, 128, dtype=np.float32)])
+@for_each("color", [0.0, 1.0, (0.1, 0.9, 0.4)])
+def test_hidden_pixels_take_the_color_of_visible_ones(alpha, color):
+    pixels = hidden_as(color, alpha).pixels
+    np.testing.assert_allclose(pixels[..., :3], np.broadcast_to(RED, (96, 128, 3)), atol=1e-6)
+    np.testing.assert_array_equal(pixels[..., 3], alpha)
+
+
+def test_hidden_colors_follow_from_the_visible_ones_alone():
+    rng = np.random.default_rng(0)
+    alpha = np.where(rng.random((37, 53)) < 0.1, rng.random((37, 53)), 0).astype(np.float32)
+    rgb, other = rng.random((2, 37, 53, 3), np.float32)
+    other[alpha > 0] = rgb[alpha > 0]
+    found = filled(rgb, alpha)
+    np.testing.assert_array_equal(found, filled(other, alpha))
+    np.testing.assert_array_equal(found[alpha > 0], rgb[alpha > 0])
+    assert rgb[alpha > 0].min() - 1e-6 <= found.min() <= found.max() <= rgb[alpha > 0].max() + 1e-6
+
+
+def test_an_opaque_picture_is_what_it_was():
+    rgb = np.random.default_rng(0).random((5, 7, 3), np.float32)
+    for alpha in (None, np.ones((5, 7), np.float32)):
+        assert Picture(rgb, alpha).pixels is rgb
+
+
+@for_each("resampling", images.RESAMPLINGS)
+@for_each("sides", [(24, 32), (31, 50), (200, 250)])
+@for_each("alpha", [DISC, SOFT])
+def test_a_disc_has_no_dark_rim_at_any_size(resampling, sides, alpha):
+    small = images.resize(hidden_as(0.0, alpha).pixels, *sides, resampling)
+    np.testing.assert_allclose(small[..., :3], np.broadcast_to(RED, (*sides, 3)), atol=1e-4)
+    np.testing.assert_allclose(small[..., 3], images.resize(alpha, *sides, resampling), atol=1e-7)
+    assert small.min() >= 0
+    assert small.max() <= 1
+
+
+def test_colors_are_weighted_by_alpha():
+    row = np.array([[(1, 0, 0, 1), (0, 0, 1, 0.1)] * 4], np.float32).repeat(2, axis=0)
+    small = images.resize(row, 1, 4, "area")
+    expected = np.array([1 / 1.1, 0, 0.1 / 1.1])
+    np.testing.assert_allclose(small[0, :, :3], expected[None].repeat(4, 0), atol=0.005)
+    np.testing.assert_allclose(small[..., 3], 0.55, atol=1e-6)
+
+
+def test_three_channels_and_planes_are_resized_as_ever():
+    rgb = np.random.default_rng(0).random((40, 30, 3), np.float32)
+    small = images.resize(rgb, 13, 11)
+    opaque = images.resize(np.dstack([rgb, np.ones((40, 30), np.float32)]), 13, 11)
+    np.testing.assert_allclose(opaque[..., :3], small, atol=1e-6)
+    np.testing.assert_array_equal(images.resize(rgb[..., 1], 13, 11), small[..., 1])
+
+
+@for_each("alpha", [0, 1e-9])
+def test_a_picture_of_which_nothing_is_visible_is_refused(tmp_path, alpha):
+    rgba = np.full((8, 8, 4), np.float32(alpha))
+    with pytest.raises(ImageError, match=r"^the array: every pixel is fully transparent"):
+        images.read(rgba)
+    images.write(tmp_path / "a.png", Picture(rgba[..., :3], rgba[..., 3]))
+    with pytest.raises(ImageError, match=r"a\.png: every pixel is fully transparent"):
+        images.read(tmp_path / "a.png")
