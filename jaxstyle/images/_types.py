@@ -1,6 +1,6 @@
 """The `Picture` type and the file formats that can be read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -46,6 +46,6 @@ class Picture:
         rgb, alpha = split(pixels)
         if alpha is None and self.alpha is not None:  # every pixel is opaque
             alpha = np.ones(rgb.shape[:2], np.float32)
-        picture = Picture(rgb, alpha, self.notes)
+        picture = replace(self, rgb=rgb, alpha=alpha)
         vars(picture)["pixels"] = pixels  # filled already
         return picture

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from jaxstyle.images import resize
+from jaxstyle.images._rgb_space import decode, encode
 from jaxstyle.images.transparency import joined, split
 
 COLOR_MATCHES = ("cholesky", "pca", "symmetric")
@@ -145,7 +146,7 @@ def with_luminance(
     change = luminance - _lightness(responses, space)
     if space == "lab":
         linear = _cube(responses + change[..., None] / 1.16) @ np.linalg.inv(_XYZ).T
-        return _picture(_encode(linear))
+        return _picture(encode(linear))
     return _picture(responses + change[..., None])
 
 
@@ -231,23 +232,11 @@ def _responses(image: Float32[np.ndarray, "h w 3"], space: str) -> Float64[np.nd
     if space not in LUMINANCES:
         raise ValueError(f"unknown luminance {space!r}: choose from {', '.join(LUMINANCES)}")
     values = image.astype(np.float64)
-    return _cube_root(_decode(values) @ _XYZ.T) if space == "lab" else values
+    return _cube_root(decode(values) @ _XYZ.T) if space == "lab" else values
 
 
 def _lightness(responses: Float64[np.ndarray, "h w 3"], space: str) -> Float64[np.ndarray, "h w"]:
     return 1.16 * responses[..., 1] - 0.16 if space == "lab" else responses @ _LUMA[space]
-
-
-def _decode(encoded: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Convert sRGB values to linear light (IEC 61966-2-1)."""
-    curve = ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4
-    return np.where(encoded <= 0.04045, encoded / 12.92, curve)
-
-
-def _encode(linear: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Convert linear light to sRGB values; negative light continues the linear part."""
-    curve = 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
-    return np.where(linear <= 0.0031308, 12.92 * linear, curve)
 
 
 def _cube_root(light: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
