@@ -127,7 +127,7 @@ class Task:
             try:
                 styles = [style_picture(style) for style in job.styles]
                 content = picture(job.content)
-                self._note(content.rgb, styles, job)
+                self._note(content.pixels, styles, job)
                 cells[index] = cell_of(batch, index, content, styles)
             except (ImageError, StorageError, MaskError, SettingError, MemoryError) as error:
                 failed[index] = str(error) or type(error).__name__

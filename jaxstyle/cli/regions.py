@@ -45,10 +45,10 @@ def found_regions(
       SettingError, MaskError: the masks fit neither the pictures nor each other.
       ImageError: a mask cannot be read.
     """
-    regions = regions_of(loaded, content.rgb, styles, settings)
+    regions = regions_of(loaded, content.pixels, styles, settings)
     if regions is None:
         return None
     tell_notes(regions.notes, tell)
     if arguments.show_masks:
-        images.write(arguments.show_masks, Picture(of_regions(regions, content.rgb, styles)))
+        images.write(arguments.show_masks, Picture(of_regions(regions, content.pixels, styles)))
     return regions

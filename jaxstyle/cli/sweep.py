@@ -115,7 +115,7 @@ def main(arguments: argparse.Namespace) -> None:
     for note in network_note(sweep.settings, loaded):
         tell(note)
     if not sweep.settings.auto_masks:  # whose regions differ from cell to cell
-        regions = regions_of(loaded, content.rgb, cells[0].styles, cells[0].settings)
+        regions = regions_of(loaded, content.pixels, cells[0].styles, cells[0].settings)
         tell_notes(regions.notes if regions else (), tell)
     run_and_save(arguments, loaded, cells, files, tell)
     if failures := files.failures():
@@ -206,7 +206,7 @@ def show_plan(
     parts = largest.content, largest.styles, largest.settings
     (height, width), settings = largest.content.rgb.shape[:2], largest.settings
     sides = [(style.shape[0], style.shape[1]) for style in largest.styles]
-    regions = regions_of(loaded, largest.content.rgb, largest.styles, settings)
+    regions = regions_of(loaded, largest.content.pixels, largest.styles, settings)
     with explained(arguments, loaded, *parts), deferred_interrupt() as check:
         found = estimate(loaded, (height, width), sides, settings, check, regions)
         check()

@@ -126,7 +126,8 @@ def _reduced(picture: Image, mask: np.ndarray | None) -> tuple[Image, np.ndarray
     small, alpha = split(_small(picture, SMALL))
     if mask is None:
         return small, alpha
-    resized = images.resize(mask, *small.shape[:2], "area")
+    height, width, _ = small.shape
+    resized = images.resize(mask, height, width, "area")
     return small, resized if alpha is None else resized * alpha
 
 

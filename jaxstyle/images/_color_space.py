@@ -170,8 +170,8 @@ def _of_exponent(exponent: float) -> Curve:
 
 def _pairs(numbers: Sequence[float]) -> tuple[Primaries, White]:
     """Return primaries and white of eight numbers, white first."""
-    white, red, green, blue = np.reshape(np.array(numbers, np.float64), (4, 2)).tolist()
-    return (tuple(red), tuple(green), tuple(blue)), tuple(white)
+    wx, wy, rx, ry, gx, gy, bx, by = map(float, numbers)
+    return ((rx, ry), (gx, gy), (bx, by)), (wx, wy)
 
 
 def _of_tiff(tags: Mapping[int, Any]) -> Declared | None:

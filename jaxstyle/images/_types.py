@@ -36,6 +36,13 @@ class Picture:
             return self.rgb
         return joined(filled(self.rgb, self.alpha), self.alpha)
 
+    def over_white(self) -> Float32[np.ndarray, "height width 3"]:
+        """Return the picture laid over white."""
+        if self.alpha is None:
+            return self.rgb
+        alpha = self.alpha[..., None]
+        return self.rgb * alpha + (1 - alpha)
+
     @classmethod
     def of(cls, pixels: Float32[np.ndarray, "height width channels"]) -> "Picture":
         """Return the picture of these pixels: RGB, or RGB and alpha."""

@@ -42,9 +42,9 @@ def _filled(rgb: np.ndarray, alpha: np.ndarray) -> Float32[np.ndarray, "h w 3"]:
     shown = np.where(hidden[..., None], 0, rgb)
     weights = _halved(alpha)
     colors = _halved(shown * alpha[..., None]) / np.maximum(weights, TINY)[..., None]
-    coarse = _filled(colors, weights)
+    coarse, (height, width) = _filled(colors, weights), alpha.shape
     for channel in range(3):
-        larger = resample(coarse[..., channel], *alpha.shape, "bilinear")
+        larger = resample(coarse[..., channel], height, width, "bilinear")
         shown[..., channel][hidden] = larger[hidden]
     return shown
 

@@ -235,7 +235,7 @@ class Problem:
         settings = [picture.settings for picture in pictures]
         if layers is None:
             layers = layers_of(settings) if len(pictures) > 1 else NO_LAYERS
-        regions = [
+        regions: list[Regions | None] = [
             one.regions or regions_of(loaded, one.content.pixels, one.styles, one.settings)
             for one in pictures
         ]

@@ -5,8 +5,13 @@ import pytest
 
 from jaxstyle import images
 from jaxstyle.errors import ImageError
-from jaxstyle.images import Picture
+from jaxstyle.guidance import recolor
+from jaxstyle.guidance.masks import Regions, everywhere
+from jaxstyle.images import Picture, color
+from jaxstyle.images.histogram import match_histograms
 from jaxstyle.images.transparency import filled
+from jaxstyle.runs.preprocessing import recolored
+from jaxstyle.settings import resolve
 from tests.cases import for_each
 
 RED = np.array((230, 60, 50), np.float32) / 255
@@ -81,3 +86,55 @@ def test_a_picture_of_which_nothing_is_visible_is_refused(tmp_path, alpha):
     images.write(tmp_path / "a.png", Picture(rgba[..., :3], rgba[..., 3]))
     with pytest.raises(ImageError, match=r"a\.png: every pixel is fully transparent"):
         images.read(tmp_path / "a.png")
+
+
+# --- statistics of colors -------------------------------------------------------------------------
+
+
+def half_hidden(seed):
+    """Return a picture, and a larger one of which only that is visible."""
+    shown, hidden = np.random.default_rng(seed).random((2, 12, 15, 3), np.float32) ** (1 + seed)
+    alpha = np.repeat([1, 0], 15)[None].repeat(12, 0).astype(np.float32)
+    return shown, np.dstack([np.concatenate([shown, hidden], axis=1), alpha])
+
+
+@for_each("method", color.COLOR_MATCHES)
+def test_colors_are_matched_by_what_is_visible(method):
+    (style, more_style), (content, more_content) = map(half_hidden, (0, 1))
+    expected = color.match_colors(style, content, method)
+    found = color.match_colors(more_style, more_content, method)
+    np.testing.assert_allclose(found[:, :15, :3], expected, atol=1e-5)
+    np.testing.assert_array_equal(found[..., 3], more_style[..., 3])
+
+
+def test_luminance_is_matched_by_what_is_visible():
+    (style, more_style), (content, more_content) = map(half_hidden, (0, 1))
+    settings = resolve(color_match="luminance")
+    _, [expected] = recolored(content, [style], settings)
+    photo, [found] = recolored(more_content, [more_style], settings)
+    np.testing.assert_allclose(found[:, :15, :3], expected, atol=1e-6)
+    assert photo.shape == more_content.shape
+
+
+def test_histograms_are_matched_by_what_is_visible():
+    (style, more_style), (content, more_content) = map(half_hidden, (0, 1))
+    expected = match_histograms(content, style)
+    found = match_histograms(more_content, more_style)
+    np.testing.assert_allclose(found[:, :15], expected, atol=1e-6)
+
+
+def test_regions_are_recolored_by_what_is_visible():
+    (style, more_style), (content, more_content) = map(half_hidden, (0, 1))
+    expected = recolor.recolored(content, [style])
+    for regions in (None, everywhere(1)):
+        found = recolor.recolored(more_content, [more_style], regions)
+        np.testing.assert_allclose(found[:, :15], expected, atol=1e-5)
+    hidden = 1 - more_style[None, ..., 3]  # of the region, no style shows anything
+    regions = Regions(("a",), np.ones_like(hidden), (hidden,))
+    assert np.isfinite(recolor.recolored(more_content, [more_style], regions)).all()
+
+
+def test_a_picture_is_laid_over_white():
+    rgb, alpha = np.full((1, 3, 3), 0.2, np.float32), np.array([[0, 0.5, 1]], np.float32)
+    np.testing.assert_allclose(Picture(rgb, alpha).over_white()[0, :, 0], [1, 0.6, 0.2])
+    assert Picture(rgb).over_white() is rgb
