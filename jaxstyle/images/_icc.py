@@ -17,6 +17,7 @@ from jaxstyle.images._rgb_space import Curve, RgbSpace, black_of, from_colorants
 
 _NO_DATE = bytes((0x07, 0xD0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0))  # 2000-01-01 00:00:00
 _MOST_TAGS = 1000
+_KINDS = {"RGB": "RGB", "L": "gray", "CMYK": "CMYK"}
 
 
 @functools.cache
@@ -42,7 +43,8 @@ def by_littlecms(
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         source = _mode_of(profile)
         if source != mode and (source, mode) != ("RGB", "L"):
-            raise ValueError(f"its color space is {source.strip()}, but the pixels are {mode}")
+            kind = _KINDS.get(source, "other")  # not the bytes themselves: any may be there
+            raise ValueError(f"it is for {kind} colors, but those of the pixels are {_KINDS[mode]}")
         transform = ImageCms.buildTransform(
             opened,
             ImageCms.createProfile("sRGB"),
@@ -84,9 +86,8 @@ def curves_and_matrix(profile: bytes) -> RgbSpace | None:
 
 
 def _mode_of(profile: bytes) -> str:
-    """Return Pillow's mode for the color space of a profile, or its own name."""
-    space = profile[16:20].decode("ascii")
-    return {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space, space)
+    """Return Pillow's mode for the color space of a profile, empty if there is none."""
+    return {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}.get(profile[16:20], "")
 
 
 def _tags(profile: bytes) -> dict[str, bytes]:
