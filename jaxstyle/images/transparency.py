@@ -33,15 +33,20 @@ def filled(
 
 
 TINY = np.finfo(np.float32).tiny
+ROWS = 128  # at once, to save memory
 
 
 def _filled(rgb: np.ndarray, alpha: np.ndarray) -> Float32[np.ndarray, "h w 3"]:
     hidden = alpha == 0
     if not hidden.any():
         return rgb
-    shown = np.where(hidden[..., None], 0, rgb)
     weights = _halved(alpha)
-    colors = _halved(shown * alpha[..., None]) / np.maximum(weights, TINY)[..., None]
+    colors = np.empty((*weights.shape, 3), np.float32)
+    for top in range(0, len(alpha), 2 * ROWS):
+        rows, half = slice(top, top + 2 * ROWS), slice(top // 2, top // 2 + ROWS)
+        seen = _halved(rgb[rows] * alpha[rows, :, None])
+        colors[half] = seen / np.maximum(weights[half], TINY)[..., None]
+    shown = rgb.copy()
     coarse, (height, width) = _filled(colors, weights), alpha.shape
     for channel in range(3):
         larger = resample(coarse[..., channel], height, width, "bilinear")

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from jaxstyle import images
 from jaxstyle.errors import ImageError
@@ -138,3 +140,51 @@ def test_a_picture_is_laid_over_white():
     rgb, alpha = np.full((1, 3, 3), 0.2, np.float32), np.array([[0, 0.5, 1]], np.float32)
     np.testing.assert_allclose(Picture(rgb, alpha).over_white()[0, :, 0], [1, 0.6, 0.2])
     assert Picture(rgb).over_white() is rgb
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def with_hidden(kind, hidden, path):
+    """Save a picture whose left half is transparent and has the color of this level."""
+    shown = np.array((200, 100, 50), np.uint8)
+    rgb = np.full((8, 10, 3), hidden, np.uint8)
+    rgb[:, 5:] = shown
+    alpha = np.zeros((8, 10), np.uint8)
+    alpha[:, 5:] = 255
+    if kind in ("palette.png", "palette.gif"):
+        image = Image.fromarray(np.uint8(alpha > 0), mode="P")
+        image.putpalette([hidden] * 3 + shown.tolist())
+        image.save(path, transparency=0)
+    elif kind == "gray.png":
+        Image.fromarray(np.dstack([rgb[..., 0], alpha])).save(path)
+    elif kind == "key.png":
+        Image.fromarray(rgb).save(path, transparency=(hidden,) * 3)
+    elif kind.endswith(".tif"):
+        levels = np.dstack([rgb, alpha]).astype(np.uint16) * 257
+        levels = levels if kind.startswith("deep") else np.uint8(levels >> 8)
+        sort = "assocalpha" if "premultiplied" in kind else "unassalpha"
+        tifffile.imwrite(path, levels, photometric="rgb", extrasamples=[sort])
+    else:
+        options = {"lossless": True, "exact": True} if kind.endswith(".webp") else {}
+        Image.fromarray(np.dstack([rgb, alpha])).save(path, **options)
+
+
+KINDS = (
+    *("palette.png", "palette.gif", "gray.png", "key.png", "plain.png", "plain.webp"),
+    *("plain.tif", "deep.tif", "premultiplied.tif", "deep premultiplied.tif"),
+)
+
+
+@for_each("kind", KINDS)
+def test_hidden_colors_of_any_file_are_those_around_them(tmp_path, kind):
+    found = []
+    for hidden in (0, 255, 17):
+        with_hidden(kind, hidden, tmp_path / kind)
+        found.append(images.read(tmp_path / kind).pixels)
+        np.testing.assert_array_equal(found[-1], found[0])
+    seen = [200] * 3 if kind == "gray.png" else (200, 100, 50)
+    expected = np.broadcast_to(np.array(seen) / 255, (8, 10, 3))
+    np.testing.assert_allclose(found[0][..., :3], expected, atol=1e-5)
+    np.testing.assert_array_equal(found[0][:, :5, 3], 0)
+    np.testing.assert_array_equal(found[0][:, 5:, 3], 1)
