@@ -234,11 +234,8 @@ def cell_of(batch: Batch, index: int, content: Picture, styles: Sequence[Image])
         )
     if batch.bucket is None:
         return _prepared(Inputs(content, styles, job.settings, batch.schedules[index]))
-    rgb, alpha = _padded(content.rgb, batch, index), content.alpha
-    alpha = None if alpha is None else _padded(alpha, batch, index)
-    return Inputs(
-        replace(content, rgb=rgb, alpha=alpha), styles, job.settings, batch.schedules[index]
-    )
+    seen = content.resized(_padded(content.pixels, batch, index))
+    return Inputs(seen, styles, job.settings, batch.schedules[index])
 
 
 def _prepared(cell: Inputs) -> Inputs:
@@ -257,11 +254,7 @@ def _prepared(cell: Inputs) -> Inputs:
     }
     if settings.color_match != "none":
         return replace(cell, colors=colors, sized=sized)
-    alpha = cell.content.alpha
-    if alpha is not None:
-        alpha = images.resize(alpha, last.height, last.width, settings.resampling)
-    content = replace(cell.content, rgb=sized[last.height, last.width], alpha=alpha)
-    return replace(cell, content=content, sized=sized)
+    return replace(cell, content=cell.content.resized(sized[last.height, last.width]), sized=sized)
 
 
 def _padded(plane: np.ndarray, batch: Batch, index: int) -> np.ndarray:

@@ -119,7 +119,7 @@ def name_of(cells: Sequence[Inputs], made_by: str) -> str:
     hashes: dict[int, bytes] = {}  # many cells share a content or a style
     for cell in cells:
         digest.update(repr((sorted(cell.settings.to_dict().items()), cell.schedule)).encode())
-        for picture in (cell.content.rgb, *cell.styles):
+        for picture in (cell.content.pixels, *cell.styles):
             if id(picture) not in hashes:
                 pixels = hashlib.sha256(picture.tobytes()).digest()
                 hashes[id(picture)] = repr(picture.shape).encode() + pixels

@@ -131,10 +131,10 @@ class Task:
             try:
                 seen[index] = stamps(job.inputs())
                 paintings = [picture(style) for style in job.styles]
-                content, styles = picture(job.content), [each.rgb for each in paintings]
+                content, styles = picture(job.content), [each.pixels for each in paintings]
                 for each in (content, *paintings):
                     self.options.note(each.notes)
-                self._note(content.rgb, styles, job)
+                self._note(content.pixels, styles, job)
                 cells[index] = cell_of(batch, index, content, styles)
             except (JaxstyleError, MemoryError) as error:
                 failed[index] = str(error) or type(error).__name__

@@ -118,7 +118,9 @@ def _thumbnail(path: str, out: Folder, there: Set[str]) -> str:
     if name in there:
         return name
     try:
-        out.write(name, sheet.thumbnail_of_jpeg(path) or sheet.thumbnail(images.read(path).rgb))
+        out.write(
+            name, sheet.thumbnail_of_jpeg(path) or sheet.thumbnail(images.read(path).over_white())
+        )
     except ImageError:
         return ""
     return name

@@ -117,8 +117,8 @@ def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
     check(arguments, [Path(arguments.content), arguments.apply_map])
     maps, small = full_size.read_maps(arguments.apply_map)
     content = read_picture(arguments.content, tell)
-    full_size.check_same(small, content.rgb)
-    image = full_size.applied_at(maps, small, content.rgb)
+    full_size.check_same(small, content.pixels)
+    image = full_size.applied_at(maps, small, content.pixels[..., :3])
     write(arguments, replace(content, rgb=image), begin, tell)
 
 
@@ -146,7 +146,7 @@ def recolor(arguments: argparse.Namespace, tell: Tell) -> None:
     check(arguments, job.inputs())
     content, styles = pictures_of(job, tell)
     if histogram:
-        image = match_histograms(content.rgb, styles[0])
+        image = match_histograms(content.pixels, styles[0])
     else:
         loaded = None
         if job.settings.auto_masks:  # which cluster features
@@ -154,7 +154,7 @@ def recolor(arguments: argparse.Namespace, tell: Tell) -> None:
         regions = found_regions(arguments, loaded, content, styles, job.settings, tell)
         kind = job.settings.color_match
         kind = kind if kind in COLOR_MATCHES else ONE_MAP
-        image = recolored(content.rgb, styles, regions, kind)
+        image = recolored(content.pixels, styles, regions, kind)
     write(arguments, replace(content, rgb=image), begin, tell)
 
 

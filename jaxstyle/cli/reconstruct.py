@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise UsageError("say where the figure goes: -o GRID.png")
     settings = resolve(**{"preset": "reconstruction", **given_settings(arguments)})
     use_precision(settings)
-    image = read_picture(arguments.image, tell).rgb
+    image = read_picture(arguments.image, tell).pixels
     height, width = size_of_cells(image, settings)
     columns = 1 + max(len(settings.style_layers), len(settings.content_layers))
     images.check_writable(arguments.output, longest=max(3 * height, columns * (width + 2 * GAP)))

@@ -47,10 +47,10 @@ def found_regions(
       ImageError: a mask cannot be read.
     """
     with interruptible(tell):
-        regions = regions_of(loaded, content.rgb, styles, settings)
+        regions = regions_of(loaded, content.pixels, styles, settings)
     if regions is None:
         return None
     tell_notes(regions.notes, tell)
     if arguments.show_masks:
-        images.write(arguments.show_masks, Picture(of_regions(regions, content.rgb, styles)))
+        images.write(arguments.show_masks, Picture(of_regions(regions, content.pixels, styles)))
     return regions

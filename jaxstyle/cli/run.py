@@ -112,14 +112,14 @@ def at_full_size(content: Picture, result: Result) -> Result:
     """Return the result at the size of the content, by applying its color maps to the content."""
     assert result.maps is not None
     small = small_photo(content, result)
-    image = full_size.applied_at(result.maps, small, content.rgb)
+    image = full_size.applied_at(result.maps, small, content.pixels[..., :3])
     return replace(result, image=image, alpha=content.alpha)
 
 
 def small_photo(content: Picture, result: Result) -> Image:
     """Return the content at the size of the result, at which its color maps were fitted."""
     height, width, _ = result.image.shape
-    return images.resize(content.rgb, height, width, result.settings.resampling)
+    return images.resize(content.pixels, height, width, result.settings.resampling)[..., :3]
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
@@ -155,7 +155,7 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
 def pictures_of(job: Recipe, tell: Tell) -> tuple[Picture, list[Image]]:
     """Read the content and the style pictures, and tell notes about them."""
     content, *styles = [read_picture(path, tell) for path in (job.content, *job.styles)]
-    return content, [style.rgb for style in styles]
+    return content, [style.pixels for style in styles]
 
 
 def _output(arguments: argparse.Namespace) -> Path | None:

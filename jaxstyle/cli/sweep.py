@@ -105,7 +105,7 @@ def main(arguments: argparse.Namespace) -> None:
     content, *styles = [read_picture(path, tell) for path in (arguments.content, *paths)]
     for path in sweep.settings.paths().values():
         images.read(path)  # an unreadable file is reported once, not for every cell
-    cells = [Inputs(content, [styles[i].rgb for i in c.styles], c.settings) for c in sweep.cells]
+    cells = [Inputs(content, [styles[i].pixels for i in c.styles], c.settings) for c in sweep.cells]
     scales = [plan(content.rgb, cell.styles, cell.settings) for cell in cells]
     if arguments.plan:
         loaded = weights.load(weights.find(arguments.weights, tell))
@@ -120,7 +120,7 @@ def main(arguments: argparse.Namespace) -> None:
     for note in network_note(sweep.settings, loaded):
         tell(note)
     if not sweep.settings.auto_masks:  # whose regions differ from cell to cell
-        regions = regions_of(loaded, content.rgb, cells[0].styles, cells[0].settings)
+        regions = regions_of(loaded, content.pixels, cells[0].styles, cells[0].settings)
         tell_notes(regions.notes if regions else (), tell)
     run_and_save(arguments, loaded, cells, files, tell)
     if files.unsaved:
@@ -229,7 +229,7 @@ def show_plan(
     parts = largest.content, largest.styles, largest.settings
     (height, width), settings = largest.content.rgb.shape[:2], largest.settings
     sides = [(style.shape[0], style.shape[1]) for style in largest.styles]
-    regions = regions_of(loaded, largest.content.rgb, largest.styles, settings)
+    regions = regions_of(loaded, largest.content.pixels, largest.styles, settings)
     with explained(arguments, loaded, *parts), interruptible(tell) as check:
         found = estimate(loaded, (height, width), sides, settings, check, regions)
     at_once = max(len(part.cells) for part in work)

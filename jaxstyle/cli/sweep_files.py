@@ -214,10 +214,7 @@ def _shown(result: Result | Exception | None) -> Image | str:
     """Return what the grid shows for a cell: its picture over white, or why there is none."""
     if not isinstance(result, Result):
         return "not made" if result is None else str(result)
-    if result.alpha is None:
-        return result.image
-    alpha = result.alpha[..., None]
-    return result.image * alpha + (1 - alpha)
+    return Picture(result.image, result.alpha).over_white()
 
 
 def _record_of(lines: Sequence[Line]) -> list[dict[str, Any]]:

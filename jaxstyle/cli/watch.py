@@ -62,7 +62,7 @@ def run_and_save(
     with deferred_interrupt(outputs.tell) as check:
         keeper = saved = None
         if outputs.checkpoint:
-            made_by = fingerprint(loaded, content.rgb, styles, settings)
+            made_by = fingerprint(loaded, content.pixels, styles, settings)
             seconds = arguments.checkpoint_every
             keeper = Keeper(outputs.checkpoint, seconds, made_by, outputs, check)
             saved = keeper.begin(settings, arguments.resume)

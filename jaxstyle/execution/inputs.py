@@ -11,6 +11,7 @@ from jaxstyle.execution.factories import matmul_precision
 from jaxstyle.execution.plan import Scale, style_size
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.guidance.propagate import guides as guides_of
+from jaxstyle.images.transparency import split
 from jaxstyle.losses.objective import LossSpec
 from jaxstyle.losses.targets import Guides
 from jaxstyle.network import vgg
@@ -56,6 +57,7 @@ def inputs_at(
     regions: Regions | None = None,
     *,
     layers: Layers = NO_LAYERS,
+    weighted: bool = False,
     resized: Callable[..., Image] = images.resize,
     precision: str | None = None,
 ) -> LossInputs:
@@ -64,11 +66,12 @@ def inputs_at(
     Args:
       scale: the scale.
       network: the network.
-      content: content picture at full size.
-      styles: style pictures at full size.
+      content: pixels of the content picture at full size, RGB, or RGB and alpha.
+      styles: pixels of the style pictures at full size.
       settings: settings of the run.
-      regions: guidance regions, if any.
+      regions: guidance regions, if any; ``everywhere`` if pictures with alpha have no masks.
       layers: further layers to measure, see ``inputs_of``.
+      weighted: whether to weight the content loss even of an opaque content, see ``inputs_of``.
       resized: resizing function, such as a cached one.
       precision: matmul precision; if None, that of the settings.
     """
@@ -80,6 +83,7 @@ def inputs_at(
         settings,
         regions,
         layers=layers,
+        weighted=weighted,
         photorealism=scale.photorealism,
         precision=precision,
     )
@@ -93,6 +97,7 @@ def inputs_of(
     regions: Regions | None = None,
     *,
     layers: Layers = NO_LAYERS,
+    weighted: bool = False,
     photorealism: float | None = None,
     precision: str | None = None,
 ) -> LossInputs:
@@ -100,24 +105,31 @@ def inputs_of(
 
     Args:
       network: the network.
-      content: content picture, of the size of the image.
-      styles: style pictures.
+      content: pixels of the content picture, of the size of the image; RGB, or RGB and alpha.
+      styles: pixels of the style pictures.
       settings: settings of the run.
-      regions: guidance regions, if any.
+      regions: guidance regions, if any; ``everywhere`` if pictures with alpha have no masks.
       layers: further layers to measure; unless the settings name them, their weight is zero.
+      weighted: whether to weight the content loss by alpha even if the content is opaque, since
+        another content of the batch is not.
       photorealism: photorealism weight; if None, the last one of the settings.
       precision: matmul precision; if None, that of the settings.
     """
     content_layers, style_layers = layers
     style_weights = dict.fromkeys(style_layers, 0.0) | settings.style_weights()
+    content_weights = dict.fromkeys(content_layers, 0.0) | settings.content_weights()
+    (content, *styles), (alpha, *alphas) = zip(*map(split, [content, *styles]), strict=True)
+    if alpha is None and weighted:
+        alpha = np.ones(content.shape[:2], np.float32)
     guides = None
     if regions:
         sides = content.shape[:2], [style.shape[:2] for style in styles]
-        guides = guides_of(regions, network, *sides, list(style_weights), settings.guidance)
+        named, visible = (regions, network, *sides, list(style_weights)), list(content_weights)
+        guides = guides_of(*named, settings.guidance, [alpha, *alphas], visible)
     if photorealism is None:
         photorealism = settings.photorealism_weight[-1]
     spec = LossSpec(
-        content_weights=dict.fromkeys(content_layers, 0.0) | settings.content_weights(),
+        content_weights=content_weights,
         style_weights=style_weights,
         tv_weight=settings.tv_weight,
         style_blend=settings.style_blend,

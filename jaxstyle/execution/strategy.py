@@ -217,7 +217,11 @@ class Strategy(OnePicture):
         guides = [dict(of) for of in inputs.guides.styles] if inputs.guides else None
         with jax.default_matmul_precision(inputs.precision):
             of_content = targets.content_targets.lower(
-                network, content, layers=tuple(spec.content_weights), loss=spec.content_loss
+                network,
+                content,
+                targets.seen_by(inputs.guides),
+                layers=tuple(spec.content_weights),
+                loss=spec.content_loss,
             )
             of_styles = targets.style_targets.lower(
                 network,

@@ -58,7 +58,7 @@ def of_regions(regions: Regions, content: Image, styles: Sequence[Image]) -> Ima
 
     The legend gives the fraction of the content that each region covers.
     """
-    pictures = [content, *styles]
+    pictures = [picture[..., :3] for picture in (content, *styles)]
     planes = [regions.content, *regions.styles]
     height = min(HEIGHT, *(max(1, WIDEST * p.shape[0] // p.shape[1]) for p in pictures))
     shown = [_at_height(picture, height) for picture in pictures]

@@ -31,6 +31,9 @@ __all__ = ["MaskError", "Regions", "read_regions"]
 Sides = tuple[int, int]
 Masks = Float32[np.ndarray, "k _ _"]
 
+EVERYWHERE = "visible"
+"""Name of the region of `everywhere`."""
+
 FAINT = 0.1
 """A mask whose maximum is at most this is empty; black is not always exactly 0."""
 
@@ -53,6 +56,15 @@ class Regions:
     content: Masks
     styles: tuple[Masks, ...]
     notes: tuple[str, ...] = ()
+
+
+def everywhere(styles: int) -> Regions:
+    """Return the only region of pictures without masks, for any number of style pictures.
+
+    With transparency, statistics are of the visible part of a picture: a region, in effect.
+    """
+    whole = np.ones((1, 1, 1), np.float32)
+    return Regions((EVERYWHERE,), whole, (whole,) * styles)
 
 
 def read_regions(

@@ -14,6 +14,10 @@ With T the mask of the region propagated to the layer, and N positions there:
 The last three are those of Gatys et al.: g = T sqrt(N / sum T^2), and each of K regions has the
 weight 1 / K. "inside" and "all" first threshold masks at one half. Where T is zero everywhere at a
 layer, as can happen by "inside", that of "simple" is used.
+
+Where a picture is transparent, masks are multiplied by its alpha. Without masks, alpha itself is
+propagated as in "simple", and g = sqrt(T N / sum T): each position counts as much as it is visible.
+The content loss is weighted in that way too.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,12 +28,15 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxstyle import images
-from jaxstyle.guidance.masks import Regions
+from jaxstyle.guidance.masks import EVERYWHERE, Regions
 from jaxstyle.losses.targets import Guides
 from jaxstyle.network import vgg
 
 GUIDANCES = ("augmented", "simple", "inside", "all")
 """Methods to propagate masks; see the module docstring."""
+
+VISIBLE = "visible"
+"""The propagation of alpha where there are no masks, and for the content loss."""
 
 HALF = 0.5
 """Least value of a soft mask that counts as inside."""
@@ -45,6 +52,8 @@ def guides(
     styles: Sequence[tuple[int, int]],
     layers: Sequence[str],
     guidance: str,
+    alphas: Sequence[np.ndarray | None] = (),
+    content_layers: Sequence[str] = (),
 ) -> Guides:
     """Compute the guides of content and style pictures at the layers of the style loss.
 
@@ -54,17 +63,31 @@ def guides(
       content: Height and width of the content in pixels.
       styles: Height and width of each style picture in pixels.
       layers: Names of the layers.
-      guidance: One of `GUIDANCES`.
+      guidance: One of `GUIDANCES`; without masks it does not matter.
+      alphas: Alpha of the content and of each style picture at these sizes, None where opaque; may
+        be left out if all are.
+      content_layers: Names of the layers of the content loss.
     """
+    shown, *of_each = [
+        None if alpha is None else alpha.astype(np.float32)
+        for alpha in alphas or [None] * (1 + len(styles))
+    ]
+    plain = regions.names == (EVERYWHERE,)
+    guidance = VISIBLE if plain else guidance
     halved = partial(_halved, up=vgg.rounds_up(network.pooling, network.rounding))
     propagated = partial(_propagated, layers=layers, guidance=guidance, halved=halved)
-    arrived = propagated(at_size(regions.content, *content))
-    of_styles = [
-        propagated(at_size(masks, *sides))
-        for masks, sides in zip(regions.styles, styles, strict=True)
+    arrived = propagated(_visible(at_size(regions.content, *content), shown))
+    masked = [
+        _visible(at_size(masks, *sides), alpha)
+        for masks, sides, alpha in zip(regions.styles, styles, of_each, strict=True)
     ]
+    masked = _somewhere(masked, of_each)
+    of_styles = [propagated(masks) for masks in masked]
     augmented, count = guidance == "augmented", len(regions.names)
-    normalized = partial(_normalized, power=1 if augmented else 2)
+    normalized = partial(_normalized, guidance=guidance)
+    seen = {}
+    if shown is not None:
+        seen = _propagated(shown[None], content_layers, VISIBLE, halved)
     return Guides(
         regions.names,
         {layer: normalized(masks) for layer, masks in arrived.items()},
@@ -73,8 +96,24 @@ def guides(
             layer: masks.mean(axis=(1, 2)) if augmented else np.full(count, 1 / count)
             for layer, masks in arrived.items()
         },
-        np.stack([masks.any(axis=(1, 2)) for masks in regions.styles], axis=1).astype(float),
+        np.stack([masks.any(axis=(1, 2)) for masks in masked], axis=1).astype(float),
+        {layer: _normalized(masks, VISIBLE)[0] for layer, masks in seen.items()},
     )
+
+
+def _visible(masks: Masks, alpha: Float32[np.ndarray, "h w"] | None) -> Masks:
+    return masks if alpha is None else masks * alpha
+
+
+def _somewhere(masked: list[Masks], alphas: Sequence[np.ndarray | None]) -> list[Masks]:
+    """Give a region of which no style picture shows anything the style of all that is visible."""
+    absent = ~np.any([masks.any(axis=(1, 2)) for masks in masked], axis=0)
+    if not absent.any():
+        return masked
+    return [
+        np.where(absent[:, None, None], 1 if alpha is None else alpha, masks).astype(np.float32)
+        for masks, alpha in zip(masked, alphas, strict=True)
+    ]
 
 
 def at_size(masks: Masks, height: int, width: int) -> Masks:
@@ -90,7 +129,8 @@ def _propagated(
 ) -> ByLayer:
     """Propagate masks to each of the layers."""
     plain = masks
-    x = masks if guidance in ("augmented", "simple") else (masks >= HALF).astype(np.float32)
+    hard = guidance in ("inside", "all")
+    x = (masks >= HALF).astype(np.float32) if hard else masks
     arrived, until = {}, max(map(vgg.LAYERS.index, layers), default=-1)
     for name in vgg.LAYERS[: until + 1]:
         if name.startswith("conv"):
@@ -106,7 +146,7 @@ def _propagated(
 
 def _convolved(x: Masks, guidance: str) -> Masks:
     """Propagate masks through a 3x3 convolution."""
-    if guidance == "simple":
+    if guidance in ("simple", VISIBLE):
         return x
     mode: Literal["constant", "edge"] = "constant" if guidance == "augmented" else "edge"
     along = _three(np.pad(x, ((0, 0), (1, 1), (0, 0)), mode=mode), 1, guidance)
@@ -131,8 +171,10 @@ def _pooled(x: Masks, sides: tuple[int, int], guidance: str) -> Masks:
     return (averaged > 0).astype(np.float32) if guidance == "all" else averaged
 
 
-def _normalized(masks: Masks, power: int) -> Masks:
+def _normalized(masks: Masks, guidance: str) -> Masks:
     """Normalize masks to guides; an empty mask has a guide of zeros."""
+    masks = np.sqrt(masks) if guidance == VISIBLE else masks
+    power = 1 if guidance == "augmented" else 2
     mean = np.mean(masks.astype(np.float64) ** power, axis=(1, 2), keepdims=True)
     return np.where(mean > 0, masks / np.sqrt(np.maximum(mean, 1e-30)), 0).astype(np.float32)
 

@@ -13,9 +13,10 @@ from PIL import Image as Image8
 from PIL import ImageFilter
 
 from jaxstyle import images
-from jaxstyle.guidance.masks import Regions
+from jaxstyle.guidance.masks import EVERYWHERE, Regions
 from jaxstyle.images import color
 from jaxstyle.images.guided_filter import guided_filter
+from jaxstyle.images.transparency import split
 
 Image = Float[np.ndarray, "_ _ 3"]
 
@@ -50,8 +51,8 @@ def recolored(
     """Transfer the colors of the style pictures to the photo, region by region.
 
     Args:
-      photo: The photo to recolor.
-      styles: The style pictures, whose pixels are pooled with equal weight per picture.
+      photo: The photo to recolor, RGB, or RGB and alpha: the weights of the pixels.
+      styles: The style pictures, whose pixels are pooled with equal weight per picture; likewise.
       regions: The regions of photo and styles; None: the whole pictures.
       method: One of `jaxstyle.images.color.COLOR_MATCHES`.
       ridge: Variance added to the colors of photo and style.
@@ -59,14 +60,14 @@ def recolored(
     Returns:
       The recolored photo, clipped to [0, 1]. Pixels outside all regions are unchanged.
     """
-    if regions is None:
+    if regions is None or regions.names == (EVERYWHERE,):
         return _mapped(photo, None, styles, [None] * len(styles), method, ridge).clip(0, 1)
     height, width, _ = photo.shape
-    small = _small(photo, LARGE)
+    small, _ = split(_small(photo, LARGE))
     rows, columns, _ = small.shape
     masks = np.stack([images.resize(mask, rows, columns, "area") for mask in regions.content])
     *shares, left = (images.resize(s, height, width, "bilinear") for s in _soft(small, masks))
-    result = left[..., None] * photo
+    result = left[..., None] * photo[..., :3]
     for index, (mask, share) in enumerate(zip(masks, shares, strict=True)):
         of_styles = [of[index] for of in regions.styles]
         result += share[..., None] * _mapped(photo, mask, styles, of_styles, method, ridge)
@@ -106,11 +107,12 @@ def _mapped(
     """Recolor the whole photo by the map of one region."""
     pairs = [_reduced(style, of) for style, of in zip(styles, masks, strict=True)]
     seen = [(style, of) for style, of in pairs if of is None or of.any()]
+    seen = seen or [_reduced(style, None) for style in styles]  # of the region, nothing is visible
     pixels = np.concatenate([style.reshape(-1, 3) for style, _ in seen])[None]
     counts = np.concatenate([_weights(style, of) for style, of in seen])[None]
     before = color.statistics(*_reduced(photo, mask))
     matrix, shift = color.map_between(before, color.statistics(pixels, counts), method, ridge)
-    return photo @ matrix.T.astype(np.float32) + shift.astype(np.float32)
+    return photo[..., :3] @ matrix.T.astype(np.float32) + shift.astype(np.float32)
 
 
 def _weights(style: Image, mask: np.ndarray | None) -> Float32[np.ndarray, " n"]:
@@ -121,9 +123,12 @@ def _weights(style: Image, mask: np.ndarray | None) -> Float32[np.ndarray, " n"]
 
 def _reduced(picture: Image, mask: np.ndarray | None) -> tuple[Image, np.ndarray | None]:
     """Reduce a picture and its mask to the size used for statistics."""
-    small = _small(picture, SMALL)
+    small, alpha = split(_small(picture, SMALL))
+    if mask is None:
+        return small, alpha
     height, width, _ = small.shape
-    return small, None if mask is None else images.resize(mask, height, width, "area")
+    resized = images.resize(mask, height, width, "area")
+    return small, resized if alpha is None else resized * alpha
 
 
 def _small(picture: Image, longest: int) -> Image:

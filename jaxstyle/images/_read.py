@@ -28,14 +28,15 @@ from convert_weights.input_files import open_input
 from jaxstyle.errors import ImageError
 from jaxstyle.images import _kinds
 from jaxstyle.images._array import read_array
-from jaxstyle.images._deep import Strip, deep_strips, low_bytes
-from jaxstyle.images._icc import to_srgb
+from jaxstyle.images._color_space import Conversion, Convert, conversion
+from jaxstyle.images._deep import Strip, deep_strips, is_deep, low_bytes
 from jaxstyle.images._limits import check_claim, check_memory
 from jaxstyle.images._png import only_needed
 from jaxstyle.images._quiet import load, no_warnings
 from jaxstyle.images._strips import cut, strips
 from jaxstyle.images._tiff import main_page
 from jaxstyle.images._types import FORMATS_READ, Picture
+from jaxstyle.images.transparency import LEAST_VISIBLE
 
 __all__ = [
     "MAX_PIXELS",
@@ -63,10 +64,11 @@ _LOCK = threading.Lock()
 def read(source: Any) -> Picture:
     """Read a picture from a path, a PIL image or an array.
 
-    EXIF orientation is applied. An ICC profile is converted to sRGB in 8 bits; 16-bit sRGB keeps
-    its precision. A broken profile is ignored with a log message, as in web browsers. Transparent
-    pixels keep their color. Of a file with several pictures the main one is read, or the first, and
-    a note says so. The notes are in `Picture.notes`.
+    EXIF orientation is applied. Colors are converted to sRGB, by an ICC profile or what else the
+    file says of its color space; 16 bits stay 16 bits, unless the profile has tables. What is
+    damaged or unknown is ignored, with a note. Transparent pixels keep their color. Of a file with
+    several pictures the main one is read, or the first, and a note says so. The notes are in
+    `Picture.notes`.
 
     Args:
       source: One of
@@ -87,15 +89,27 @@ def read(source: Any) -> Picture:
         name = os.fspath(source)
         with _opened(name) as (image, file, notes):
             sides = _upright_sides(image)
-            picture = _decode(image, low_bytes(image, file, name), name)
+            sixteen = any(";16" in str(tile.args) for tile in image.tile)
+            low = low_bytes(image, file, name)
+            found = conversion(image, file, deep=is_deep(image, low))
+            if sixteen and not is_deep(image, low):
+                found = found._replace(notes=(*found.notes, "of 16 bits of color 8 are read"))
+            picture = _visible(_decode(image, low, found, name), name)
             _check_sides(picture, sides, name)
-            notes = (*notes, *picture.notes)
-            return replace(picture, notes=notes, dpi=_resolution(image))
+            return replace(picture, notes=(*notes, *picture.notes), dpi=_resolution(image))
     if isinstance(source, Image.Image):
         with _pillow(PIL_IMAGE):
             check_memory(source, PIL_IMAGE)
-            return _decode(source, None, PIL_IMAGE)
-    return read_array(source)
+            found = conversion(source, None, deep=is_deep(source, None))
+            return _visible(_decode(source, None, found, PIL_IMAGE), PIL_IMAGE)
+    return _visible(read_array(source), "the array")
+
+
+def _visible(picture: Picture, name: str) -> Picture:
+    """Return a picture after checking that not all of it is transparent."""
+    if picture.alpha is not None and picture.alpha.max() < LEAST_VISIBLE:
+        raise ImageError(f"{name}: every pixel is fully transparent: there is nothing to see")
+    return picture
 
 
 def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, bool]:
@@ -104,17 +118,16 @@ def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, 
     The file must be one that can be read again, as masks are.
 
     Returns:
-      The picture as `read` returns it, but with its ICC profile ignored, and whether the file
+      The picture as `read` returns it, but with its color space ignored, and whether the file
       stores its colors in a palette.
 
     Raises:
       ImageError: The picture cannot be read.
     """
     if isinstance(source, Image.Image):
-        bare = source.copy() if "icc_profile" in source.info else source
         with _pillow(PIL_IMAGE):
-            check_memory(bare, PIL_IMAGE)
-            return _stored(bare, PIL_IMAGE)
+            check_memory(source, PIL_IMAGE)
+            return _stored(source, PIL_IMAGE)
     name = os.fspath(source)
     with _opened(name, again=True) as (image, _, notes):
         sides = _upright_sides(image)
@@ -124,9 +137,7 @@ def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, 
 
 
 def _stored(image: Image.Image, name: str) -> tuple[Picture, bool]:
-    load(image)
-    image.info.pop("icc_profile", None)
-    return _decode(image, None, name), image.mode in ("P", "PA")
+    return _decode(image, None, Conversion(), name), image.mode in ("P", "PA")
 
 
 def read_sides(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -300,7 +311,7 @@ def _limits_of_pillow() -> Iterator[None]:
 # --- decoding -------------------------------------------------------------------------------------
 
 
-def _decode(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
+def _decode(image: Image.Image, low: Image.Image | None, found: Conversion, name: str) -> Picture:
     """Convert a Pillow image to a picture; `low` holds the low bytes of 16-bit color.
 
     Each strip is written straight to its place in the upright result, so that memory holds only
@@ -311,32 +322,36 @@ def _decode(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
     height, width = image.height, image.width
     sides = (width, height) if orientation in _SIDEWAYS else (height, width)
     rgb, alpha = np.empty((*sides, 3), np.float32), None
-    deep = low is not None or image.mode == "I" or image.mode.startswith("I;16")
-    each = deep_strips(image, low, name) if deep else _strips(image, name)
+    deep, convert = is_deep(image, low), found.convert
+    each = deep_strips(image, low, convert, name) if deep else _strips(image, convert, name)
     for rows, color, opacity in each:
         _to_unit(color, _as_stored(rgb, orientation)[rows])
         if opacity is not None:
             alpha = np.empty(sides, np.float32) if alpha is None else alpha
             _to_unit(opacity, _as_stored(alpha, orientation)[rows])
-    return Picture(rgb, alpha)
+    return Picture(rgb, alpha, tuple(f"{name}: {note}" for note in found.notes))
 
 
 def _to_unit(levels: np.ndarray, out: np.ndarray) -> None:
-    """Scale levels of 8 or 16 bits to [0, 1]; gray is broadcast to all channels of `out`."""
+    """Scale levels of 8 or 16 bits to [0, 1]; gray is broadcast to all channels of `out`.
+
+    Floats are in [0, 1] already.
+    """
+    if levels.dtype == np.float32:
+        out[...] = levels
+        return
     np.divide(levels, np.float32(np.iinfo(levels.dtype).max), out=out, dtype=np.float32)
 
 
-def _strips(image: Image.Image, name: str) -> Iterator[Strip]:
+def _strips(image: Image.Image, convert: Convert | None, name: str) -> Iterator[Strip]:
     """Yield the strips of an 8-bit image, converted to sRGB."""
     if image.mode not in _EIGHT_BIT_MODES:
         raise ImageError(f"{name}: Pillow mode {image.mode} is not supported; convert it to RGB")
-    profile = image.info.get("icc_profile") if image.mode != "LAB" else None
-    one_pixel, _ = _split(image.crop((0, 0, 1, 1)))
-    convert = to_srgb(profile, one_pixel.mode, name)
     for rows in strips(image.height, image.width):
         color, opacity = _split(cut(image, rows))
-        color = convert(color) if convert else color.convert("RGB")
-        yield rows, np.asarray(color), None if opacity is None else np.asarray(opacity)
+        levels = np.asarray(color if convert else color.convert("RGB"))
+        levels = convert(levels.reshape(*levels.shape[:2], -1)) if convert else levels
+        yield rows, levels, None if opacity is None else np.asarray(opacity)
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

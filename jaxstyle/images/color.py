@@ -18,6 +18,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from jaxstyle.images import resize
+from jaxstyle.images._rgb_space import decode, encode
+from jaxstyle.images.transparency import joined, split
 
 COLOR_MATCHES = ("cholesky", "pca", "symmetric")
 """Methods to choose A, which the covariances do not determine; see `map_between`."""
@@ -41,30 +43,31 @@ class Statistics(NamedTuple):
 
 
 def match_colors(
-    style: Float32[np.ndarray, "hs ws 3"], content: Float32[np.ndarray, "hc wc 3"], method: str
-) -> Float32[np.ndarray, "hs ws 3"]:
+    style: Float32[np.ndarray, "hs ws cs"], content: Float32[np.ndarray, "hc wc cc"], method: str
+) -> Float32[np.ndarray, "hs ws cs"]:
     """Recolor the style to the content's mean color and covariance, clipped to [0, 1].
 
     Args:
-      style: The image to recolor.
-      content: The image whose colors are matched.
+      style: The image to recolor: RGB, or RGB and alpha.
+      content: The image whose colors are matched, likewise.
       method: One of `COLOR_MATCHES`; see `map_between`.
 
     Raises:
       ValueError: The method is unknown.
     """
     matrix, shift = color_map(style, content, method)
-    return _picture(style @ matrix.T + shift)
+    colors, alpha = split(style)
+    return joined(_picture(colors @ matrix.T + shift), alpha)
 
 
 def color_map(
-    style: Float32[np.ndarray, "hs ws 3"], content: Float32[np.ndarray, "hc wc 3"], method: str
+    style: Float32[np.ndarray, "hs ws cs"], content: Float32[np.ndarray, "hc wc cc"], method: str
 ) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
     """Return A and b of the map x -> A x + b that matches the style's colors to the content's.
 
     The method is one of `COLOR_MATCHES`; see `map_between`.
     """
-    return map_between(statistics(style), statistics(content), method)
+    return map_between(statistics(*split(style)), statistics(*split(content)), method)
 
 
 def map_between(
@@ -143,7 +146,7 @@ def with_luminance(
     change = luminance - _lightness(responses, space)
     if space == "lab":
         linear = _cube(responses + change[..., None] / 1.16) @ np.linalg.inv(_XYZ).T
-        return _picture(_encode(linear))
+        return _picture(encode(linear))
     return _picture(responses + change[..., None])
 
 
@@ -167,18 +170,33 @@ def original_colors(
 
 
 def match_luminance(
-    style: Float32[np.ndarray, "hs ws"], content: Float32[np.ndarray, "hc wc"]
+    style: Float32[np.ndarray, "hs ws"],
+    content: Float32[np.ndarray, "hc wc"],
+    style_weights: Float32[np.ndarray, "hs ws"] | None = None,
+    content_weights: Float32[np.ndarray, "hc wc"] | None = None,
 ) -> Float32[np.ndarray, "hs ws"]:
     """Shift and scale the style's luminance to the content's mean and standard deviation.
 
         L' = (std_C / std_S) (L - mean_S) + mean_C
 
     as in luminance-only transfer (arXiv:1606.05897). The result is not clipped. A style of constant
-    luminance becomes the content's mean.
+    luminance becomes the content's mean. Pixels may have weights, such as their alpha.
     """
-    deviations = style - style.mean(dtype=np.float64)
-    scale = content.std(dtype=np.float64) / max(deviations.std(), _FLAT)
-    return (scale * deviations + content.mean(dtype=np.float64)).astype(np.float32)
+    deviations = style - _mean(style, style_weights)
+    scale = _deviation(content, content_weights) / max(_deviation(deviations, style_weights), _FLAT)
+    return (scale * deviations + _mean(content, content_weights)).astype(np.float32)
+
+
+def _mean(values: Float[np.ndarray, "h w"], weights: np.ndarray | None) -> np.float64:
+    if weights is None:
+        return values.mean(dtype=np.float64)
+    return np.average(values.astype(np.float64), weights=weights)
+
+
+def _deviation(values: Float[np.ndarray, "h w"], weights: np.ndarray | None) -> np.float64:
+    if weights is None:
+        return values.std(dtype=np.float64)
+    return np.sqrt(_mean((values - _mean(values, weights)) ** 2, weights))
 
 
 def _picture(values: Float64[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
@@ -214,23 +232,11 @@ def _responses(image: Float32[np.ndarray, "h w 3"], space: str) -> Float64[np.nd
     if space not in LUMINANCES:
         raise ValueError(f"unknown luminance {space!r}: choose from {', '.join(LUMINANCES)}")
     values = image.astype(np.float64)
-    return _cube_root(_decode(values) @ _XYZ.T) if space == "lab" else values
+    return _cube_root(decode(values) @ _XYZ.T) if space == "lab" else values
 
 
 def _lightness(responses: Float64[np.ndarray, "h w 3"], space: str) -> Float64[np.ndarray, "h w"]:
     return 1.16 * responses[..., 1] - 0.16 if space == "lab" else responses @ _LUMA[space]
-
-
-def _decode(encoded: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Convert sRGB values to linear light (IEC 61966-2-1)."""
-    curve = ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4
-    return np.where(encoded <= 0.04045, encoded / 12.92, curve)
-
-
-def _encode(linear: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Convert linear light to sRGB values; negative light continues the linear part."""
-    curve = 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
-    return np.where(linear <= 0.0031308, 12.92 * linear, curve)
 
 
 def _cube_root(light: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:

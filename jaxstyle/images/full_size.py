@@ -172,15 +172,15 @@ def _are_valid(found):
     )
 
 
-def check_same(small: Float32[np.ndarray, "h w 3"], full: Float32[np.ndarray, "H W 3"]) -> None:
-    """Check that the small photo shows the same picture as the large one.
+def check_same(small: Float32[np.ndarray, "h w 3"], full: Float32[np.ndarray, "H W c"]) -> None:
+    """Check that the small photo shows the same picture as the large one, maybe with alpha.
 
     Raises:
       MapsError: They differ in aspect ratio or in content.
     """
     _check_shape(small, full)
     height, width, _ = small.shape
-    differences = np.abs(resize(full, height, width, "area") - small).mean(axis=-1)
+    differences = np.abs(resize(full, height, width, "area")[..., :3] - small).mean(axis=-1)
     if np.median(differences) > _ANOTHER:
         height, width, _ = full.shape
         raise MapsError(

@@ -116,7 +116,8 @@ def resize(
 ) -> Float32[np.ndarray, "{height} {width} *channels"]:
     """Resize an image, or a plane without a channel axis, and clip it to [0, 1].
 
-    An unchanged size returns a copy of the values, by any rule.
+    An unchanged size returns a copy of the values, by any rule. Of four channels the last is alpha:
+    the colors are weighted by it, so that those of transparent pixels do not enter visible ones.
 
     Args:
       values: The image or plane.
@@ -138,4 +139,22 @@ def resize(
     for channel in range(channels.shape[2]):  # one at a time, to save memory
         plane = channels[..., channel]
         np.clip(resample(plane, height, width, resampling), 0, 1, out=resized[..., channel])
+    if channels.shape[2] == 4:
+        _weigh_by_alpha(channels, resized, resampling)
     return resized.reshape(height, width, *values.shape[2:])
+
+
+_LEAST = np.float32(1 / 255)  # weight of the plain colors, which count alone where alpha is 0
+
+
+def _weigh_by_alpha(
+    values: Float32[np.ndarray, "h w 4"], resized: Float32[np.ndarray, "h2 w2 4"], resampling: str
+) -> None:
+    """Replace plainly resized colors by the premultiplied ones, divided by alpha again."""
+    height, width, _ = resized.shape
+    weights = np.maximum(resample(values[..., 3], height, width, resampling), 0)
+    for channel in range(3):
+        seen = resample(values[..., channel] * values[..., 3], height, width, resampling)
+        plain = resized[..., channel]
+        np.clip(seen, 0, weights, out=seen)  # kernels with negative weights overshoot
+        plain[...] = (seen + _LEAST * plain) / (weights + _LEAST)

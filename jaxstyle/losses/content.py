@@ -21,9 +21,15 @@ from jaxstyle.losses.distance import TINY
 from jaxstyle.losses.tile_mask import TileMask
 
 
-def statistics(features: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
-    """Return the features in float32, or in their own type if that is more precise."""
-    return features.astype(jnp.promote_types(features.dtype, jnp.float32))
+def statistics(
+    features: Float[Array, "h w c"], guide: Float[Array, "h w"] | None = None
+) -> Float[Array, "h w c"]:
+    """Return the features in float32, or in their own type if that is more precise.
+
+    A guide is multiplied with them: what is transparent counts for nothing.
+    """
+    exact = features.astype(jnp.promote_types(features.dtype, jnp.float32))
+    return exact if guide is None else exact * guide[..., None].astype(exact.dtype)
 
 
 class TileTarget(NamedTuple):

@@ -24,6 +24,7 @@ from jaxstyle.losses.targets import (
     Padded,
     content_targets,
     features_and_image,
+    seen_by,
     shares_of,
     statistics,
     style_targets,
@@ -226,7 +227,11 @@ def build(
     # features: a rounding difference where the gradient is zero would be scaled up.
     measuring = network if spec.normalize_gradients else network.direct()
     of_content = content_targets(
-        measuring, content, layers=tuple(spec.content_weights), loss=spec.content_loss
+        measuring,
+        content,
+        seen_by(guides),
+        layers=tuple(spec.content_weights),
+        loss=spec.content_loss,
     )
     of_styles = style_targets(
         measuring,
@@ -266,8 +271,11 @@ def assembled(
         scalar, of_each = jax.device_put((scalar, of_each))
         return Term(scalar, tuple(targets), of_each, loss, layer, normalize, guide)
 
+    seen = jax.device_put(seen_by(guides)) or {}
     terms = {
-        f"content/{layer}": term(weight, [of_content[layer]], spec.content_loss, layer)
+        f"content/{layer}": term(
+            weight, [of_content[layer]], spec.content_loss, layer, guide=seen.get(layer)
+        )
         for layer, weight in spec.content_weights.items()
     }
     for layer, weight in spec.style_weights.items():

@@ -34,6 +34,7 @@ class Guides:
       styles: guides of each of S style pictures, by layer.
       weights: weights of the regions, by layer.
       present: 1 where a style picture has a region, else 0: regions x style pictures.
+      seen: guides of the content loss, by layer, of height x width; empty for an opaque content.
     """
 
     names: tuple[str, ...]
@@ -41,6 +42,7 @@ class Guides:
     styles: Sequence[Mapping[str, Masks]]
     weights: Mapping[str, Float[np.ndarray, " k"]]
     present: Float[np.ndarray, "k s"]
+    seen: Mapping[str, Float32[np.ndarray, "_ _"]] = field(default_factory=dict)
 
 
 @jax.tree_util.register_dataclass
@@ -100,13 +102,26 @@ def shares_of(blend: Sequence[float], guides: Guides | None) -> Float[np.ndarray
     return shares / np.sum(shares, axis=1, keepdims=True)
 
 
+def seen_by(guides: Guides | None) -> dict[str, Float32[np.ndarray, "_ _"]] | None:
+    """Return the guides of the content loss, None without any."""
+    return dict(guides.seen) if guides and guides.seen else None
+
+
 @jit(static_argnames=("layers", "loss"))
 def content_targets(
-    network: VGG19, content: Float[Array, "h w 3"] | Padded, *, layers: tuple[str, ...], loss: str
+    network: VGG19,
+    content: Float[Array, "h w 3"] | Padded,
+    seen: Mapping[str, Float[Array, "_ _"]] | None = None,
+    *,
+    layers: tuple[str, ...],
+    loss: str,
 ) -> dict[str, PyTree]:
-    """Compute the targets of the content picture by layer."""
-    features, target = features_and_image(network, content, layers), LOSSES[loss].target
-    return {layer: target(statistics(loss, features[layer])) for layer in layers}
+    """Compute the targets of the content picture by layer, of its visible part if it has guides."""
+    features, target, of = features_and_image(network, content, layers), LOSSES[loss].target, seen
+    return {
+        layer: target(statistics(loss, features[layer], of[layer] if of else None))
+        for layer in layers
+    }
 
 
 @jit(static_argnames=("layers", "loss", "sum_styles"))

@@ -43,7 +43,7 @@ def with_fine_texture(
       SettingError: no style layer is at or below relu2_1.
       PictureSizeError: the fine style picture is too small.
     """
-    fine = images.read(settings.fine_style).rgb
+    fine = images.read(settings.fine_style).pixels
     shallow = {
         layer: share
         for layer, share in settings.style_layers.items()
@@ -83,9 +83,9 @@ def with_fine_texture(
             smooth_radius=0,
             refine=False,
         )
-        inputs = Inputs(Picture(style), [fine], mixing)
+        inputs = Inputs(Picture.of(style), [fine], mixing)
         (mixed,) = optimize(loaded, [inputs], Hooks(report, hooks.pause), begun)
         assert isinstance(mixed, Result)
-        mixtures.append(mixed.image)
+        mixtures.append(Picture(mixed.image, mixed.alpha).pixels)
         begun = None
     return mixtures

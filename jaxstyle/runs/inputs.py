@@ -22,7 +22,7 @@ class Inputs:
 
     Attributes:
       content: content picture; may be small if ``sized`` is filled.
-      styles: style pictures, height x width x 3.
+      styles: pixels of the style pictures, height x width x 3, or 4 with alpha.
       settings: settings of the run.
       schedule: its scales, coarse to fine; empty for those of ``plan``.
       regions: guidance regions; None for those that the settings ask for.
@@ -48,8 +48,8 @@ class Inputs:
         return list(self.schedule or plan(self.content.rgb, self.styles, self.settings))
 
     def recolored(self) -> tuple[Image, list[Image]]:
-        """Return the content and style pictures after color matching."""
-        return self.colors or recolored(self.content.rgb, self.styles, self.settings)
+        """Return the pixels of content and styles after color matching."""
+        return self.colors or recolored(self.content.pixels, self.styles, self.settings)
 
 
 def cached_resize(pictures: Sequence[Inputs]) -> Resize:
@@ -60,7 +60,7 @@ def cached_resize(pictures: Sequence[Inputs]) -> Resize:
     cache: dict[tuple, tuple[np.ndarray, np.ndarray]] = {
         (id(photo), *sides, one.settings.resampling): (photo, image)
         for one in pictures
-        for photo in [one.colors[0] if one.colors else one.content.rgb]
+        for photo in [one.colors[0] if one.colors else one.content.pixels]
         for sides, image in one.sized.items()
     }
 

@@ -35,7 +35,8 @@ from jaxstyle.execution.inputs import (
 )
 from jaxstyle.execution.plan import Image, Scale
 from jaxstyle.execution.strategy import Strategy, do_not_pause
-from jaxstyle.guidance.masks import Regions
+from jaxstyle.guidance.masks import Regions, everywhere
+from jaxstyle.images.transparency import have_alpha
 from jaxstyle.network import weights
 from jaxstyle.network.machine import give_memory_back
 from jaxstyle.network.vgg import VGG19
@@ -203,8 +204,8 @@ class Problem:
       network: the network.
       settings: settings of each picture; those that decide the program are equal.
       schedules: scales of each picture, coarse to fine; of equal sides and steps.
-      colored: content and styles of each picture, after color matching.
-      regions: guidance regions of each picture, if any.
+      colored: pixels of content and styles of each picture, after color matching.
+      regions: guidance regions of each picture, if any; if any picture has some, all have.
       optimizer: the optimizer.
       rates: hyperparameters of each picture.
       precision: matmul precision, as JAX names it.
@@ -236,6 +237,15 @@ class Problem:
         settings = [picture.settings for picture in pictures]
         if layers is None:
             layers = layers_of(settings) if len(pictures) > 1 else NO_LAYERS
+        regions: list[Regions | None] = [
+            one.regions or regions_of(loaded, one.content.pixels, one.styles, one.settings)
+            for one in pictures
+        ]
+        if any(regions):  # one program is for all
+            regions = [
+                own or everywhere(len(one.styles))
+                for own, one in zip(regions, pictures, strict=True)
+            ]
         return cls(
             loaded=loaded,
             pictures=pictures,
@@ -245,10 +255,7 @@ class Problem:
             network=network or tuned_network(loaded, looking_at(layers, settings[0])),
             settings=settings,
             colored=[picture.recolored() for picture in pictures],
-            regions=[
-                one.regions or regions_of(loaded, one.content.rgb, one.styles, one.settings)
-                for one in pictures
-            ],
+            regions=regions,
             optimizer=optimizer_of(settings[0]),
             rates=[rates_of(each) for each in settings],
             precision=matmul_precision(settings[0]),
@@ -316,6 +323,7 @@ class Problem:
                 settings,
                 regions,
                 layers=self.layers,
+                weighted=have_alpha([photo for photo, _ in self.colored]),
                 resized=resized,
                 precision=self.precision,
             )

@@ -14,6 +14,7 @@ from jaxstyle.guidance import recolor
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture, affine, color, full_size
 from jaxstyle.images.guided_filter import refined
+from jaxstyle.images.transparency import joined, split
 from jaxstyle.network import vgg
 from jaxstyle.settings import INITS, Settings
 
@@ -37,10 +38,11 @@ def first_image(
     """
     if settings.init == "noise":
         return noise(scale, network, settings)
-    picture = content if settings.init in INITS else images.read(settings.init).rgb
-    image, share = resize(picture, scale, settings), np.float32(settings.init_noise)
+    picture = content if settings.init in INITS else images.read(settings.init).pixels
+    seen, share = resize(picture, scale, settings), np.float32(settings.init_noise)
+    image = seen[..., :3]
     if settings.init == "colors":
-        image = recolor.recolored(image, styles, regions)
+        image = recolor.recolored(seen, styles, regions)
     return (1 - share) * image + share * noise(scale, network, settings) if share else image
 
 
@@ -59,7 +61,7 @@ def enlarged(
 
     Args:
       image: result of the previous scale, or the initial image.
-      content: the content picture at full size.
+      content: the pixels of the content picture at full size.
       scale: the next scale.
       resized: resizing function, such as a cached one.
     """
@@ -70,9 +72,9 @@ def enlarged(
     if not settings.photorealistic or settings.init not in KEEPING:
         return resize(image, scale, settings)
     height, width, _ = image.shape
-    small = resized(content, height, width, settings.resampling)
+    small = resized(content, height, width, settings.resampling)[..., :3]
     maps = affine.smoothed(affine.fit(small, image), small, CARRIED_RADIUS, settings.smooth_edge)
-    large = resized(content, scale.height, scale.width, settings.resampling)
+    large = resized(content, scale.height, scale.width, settings.resampling)[..., :3]
     return full_size.applied_at(maps, small, large)
 
 
@@ -97,7 +99,7 @@ def noise(scale: Scale, network: vgg.VGG19, settings: Settings) -> Image:
 def recolored(
     content: Image, styles: Sequence[Image], settings: Settings
 ) -> tuple[Image, list[Image]]:
-    """Return the content and style pictures with colors matched by ``settings.color_match``.
+    """Return the pixels of content and styles with colors matched by ``settings.color_match``.
 
     Gatys et al. 2016 (arXiv:1606.05897): the style pictures are given the content's mean color and
     covariance (section 3.1), or all are reduced to their luminance (section 3.2).
@@ -106,17 +108,21 @@ def recolored(
         return content, list(styles)
     if settings.color_match != "luminance":
         return content, [color.match_colors(s, content, settings.color_match) for s in styles]
-    light = color.luminance(content, settings.luminance)
-    each = [color.luminance(style, settings.luminance) for style in styles]
-    matched = [color.match_luminance(style, light) for style in each]
-    return _gray(light), [_gray(np.clip(style, 0, 1)) for style in matched]
+    photo, shown = split(content)
+    light = color.luminance(photo, settings.luminance)
+    matched = []
+    for paint, alpha in map(split, styles):
+        own = color.match_luminance(color.luminance(paint, settings.luminance), light, alpha, shown)
+        matched.append(joined(_gray(np.clip(own, 0, 1)), alpha))
+    return joined(_gray(light), shown), matched
 
 
 def as_measured(image: Image, settings: Settings) -> Image:
     """Return a finished picture as the objective sees it: gray if only luminance is matched."""
     if settings.color_match != "luminance":
         return image
-    return _gray(color.luminance(image, settings.luminance))
+    seen, alpha = split(image)
+    return joined(_gray(color.luminance(seen, settings.luminance)), alpha)
 
 
 class Finished(NamedTuple):
@@ -140,7 +146,7 @@ def finished(image: Image, content: Picture, scale: Scale, settings: Settings) -
     and restoring the content's colors. The content's alpha channel is resized along.
     """
     image = resize(image, scale, settings)
-    photo = resize(content.rgb, scale, settings)
+    photo = resize(content.pixels, scale, settings)[..., :3]
     alpha = None if content.alpha is None else resize(content.alpha, scale, settings)
     maps = None
     if settings.smooth_radius:  # Luan et al. 2017, the code: "smooth local affine"

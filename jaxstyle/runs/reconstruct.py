@@ -66,7 +66,7 @@ def reconstructions(
     """
     for kind, layers in cells(settings):
         wanted = dict.fromkeys(layers, 1.0)
-        inputs = Inputs(Picture(image), [image], with_one_loss(settings, kind, wanted))
+        inputs = Inputs(Picture.of(image), [image], with_one_loss(settings, kind, wanted))
         result = run(loaded, inputs, Hooks(telling(callback), pause))
         yield Reconstruction(kind, layers, result)
 
@@ -128,7 +128,7 @@ def figure(image: Image, made: Sequence[Reconstruction], settings: Settings) -> 
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(max(11, min(18, cell_width // 12)))
     scale = plan(image, [image], made[0].result.settings)[-1]
-    original = resize(image, scale, settings)
+    original = resize(image, scale, settings)[..., :3]
     for r, row in enumerate(rows):
         top = GAP + r * (cell_height + BAND + GAP)
         labeled = [(original, f"{row[0].kind}: the picture")]

@@ -9,7 +9,8 @@ from jaxstyle.errors import SettingError
 from jaxstyle.execution.factories import network_of
 from jaxstyle.execution.plan import check_counts
 from jaxstyle.guidance.cluster import auto_regions
-from jaxstyle.guidance.masks import Regions, read_regions
+from jaxstyle.guidance.masks import Regions, everywhere, read_regions
+from jaxstyle.images.transparency import have_alpha, split
 from jaxstyle.network import weights
 from jaxstyle.settings import Settings
 
@@ -21,10 +22,12 @@ def regions_of(
 ) -> Regions | None:
     """Return the guidance regions of the content and style pictures, None if there are none.
 
+    Without masks, but with transparency, there is one region: all that is visible.
+
     Args:
       loaded: weights of the network, only needed to find regions (``settings.auto_masks``).
-      content: content picture, height x width x 3.
-      styles: style pictures, height x width x 3.
+      content: pixels of the content picture; masks do not depend on its alpha.
+      styles: pixels of the style pictures.
       settings: settings of the run.
 
     Raises:
@@ -32,7 +35,7 @@ def regions_of(
       MaskError, ImageError: a mask cannot be read, or does not fit its picture.
     """
     if not settings.guided:
-        return None
+        return everywhere(len(styles)) if have_alpha([content, *styles]) else None
     check_counts(styles, settings)
     if settings.auto_masks and (settings.content_mask or settings.style_mask):
         raise SettingError(
@@ -40,6 +43,7 @@ def regions_of(
         )
     if settings.auto_masks and loaded:
         network = network_of(loaded, settings)
+        content, *styles = (split(picture)[0] for picture in (content, *styles))
         return with_shares(auto_regions(network, content, styles, settings.auto_masks), settings)
     if not settings.content_mask:
         raise SettingError("style_mask", "needs masks of the photo too: --content-mask")

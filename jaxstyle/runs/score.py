@@ -10,13 +10,15 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import images
-from jaxstyle.errors import SettingError
+from jaxstyle.errors import ImageError, SettingError
 from jaxstyle.execution import plan
 from jaxstyle.execution.choice import choose_for_score
 from jaxstyle.execution.factories import in_float64, network_of
 from jaxstyle.execution.inputs import inputs_of
 from jaxstyle.execution.plan import Scale
+from jaxstyle.guidance.masks import everywhere
 from jaxstyle.images import sizes
+from jaxstyle.images.transparency import LEAST_VISIBLE, joined, split
 from jaxstyle.network import vgg, weights
 from jaxstyle.runs.preprocessing import as_measured, recolored
 from jaxstyle.runs.regions import regions_of
@@ -79,8 +81,8 @@ def score(
         raise SettingError("content", f"preset {chosen.preset} has a content loss: give a picture")
     if chosen.fine_style:
         raise SettingError("fine_style", "cannot be scored: a run prepares that style picture")
-    picture = images.read(image).rgb
-    photo = picture if content is None else images.read(content).rgb
+    picture = images.read(image).pixels
+    photo = picture if content is None else images.read(content).pixels
     notes: list[str] = []
     styles = read_styles(style, notes.extend)
     loaded = weights.loaded(weights_file)
@@ -101,9 +103,9 @@ def score_pictures(
 
     Args:
       loaded: weights of the network.
-      image: picture to score, height x width x 3.
-      content: content picture, resized to the size of the image.
-      styles: style pictures.
+      image: pixels of the picture to score, RGB, or RGB and alpha.
+      content: pixels of the content picture, resized to the size of the image.
+      styles: pixels of the style pictures.
       settings: settings that define the objective.
       resized: whether to resize all pictures to the size of the settings first.
     """
@@ -125,12 +127,14 @@ def score_pictures(
         plan.require_side(name, sides, vgg.smallest_side(settings.layers()))
     photo, paintings = recolored(content, styles, settings)
     pictures = [_at(p, s, settings) for p, s in zip(paintings, style_sizes, strict=True)]
-    measured = _at(as_measured(image, settings), scale[:2], settings)
+    measured, alpha = split(_at(as_measured(image, settings), scale[:2], settings))
     # By default the tensor cores of a GPU round float32 to a ten-bit mantissa.
     with jax.default_matmul_precision("highest"):
         network = network_of(loaded, settings)
         regions = regions_of(loaded, content, styles, settings)
-        content = _at(photo, scale[:2], settings)
+        content = _seen_through(_at(photo, scale[:2], settings), alpha)
+        if alpha is not None:
+            regions = regions or everywhere(len(styles))
         strategy = choose_for_score(scale, style_sizes, settings)
         inputs = inputs_of(network, content, pictures, settings, regions)
         scored = strategy.objective([inputs])
@@ -140,6 +144,17 @@ def score_pictures(
     }
     notes = regions.notes if regions else ()
     return Score(settings.preset, sum(values.values()), values, notes)
+
+
+def _seen_through(content: Image, alpha: np.ndarray | None) -> Image:
+    """Return the content with the alpha of the scored image too: what it hides does not count."""
+    if alpha is None:
+        return content
+    colors, own = split(content)
+    both = alpha if own is None else np.minimum(alpha, own)
+    if both.max() < LEAST_VISIBLE:
+        raise ImageError("where the image is visible, the content is fully transparent")
+    return joined(colors, both)
 
 
 def _at(picture: Image, size: tuple[int, int], settings: Settings) -> Image:

@@ -103,7 +103,7 @@ def read_styles(
     pictures = [images.read(source) for source in each]
     for picture in pictures:
         note(picture.notes)
-    return [picture.rgb for picture in pictures]
+    return [picture.pixels for picture in pictures]
 
 
 def run(
@@ -131,7 +131,7 @@ def run(
     settings, content, styles = inputs.settings, inputs.content, inputs.styles
     if settings.fine_style:
         scales = inputs.scales()
-        regions = inputs.regions or regions_of(loaded, content.rgb, styles, settings)
+        regions = inputs.regions or regions_of(loaded, content.pixels, styles, settings)
         mixtures = with_fine_texture(loaded, styles, scales[-1], settings, hooks, saved)
         inputs = replace(inputs, styles=mixtures, schedule=tuple(scales), regions=regions)
         if saved.preparing or not saved.reached:

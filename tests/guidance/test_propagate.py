@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.guidance.masks import Regions
+from jaxstyle.guidance.masks import Regions, everywhere
 from jaxstyle.guidance.propagate import GUIDANCES, guides
 from tests.networks import features, small_network
 from tests.numerics import left_and_right
@@ -108,3 +108,37 @@ def test_one_pixel_is_a_region():
     for guidance in GUIDANCES:
         for guide in guided(guidance, masks).content.values():
             assert np.isfinite(guide).all() and guide.any()
+
+
+def test_without_masks_positions_count_as_much_as_they_are_visible():
+    network, layers = small_network(), LAYERS[:2]
+    alpha = np.linspace(0, 1, 24 * 32, dtype=np.float32).reshape(SIDES)
+    for guidance in GUIDANCES:
+        found = guides(
+            everywhere(1), network, SIDES, [SIDES], layers, guidance, [alpha, None], layers
+        )
+        for layer, seen in (("relu1_1", alpha), ("relu2_1", halved(alpha))):
+            expected = np.sqrt(seen / seen.mean())
+            np.testing.assert_allclose(found.content[layer][0], expected, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(found.seen[layer], expected, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(found.styles[0][layer], 1, rtol=1e-6)
+            np.testing.assert_allclose(found.weights[layer], [1])
+
+
+def test_an_opaque_content_has_no_guide_of_its_loss():
+    alpha = np.full(SIDES, 0.5, np.float32)
+    both = everywhere(1), small_network(), SIDES, [SIDES], LAYERS, "simple"
+    assert not guides(*both, [None, alpha], LAYERS).seen
+
+
+def test_masks_hold_for_what_is_visible():
+    left, right = left_and_right(*SIDES)
+    masks = np.stack([left, right])
+    regions = Regions(("left", "right"), masks, (masks,))
+    found = guides(
+        regions, small_network(), SIDES, [SIDES], ["relu1_1"], "simple", [None, left], []
+    )
+    inside, fallback = found.styles[0]["relu1_1"]
+    np.testing.assert_array_equal(inside > 0, left > 0)
+    np.testing.assert_array_equal(fallback > 0, left > 0)  # of the right nothing is visible
+    np.testing.assert_array_equal(found.present, [[1], [1]])

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from jaxstyle.execution.tiles.grid import Grid, halo
 from jaxstyle.execution.tiles.objective import TiledObjective
 from jaxstyle.execution.tiles.targets import content_targets, local_colors, style_statistics
+from jaxstyle.losses import LOSSES
 from jaxstyle.losses.objective import LossSpec, assembled, style_terms
 from jaxstyle.losses.targets import Guides, shares_of, targets_of
 from jaxstyle.network.vgg import VGG19
@@ -62,7 +63,8 @@ def build(
         for style, of in zip(styles, guides.styles if guides else [None] * len(styles), strict=True)
     ]
     of_styles = targets_of(statistics, shares, spec.style_loss, spec.sum_styles)
-    targets = content_targets(network, content, grid, tuple(spec.content_weights), pause)
+    seen = guides.seen if guides else {}
+    targets = content_targets(network, content, grid, tuple(spec.content_weights), seen, pause)
     own: dict[str, Sequence[Any]] = {f"content/{layer}": of for layer, of in targets.items()}
     if photorealistic:
         own["photorealism"] = local_colors(content, grid)
@@ -70,9 +72,10 @@ def build(
     local = () if photorealistic else None
     shared = assembled(network, blank, of_styles, shares, spec, guides, local)
     masks = {name: term for name, term in shared.terms.items() if term.guide is not None}
+    pooled = {name: term for name, term in masks.items() if LOSSES[term.loss].pooled}
     cut, wide = (
-        {name: of.pieces(term.guide, term.layer) for name, term in masks.items()}
-        for of in (grid, grid.first_pass)
+        {name: of.pieces(term.guide, term.layer) for name, term in named.items()}
+        for of, named in ((grid, masks), (grid.first_pass, pooled))
     )
     bare = {name: replace(term, guide=None) for name, term in shared.terms.items()}
     return TiledObjective(replace(shared, terms=bare), own, cut, wide, grid, pause)

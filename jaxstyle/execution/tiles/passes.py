@@ -202,6 +202,7 @@ def _part(name: str, term: Term, piece: TileFeatures, cotangents: Cotangents) ->
         sums = _pooled(term.loss).sums(x, term.guide, cut.inside, cotangents.origins[name])
         return _product(cotangents.slopes[name], sums)
     assert loss.tile_distance
+    x = x if term.guide is None else loss.statistics(x, term.guide)
     shares = zip(term.shares, term.targets, strict=True)
     return term.weight * sum(share * loss.tile_distance(x, target, cut) for share, target in shares)
 

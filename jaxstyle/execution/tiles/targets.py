@@ -23,6 +23,7 @@ def tile_features(
     network: VGG19,
     window: Float[Array, "s s 3"],
     place: Place,
+    guides: Mapping[str, Float[Array, "_ _"]],
     *,
     layers: tuple[str, ...],
     tile: int,
@@ -32,7 +33,8 @@ def tile_features(
 
     def own(layer: str) -> tuple[Array, Array]:
         x, cut = found[layer]
-        features = jnp.where(cut.inside[..., None], content.statistics(x), 0)
+        features = content.statistics(x, guides.get(layer))
+        features = jnp.where(cut.inside[..., None], features, 0)
         return features, jnp.sum(features**2)
 
     return {layer: own(layer) for layer in layers}
@@ -43,6 +45,7 @@ def content_targets(
     picture: Image,
     grid: Grid,
     layers: tuple[str, ...],
+    seen: Mapping[str, np.ndarray],
     pause: Callable[[], None] = lambda: None,
 ) -> dict[str, list[content.TileTarget]]:
     """Compute the content targets of each tile, by layer.
@@ -52,12 +55,15 @@ def content_targets(
       picture: the content picture.
       grid: its tiles.
       layers: content layers.
+      seen: guides of the visible part by layer; empty for an opaque picture.
       pause: called after each tile; may raise to end the run.
     """
     frame, found = framed(jax.device_put(picture), grid), []
+    guides = {layer: grid.pieces(guide, layer) for layer, guide in seen.items()}
     for number in range(grid.count if layers else 0):
-        seen = see(frame, grid, number, network)
-        of_tile = tile_features(network, *seen, layers=layers, tile=grid.tile)
+        window = see(frame, grid, number, network)
+        own = {layer: of_tiles[number] for layer, of_tiles in guides.items()}
+        of_tile = tile_features(network, *window, own, layers=layers, tile=grid.tile)
         found.append(jax.device_get(of_tile))
         pause()
     return {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.execution.tiles.build import build
-from jaxstyle.guidance.masks import Regions
+from jaxstyle.guidance.masks import Regions, everywhere
 from jaxstyle.guidance.propagate import guides
 from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES, matting, objective
 from jaxstyle.losses.objective import LossSpec
@@ -59,12 +59,33 @@ def assert_same(losses, expected, rtol):
         np.testing.assert_allclose(terms[name], value, rtol=rtol, err_msg=name)
 
 
+def guides_of_gradients(content, styles, network, spec):
+    """Return the guides of pictures that fade to the left, and are transparent in a corner."""
+    alphas = [
+        np.linspace(0, 1, h * w, dtype=np.float32).reshape(h, w) for h, w in (content, *styles)
+    ]
+    for alpha in alphas:
+        alpha[:7, :9] = 0
+    layers = list(spec.style_weights), list(spec.content_weights)
+    own = network, content, styles, layers[0], "augmented", alphas, layers[1]
+    return guides(everywhere(len(styles)), *own)
+
+
 @pytest.fixture
 def compared(picture):
     """A function from a case to both objectives and an image, compared as far as ``rtol``."""
 
     def compare(
-        sides, tile, rtol, *, dtype=jnp.float64, styles=1, guided=False, photo=False, **options
+        sides,
+        tile,
+        rtol,
+        *,
+        dtype=jnp.float64,
+        styles=1,
+        guided=False,
+        clear=False,
+        photo=False,
+        **options,
     ):
         of_network = {name: options.pop(name) for name in OF_NETWORK if name in options}
         network, spec = small_network(dtype, **of_network), LossSpec(**{**PLAIN, **options})
@@ -77,6 +98,8 @@ def compared(picture):
         if guided:
             (_, *each), layers = every, list(spec.style_weights)
             own = guides(corner_and_rest(*each), network, each[0], each[1:], layers, "augmented")
+        if clear:
+            own = guides_of_gradients(every[0], every[2:], network, spec)
         local = matting.target(content) if photo else None
         whole = objective.build(network, content, shown, spec, guides=own, local_colors=local)
         tiled = build(network, content, shown, tile, spec, own, photo)
@@ -97,6 +120,7 @@ CASES = [
     {
         "style_loss": "gram-relative",
         "content_loss": "content-relative",
+        "clear": True,
         "tv_loss": "total-variation-absolute",
         "pooling": "average",
         "rounding": "ceil",
@@ -149,6 +173,7 @@ CASES = [
     {
         "style_loss": "mean-std",
         "content_loss": "content-sum",
+        "clear": True,
         "tv_loss": "total-variation-nine",
         "pooling": "l2",
         "rounding": "ceil-max",
