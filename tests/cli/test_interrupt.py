@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.interrupt import STOPS, Stopped, deferred_interrupt, outcome
 from tests.processes import process_environment
 
@@ -77,6 +78,14 @@ def test_signals_that_are_ignored_stay_ignored(handlers):
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def test_a_block_with_nothing_to_save_ends_at_its_end(handlers):
+    reached = []
+    with pytest.raises(Stopped), interruptible(lambda line: None):
+        os.kill(os.getpid(), signal.SIGHUP)
+        reached.append(True)
+    assert reached
 
 
 def test_another_thread_leaves_signals_alone(handlers):
