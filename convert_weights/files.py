@@ -165,7 +165,7 @@ def remove_leftovers(folder: Name | None = None) -> None:
 
 
 def _is_left_over(path: str, host: str, process: int) -> bool:
-    if host == _host() and not _alive(process):
+    if host == this_host() and not _alive(process):
         return True
     try:
         return time.time() - os.lstat(path).st_mtime > _ABANDONED
@@ -173,7 +173,7 @@ def _is_left_over(path: str, host: str, process: int) -> bool:
         return False
 
 
-def _host() -> str:
+def this_host() -> str:
     """Return a name of this host and, in a container, of its process numbers."""
     name = re.sub(r"[^\w.-]", "_", socket.gethostname())[:64]
     with suppress(OSError):  # not Linux
@@ -253,7 +253,7 @@ def _temporary(target: _Target) -> BinaryIO:
 
 def _new_file(folder: str, mode: int) -> BinaryIO:
     """Create a temporary file with a name that `remove_leftovers` knows."""
-    name = f".jaxstyle-{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
+    name = f".jaxstyle-{this_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
     return open(os.path.join(folder, name), "xb", opener=partial(os.open, mode=mode))
 
 
