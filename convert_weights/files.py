@@ -149,7 +149,7 @@ def name_with(stem: str, ending: str) -> str:
 
 def temporary_name() -> str:
     """Return a name for a temporary file or folder that `remove_leftovers` knows."""
-    return f".jaxstyle-{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
+    return f".jaxstyle-{this_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
 
 
 def remove_leftovers(folder: Name | None = None) -> None:
@@ -177,7 +177,7 @@ def _delete(path: str) -> None:
 
 
 def _is_left_over(path: str, host: str, process: int) -> bool:
-    if host == _host() and not _alive(process):
+    if host == this_host() and not _alive(process):
         return True
     try:
         return time.time() - os.lstat(path).st_mtime > _ABANDONED
@@ -185,7 +185,7 @@ def _is_left_over(path: str, host: str, process: int) -> bool:
         return False
 
 
-def _host() -> str:
+def this_host() -> str:
     """Return a name of this host and, in a container, of its process numbers."""
     name = re.sub(r"[^\w.-]", "_", socket.gethostname())[:64]
     with suppress(OSError):  # not Linux

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -166,6 +166,7 @@ def deferred_interrupt(tell: Callable[[str], None]) -> Iterator[Requests]:
 
 def leave_now(status: int) -> NoReturn:
     """End the process at once, from any thread."""
-    if os.isatty(2):
-        os.write(2, b"\x1b[?25h")  # a progress bar hides the cursor
+    with suppress(OSError):
+        if os.isatty(2):
+            os.write(2, b"\x1b[?25h")  # a progress bar hides the cursor
     os._exit(status)

@@ -154,12 +154,12 @@ class Outputs:
         text = _interrupted(description, progress)
         try:
             picture = self._so_far(progress, content, settings)
-            try:
-                path = self._write_unused(path, picture, text)
-            except Exception as error:
-                return f"{_reason(error)}: {rescued(path, picture, self.bits, text)}"
         except Exception as error:  # memory has run out, or the device is lost
             return f"the picture so far is lost: {_reason(error)}"
+        try:
+            path = self._write_unused(path, picture, text)
+        except Exception as error:
+            return f"{_reason(error)}: {rescued(path, picture, self.bits, text)}"
         return (
             f"saved the picture so far (scale {progress.scale + 1}/{len(progress.scales)}, "
             f"step {progress.step}/{progress.steps}) as {path}"
@@ -228,10 +228,9 @@ def write_or_rescue(path: Path, picture: Picture, bits: int = 8, description: st
 
 
 def _elsewhere() -> Iterator[Path]:
-    places = lambda: Path(tempfile.gettempdir()), cache_directory, Path.home  # noqa: E731
-    for place in places:
+    for place in (tempfile.gettempdir, cache_directory, Path.home):
         with suppress(Exception):  # there may be no such folder
-            yield place()
+            yield Path(place())
 
 
 def _attempt(write: Callable[[], None]) -> str:

@@ -3,13 +3,13 @@
 import errno
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import threading
 
 import pytest
 
+from convert_weights.files import this_host
 from jaxstyle.batch import storage
 from jaxstyle.batch.storage import Folder
 from jaxstyle.errors import StorageError
@@ -221,7 +221,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_leftovers_of_killed_processes_are_removed(tmp_path):
-    host, token = socket.gethostname(), "0123456789abcdef"
+    host, token = this_host(), "0123456789abcdef"
     dead, elsewhere, alive, own = (
         f".jaxstyle-{name}-{process}-{token}.tmp"
         for name, process in [

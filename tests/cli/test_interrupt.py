@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.interrupt import STOPS, Stopped, deferred_interrupt, outcome
 from tests.processes import process_environment
 
@@ -79,6 +80,14 @@ def test_signals_that_are_ignored_stay_ignored(handlers):
             signal.signal(number, handler)
 
 
+def test_a_block_with_nothing_to_save_ends_at_its_end(handlers):
+    reached = []
+    with pytest.raises(Stopped), interruptible(lambda line: None):
+        os.kill(os.getpid(), signal.SIGHUP)
+        reached.append(True)
+    assert reached
+
+
 def test_another_thread_leaves_signals_alone(handlers):
     found = []
 
@@ -94,7 +103,7 @@ def test_another_thread_leaves_signals_alone(handlers):
 
 
 BUSY = """
-import ctypes, os, signal, sys, time
+import ctypes, os, subprocess, sys
 from jaxstyle.cli.interrupt import deferred_interrupt, leave_now, outcome
 
 def tell(line):
@@ -109,17 +118,13 @@ def busy(seconds):  # in C, where Python handles no signals, as in XLA
 
 times, number = int(sys.argv[1]), int(sys.argv[2])
 with deferred_interrupt(tell) as check, check.may_leave(leave if times == 1 else lambda stop: None):
-    if os.fork() == 0:
-        for _ in range(times):
-            os.kill(os.getppid(), number)
-            time.sleep(0.7)
-        os._exit(0)
+    subprocess.Popen(["sh", "-c", f"kill -{number} {os.getpid()}; sleep 0.7; " * times])
     for _ in range(600):
         busy(0.1)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of Unix")
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
 @pytest.mark.parametrize(
     ("times", "number", "said"),
     [

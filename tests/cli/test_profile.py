@@ -4,6 +4,8 @@ import gzip
 import json
 from pathlib import Path
 
+import jax
+
 from tests.cli import conftest as cli
 from tests.cli.conftest import ONE_SCALE, OUT
 
@@ -36,3 +38,17 @@ def test_where_none_can_be_written_nothing_is_done(folder, refused):
         ("out.png", "same name as another output"),
     ):
         refused(["run", *OUT, "--profile", directory], 1, said)
+
+
+def test_a_trace_that_cannot_be_written_costs_the_trace_alone(folder, monkeypatch, capsys):
+    stop = jax.profiler.stop_trace
+
+    def full():
+        stop()
+        raise RuntimeError("No space left on device")
+
+    monkeypatch.setattr(jax.profiler, "stop_trace", full)
+    assert run("--profile", "trace", "--quiet") == 1
+    said = "jaxstyle: trace: the trace cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == said
+    assert cli.rgb_of("out.png").shape == (24, 32, 3)
