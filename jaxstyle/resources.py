@@ -152,7 +152,7 @@ def _group_limits(root: Path) -> Iterator[Limit]:
         used = max(0, sum(in_use[:1]) - max(cached, default=0))
         for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
             for limit in _numbers(group / name):
-                yield Limit(limit, used, "a control group's limit")
+                yield Limit(limit, used, "the limit of its control group")
 
 
 def _quotas(root: Path) -> Iterator[float]:

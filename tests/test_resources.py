@@ -213,7 +213,7 @@ def test_at_least_one_processor_is_used(system):
 def test_the_limit_of_which_least_is_left_has_a_name(system, process_limits):
     root = system([V2], "0::/job\n", of_group("job", 2000 * MB, 500))
     limit = memory_limit(root)
-    assert (limit.free, limit.name) == (1500 * MB, "a control group's limit")
+    assert (limit.free, limit.name) == (1500 * MB, "the limit of its control group")
     process_limits["RLIMIT_AS"] = 1000 * MB
     assert memory_limit(root).name == "ulimit -v"
     del process_limits["RLIMIT_AS"]

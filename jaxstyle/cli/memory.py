@@ -94,8 +94,8 @@ def explained(
         if not out_of_memory(error):
             raise
         peak, fixed = _peak_bytes(loaded, last, styles, settings, regions, free)
-        # Other processes may have taken some of it.
-        there = min(free or peak, fixed + round(memory.TRUSTED * (peak - fixed)))
+        # The model was wrong, or other processes have taken some of it.
+        there = min(free or peak, round(memory.TRUSTED * peak))
         found = memory.remedies(last, peak, there, settings, fixed)
         possible = plannable(found, content.rgb, styles, settings)
         remedy = advice(arguments, last.height, last.width, possible, fixed)
@@ -159,15 +159,26 @@ def advice(
     flags = [flags_of(_with_shape(arguments, height, width, one)) for one in found]
     if not flags:
         least = f" (even the smallest needs {in_bytes(fixed)})" if fixed else ""
-        return f"no setting would make it fit{least}: use a machine with more memory"
+        return f"no setting would make it fit{least}: {more_memory()}"
     return f"{' or '.join(flags)} would fit"
 
 
 def available(there: int) -> str:
     """Return how many bytes are available, and what limits them unless it is the machine."""
-    limit = None if jax.default_backend() != "cpu" else resources.memory_limit()
-    by = f" ({limit.name})" if limit and limit.name else ""
-    return f"{in_bytes(there)} are available{by}"
+    name = _limited_by()
+    return f"{in_bytes(there)} are available" + (f" ({name})" if name else "")
+
+
+def more_memory() -> str:
+    """Return how to get more memory."""
+    name = _limited_by()
+    return f"raise {name}" if name else "use a machine with more memory"
+
+
+def _limited_by() -> str:
+    """Return the name of the limit of memory; empty if it is the machine."""
+    limit = resources.memory_limit() if jax.default_backend() == "cpu" else None
+    return limit.name if limit else ""
 
 
 def _with_shape(

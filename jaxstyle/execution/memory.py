@@ -142,8 +142,11 @@ def device_bytes() -> int | None:
     limit = _accelerator_bytes()
     if limit is not None:
         return limit
-    free = resources.free_memory()
-    return total_bytes() if free is None else free + resources.resident_memory()
+    free, total = resources.free_memory(), resources.total_memory()
+    if free is None or total is None:
+        return total
+    # A part of what it holds, such as its libraries, may not count for a container's limit.
+    return min(total, free + resources.resident_memory())
 
 
 def total_bytes() -> int | None:

@@ -18,7 +18,7 @@ MB = 2**20
     ("limit", "said"),
     [
         (Limit(600 * MB, 550 * MB, "ulimit -v"), "52 MB are left to this process by ulimit -v,"),
-        (Limit(600 * MB, 700 * MB, "a control group's limit"), "0 MB are left to this process by"),
+        (Limit(600 * MB, 700 * MB, "the limit of its control group"), "0 MB are left to this process by"),
         (Limit(100 * MB, 0, ""), "105 MB are left to this process, and even the smallest"),
     ],
 )
@@ -40,8 +40,10 @@ def test_too_few_threads_to_start_are_told(monkeypatch):
 def test_what_limits_memory_is_named(monkeypatch):
     monkeypatch.setattr(resources, "memory_limit", lambda: Limit(2 * MB, MB, "ulimit -v"))
     assert memory.available(1_500_000) == "2 MB are available (ulimit -v)"
+    assert memory.more_memory() == "raise ulimit -v"
     monkeypatch.setattr(resources, "memory_limit", lambda: Limit(2 * MB, MB, ""))
     assert memory.available(1_500_000) == "2 MB are available"
+    assert memory.more_memory() == "use a machine with more memory"
 
 
 LIMITED = """

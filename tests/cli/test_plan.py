@@ -129,12 +129,24 @@ def test_memory_that_gives_out_is_one_line_and_saves_the_picture(folder, capsys,
         yield from minimize(program, scored, begin, *arguments, **options)
 
     monkeypatch.setattr(solve, "minimize", exhausted)
+    monkeypatch.setattr(memory, "bytes_before", lambda *_: 0)
     assert run("-o", "out.png", *TWO_SCALES) == 1
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert line.startswith("jaxstyle: out of memory: 64x48 needs about ")
     assert "--size 48 would fit: saved the picture so far (scale 1/2, step 3/3)" in line
     assert rgb_of("out-interrupted.png").shape == (48, 64, 3)
+
+
+def test_no_size_is_advised_where_the_picture_takes_the_least_part(folder, capsys, monkeypatch):
+    def fail(*arguments, **options):
+        raise EXHAUSTED
+
+    monkeypatch.setattr(solve, "minimize", fail)
+    assert run("-o", "out.png", *TWO_SCALES) == 1
+    line = capsys.readouterr().err
+    assert "no setting would make it fit (even the smallest needs " in line
+    assert "--size" not in line
 
 
 @pytest.mark.parametrize(
@@ -152,6 +164,7 @@ def test_failures_of_the_device_are_explained(
         raise error
 
     monkeypatch.setattr(solve.Program if stage == "compile" else solve, stage, fail)
+    monkeypatch.setattr(memory, "bytes_before", lambda *_: 0)
     assert run("-o", "out.png", *TWO_SCALES) == 1
     line = capsys.readouterr().err
     assert line.startswith(f"jaxstyle: {start}") and said in line
