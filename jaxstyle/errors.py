@@ -1,6 +1,6 @@
 """Every error that this package raises on purpose: one clear line that says what is wrong."""
 
-from convert_weights.errors import JaxstyleError, WeightsError
+from convert_weights.errors import JaxstyleError, WeightsError, printable
 
 __all__ = ["JaxstyleError", "WeightsError"]
 
@@ -11,7 +11,7 @@ class SettingError(JaxstyleError, ValueError):
     def __init__(self, name: str, problem: str):
         super().__init__(f"{name}: {problem}")
         self.name = name
-        self.problem = problem
+        self.problem = printable(problem)
 
 
 class ImageError(JaxstyleError):
