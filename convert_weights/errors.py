@@ -1,29 +1,51 @@
 """Exceptions: the base class of the project and the one of this package."""
 
-from collections.abc import Iterator
+import difflib
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 class JaxstyleError(Exception):
-    """Base class of the project's errors; the message is one line saying what to do about it."""
+    """Base class of the project's errors; the message is one line saying what to do about it.
 
-
-class WeightsError(JaxstyleError):
-    """A failure to read, recognize, fetch or write a weights file.
-
-    The message is reduced to one printable line, even if it quotes names from a hostile file.
+    It is made printable, because it may quote names, text or bytes of a hostile file.
     """
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message[:2000].split())
-        super().__init__("".join(c if c.isprintable() else "?" for c in line))
+        super().__init__(printable(message))
+
+
+class WeightsError(JaxstyleError):
+    """A failure to read, recognize, fetch or write a weights file."""
+
+
+def printable(text: str) -> str:
+    """Return text from outside as one line that no terminal takes for a command.
+
+    Every run of white space becomes one space, and every other character that is not printable
+    (control characters, escapes, changes of the writing direction, broken encodings) becomes "?".
+    """
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def one_line(error: BaseException) -> str:
     """Return an exception's message as one non-empty line of at most 200 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return a suggestion that ends an error about ``word``; empty if no word is like it.
+
+    >>> did_you_mean("Nose", ["content", "noise"])
+    ': did you mean noise?'
+    """
+    near = difflib.get_close_matches(word.lower(), sorted(words), n=5)
+    # Of near words that with the same beginning: for conv2_3 conv2_1, not conv5_3.
+    best = max(near, key=lambda one: len(os.path.commonprefix([word, one])), default="")
+    return f": did you mean {best}?" if best else ""
 
 
 @contextmanager
