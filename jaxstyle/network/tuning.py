@@ -53,7 +53,8 @@ def algorithms(precision: str) -> dict[str, str]:
 
 def to_be_measured(precision: str) -> bool:
     """Return whether ``algorithms`` will have to measure, which takes some seconds."""
-    return _is_tuned(precision) and read(remembered_path()) is None
+    path = remembered_path()
+    return _is_tuned(precision) and (path is None or read(path) is None)
 
 
 def _is_tuned(precision: str) -> bool:
@@ -61,16 +62,17 @@ def _is_tuned(precision: str) -> bool:
 
 
 @cache
-def remembered(path: Path) -> dict[str, dict[str, float]]:
+def remembered(path: Path | None) -> dict[str, dict[str, float]]:
     """Return seconds by channels and algorithm: read from a file, or measured and written to it.
 
     The result is cached, so that it stays the same within a process even if the file cannot be
     written.
     """
-    times = read(path)
+    times = path and read(path)
     if times is None:
         times = {_key(pair): measured(pair) for pair in sorted(set(channels().values()))}
-        _write(path, times)
+        if path:
+            _write(path, times)
     return times
 
 
@@ -119,9 +121,10 @@ def measured(pair: Channels) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def remembered_path() -> Path:
-    """Return the path of the file with this host's times."""
-    return machine.cache_directory() / f"convolutions-{machine.fingerprint()}.json"
+def remembered_path() -> Path | None:
+    """Return the path of the file with this host's times; None without a cache directory."""
+    directory = machine.cache_directory()
+    return directory and directory / f"convolutions-{machine.fingerprint()}.json"
 
 
 def _key(pair: Channels) -> str:
