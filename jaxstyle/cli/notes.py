@@ -1,6 +1,6 @@
 """Notes for the user before a run, which are not errors."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxstyle.cli.common import Tell
@@ -8,6 +8,7 @@ from jaxstyle.cli.flags import flag
 from jaxstyle.network.weights import Loaded
 from jaxstyle.presets import PRESETS
 from jaxstyle.settings import Settings
+from jaxstyle.settings.effect import Idle, check_effects
 
 
 def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:
@@ -44,6 +45,20 @@ def tell_notes(notes: Iterable[str], tell: Tell, told: set[str] | None = None) -
         if note not in told:
             told.add(note)
             tell(f"note: {note}")
+
+
+def idle_notes(runs: Sequence[Settings], given: Iterable[str], styles: int) -> list[str]:
+    """Return notes about given settings that have no effect: see ``check_effects``.
+
+    Raises:
+      SettingError: one contradicts the others.
+    """
+    return as_notes(check_effects(runs, given, styles))
+
+
+def as_notes(found: Iterable[Idle]) -> list[str]:
+    """Return notes about settings that have no effect."""
+    return [f"{flag(name)} {problem}" for name, problem in found]
 
 
 def flags_of(settings: Mapping[str, Any]) -> str:

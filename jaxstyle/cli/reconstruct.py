@@ -5,13 +5,20 @@ import time
 from pathlib import Path
 
 from jaxstyle import images
-from jaxstyle.cli.common import DEBUG_HELP, WEIGHTS_HELP, silence, teller, use_precision
+from jaxstyle.cli.common import (
+    DEBUG_HELP,
+    WEIGHTS_HELP,
+    silence,
+    tell_of_tuning,
+    teller,
+    use_precision,
+)
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
-from jaxstyle.cli.notes import network_note
+from jaxstyle.cli.notes import idle_notes, network_note, tell_notes
 from jaxstyle.cli.outputs import check_distinct
 from jaxstyle.cli.progress import progress_bar
-from jaxstyle.errors import UsageError
+from jaxstyle.errors import SettingError, UsageError
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
@@ -20,6 +27,7 @@ from jaxstyle.runs.reconstruct import (
     Reconstruction,
     cells,
     figure,
+    of_cell,
     reconstructions,
     size_of_cells,
 )
@@ -51,6 +59,10 @@ def main(arguments: argparse.Namespace) -> None:
     if not arguments.output:
         raise UsageError("say where the figure goes: -o GRID.png")
     settings = resolve(**{"preset": "reconstruction", **given_settings(arguments)})
+    if given_settings(arguments).get("init") == "content":
+        raise SettingError("init", "content would be the solution: choose noise or a picture")
+    runs = [of_cell(settings, *cell) for cell in cells(settings)]
+    idle = idle_notes(runs, given_settings(arguments), 1)
     use_precision(settings)
     image = images.read(arguments.image).rgb
     height, width = size_of_cells(image, settings)
@@ -59,8 +71,10 @@ def main(arguments: argparse.Namespace) -> None:
     read = [arguments.image, *settings.paths().values(), *filter(None, [arguments.weights])]
     check_distinct([arguments.output], list(map(Path, read)))
     loaded = weights.load(weights.find(arguments.weights, tell))
+    tell_notes(idle, tell)
     for note in network_note(settings, loaded):
         tell(note)
+    tell_of_tuning(settings, tell)
     made: list[Reconstruction] = []
     with deferred_interrupt() as check, progress_bar(hidden=tell is silence) as bar:
 

@@ -56,8 +56,7 @@ def reconstructions(
     so on. Then one content reconstruction for each content layer.
     """
     for kind, layers in cells(settings):
-        wanted = dict.fromkeys(layers, 1.0)
-        inputs = Inputs(Picture(image), [image], with_one_loss(settings, kind, wanted))
+        inputs = Inputs(Picture(image), [image], of_cell(settings, kind, layers))
         result = run(loaded, inputs, Hooks(telling(callback)))
         yield Reconstruction(kind, layers, result)
 
@@ -67,6 +66,11 @@ def cells(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
     style = tuple(settings.style_layers)
     growing = [("style", style[:count]) for count in range(1, len(style) + 1)]
     return growing + [("content", (layer,)) for layer in settings.content_layers]
+
+
+def of_cell(settings: Settings, kind: str, layers: Sequence[str]) -> Settings:
+    """Return the settings of a reconstruction."""
+    return with_one_loss(settings, kind, dict.fromkeys(layers, 1.0))
 
 
 def with_one_loss(settings: Settings, kind: str, layers: Mapping[str, float]) -> Settings:
@@ -89,7 +93,7 @@ def size_of_cells(image: Image, settings: Settings) -> tuple[int, int]:
       PictureSizeError: the picture is too small for the deepest layer.
     """
     scales = [
-        plan(image, [image], with_one_loss(settings, kind, dict.fromkeys(layers, 1.0)))[-1]
+        plan(image, [image], of_cell(settings, kind, layers))[-1]
         for kind, layers in cells(settings)
     ]
     return scales[0].height, scales[0].width

@@ -5,12 +5,14 @@ The method itself is in ``jaxstyle.runs.optimize``.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from jaxstyle import images
 from jaxstyle.errors import DivergedError, PictureSizeError, SettingError
+from jaxstyle.execution.compilation import usual_rules
 from jaxstyle.execution.plan import Image
 from jaxstyle.network import weights
 from jaxstyle.runs.fine_texture import with_fine_texture
@@ -20,6 +22,7 @@ from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.run_checkpoint import RunCheckpoint
 from jaxstyle.settings import resolve
+from jaxstyle.settings.effect import Idle, check_effects
 
 __all__ = ["PictureSizeError", "run", "stylize"]
 
@@ -27,6 +30,7 @@ Source = Any
 """A path, a PIL image or an array: anything that ``jaxstyle.images.read`` accepts."""
 
 
+@usual_rules()
 def stylize(
     content: Source,
     style: Source | Sequence[Source],
@@ -55,8 +59,16 @@ def stylize(
       JaxstyleError: SettingError, ImageError, WeightsError, PictureSizeError or DivergedError.
     """
     chosen = resolve(**settings)
-    inputs = Inputs(images.read(content), read_styles(style), chosen)
+    styles = read_styles(style)
+    warn_of_idle(check_effects([chosen], settings, len(styles)))
+    inputs = Inputs(images.read(content), styles, chosen)
     return run(weights.loaded(weights_file), inputs, Hooks(telling(callback)))
+
+
+def warn_of_idle(found: Iterable[Idle]) -> None:
+    """Warn of settings that have no effect."""
+    for name, problem in found:
+        warnings.warn(f"{name}: {problem}", stacklevel=4)  # at the caller of a decorated function
 
 
 def telling(
