@@ -28,6 +28,7 @@ from jaxstyle.cli.common import (
     above_zero,
     at_least_one,
     count_of,
+    plan_notes,
     tell_of_tuning,
     teller,
     use_precision,
@@ -121,6 +122,7 @@ def main(arguments: argparse.Namespace) -> None:
     loaded = weights.load(weights.find(arguments.weights, tell))
     tell_notes(idle, tell)
     if arguments.plan:
+        tell_notes(plan_notes(arguments), tell)
         show_batch_plan(arguments, todo, loaded, tell)
         return
     # This comes before JAX initializes its devices: hosts may be processes that share a machine.

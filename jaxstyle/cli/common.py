@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 
 from convert_weights.errors import printable
-from jaxstyle.cli.flags import argument
+from jaxstyle.cli.flags import argument, flag
 from jaxstyle.cli.outputs import Outputs, checkpoint_of
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.factories import report_every
@@ -82,6 +82,19 @@ def outputs_of(arguments: argparse.Namespace, picture: Path, bits: int, tell: Te
         profile=arguments.profile,
         checkpoint=checkpoint_of(picture) if checkpoints else None,
     )
+
+
+OF_RUNS = (
+    *("save_every", "timelapse", "report", "profile", "checkpoint_every", "resume"),
+    *("out_dir", "force"),
+)
+"""Arguments that a plan has no use for."""
+
+
+def plan_notes(arguments: argparse.Namespace) -> list[str]:
+    """Return a note about flags that have no effect on a plan."""
+    idle = [flag(name) for name in OF_RUNS if getattr(arguments, name, None)]
+    return [f"with --plan, which runs nothing, {', '.join(idle)} has no effect"] if idle else []
 
 
 def preview_notes(arguments: argparse.Namespace, scales: Sequence[Scale]) -> list[str]:

@@ -13,6 +13,7 @@ from jaxstyle.cli.common import (
     add_output_flags,
     check_is_one,
     outputs_of,
+    plan_notes,
     preview_notes,
     teller,
     use_precision,
@@ -83,7 +84,7 @@ def start(
     if arguments.plan:
         loaded = weights.load(weights.find(job.weights, tell))
         pictures = pictures_of(job)
-        tell_notes(idle, tell)
+        tell_notes([*idle, *plan_notes(arguments)], tell)
         regions = found_regions(arguments, loaded, *pictures, job.settings, tell)
         show_plan(arguments, loaded, *pictures, job.settings, tell, regions)
         return

@@ -23,6 +23,7 @@ from jaxstyle.cli.common import (
     Tell,
     check_is_one,
     count_of,
+    plan_notes,
     silence,
     tell_of_tuning,
     tell_user,
@@ -109,7 +110,7 @@ def main(arguments: argparse.Namespace) -> None:
     scales = [plan(content.rgb, cell.styles, cell.settings) for cell in cells]
     if arguments.plan:
         loaded = weights.load(weights.find(arguments.weights, tell))
-        tell_notes(idle, tell)
+        tell_notes([*idle, *plan_notes(arguments)], tell)
         show_plan(arguments, loaded, cells, tell)
         return
     recipe = Recipe(arguments.content, paths, sweep.settings, arguments.weights, arguments.bits)

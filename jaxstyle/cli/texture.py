@@ -5,7 +5,14 @@ import json
 from pathlib import Path
 
 from jaxstyle import images
-from jaxstyle.cli.common import add_output_flags, outputs_of, preview_notes, teller, use_precision
+from jaxstyle.cli.common import (
+    add_output_flags,
+    outputs_of,
+    plan_notes,
+    preview_notes,
+    teller,
+    use_precision,
+)
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.notes import as_notes, network_note, tell_notes
 from jaxstyle.cli.plan import show_plan
@@ -56,7 +63,7 @@ def main(arguments: argparse.Namespace) -> None:
     idle = as_notes(check_given(given, arguments.shape, len(styles), chosen, settings))
     if arguments.plan:
         loaded = weights.load(weights.find(arguments.weights, tell))
-        tell_notes(idle, tell)
+        tell_notes([*idle, *plan_notes(arguments)], tell)
         show_plan(arguments, loaded, canvas, styles, settings, tell)
         return
     outputs = outputs_of(arguments, arguments.output, arguments.bits or 8, tell)

@@ -143,6 +143,13 @@ def test_a_flag_that_could_be_left_out_is_remarked_on(folder, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_flags_without_effect_on_a_plan_are_remarked_on(folder, capsys):
+    flags = ["--timelapse", "t.webp", "--checkpoint-every", "9", "--resume"]
+    assert main(["run", *cli.OUT, *cli.ONE_SCALE, "--plan", *flags]) == 0
+    note = "note: with --plan, which runs nothing, --timelapse, --checkpoint-every, --resume has no"
+    assert capsys.readouterr().err.splitlines()[0].startswith(note)
+
+
 def test_what_a_recipe_holds_has_not_been_given(folder, capsys):
     assert (
         main(["run", *cli.OUT, *cli.ONE_SCALE, "--init-noise", "0.1", "--noise", "gaussian"]) == 0
