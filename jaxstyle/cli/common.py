@@ -102,7 +102,8 @@ def preview_notes(arguments: argparse.Namespace, scales: Sequence[Scale]) -> lis
     steps = sum(scale.steps for scale in scales)
     if not arguments.save_every or arguments.save_every <= steps:
         return []
-    return [f"--save-every {arguments.save_every} saves no preview: the run has {steps} steps"]
+    count = count_of(steps, "step")
+    return [f"--save-every {arguments.save_every} saves no preview: the run has {count}"]
 
 
 def reports_every(arguments: argparse.Namespace, settings: Settings) -> int | None:
