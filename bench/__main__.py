@@ -4,10 +4,11 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from convert_weights.command_line import Parser, one_of, open_streams
 from jaxstyle.cli.failures import exit_status
-from jaxstyle.cli.flags import Parser
 from jaxstyle.network.machine import keep_memory
 
 COMMANDS = {
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the same exit statuses as ``jaxstyle.__main__.main``."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = Parser(prog="bench", description="Measure jaxstyle.", epilog="COMMAND --help: options")
-    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("command", **one_of(COMMANDS))
     name = parser.parse_args(arguments[:1]).command
     module = importlib.import_module(COMMANDS[name])
     parser = Parser(prog=f"bench {name}", description=module.HELP)
@@ -39,13 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     module.add_arguments(parser)
     if name == "report":
-        return exit_status(module.main, parser.parse_args(arguments[1:]))
+        parsed = parser.parse_args(arguments[1:])
+        return exit_status(partial(module.main, parsed), parsed.debug)
     add_common(parser)
-
-    def measure(parsed: argparse.Namespace) -> None:
-        run(name, parsed)
-
-    return exit_status(measure, parser.parse_args(arguments[1:]))
+    parsed = parser.parse_args(arguments[1:])
+    return exit_status(partial(run, name, parsed), parsed.debug)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -82,5 +81,6 @@ def show(line: str) -> None:
 
 
 if __name__ == "__main__":
+    open_streams()
     keep_memory()
     sys.exit(main())

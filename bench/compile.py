@@ -12,7 +12,7 @@ from typing import Any
 from bench import child
 from bench.markdown import table as markdown
 from bench.worker import SPANS, Row
-from jaxstyle.execution.plan import ladder_of
+from jaxstyle.images.sizes import ladder_of
 from jaxstyle.settings import Settings
 
 HELP = "Compile time against run time, number of compilations, and time to a process's first step."

@@ -9,13 +9,20 @@ from typing import NoReturn
 import numpy as np
 
 from convert_weights.archive import PROJECT, VERSION
+from convert_weights.command_line import (
+    WRONG_USAGE,
+    Parser,
+    one_of,
+    open_streams,
+    output_failure,
+    show,
+)
 from convert_weights.download import is_url
 from convert_weights.errors import JaxstyleError, one_line, printable
 from convert_weights.fetch import fetch_url, fetch_weights
 from convert_weights.files import remove_leftovers, sha256
 from convert_weights.sources import identify_and_load, load_source
 from convert_weights.temporary import cleaned_up
-from convert_weights.terminal import show
 from convert_weights.weights import Weights
 from convert_weights.weights_file import check_output, write_weights
 
@@ -32,10 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(describe(options.info))
         else:
             _convert(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         show("interrupted; nothing was written", sys.stderr)
         return 130
     except Exception as error:
+        lost = output_failure(error)
+        if lost is not None:
+            if lost:
+                show(f"error: {lost}", sys.stderr)
+            return 1 if lost else 0
         if options.debug:
             raise
         expected = isinstance(error, JaxstyleError)
@@ -102,14 +115,13 @@ def _read(source: str | None) -> Weights:
     return fetch_url(source) if is_url(source) else load_source(Path(source))
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {printable(message)} (see --help)\n")
+        self.exit(WRONG_USAGE, f"error: {printable(message)} (see --help)\n")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser(
-        allow_abbrev=False,
         prog="python -m convert_weights",
         description="Convert VGG-19 weights from MatConvNet (.mat), Keras (.h5) or PyTorch (.pth) "
         "to an HDF5 file that also records the input preprocessing. The source format is detected "
@@ -123,7 +135,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="weights file or URL (default: download the normalized VGG-19)",
     )
     add("-o", "--output", type=Path, default=None, help="file to write (default: vgg19.h5)")
-    add("--dtype", choices=("float32", "float16"), default="float32", help="dtype of the kernels")
+    dtypes = one_of(("float32", "float16"))
+    add("--dtype", **dtypes, default="float32", help="dtype of the kernels")
     add("--force", action="store_true", help="overwrite an existing output file")
     add(
         "--normalize",
@@ -150,4 +163,5 @@ def _parameters(weights: Weights) -> int:
 
 
 if __name__ == "__main__":
+    open_streams()
     sys.exit(main())

@@ -1,6 +1,8 @@
 """Exceptions: the base class of the project and the one of this package."""
 
-from collections.abc import Iterator
+import difflib
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +38,18 @@ def one_line(error: BaseException) -> str:
     """Return an exception's message as one non-empty line of at most 200 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return a suggestion that ends an error about ``word``; empty if no word is like it.
+
+    >>> did_you_mean("Nose", ["content", "noise"])
+    ': did you mean noise?'
+    """
+    near = difflib.get_close_matches(word.lower(), sorted(words), n=5)
+    # Of near words that with the same beginning: for conv2_3 conv2_1, not conv5_3.
+    best = max(near, key=lambda one: len(os.path.commonprefix([word, one])), default="")
+    return f": did you mean {best}?" if best else ""
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from convert_weights import archive
+from convert_weights.command_line import show
 from convert_weights.download import download, without_password
 from convert_weights.errors import TemporaryFolderError, WeightsError
 from convert_weights.files import remove_leftovers, sha256
@@ -21,7 +22,6 @@ from convert_weights.temporary import (
     new_file,
     temporary_folder,
 )
-from convert_weights.terminal import show
 from convert_weights.weights import Weights
 from convert_weights.weights_file import check_output, read_weights, write_weights
 

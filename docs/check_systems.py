@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 
 from jaxstyle import Settings, resolve
-from jaxstyle.execution.plan import ladder_of
+from jaxstyle.images.sizes import ladder_of
 from jaxstyle.network import weights
 from jaxstyle.presets import ALIASES, PRESETS
 from jaxstyle.runs.score import score

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-import jaxstyle.__main__
 from convert_weights.weights_file import write_weights
+from jaxstyle.execution import compilation
 from jaxstyle.network import tuning, weights
 from jaxstyle.network.vgg import VGG19
 from tests import networks
@@ -60,7 +60,7 @@ def caches(tmp_path_factory):
     direct = {"direct": 1.0, "winograd": 2.0}
     path.write_text(json.dumps({f"{a}-{b}": direct for a, b in tuning.channels().values()}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jaxstyle.__main__, "persist", lambda: None)
+        patch.setattr(compilation, "persist", lambda: None)
         patch.setattr(tuning, "remembered_path", lambda: path)
         yield
 

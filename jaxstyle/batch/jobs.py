@@ -7,7 +7,6 @@ JSON values; its style is a path or a list of paths.
 """
 
 import csv
-import difflib
 import io
 import os
 import typing
@@ -16,13 +15,14 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-from convert_weights.errors import DamagedError
+from convert_weights.errors import DamagedError, did_you_mean
 from convert_weights.plain_json import parsed
 from jaxstyle.batch import names
 from jaxstyle.batch.sources import located, pictures, read_text
 from jaxstyle.errors import JobsError, SettingError
 from jaxstyle.images._write import FORMATS
 from jaxstyle.settings import Settings, resolve
+from jaxstyle.settings.effect import check_effects
 from jaxstyle.settings.text import reader
 
 __all__ = ["Job", "JobsError", "from_manifest", "product", "zipped"]
@@ -84,8 +84,8 @@ def zipped(
 def from_manifest(
     path: str,
     given: Mapping[str, Any],
-    contents: str | None,
-    styles: str | None,
+    contents: Sequence[str],
+    styles: Sequence[str],
     extension: str = "png",
 ) -> list[Job]:
     """Return the jobs of a manifest.
@@ -93,8 +93,8 @@ def from_manifest(
     Args:
       path: .csv or .jsonl file, local or a URL. Paths in it are relative to its folder.
       given: default settings; those of a row override them.
-      contents: source (see ``sources.pictures``) for rows without a content, which then stand for a
-        job with each of its pictures.
+      contents: sources (see ``sources.pictures``) for rows without a content, which then stand for
+        a job with each of their pictures.
       styles: the same for rows without a style.
       extension: file extension of the outputs that the manifest does not name.
 
@@ -103,8 +103,8 @@ def from_manifest(
       SettingError: one of ``given`` is invalid.
     """
     resolve(**given)  # raise here, so that the error does not name the manifest's first row
-    every_content = pictures(contents) if contents else []
-    every_style = [(style,) for style in (pictures(styles) if styles else [])]
+    every_content = [path for source in contents for path in pictures(source)]
+    every_style = [(path,) for source in styles for path in pictures(source)]
     jobs = []
     for number, row in _rows(path):
         where = f"{path}: row {number}"
@@ -121,7 +121,7 @@ def from_manifest(
                 "name one content and one style"
             )
         name = _output(output, where) if output else ""
-        settings = _settings(row, given, where, path)
+        settings = _settings(row, given, max(map(len, paintings)), where, path)
         jobs += [Job(photo, each, settings, name, number) for photo in photos for each in paintings]
     if not jobs:
         raise JobsError(f"{path}: this manifest has no rows")
@@ -213,10 +213,8 @@ def _check_columns(columns: Sequence[str], where: str) -> None:
     for index, name in enumerate(columns):
         if name not in _COLUMNS:
             missing = [needed for needed in _COLUMNS[:2] if needed not in columns]
-            near = difflib.get_close_matches(name, missing, n=1) or difflib.get_close_matches(
-                name, _COLUMNS, n=1, cutoff=0
-            )
-            raise JobsError(f"{where}: unknown column {name!r}: the nearest is {near[0]}")
+            near = did_you_mean(name, missing) or did_you_mean(name, _COLUMNS)
+            raise JobsError(f"{where}: unknown column {name!r}{near}")
         if name in columns[:index]:
             raise JobsError(f"{where}: there are two columns {name!r}")
 
@@ -248,9 +246,12 @@ def _output(value: Any, where: str) -> str:
     return value
 
 
-def _settings(row: Mapping[str, Any], given: Mapping[str, Any], where: str, path: str) -> Settings:
+def _settings(
+    row: Mapping[str, Any], given: Mapping[str, Any], styles: int, where: str, path: str
+) -> Settings:
     try:
         settings = resolve(**{**given, **row})
+        check_effects([settings], row, styles)
     except SettingError as error:
         raise JobsError(f"{where}: {error}") from None
     return settings.map_paths(lambda found: located(found, path), row)

@@ -106,6 +106,8 @@ def sweep_of(
     lists = {name: _checked_list(name, given[name]) for name in LISTS if name in given}
     settings = resolve(**{**given, **{name: values[0] for name, values in lists.items()}})
     rows, column = _rows_and_column(rows, lists, seeds)
+    if "seed" in given and len(seeds or ()) > 1:
+        raise SettingError("seed", "has no effect with a list of --seeds: leave it out")
     down = _lines(rows, settings, lists, styles, seeds)
     across = weight_lines(column, lists[column]) if column else [Line("", {})]
     if len(down) * len(across) > MOST_CELLS:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from convert_weights.command_line import one_of
 from jaxstyle import __version__
 from jaxstyle.batch import hosts, jobs
 from jaxstyle.batch.checkpoints import CHECKPOINTS, Keeper
@@ -26,13 +28,14 @@ from jaxstyle.cli.common import (
     above_zero,
     at_least_one,
     count_of,
+    plan_notes,
     tell_of_tuning,
     teller,
     use_precision,
 )
 from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
-from jaxstyle.cli.notes import network_note, tell_notes
+from jaxstyle.cli.notes import idle_notes, network_note, tell_notes
 from jaxstyle.errors import CheckpointError, IncompleteError, StorageError, UsageError
 from jaxstyle.network import weights
 from jaxstyle.settings import resolve
@@ -58,18 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     source = "a folder, a quoted pattern, a .txt file of one path per line, a picture, or URLs"
     add = parser.add_argument
-    add("--contents", metavar="PICTURES", help=f"content pictures: {source}")
-    add("--styles", metavar="PICTURES", help="style pictures, in any of these forms")
-    add("--pairs", choices=PAIRS, default="product", help=PAIRS_HELP)
+    several: dict[str, Any] = {"metavar": "PICTURES", "nargs": "+", "action": "extend"}
+    add("--contents", **several, help=f"content pictures: {source}; or several of these")
+    add("--styles", **several, help="style pictures, in any of these forms")
+    add("--pairs", **one_of(PAIRS), help=PAIRS_HELP)
     add(
         "--manifest",
         metavar="FILE",
         help="table of jobs, .csv or .jsonl: content, style, output and any setting",
     )
     add("-o", "--output", metavar="DIR", required=True, help=FOLDER_HELP)
-    add(
-        "--format", choices=FORMATS, default="png", help="file format of the results (default: png)"
-    )
+    add("--format", **one_of(FORMATS), default="png", help="file format of results (default: png)")
     add(
         "--batch-size",
         type=_batch_size,
@@ -111,6 +113,9 @@ def main(arguments: argparse.Namespace) -> None:
     tell = teller(arguments.quiet or arguments.json)
     settings = resolve(**given_settings(arguments))
     todo = jobs_of(arguments)
+    runs = list({id(job.settings): job.settings for job in todo}.values())
+    most_styles = max(len(job.styles) for job in todo)
+    idle = idle_notes(runs, given_settings(arguments), most_styles)
     for name, path in ((n, p) for job in todo for n, p in job.settings.paths().items()):
         if is_url(path):
             raise UsageError(
@@ -120,7 +125,9 @@ def main(arguments: argparse.Namespace) -> None:
     checkpoints = checkpoints_of(arguments)
     check_outputs(todo, arguments.output, arguments.bits)
     loaded = weights.load(weights.find(arguments.weights, tell))
+    tell_notes(idle, tell)
     if arguments.plan:
+        tell_notes(plan_notes(arguments), tell)
         show_batch_plan(arguments, todo, loaded, tell)
         return
     # This comes before JAX initializes its devices: hosts may be processes that share a machine.
@@ -184,15 +191,17 @@ def jobs_of(arguments: argparse.Namespace) -> list[Job]:
     """
     given, extension = given_settings(arguments), arguments.format
     if arguments.manifest:
-        sources = arguments.contents, arguments.styles
+        if arguments.pairs:
+            raise UsageError("--pairs does not go with --manifest, whose rows are the pairs")
+        sources = arguments.contents or (), arguments.styles or ()
         return jobs.from_manifest(arguments.manifest, given, *sources, extension)
     if not (arguments.contents and arguments.styles):
         raise UsageError("give the pictures: --contents and --styles, or --manifest")
     contents, styles = (
-        not_made_here(pictures(source), arguments.output)
-        for source in (arguments.contents, arguments.styles)
+        not_made_here([p for each in sources for p in pictures(each)], arguments.output)
+        for sources in (arguments.contents, arguments.styles)
     )
-    return PAIRS[arguments.pairs](contents, styles, resolve(**given), extension)
+    return PAIRS[arguments.pairs or "product"](contents, styles, resolve(**given), extension)
 
 
 def summarize(

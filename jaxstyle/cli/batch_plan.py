@@ -9,6 +9,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.table import Table
 
+from convert_weights.errors import printable
 from jaxstyle.batch.buckets import Batch
 from jaxstyle.batch.folder import group_jobs
 from jaxstyle.batch.hosts import Host
@@ -80,7 +81,8 @@ def show_batch_plan(
         print(f"needs about {in_bytes(most)} of memory of {in_bytes(available)}")
     if refused:
         first = refused[0]
-        print(f"{len(refused)} cannot be made; the first: {first.job.output}: {first.reason}")
+        why = printable(f"{first.job.output}: {first.reason}")
+        print(f"{len(refused)} cannot be made; the first: {why}")
 
 
 def groups_of(found: Sequence[Batch], loaded: Loaded) -> Iterator[Group]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from jaxstyle.batch.task import Status
 from jaxstyle.cli.progress import clock, done_share, sides_of
@@ -65,5 +66,5 @@ def _table(said: dict[str, str]) -> Table:
     table.add_column(style="dim")
     table.add_column(overflow="ellipsis", no_wrap=True)
     for name, text in said.items():
-        table.add_row(name, text)
+        table.add_row(name, Text(text))
     return table

@@ -2,16 +2,22 @@
 
 import argparse
 import math
+import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
 
-from jaxstyle.cli.flags import argument
+from convert_weights.command_line import show
+from jaxstyle.cli.flags import argument, flag
 from jaxstyle.cli.outputs import Outputs, checkpoint_of
+from jaxstyle.errors import UsageError
 from jaxstyle.execution.factories import report_every
+from jaxstyle.execution.plan import Scale
 from jaxstyle.network import tuning
+from jaxstyle.network.machine import cache_problem
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import Settings
 from jaxstyle.settings.text import number, whole_number
@@ -88,6 +94,28 @@ def outputs_of(
     )
 
 
+OF_RUNS = (
+    *("save_every", "timelapse", "report", "profile", "checkpoint_every", "resume"),
+    *("out_dir", "force"),
+)
+"""Arguments that a plan has no use for."""
+
+
+def plan_notes(arguments: argparse.Namespace) -> list[str]:
+    """Return a note about flags that have no effect on a plan."""
+    idle = [flag(name) for name in OF_RUNS if getattr(arguments, name, None)]
+    return [f"with --plan, which runs nothing, {', '.join(idle)} has no effect"] if idle else []
+
+
+def preview_notes(arguments: argparse.Namespace, scales: Sequence[Scale]) -> list[str]:
+    """Return a note if the run is too short for ``--save-every``."""
+    steps = sum(scale.steps for scale in scales)
+    if not arguments.save_every or arguments.save_every <= steps:
+        return []
+    count = count_of(steps, "step")
+    return [f"--save-every {arguments.save_every} saves no preview: the run has {count}"]
+
+
 def reports_every(arguments: argparse.Namespace, settings: Settings) -> int | None:
     """Return the steps between reports that previews or frames need; None for the solver's own."""
     usual = report_every(settings)
@@ -101,6 +129,13 @@ def tell_result(path: Path, result: Result, tell: Tell) -> None:
     height, width = result.image.shape[:2]
     compiling = sum(scale.compile_seconds for scale in result.scales)
     tell(f"{path}: {width}x{height}, {result.seconds:.0f} s ({compiling:.0f} of them compiling)")
+
+
+def check_is_one(content: str) -> None:
+    """Raise UsageError if a folder is given as content picture, and name the command for that."""
+    if os.path.isdir(content):
+        command = f"jaxstyle batch --contents {shlex.quote(content)} --styles STYLE -o FOLDER"
+        raise UsageError(f"CONTENT {content} is a folder: '{command}' takes every picture in it")
 
 
 def count_of(number: int, noun: str) -> str:
@@ -121,7 +156,7 @@ def use_precision(settings: Settings) -> None:
 
 def tell_user(line: str) -> None:
     """Print a line on standard error; standard output is for results."""
-    print(line, file=sys.stderr)
+    show(line, sys.stderr)
 
 
 def silence(line: str) -> None:
@@ -148,8 +183,16 @@ def above_zero(text: str) -> float:
 
 
 def tell_of_tuning(settings: Settings, tell: Tell) -> None:
-    """Tell that the first run on a machine first measures convolution algorithms."""
+    """Tell that a run first measures convolution algorithms, and whether the next one will too."""
     if problem := tuning.damage(settings.precision):
         tell(f"note: {problem}: measuring again")
-    elif tuning.to_be_measured(settings.precision):
+        return
+    measuring = tuning.to_be_measured(settings.precision)
+    if problem := cache_problem():
+        what = "measuring convolution algorithms and compiling" if measuring else "compiling"
+        tell(
+            f"note: {what} anew in each run, as nothing can be kept for the next ({problem}): "
+            "XDG_CACHE_HOME=FOLDER names another cache directory"
+        )
+    elif measuring:
         tell("measuring the fastest convolution algorithms of this machine (only once)")

@@ -1,13 +1,13 @@
 """Conversion of failures to one line on standard error and an exit status."""
 
-import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from jaxstyle.cli.flags import WRONG_USAGE, flag
+from convert_weights.command_line import WRONG_USAGE, flag, output_failure, show
+from convert_weights.errors import one_line
+from jaxstyle.cli.environment import variables
 from jaxstyle.cli.interrupt import Requests, deferred_interrupt, leave_now, outcome
 from jaxstyle.errors import HostFlagsError, JaxstyleError, SettingError, UsageError
 
@@ -15,26 +15,31 @@ FAILED = 1
 EXPECTED = (JaxstyleError, OSError, MemoryError)
 
 
-def exit_status(
-    command: Callable[[argparse.Namespace], None], namespace: argparse.Namespace
-) -> int:
+def exit_status(command: Callable[[], None], debug: bool) -> int:
     """Run a command and return its exit status, after printing any failure in one line.
 
-    With ``--debug`` the exception is raised instead. It is no failure if the output is closed
-    early, as by ``head``.
+    It is no failure if the output is closed early, as by ``head``.
+
+    Args:
+      command: parses arguments and does what they say.
+      debug: raise exceptions instead.
     """
     try:
-        command(namespace)
-        if sys.stdout:  # None if it was closed before the start
+        try:
+            command()
+        except SystemExit:  # argparse has printed help or an error
             sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe has closed it, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
+        sys.stdout.flush()
     except Exception as error:
-        if namespace.debug:
+        said = output_failure(error)
+        if said is not None:
+            return _print_failure(said, FAILED, error) if said else 0
+        if debug:
             raise
         return _failed(error)
     except KeyboardInterrupt as stop:
-        if namespace.debug:
+        if debug:
             raise
         return ended(stop)
     return 0
@@ -76,13 +81,18 @@ def _failed(error: Exception) -> int:
         return _print_failure(
             "out of memory: lower --size, or use a device with more memory", FAILED, error
         )
-    summary = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
-    return _print_failure(summary, FAILED, error)
+    return _print_failure(_unexpected(error), FAILED, error)
+
+
+def _unexpected(error: Exception) -> str:
+    said = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
+    named = f", perhaps because of {variables()}: try without" if variables() else ""
+    return f"unexpected {said}{named} (--debug shows where)"
 
 
 def _print_failure(message: str, status: int, error: BaseException) -> int:
-    # Notes tell what was saved nevertheless. File names may contain unprintable characters.
-    line = ": ".join([message, *getattr(error, "__notes__", ())])
-    printable = "".join(c if c.isprintable() else " " for c in line)
-    print("jaxstyle: " + " ".join(printable.split()), file=sys.stderr)
+    # Notes tell what was saved nevertheless; JAX's begin with a rule, and are about tracebacks.
+    notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith("---")]
+    line = ": ".join([message, *notes])
+    show(f"jaxstyle: {line}", sys.stderr)
     return status

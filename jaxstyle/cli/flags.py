@@ -8,23 +8,13 @@ import argparse
 import dataclasses
 import typing
 from collections.abc import Callable, Container
-from typing import Any, NoReturn
+from typing import Any
 
+from convert_weights.command_line import Parser, flag
 from jaxstyle.settings import Settings
 from jaxstyle.settings.text import reader
 
-WRONG_USAGE = 2
-
-
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that accepts no abbreviated flags and reports errors in one line."""
-
-    def __init__(self, **options: Any):
-        super().__init__(**{"allow_abbrev": False, **options})
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_USAGE, f"{self.prog}: {message} (see --help)\n")
-
+__all__ = ["Parser", "add_settings", "argument", "flag", "given_settings"]
 
 ABOUT_PHOTOS = (
     *("content_mask", "style_mask", "auto_masks", "guidance"),
@@ -63,11 +53,6 @@ def given_settings(namespace: argparse.Namespace, settings: type = Settings) -> 
     """Return only the settings that were given on the command line."""
     names = {field.name for field in dataclasses.fields(settings)}
     return {name: value for name, value in vars(namespace).items() if name in names}
-
-
-def flag(name: str) -> str:
-    """Return the flag of a field: ``--style-weight`` for ``style_weight``."""
-    return "--" + name.replace("_", "-")
 
 
 def argument(read: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -1,6 +1,6 @@
 """Notes for the user before a run, which are not errors."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
 from jaxstyle.presets import PRESETS
 from jaxstyle.settings import Settings
+from jaxstyle.settings.effect import Idle, check_effects
 
 
 def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:
@@ -58,6 +59,20 @@ def read_picture(path: str | Path, tell: Tell) -> Picture:
     picture = images.read(path)
     tell_notes(picture.notes, tell)
     return picture
+
+
+def idle_notes(runs: Sequence[Settings], given: Iterable[str], styles: int) -> list[str]:
+    """Return notes about given settings that have no effect: see ``check_effects``.
+
+    Raises:
+      SettingError: one contradicts the others.
+    """
+    return as_notes(check_effects(runs, given, styles))
+
+
+def as_notes(found: Iterable[Idle]) -> list[str]:
+    """Return notes about settings that have no effect."""
+    return [f"{flag(name)} {problem}" for name, problem in found]
 
 
 def flags_of(settings: Mapping[str, Any]) -> str:

@@ -230,7 +230,8 @@ def write_or_rescue(path: Path, picture: Picture, bits: int = 8, description: st
 def _elsewhere() -> Iterator[Path]:
     for place in (tempfile.gettempdir, cache_directory, Path.home):
         with suppress(Exception):  # there may be no such folder
-            yield Path(place())
+            if folder := place():
+                yield Path(folder)
 
 
 def _attempt(write: Callable[[], None]) -> str:

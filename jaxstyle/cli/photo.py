@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from convert_weights.command_line import one_of
 from convert_weights.files import remove_leftovers
 from jaxstyle import images
-from jaxstyle.cli.common import OUTPUT_HELP, Tell, add_output_flags, teller
+from jaxstyle.cli.common import OUTPUT_HELP, Tell, add_output_flags, check_is_one, teller
 from jaxstyle.cli.flags import add_settings, flag, given_settings
 from jaxstyle.cli.notes import read_picture
 from jaxstyle.cli.outputs import check_distinct, write_or_rescue
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("content", metavar="CONTENT", help="photo to change")
     add("styles", nargs="*", metavar="STYLE", help="photos whose light it is given")
     add("-o", "--output", metavar="OUT.png", type=Path, help=OUTPUT_HELP)
-    add("--method", choices=METHODS, default=METHODS[0], help=METHOD_HELP)
+    add("--method", **one_of(METHODS), default=METHODS[0], help=METHOD_HELP)
     add("--affine-map", metavar="FILE.npz", type=Path, help=MAP_HELP)
     add("--apply-map", metavar="FILE.npz", type=Path, help=APPLY_HELP)
     add("--full-size", action="store_true", help=FULL_HELP)
@@ -93,6 +94,7 @@ def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
 
 def job_of(arguments: argparse.Namespace) -> Recipe:
     """Return the pictures and settings to run; the preset is ``photo`` if none is given."""
+    check_is_one(arguments.content)
     styles = tuple(images.expand_folders(arguments.styles))
     settings = resolve(**{"preset": "photo", **given_settings(arguments)})
     job = Recipe(arguments.content, styles, settings, arguments.weights, arguments.bits or 8)
@@ -111,7 +113,7 @@ def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
         raise UsageError("--apply-map takes CONTENT and no STYLE: the maps hold the style")
     begin = time.perf_counter()
     refuse_settings(arguments, ())
-    for name in ("affine_map", "show_masks"):
+    for name in ("affine_map", "show_masks", "weights", "full_size"):
         if getattr(arguments, name):
             raise UsageError(f"{flag(name)} does not go with --apply-map")
     check(arguments, [Path(arguments.content), arguments.apply_map])
@@ -122,8 +124,9 @@ def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
     write(arguments, replace(content, rgb=image), begin, tell)
 
 
-COLORS_ONLY = ("preset", "content_mask", "style_mask", "auto_masks", "color_match")
-"""Settings that the baselines use."""
+MASKS_ONLY = ("content_mask", "style_mask", "auto_masks")
+COLORS_ONLY = ("preset", "color_match", *MASKS_ONLY)
+"""Settings that the baselines use; histogram matching refuses masks by itself."""
 
 
 def refuse_settings(arguments: argparse.Namespace, known: Sequence[str]) -> None:
@@ -135,11 +138,13 @@ def refuse_settings(arguments: argparse.Namespace, known: Sequence[str]) -> None
 
 def recolor(arguments: argparse.Namespace, tell: Tell) -> None:
     """Run a baseline: one color map per region, or histogram matching."""
-    refuse_settings(arguments, COLORS_ONLY)
+    histogram = arguments.method == "histogram"
+    refuse_settings(arguments, MASKS_ONLY if histogram else COLORS_ONLY)
     begin, job = time.perf_counter(), job_of(arguments)
     if arguments.affine_map or arguments.full_size:
         raise UsageError("--affine-map and --full-size need --method transfer")
-    histogram = arguments.method == "histogram"
+    if arguments.weights and not job.settings.auto_masks:
+        raise UsageError("--weights is for --method transfer, or --auto-masks")
     if histogram and (len(job.styles) > 1 or job.settings.guided):
         raise UsageError("--method histogram takes one STYLE, and no masks")
     check_region_flags(arguments, job.settings)

@@ -18,7 +18,9 @@ def bar(hidden: bool = False) -> Iterator[Callable[[float, str, str], None]]:
       A function of the share done, from 0 to 1, and the texts before and after the bar.
     """
     console = Console(stderr=True)
-    before, after = TextColumn("{task.description}"), TextColumn("{task.fields[text]}")
+    before, after = (
+        TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[text]}")
+    )
     # A step of a large picture takes minutes: the spinner shows that the program is running.
     moving = SpinnerColumn("line" if console.options.ascii_only else "dots")
     columns = moving, before, BarColumn(), after

@@ -7,13 +7,20 @@ from pathlib import Path
 
 from convert_weights.files import beside, remove_leftovers
 from jaxstyle import images
-from jaxstyle.cli.common import DEBUG_HELP, WEIGHTS_HELP, silence, teller, use_precision
+from jaxstyle.cli.common import (
+    DEBUG_HELP,
+    WEIGHTS_HELP,
+    silence,
+    tell_of_tuning,
+    teller,
+    use_precision,
+)
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
-from jaxstyle.cli.notes import network_note, read_picture
+from jaxstyle.cli.notes import idle_notes, network_note, read_picture, tell_notes
 from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.progress import progress_bar
-from jaxstyle.errors import UsageError
+from jaxstyle.errors import SettingError, UsageError
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
@@ -23,6 +30,7 @@ from jaxstyle.runs.reconstruct import (
     Reconstruction,
     cells,
     figure,
+    of_cell,
     reconstructions,
     size_of_cells,
 )
@@ -55,6 +63,10 @@ def main(arguments: argparse.Namespace) -> None:
     if not arguments.output:
         raise UsageError("say where the figure goes: -o GRID.png")
     settings = resolve(**{"preset": "reconstruction", **given_settings(arguments)})
+    if given_settings(arguments).get("init") == "content":
+        raise SettingError("init", "content would be the solution: choose noise or a picture")
+    runs = [of_cell(settings, *cell) for cell in cells(settings)]
+    idle = idle_notes(runs, given_settings(arguments), 1)
     use_precision(settings)
     image = read_picture(arguments.image, tell).pixels
     height, width = size_of_cells(image, settings)
@@ -64,8 +76,10 @@ def main(arguments: argparse.Namespace) -> None:
     check_distinct([arguments.output], list(map(Path, read)))
     remove_leftovers(arguments.output.parent)
     loaded = weights.load(weights.find(arguments.weights, tell))
+    tell_notes(idle, tell)
     for note in network_note(settings, loaded):
         tell(note)
+    tell_of_tuning(settings, tell)
     made: list[Reconstruction] = []
     with deferred_interrupt(tell) as check, progress_bar(hidden=tell is silence) as bar:
 

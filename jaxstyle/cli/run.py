@@ -13,12 +13,15 @@ from jaxstyle.cli.common import (
     OUTPUT_HELP,
     Tell,
     add_output_flags,
+    check_is_one,
     outputs_of,
+    plan_notes,
+    preview_notes,
     teller,
     use_precision,
 )
 from jaxstyle.cli.flags import add_settings, given_settings
-from jaxstyle.cli.notes import network_note, read_picture
+from jaxstyle.cli.notes import idle_notes, network_note, read_picture, tell_notes
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
@@ -81,11 +84,13 @@ def start(
       tell: prints a line for the user.
       others: further files, each with the function that writes it.
     """
+    idle = idle_notes([job.settings], given_settings(arguments), len(job.styles))
     use_precision(job.settings)
     check_region_flags(arguments, job.settings)
     if arguments.plan:
         loaded = weights.load(weights.find(job.weights, tell))
         pictures = pictures_of(job, tell)
+        tell_notes([*idle, *plan_notes(arguments)], tell)
         regions = found_regions(arguments, loaded, *pictures, job.settings, tell)
         show_plan(arguments, loaded, *pictures, job.settings, tell, regions)
         return
@@ -95,10 +100,12 @@ def start(
     outputs = outputs_of(arguments, picture, job.bits, tell, files)
     outputs.check(job.settings.size, job.inputs(), job.to_json(picture.parent))
     content, styles = pictures_of(job, tell)
-    last = plan(content.rgb, styles, job.settings)[-1]
+    scales = plan(content.rgb, styles, job.settings)
+    last = scales[-1]
     sides = content.rgb.shape[:2] if job.full_size else (last.height, last.width)
     images.check_writable(picture, bits=job.bits, longest=max(sides))
     loaded = weights.load(weights.find(job.weights, tell))
+    tell_notes([*idle, *preview_notes(arguments, scales)], tell)
     _note(job, loaded, tell)
     regions = found_regions(arguments, loaded, content, styles, job.settings, tell)
     description = replace(job, weights_sha256=loaded.sha256).to_json(picture.parent)
@@ -148,6 +155,7 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
         raise UsageError("give a CONTENT picture and at least one STYLE picture")
     if not (arguments.output or arguments.plan):
         raise UsageError("say where the result goes: -o OUT.png")
+    check_is_one(arguments.content)
     styles = images.expand_folders(arguments.styles)
     return Recipe(arguments.content, tuple(styles), resolve(**given), **stored)
 

@@ -9,20 +9,12 @@ from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.notes import network_note, tell_notes
 from jaxstyle.errors import UsageError
 from jaxstyle.network import weights
-from jaxstyle.runs.score import Score, score
+from jaxstyle.runs.score import OF_MAKING, Score, score
 from jaxstyle.settings import resolve
 from jaxstyle.settings.text import whole_number
 
 HELP = "Measure the losses of a picture, made by any program, under any preset."
 SIZE_HELP = "resize all pictures to this longest side first (default: do not resize)"
-IRRELEVANT = (
-    *("size", "size_rule", "steps", "smallest_size", "scale_factor", "fine_style"),
-    *("original_colors", "init", "init_noise", "noise", "noise_level", "seed", "optimizer"),
-    *("learning_rate", "learning_rate_decay", "betas", "epsilon", "momentum", "history", "clamp"),
-    *("smooth_radius", "smooth_edge", "refine"),
-    *("carry", "average", "keep_best", "tolerance", "normalize_gradients", "shard"),
-)
-"""Settings that affect how a picture is made, but not its losses."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help='print JSON: {"preset", "total", "terms"}')
     add("--quiet", action="store_true", help="print nothing but the score and errors")
     add("--debug", action="store_true", help=DEBUG_HELP)
-    add_settings(parser, without=IRRELEVANT)
+    add_settings(parser, without=("size", "size_rule", "fine_style", *OF_MAKING))
 
 
 def main(arguments: argparse.Namespace) -> None:

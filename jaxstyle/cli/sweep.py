@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
+from convert_weights.command_line import one_of
 from jaxstyle import images
 from jaxstyle.batch.retry import run_in_halves
 from jaxstyle.batch.sweep import ROWS, batches_of, sweep_of
@@ -20,7 +21,9 @@ from jaxstyle.cli.common import (
     DEBUG_HELP,
     WEIGHTS_HELP,
     Tell,
+    check_is_one,
     count_of,
+    plan_notes,
     silence,
     tell_of_tuning,
     tell_user,
@@ -31,7 +34,7 @@ from jaxstyle.cli.failures import end_now, interruptible
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
 from jaxstyle.cli.interrupt import Stopped, deferred_interrupt
 from jaxstyle.cli.memory import enough_memory, explained
-from jaxstyle.cli.notes import network_note, read_picture, tell_notes
+from jaxstyle.cli.notes import idle_notes, network_note, read_picture, tell_notes
 from jaxstyle.cli.plan import WIDTH, summary, table, verdict
 from jaxstyle.cli.progress import bar, clock, done_share, sides_of
 from jaxstyle.cli.sweep_files import Files
@@ -74,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out-dir", metavar="DIR", type=Path, help=CELLS_HELP)
     for name, about in LISTS_HELP.items():
         add(flag(name), metavar="N[,N...]", type=numbers, default=argparse.SUPPRESS, help=about)
-    add("--rows", choices=ROWS, help=ROWS_HELP)
+    add("--rows", **one_of(ROWS), help=ROWS_HELP)
     add("--seeds", metavar="N[,N...]", type=seeds, help=SEEDS_HELP)
     add("--bits", type=int, choices=(8, 16), default=8, help=BITS_HELP)
     add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)
@@ -99,8 +102,11 @@ def main(arguments: argparse.Namespace) -> None:
         raise UsageError("give a CONTENT picture and at least one STYLE picture")
     if not (arguments.output or arguments.plan):
         raise UsageError("say where the grid goes: -o GRID.png")
+    check_is_one(arguments.content)
     paths = tuple(images.expand_folders(arguments.styles))
     sweep = sweep_of(paths, given_settings(arguments), arguments.rows, arguments.seeds)
+    runs = [cell.settings for cell in sweep.cells]
+    idle = idle_notes(runs, given_settings(arguments), len(paths))
     use_precision(sweep.settings)
     content, *styles = [read_picture(path, tell) for path in (arguments.content, *paths)]
     for path in sweep.settings.paths().values():
@@ -109,6 +115,7 @@ def main(arguments: argparse.Namespace) -> None:
     scales = [plan(content.rgb, cell.styles, cell.settings) for cell in cells]
     if arguments.plan:
         loaded = weights.load(weights.find(arguments.weights, tell))
+        tell_notes([*idle, *plan_notes(arguments)], tell)
         show_plan(arguments, loaded, cells, tell)
         return
     recipe = Recipe(arguments.content, paths, sweep.settings, arguments.weights, arguments.bits)
@@ -117,6 +124,7 @@ def main(arguments: argparse.Namespace) -> None:
     files.check()
     loaded = weights.load(weights.find(arguments.weights, tell))
     files.recipe = replace(recipe, weights_sha256=loaded.sha256)
+    tell_notes(idle, tell)
     for note in network_note(sweep.settings, loaded):
         tell(note)
     if not sweep.settings.auto_masks:  # whose regions differ from cell to cell

@@ -6,15 +6,24 @@ from functools import partial
 from pathlib import Path
 
 from jaxstyle import images
-from jaxstyle.cli.common import OUTPUT_HELP, add_output_flags, outputs_of, teller, use_precision
+from jaxstyle.cli.common import (
+    OUTPUT_HELP,
+    add_output_flags,
+    outputs_of,
+    plan_notes,
+    preview_notes,
+    teller,
+    use_precision,
+)
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
-from jaxstyle.cli.notes import network_note, tell_notes
+from jaxstyle.cli.notes import as_notes, network_note, tell_notes
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.watch import run_and_save
 from jaxstyle.errors import UsageError
+from jaxstyle.execution.plan import plan
 from jaxstyle.network import weights
 from jaxstyle.runs.stylize import read_styles
-from jaxstyle.runs.texture import on_canvas
+from jaxstyle.runs.texture import check_given, on_canvas
 from jaxstyle.settings import resolve
 
 HELP = "Synthesize a texture like one or several style pictures, of any size, optionally seamless."
@@ -48,12 +57,15 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.shape and "size" in arguments:
         raise UsageError("give --shape or --size, not both")
     paths = images.expand_folders(arguments.styles)
-    settings = resolve(**{"preset": "texture", **given_settings(arguments)})
-    use_precision(settings)
+    given = given_settings(arguments)
+    chosen = resolve(**{"preset": "texture", **given})
+    use_precision(chosen)
     styles = read_styles(paths, partial(tell_notes, tell=tell))
-    canvas, settings = on_canvas(styles, arguments.shape, arguments.periodic, settings)
+    canvas, settings = on_canvas(styles, arguments.shape, arguments.periodic, chosen)
+    idle = as_notes(check_given(given, arguments.shape, len(styles), chosen, settings))
     if arguments.plan:
         loaded = weights.load(weights.find(arguments.weights, tell))
+        tell_notes([*idle, *plan_notes(arguments)], tell)
         show_plan(arguments, loaded, canvas, styles, settings, tell)
         return
     outputs = outputs_of(arguments, arguments.output, arguments.bits or 8, tell)
@@ -61,6 +73,8 @@ def main(arguments: argparse.Namespace) -> None:
     read = [*paths, *settings.paths().values(), *filter(None, [arguments.weights])]
     outputs.check(settings.size, list(map(Path, read)), description)
     loaded = weights.load(weights.find(arguments.weights, tell))
+    scales = plan(canvas.rgb, styles, settings)
+    tell_notes([*idle, *preview_notes(arguments, scales)], tell)
     for note in network_note(settings, loaded):
         tell(note)
     run_and_save(arguments, outputs, loaded, canvas, styles, settings, description)

@@ -11,7 +11,7 @@ from jaxstyle.cli import recipe
 from jaxstyle.cli.flags import flag
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.errors import SettingError, UsageError
-from jaxstyle.execution.plan import ladder_of
+from jaxstyle.images.sizes import ladder_of
 from jaxstyle.settings import Settings
 
 SETTLED = ("init", "size_rule")

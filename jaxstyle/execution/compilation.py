@@ -75,6 +75,20 @@ def counted(*, here: bool = False) -> Iterator[Compilations]:
         monitoring.unregister_event_duration_listener(listen)
 
 
+@contextmanager
+def usual_rules() -> Iterator[None]:
+    """Compute by JAX's own default rules in the block.
+
+    Others, of type promotion, ranks and transfers, are for code that was written with them in mind.
+    """
+    with (
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+        jax.transfer_guard("allow"),
+    ):
+        yield
+
+
 def one_ahead(
     function: Callable[[Item], Made],
     items: Sequence[Item],
@@ -93,7 +107,7 @@ def one_ahead(
     double, device = config.jax_enable_x64, config.jax_default_device
 
     def made(item: Item) -> Made:
-        with jax.enable_x64(double), jax.default_device(device):
+        with jax.enable_x64(double), jax.default_device(device), usual_rules():
             return function(item)
 
     background = ThreadPoolExecutor(1)
@@ -122,26 +136,26 @@ def in_turn(function: Callable[[Item], Made], items: Sequence[Item]) -> Iterator
 def persist(directory: Path | None = None) -> None:
     """Enable JAX's persistent compilation cache, unless the user has configured it already.
 
-    The cache is limited to ``KEPT_BYTES``. If its directory is not writable, it stays disabled.
+    The cache is limited to ``KEPT_BYTES``. Without a directory that can be written, it stays
+    disabled.
 
     Args:
       directory: where to keep it; if None, a folder in the user's cache directory.
     """
     config: Any = jax.config
+    # JAX warns about an entry left unfinished by another process, or about a folder it cannot use,
+    # then simply compiles again.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     if config.jax_compilation_cache_dir or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    programs = directory or machine.cache_directory() / "programs"
-    directory = directory or programs / machine.fingerprint()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return
-    if not os.access(directory, os.W_OK):
+    programs, cached = directory, machine.cache_directory()
+    if directory is None and cached:
+        programs = cached / "programs"
+        directory = programs / machine.fingerprint()
+    if programs is None or directory is None or machine.unwritable(directory):
         return
     config.update("jax_compilation_cache_dir", str(directory))
     config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    # JAX warns about an entry left unfinished by another process, then simply compiles again.
-    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     _trim(programs)
 
 

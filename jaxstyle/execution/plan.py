@@ -128,22 +128,6 @@ def check_execution(settings: Settings) -> None:
         )
 
 
-def ladder_of(size: int, smallest: int, factor: float) -> list[int]:
-    """Return sizes from coarse to fine: ``size`` divided by powers of ``factor``.
-
-    Sizes below ``smallest`` are left out, but ``size`` itself is always included.
-
-    >>> ladder_of(512, 128, 2.0)
-    [128, 256, 512]
-    >>> ladder_of(100, 128, 2.0)
-    [100]
-    """
-    found = [size]
-    while round(size / factor ** len(found)) >= smallest:
-        found.append(round(size / factor ** len(found)))
-    return found[::-1]
-
-
 def schedule(
     fitted: Callable[[int], tuple[int, int]],
     *,
@@ -159,14 +143,14 @@ def schedule(
     Args:
       fitted: function from a size to the picture's height and width.
       size: size of the result.
-      smallest: smallest size, see ``ladder_of``.
-      factor: ratio of successive sizes, see ``ladder_of``.
+      smallest: smallest size, see ``sizes.ladder_of``.
+      factor: ratio of successive sizes, see ``sizes.ladder_of``.
       steps: steps per scale, coarsest first; the last number is repeated for further scales.
       usable: function that returns whether a size can be run; the last size is kept in any case.
       photorealism: photorealism weights. The finest scale is run once with each, in this order; the
         coarser scales use the first.
     """
-    ladder = ladder_of(size, smallest, factor)
+    ladder = sizes.ladder_of(size, smallest, factor)
     chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(photorealism)]
     weights = [photorealism[0]] * (len(chosen) - len(photorealism)) + list(photorealism)
     # Step counts belong to places in the full ladder: a scale left out does not shift the others.

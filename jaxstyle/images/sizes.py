@@ -29,3 +29,19 @@ def fit(height: int, width: int, size: int, rule: SizeRule = "longest") -> tuple
     whole = round if rule in ("longest", "area") else math.floor
     # Multiply before dividing, so that the measured side comes out as exactly ``size``.
     return max(1, whole(height * size / side)), max(1, whole(width * size / side))
+
+
+def ladder_of(size: int, smallest: int, factor: float) -> list[int]:
+    """Return sizes from coarse to fine: ``size`` divided by powers of ``factor``.
+
+    Sizes below ``smallest`` are left out, but ``size`` itself is always included.
+
+    >>> ladder_of(512, 128, 2.0)
+    [128, 256, 512]
+    >>> ladder_of(100, 128, 2.0)
+    [100]
+    """
+    found = [size]
+    while round(size / factor ** len(found)) >= smallest:
+        found.append(round(size / factor ** len(found)))
+    return found[::-1]

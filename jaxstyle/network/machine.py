@@ -4,6 +4,7 @@ import ctypes
 import gc
 import hashlib
 import importlib.metadata
+import os
 import platform
 import sys
 from pathlib import Path
@@ -13,9 +14,36 @@ import platformdirs
 from jaxstyle import resources
 
 
-def cache_directory() -> Path:
-    """Return the user's cache directory, for weights, measurements and compiled programs."""
-    return Path(platformdirs.user_cache_dir("jaxstyle", appauthor=False))
+def cache_directory() -> Path | None:
+    """Return the user's cache directory, for weights, measurements and compiled programs.
+
+    It may not exist yet, or not be writable: see ``cache_problem``. It is None for a user without a
+    home folder, such as one that a container was started for.
+    """
+    try:
+        path = platformdirs.user_cache_dir("jaxstyle", appauthor=False)
+    except RuntimeError:
+        return None
+    return None if path.startswith("~") else Path(path)
+
+
+def cache_problem() -> str:
+    """Return why nothing can be kept in the cache directory, which is made; empty if it can."""
+    directory = cache_directory()
+    if directory is None:
+        return "there is no home folder: HOME is not set"
+    return unwritable(directory)
+
+
+def unwritable(directory: Path) -> str:
+    """Return why files cannot be made in a folder, which is made if missing; empty if they can."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{directory}: {error.strerror}"
+    effective = os.access in os.supports_effective_ids
+    writable = os.access(directory, os.W_OK | os.X_OK, effective_ids=effective)
+    return "" if writable else f"{directory} is not writable"
 
 
 def fingerprint() -> str:

@@ -8,8 +8,6 @@ the preprocessing are leaves; pooling and padding are static. Their variants rep
 other programs.
 """
 
-import difflib
-import os
 import re
 from collections.abc import Container, Iterable, Mapping
 from functools import partial
@@ -23,6 +21,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from convert_weights.errors import did_you_mean
 from jaxstyle.errors import ImageError, TooSmallError, UnknownLayerError
 from jaxstyle.network.convolution import convolve, prepare
 from jaxstyle.network.pooling import (
@@ -89,15 +88,8 @@ def canonical_layer(name: str) -> str:
     alias = re.sub(r"^block(\d)_pool$", r"pool\1", alias)
     if alias in LAYERS:
         return alias
-    raise UnknownLayerError(f"VGG-19 has no layer {name!r}: did you mean {_nearest(alias)}?")
-
-
-def _nearest(word: str) -> str:
-    def likeness(layer: str) -> tuple[int, float]:
-        common_prefix = len(os.path.commonprefix([word, layer]))
-        return common_prefix, difflib.SequenceMatcher(None, word, layer).ratio()
-
-    return max(LAYERS, key=likeness)
+    there = ": it has conv1_1 to conv5_4, relu1_1 to relu5_4, and pool1 to pool5"
+    raise UnknownLayerError(f"VGG-19 has no layer {name!r}{did_you_mean(alias, LAYERS) or there}")
 
 
 def smallest_side(layers: Iterable[str]) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from convert_weights.files import sha256
 from convert_weights.weights_file import Weights, WeightsError, read_weights
-from jaxstyle.network.machine import cache_directory
+from jaxstyle.network import machine
 from jaxstyle.network.vgg import VGG19, Padding, Pooling, Rounding
 
 ENVIRONMENT = "JAXSTYLE_WEIGHTS"
@@ -39,9 +39,10 @@ class Loaded:
     sha256: str
 
 
-def cached_path() -> Path:
-    """Return the path of the default weights, in the user's cache directory."""
-    return cache_directory() / "vgg19-normalized.h5"
+def cached_path() -> Path | None:
+    """Return the path of the default weights, in the user's cache directory; None without one."""
+    directory = machine.cache_directory()
+    return directory and directory / "vgg19-normalized.h5"
 
 
 def find(path: str | os.PathLike | None = None, tell: Callable[[str], None] = print) -> Path:
@@ -66,11 +67,19 @@ def find(path: str | os.PathLike | None = None, tell: Callable[[str], None] = pr
             raise WeightsError(f"{found}: {problem}{origin}")
         return found
     cached = cached_path()
-    if not cached.exists():
-        from convert_weights import fetch  # rarely needed and slow to import
+    if cached and os.path.exists(cached):
+        return cached
+    problem = machine.cache_problem()
+    if problem or not cached:
+        raise WeightsError(
+            f"there is no place to keep the VGG-19 weights ({problem}): set XDG_CACHE_HOME to a "
+            "folder that can be written, or give --weights VGG19.h5, which 'python -m "
+            "convert_weights -o VGG19.h5' makes"
+        )
+    from convert_weights import fetch  # rarely needed and slow to import
 
-        tell(f"Fetching the VGG-19 weights (88 MB, only once) into {cached}")
-        fetch.fetch_default(cached)
+    tell(f"Fetching the VGG-19 weights (88 MB, only once) into {cached}")
+    fetch.fetch_default(cached)
     return cached
 
 

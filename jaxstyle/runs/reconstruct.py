@@ -65,8 +65,7 @@ def reconstructions(
       pause: as in ``jaxstyle.runs.optimize.Hooks``.
     """
     for kind, layers in cells(settings):
-        wanted = dict.fromkeys(layers, 1.0)
-        inputs = Inputs(Picture.of(image), [image], with_one_loss(settings, kind, wanted))
+        inputs = Inputs(Picture.of(image), [image], of_cell(settings, kind, layers))
         result = run(loaded, inputs, Hooks(telling(callback), pause))
         yield Reconstruction(kind, layers, result)
 
@@ -76,6 +75,11 @@ def cells(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
     style = tuple(settings.style_layers)
     growing = [("style", style[:count]) for count in range(1, len(style) + 1)]
     return growing + [("content", (layer,)) for layer in settings.content_layers]
+
+
+def of_cell(settings: Settings, kind: str, layers: Sequence[str]) -> Settings:
+    """Return the settings of a reconstruction."""
+    return with_one_loss(settings, kind, dict.fromkeys(layers, 1.0))
 
 
 def with_one_loss(settings: Settings, kind: str, layers: Mapping[str, float]) -> Settings:
@@ -98,7 +102,7 @@ def size_of_cells(image: Image, settings: Settings) -> tuple[int, int]:
       PictureSizeError: the picture is too small for the deepest layer.
     """
     scales = [
-        plan(image, [image], with_one_loss(settings, kind, dict.fromkeys(layers, 1.0)))[-1]
+        plan(image, [image], of_cell(settings, kind, layers))[-1]
         for kind, layers in cells(settings)
     ]
     return scales[0].height, scales[0].width

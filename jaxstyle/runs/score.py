@@ -1,7 +1,7 @@
 """Scoring: the losses of a given picture under the objective of a preset."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from jaxstyle import images
 from jaxstyle.errors import ImageError, SettingError
 from jaxstyle.execution import plan
 from jaxstyle.execution.choice import choose_for_score
+from jaxstyle.execution.compilation import usual_rules
 from jaxstyle.execution.factories import in_float64, network_of
 from jaxstyle.execution.inputs import inputs_of
 from jaxstyle.execution.plan import Scale
@@ -24,8 +25,18 @@ from jaxstyle.runs.preprocessing import as_measured, recolored
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.stylize import Source, read_styles
 from jaxstyle.settings import Settings, resolve
+from jaxstyle.settings.effect import check_effects, is_record
 
 Image = Float[np.ndarray, "_ _ 3"]
+
+OF_MAKING = (
+    *("steps", "smallest_size", "scale_factor", "original_colors"),
+    *("init", "init_noise", "noise", "noise_level", "seed", "optimizer"),
+    *("learning_rate", "learning_rate_decay", "betas", "epsilon", "momentum", "history", "clamp"),
+    *("smooth_radius", "smooth_edge", "refine"),
+    *("carry", "average", "keep_best", "tolerance", "normalize_gradients", "shard"),
+)
+"""Settings that affect how a picture is made, but not its losses."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,7 @@ class Score:
       preset: name of the preset that defines the objective.
       total: sum of the terms.
       terms: weighted losses by name, such as "content/relu4_2", "style/relu1_1" or "tv".
-      notes: remarks about style pictures and masks, for the user.
+      notes: remarks about style pictures, masks and settings, for the user.
     """
 
     preset: str
@@ -49,6 +60,7 @@ class Score:
         return {"preset": self.preset, "total": self.total, "terms": self.terms}
 
 
+@usual_rules()
 def score(
     image: Source,
     content: Source | None,
@@ -81,13 +93,35 @@ def score(
         raise SettingError("content", f"preset {chosen.preset} has a content loss: give a picture")
     if chosen.fine_style:
         raise SettingError("fine_style", "cannot be scored: a run prepares that style picture")
+    notes: list[str] = []
     picture = images.read(image).pixels
     photo = picture if content is None else images.read(content).pixels
-    notes: list[str] = []
     styles = read_styles(style, notes.extend)
+    notes += check_given(given, chosen, len(styles))
     loaded = weights.loaded(weights_file)
     scored = score_pictures(loaded, picture, photo, styles, chosen, resized=size is not None)
     return replace(scored, notes=(*notes, *scored.notes))
+
+
+def check_given(given: Iterable[str], settings: Settings, styles: int) -> list[str]:
+    """Return notes about the settings that were given and have no effect on a score.
+
+    Args:
+      given: their names.
+      settings: all settings.
+      styles: number of style pictures.
+
+    Raises:
+      SettingError: one is about how a picture is made, or contradicts the others.
+    """
+    names = set(given)
+    if is_record(names):
+        return []
+    for name in filter(names.__contains__, OF_MAKING):
+        raise SettingError(name, "has no effect on a score: leave it out")
+    if "size_rule" in names and "size" not in names:
+        raise SettingError("size_rule", "has no effect on a score without a size: leave it out")
+    return [f"{name} {problem}" for name, problem in check_effects([settings], names, styles)]
 
 
 def score_pictures(

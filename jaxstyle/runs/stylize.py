@@ -6,12 +6,13 @@ The method itself is in ``jaxstyle.runs.optimize``.
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from jaxstyle import images
 from jaxstyle.errors import DivergedError, PictureSizeError, SettingError
+from jaxstyle.execution.compilation import usual_rules
 from jaxstyle.execution.plan import Image
 from jaxstyle.network import weights
 from jaxstyle.network.machine import give_memory_back
@@ -23,6 +24,7 @@ from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.run_checkpoint import RunCheckpoint
 from jaxstyle.settings import resolve
+from jaxstyle.settings.effect import Idle, check_effects
 
 __all__ = ["PictureSizeError", "run", "stylize"]
 
@@ -30,6 +32,7 @@ Source = Any
 """A path, a PIL image or an array: anything that ``jaxstyle.images.read`` accepts."""
 
 
+@usual_rules()
 def stylize(
     content: Source,
     style: Source | Sequence[Source],
@@ -58,12 +61,14 @@ def stylize(
       JaxstyleError: SettingError, ImageError, WeightsError, PictureSizeError or DivergedError.
     """
     chosen = resolve(**settings)
-    photo = images.read(content)
-    warn(photo.notes)
-    inputs = Inputs(photo, read_styles(style), chosen)
+    notes: list[str] = []
+    photo, styles = images.read(content), read_styles(style, notes.extend)
+    idle = check_effects([chosen], settings, len(styles))
+    warn([*photo.notes, *notes, *in_words(idle)])
     loaded = weights.loaded(weights_file)
     recipe = recipe_of(content, listed(style), chosen, weights_file, loaded)
-    return replace(run(loaded, inputs, Hooks(telling(callback))), recipe=recipe)
+    made = run(loaded, Inputs(photo, styles, chosen), Hooks(telling(callback)))
+    return replace(made, recipe=recipe)
 
 
 def telling(
@@ -78,14 +83,19 @@ def listed(style: Source | Sequence[Source]) -> Sequence[Source]:
     return style if isinstance(style, list | tuple) else [style]
 
 
+def in_words(found: Iterable[Idle]) -> list[str]:
+    """Return notes about settings that have no effect."""
+    return [f"{name}: {problem}" for name, problem in found]
+
+
 def warn(notes: Sequence[str]) -> None:
-    """Warn of each note on how a picture was read: Python shows a warning once."""
+    """Warn of notes for the user: Python shows each once."""
     for note in notes:
-        warnings.warn(note, stacklevel=3)
+        warnings.warn(note, stacklevel=4)  # at the caller of a function with `usual_rules`
 
 
 def read_styles(
-    style: Source | Sequence[Source], note: Callable[[Sequence[str]], None] = warn
+    style: Source | Sequence[Source], note: Callable[[Sequence[str]], None]
 ) -> list[Image]:
     """Read the style pictures: one source or several, folders standing for their pictures.
 

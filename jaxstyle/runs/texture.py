@@ -6,7 +6,7 @@ and tiles the plane without seams.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,17 +14,20 @@ import numpy as np
 
 from jaxstyle.errors import SettingError
 from jaxstyle.execution import plan
+from jaxstyle.execution.compilation import usual_rules
 from jaxstyle.execution.plan import PERIOD, Image
 from jaxstyle.images import Picture, sizes
 from jaxstyle.network import weights
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.result import Progress, Result
-from jaxstyle.runs.stylize import Source, read_styles, run, telling
+from jaxstyle.runs.stylize import Source, in_words, read_styles, run, telling, warn
 from jaxstyle.settings import Settings, resolve
 from jaxstyle.settings.checks import MAX_SIZE
+from jaxstyle.settings.effect import Idle, check_effects, is_record
 
 
+@usual_rules()
 def texture(
     style: Source | Sequence[Source],
     *,
@@ -55,10 +58,12 @@ def texture(
         usable, or the optimization diverged.
     """
     chosen = resolve(preset, **settings)
-    styles = read_styles(style)
-    canvas, chosen = on_canvas(styles, shape, periodic, chosen)
+    notes: list[str] = []
+    styles = read_styles(style, notes.extend)
+    canvas, used = on_canvas(styles, shape, periodic, chosen)
+    warn([*notes, *in_words(check_given(settings, shape, len(styles), chosen, used))])
     loaded = weights.loaded(weights_file)
-    return run(loaded, Inputs(canvas, styles, chosen), Hooks(telling(callback)))
+    return run(loaded, Inputs(canvas, styles, used), Hooks(telling(callback)))
 
 
 def on_canvas(
@@ -92,6 +97,41 @@ def on_canvas(
         color_match="none",
         original_colors=False,
     )
+
+
+FITTED = ("size", "size_rule", "style_scale")
+"""Settings that ``on_canvas`` uses, and sets to others with the same effect."""
+
+
+def check_given(
+    given: Iterable[str],
+    shape: tuple[int, int] | None,
+    styles: int,
+    chosen: Settings,
+    used: Settings,
+) -> list[Idle]:
+    """Check that the settings that were given have an effect on a texture: see ``check_effects``.
+
+    Args:
+      given: their names.
+      shape: height and width of the texture, if given.
+      styles: number of style pictures.
+      chosen: all settings.
+      used: those that ``on_canvas`` made of them.
+
+    Raises:
+      SettingError: one has no effect.
+    """
+    names = set(given)
+    if is_record(names):
+        return []
+    for name in ("size", "size_rule"):
+        if shape and name in names:
+            raise SettingError(name, "does not go with a shape: leave one of them out")
+    for name in names.difference(FITTED):
+        if getattr(chosen, name) != getattr(used, name):
+            raise SettingError(name, "has no effect on such a texture: leave it out")
+    return check_effects([replace(used, size_rule=chosen.size_rule)], names, styles)
 
 
 def _like(style: Image, periodic: bool, settings: Settings) -> tuple[int, int]:

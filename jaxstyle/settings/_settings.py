@@ -1,12 +1,12 @@
 """The settings of a run, as a dataclass: the one source of flags, keywords, reports and presets."""
 
-import difflib
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 import optax
 
+from convert_weights.errors import did_you_mean
 from jaxstyle import presets
 from jaxstyle.errors import SettingError
 from jaxstyle.guidance.propagate import GUIDANCES
@@ -17,9 +17,9 @@ from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES
 from jaxstyle.network.vgg import PADDINGS, POOLINGS, ROUNDINGS, Padding, Pooling, Rounding
 from jaxstyle.optim.optimizers import LEARNING_RATES, OPTIMIZERS, searches_line
 from jaxstyle.presets.preset import ONE_SCALE
-from jaxstyle.settings.checks import CLEANERS, TILE_CHOICES, shown
+from jaxstyle.settings.checks import CLEANERS, INITS, TILE_CHOICES, shown
 
-__all__ = ["ONE_SCALE", "SettingError", "Settings", "resolve"]
+__all__ = ["INITS", "ONE_SCALE", "SettingError", "Settings", "resolve"]
 
 CUSTOM = "custom"
 """What files say in place of an Optax transformation that was given as ``optimizer``."""
@@ -27,10 +27,6 @@ CUSTOM = "custom"
 OF_OPTIMIZERS = ("learning_rate", "learning_rate_decay", "history")
 """Settings of a preset that are for its own optimizer."""
 
-OF_NAMED_OPTIMIZERS = (*OF_OPTIMIZERS, "betas", "epsilon", "momentum")
-"""Settings that an Optax transformation of the user's has inside."""
-
-INITS = ("content", "noise", "colors")
 PATHS = ("init", "fine_style", "content_mask", "style_mask")
 NOISES = ("uniform", "gaussian")
 STYLE_FITS = ("size", "no-enlarging", "width", "stretch")
@@ -348,19 +344,14 @@ def resolve(preset: str = "default", **given: Any) -> Settings:
     known = {setting.name for setting in fields(Settings)}
     for name in given:
         if name not in known:
-            raise SettingError(name, f"no such setting{_did_you_mean(name, known)}")
+            raise SettingError(name, f"no such setting{_suggestion(name, known)}")
     preset = presets.ALIASES.get(str(preset), str(preset))
     if preset not in presets.PRESETS:
         raise SettingError(
-            "preset", f"{preset!r} is not known{_did_you_mean(preset, presets.PRESETS)}"
+            "preset", f"{preset!r} is not known{_suggestion(preset, presets.PRESETS)}"
         )
     chosen = {**_still_valid(presets.PRESETS[preset].settings, given), **given, "preset": preset}
-    settings = Settings(**{name: _clean(name, value) for name, value in chosen.items()})
-    if not isinstance(settings.optimizer, str):
-        for name in OF_NAMED_OPTIMIZERS:
-            if getattr(settings, name) != getattr(Settings, name):
-                raise SettingError(name, "is for optimizers with a name: set it in your own")
-    return settings
+    return Settings(**{name: _clean(name, value) for name, value in chosen.items()})
 
 
 def _still_valid(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -386,7 +377,8 @@ def _clean(name: str, value: Any) -> Any:
         return _optimizer(value)
     choices = next(f.metadata["choices"] for f in fields(Settings) if f.name == name)
     if choices and not (isinstance(value, str) and value in choices):
-        raise SettingError(name, f"{shown(value)} is not one of {', '.join(choices)}")
+        near = did_you_mean(value, choices) if isinstance(value, str) else ""
+        raise SettingError(name, f"{shown(value)} is not one of {', '.join(choices)}{near}")
     return value
 
 
@@ -402,11 +394,11 @@ def _optimizer(value: Any) -> str | optax.GradientTransformation:
         problem = "stands for an Optax transformation, which no file or flag can hold"
         raise SettingError("optimizer", f"{CUSTOM!r} {problem}: give it again, or one of {names}")
     raise SettingError(
-        "optimizer", f"{shown(value)} is not one of {names}, nor an Optax transformation"
+        "optimizer",
+        f"{shown(value)} is not one of {names}, nor an Optax transformation"
+        f"{did_you_mean(name, OPTIMIZERS)}",
     )
 
 
-def _did_you_mean(word: str, words: Iterable[str]) -> str:
-    words = sorted(words)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f": did you mean {near[0]}?" if near else f" (there are: {', '.join(words)})"
+def _suggestion(word: str, words: Iterable[str]) -> str:
+    return did_you_mean(word, words) or f" (there are: {', '.join(sorted(words))})"

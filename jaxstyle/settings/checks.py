@@ -1,15 +1,19 @@
 """Validation of settings: one function per field that converts a value or raises SettingError."""
 
 import math
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from convert_weights.errors import did_you_mean
 from jaxstyle.errors import SettingError, UnknownLayerError
 from jaxstyle.network.vgg import canonical_layer
 
 MAX_SIZE = 32768
 MAX_STEPS = 1_000_000
 MOST_REGIONS = 16
+INITS = ("content", "noise", "colors")
 TILE_CHOICES = ("auto", "off")
 LEAST_TILE = 64
 MAX_WEIGHT = 1e15
@@ -110,7 +114,10 @@ def _layers(name: str, value: Any) -> dict[str, float]:
 
 def _init(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise SettingError(name, "must be content, noise, colors or the path of a picture")
+        raise SettingError(name, f"must be {', '.join(INITS)} or the path of a picture")
+    near = "" if value in INITS or Path(value).suffix else did_you_mean(value, INITS)
+    if near and not os.path.exists(value):
+        raise SettingError(name, f"there is no picture {shown(value)}{near}")
     return value
 
 

@@ -21,13 +21,13 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def from_csv(text, given=None, contents=None, styles=None, extension="png"):
+def from_csv(text, given=None, contents=(), styles=(), extension="png"):
     with open("jobs.csv", "w", encoding="utf-8", newline="") as file:
         file.write(text)
     return from_manifest("jobs.csv", given or {}, contents, styles, extension)
 
 
-def from_jsonl(*rows, given=None, contents=None, styles=None):
+def from_jsonl(*rows, given=None, contents=(), styles=()):
     with open("jobs.jsonl", "w", encoding="utf-8") as file:
         file.writelines(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows)
     return from_manifest("jobs.jsonl", given or {}, contents, styles)
@@ -91,7 +91,7 @@ def test_a_table_has_pictures_and_settings(here):
         newline="",
     )
     given = {"style_weight": 7.0, "size": 64, "steps": (9,), "fine_style": "fine.png"}
-    first, second, third = from_manifest("lists/jobs.csv", given, None, None)
+    first, second, third = from_manifest("lists/jobs.csv", given, (), ())
     beneath = {"size": 64, "fine_style": "fine.png"}
     assert first == Job(
         "lists/../photos/cat.jpg",
@@ -133,8 +133,8 @@ def test_lines_of_json_have_plain_values(here):
 def test_rows_without_pictures_take_those_given_beside(here):
     jobs = from_csv(
         "style,content,seed\npaintings/b.png,,1\n,photos/dog.jpg,2\n,,3\n",
-        contents="photos",
-        styles="paintings",
+        contents=["photos"],
+        styles=["paintings"],
     )
     assert [(job.row, job.settings.seed, job.output) for job in jobs] == [
         (1, 1, "cat__b.png"),
@@ -163,9 +163,9 @@ def test_an_invalid_default_setting_is_not_blamed_on_a_row(here):
     [
         ("", "jobs.csv: this manifest has no rows"),
         ("content,style\n\n", "jobs.csv: this manifest has no rows"),
-        ("content,stile\n", "jobs.csv: unknown column 'stile': the nearest is style"),
-        ("content,style-weight\n", ".*unknown column 'style-weight': the nearest is style_weight"),
-        ("content;style\n", ".*unknown column 'content;style': the nearest is content"),
+        ("content,stile\n", "jobs.csv: unknown column 'stile': did you mean style"),
+        ("content,style-weight\n", ".*unknown column 'style-weight': did you mean style_weight"),
+        ("content;style\n", ".*unknown column 'content;style': did you mean content"),
         ("style,content,style\n", "jobs.csv: there are two columns 'style'"),
         ("content,style\na.png,b.png,c.png\n", ".*: row 1: 'c.png' is in a column without a name"),
         ("content,style,\na.png,b.png,c.png\n", ".*: row 1: 'c.png' is in a column without a name"),
@@ -215,7 +215,7 @@ def test_an_invalid_table_is_refused_in_one_line(here, text, problem):
         ("[1]", "row 2: must be an object"),
         ({"content": 1}, "row 2: content: must be a path or a URL, not 1"),
         ({"content": "a.png", "style": ["b.png", 2]}, "row 2: style: must be a path or a URL"),
-        ({"contents": "a.png"}, "row 2: unknown column 'contents': the nearest is content"),
+        ({"contents": "a.png"}, "row 2: unknown column 'contents': did you mean content"),
         ({"content": "a.png", "style": "b.png", "size": [1]}, r"row 2: size: must be .*\[1\]"),
         ({"content": "a.png", "style": "b.png", "clamp": "no"}, "row 2: clamp: must be true or"),
         ({"content": "a.png", "style": "b.png", "output": 5}, "row 2: output: must be a file name"),
@@ -232,7 +232,7 @@ def test_invalid_lines_are_refused_with_their_number(here, row, problem):
 
 def test_one_name_for_several_pictures_is_refused(here):
     with pytest.raises(JobsError, match="row 1: output: 'x.png' is one name for 2 pictures"):
-        from_csv("content,output\nphotos/cat.jpg,x.png\n", styles="paintings")
+        from_csv("content,output\nphotos/cat.jpg,x.png\n", styles=["paintings"])
 
 
 @pytest.mark.parametrize(
@@ -244,10 +244,10 @@ def test_one_name_for_several_pictures_is_refused(here):
 )
 def test_a_missing_manifest_is_refused_in_one_line(here, path, problem):
     with pytest.raises(JobsError, match=f"^{problem}"):
-        from_manifest(path, {}, None, None)
+        from_manifest(path, {}, (), ())
 
 
 def test_an_empty_folder_beside_the_manifest_is_refused(here):
     (here / "empty").mkdir()
     with pytest.raises(JobsError, match="^empty: there are no pictures in this folder$"):
-        from_csv("style\npaintings/a.png\n", contents="empty")
+        from_csv("style\npaintings/a.png\n", contents=["empty"])

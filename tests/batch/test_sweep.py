@@ -101,7 +101,8 @@ def test_rows_of_styles_have_one_each():
 @pytest.mark.parametrize(("given", "seeds"), [((4, 2), [4, 2]), ((3,), [7, 8, 9])])
 def test_rows_of_seeds(given, seeds):
     for rows in (None, "seeds"):
-        sweep = sweep_of(["style.png"], {**NOISE, "seed": 7}, rows, given)
+        first = {"seed": 7} if len(given) == 1 else {}
+        sweep = sweep_of(["style.png"], NOISE | first, rows, given)
         assert [cell.settings.seed for cell in sweep.cells] == seeds
         assert labels(sweep)[0] == [f"seed {seed}" for seed in seeds]
 
@@ -109,6 +110,7 @@ def test_rows_of_seeds(given, seeds):
 @pytest.mark.parametrize(
     ("given", "rows", "seeds", "problem"),
     [
+        (NOISE | {"seed": 7}, None, (4, 2), "seed: has no effect with a list of --seeds"),
         ({"style_weight": ()}, None, None, "style_weight: needs at least one number"),
         ({"style_weight": (1.0, -1.0)}, None, None, "style_weight: must be at least 0 .* not -1.0"),
         ({"tv_weight": (1.0, np.nan)}, None, None, "tv_weight: must be at least 0 .* not nan"),

@@ -154,6 +154,18 @@ def test_the_plan_makes_nothing(photos, capsys):
     assert not Path("out").exists()
 
 
+def test_patterns_that_the_shell_has_expanded_are_several_pictures(photos):
+    contents = ["--contents", "photos/p0.png", "photos/p2.png", "--contents", "photos/p1.png"]
+    assert batch(*contents, "--styles", "styles/s1.png", "styles/s0.png", "--pairs", "product") == 0
+    assert pictures_of() == EVERY_PAIR
+    styles = ["--styles", "styles", "styles/s0.png"]  # a folder and a picture: three
+    assert batch("--contents", "photos", *styles, "--pairs", "zip", out="zipped") == 0
+    assert pictures_of("zipped") == ["p0__s0.png", "p1__s1.png", "p2__s0.png"]
+    Path("jobs.csv").write_text("style\nstyles/s0.png\n")
+    assert batch("--manifest", "jobs.csv", *contents[:3], out="listed") == 0
+    assert pictures_of("listed") == ["p0__s0.png", "p2__s0.png"]
+
+
 PAIRS = "--contents photos --styles styles"
 BAD_ARGUMENTS = [
     ("", 2, "--contents and --styles, or --manifest"),
@@ -161,7 +173,7 @@ BAD_ARGUMENTS = [
     ("--contents nowhere --styles styles", 1, "nowhere: "),
     ("--contents photos/*.jpg --styles styles", 1, "photos/*.jpg: "),
     (f"{PAIRS} --pairs zip", 1, "there are 3 contents and 2 styles"),
-    ("--manifest column.csv", 1, "unknown column 'stile': the nearest is style"),
+    ("--manifest column.csv", 1, "unknown column 'stile': did you mean style"),
     ("--manifest value.csv", 1, "value.csv: row 2: style_weight"),
     ("--manifest twice.csv", 1, "rows 1 and 2 have the same output, a.png"),
     (f"{PAIRS} --batch-size 0", 2, "least 1"),

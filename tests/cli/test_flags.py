@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from jaxstyle.__main__ import COMMANDS, main
 from jaxstyle.cli import flags
 from jaxstyle.settings import Settings, resolve
 
@@ -40,7 +41,11 @@ def test_every_setting_is_a_flag_that_reads_its_own_default():
         ("--size", "1.5", "argument --size: '1.5' is not a whole number"),
         ("--size", "inf", "argument --size: 'inf' is not a whole number"),
         ("--style-layers", "relu1_1=x", "argument --style-layers: 'x' is not a number"),
-        ("--stile-weight", "1", "unrecognized arguments: --stile-weight 1"),
+        (
+            "--stile-weight",
+            "1",
+            "unrecognized arguments: --stile-weight: did you mean --style-weight?",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(capsys, name, value, message):
@@ -50,3 +55,50 @@ def test_wrong_usage_is_one_line_and_status_2(capsys, name, value, message):
     printed = capsys.readouterr().err
     assert message in printed
     assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("runn", "jaxstyle: there is no command 'runn': did you mean run?"),
+        ("stylize", f"there is no command 'stylize': there are {', '.join(COMMANDS)}"),
+        ("RUN a b", "there is no command 'RUN': did you mean run?"),
+        ("run a b --presett fine", "jaxstyle run: unrecognized arguments: --presett: did you mean"),
+        ("run a b --periodic", "--periodic: it is a flag of texture"),
+        ("texture a --contents b", "--contents: it is a flag of batch"),
+        ("score a --save-every 3", "--save-every: it is a flag of run, photo, texture"),
+        ("batch --contents a --style b", "--style: it is a flag of score"),
+        ("presets --jsn", "unrecognized arguments: --jsn: did you mean --json?"),
+        ("photo a b -o c.png --method transfr", "'transfr' is not one of transfer, color, histogr"),
+        ("sweep a b -o c.png --rows style", "tv-weight, content-weight, none: did you mean style"),
+        ("batch --contents a --styles b -o c --pairs zipp", "product, zip: did you mean zip?"),
+        ("run a b -o c.png --init contents", "no picture 'contents': did you mean content?"),
+        ("run a b -o c.png --init Noise", "no picture 'Noise': did you mean noise?"),
+        ("run a b -o c.png --noise gausian", "uniform, gaussian: did you mean gaussian?"),
+        ("run a b -o c.png --optimizer lbgfs", "did you mean lbfgs?"),
+    ],
+)
+def test_a_misspelled_word_is_answered_with_the_nearest(refused, line, said):
+    refused(line, 2, said)
+
+
+@pytest.mark.parametrize("command", ["run", "photo", "sweep"])
+def test_a_folder_as_content_names_the_command_for_folders(refused, tmp_path, command):
+    (tmp_path / "my photos").mkdir()
+    said = "CONTENT my photos is a folder: 'jaxstyle batch --contents 'my photos' --styles STYLE "
+    refused([command, "my photos", "style.png", "-o", "out.png"], 2, said)
+
+
+def test_a_picture_named_like_a_kind_of_start_is_that_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "noises").touch()
+    assert resolve(init="noises").init == "noises"
+    assert resolve(init="contents.png").init == "contents.png"
+
+
+def test_help_lists_the_commands(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(f"\n  {name} " in printed for name in COMMANDS)

@@ -180,10 +180,10 @@ def test_textures_go_on_too(folder, ended):
 def test_another_run_is_not_gone_on_with(kept, capsys, picture):
     before = files_in(kept)
     cli.save("style.png", picture(7, 40, 40))
-    assert run("--resume", "--seed", "1", "--steps", "3,3") == 1
+    assert run("--resume", "--style-weight", "7", "--steps", "3,3") == 1
     assert capsys.readouterr().err == (
-        f"jaxstyle: {kept}: is of a run that differs in --steps, --seed, style picture 1: repeat "
-        "its arguments, or run without --resume to start from the beginning\n"
+        f"jaxstyle: {kept}: is of a run that differs in --steps, --style-weight, style picture 1: "
+        "repeat its arguments, or run without --resume to start from the beginning\n"
     )
     assert files_in(kept) == before
 

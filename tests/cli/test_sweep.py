@@ -319,7 +319,7 @@ BAD_ARGUMENTS = [
     (f"{GRID} --rows tv-weight", 2, "--rows tv-weight needs a list"),
     (f"{GRID} --seeds 2000 --init noise", 2, "--seeds must be from"),
     (f"{GRID} --seeds 3", 2, "--seeds would all give the same"),
-    (f"{GRID} --rows columns", 2, "invalid choice: 'columns'"),
+    (f"{GRID} --rows columns", 2, "'columns' is not one of style-layers, "),
     (f"{GRID} --size 8", 1, "too small for the layers in use"),
     (f"{GRID[:-3]}webp --size 9999 --style-weight 1,2 --rows none", 1, "at most 16383 pixels"),
 ]

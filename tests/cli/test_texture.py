@@ -53,7 +53,7 @@ def test_the_figure_has_a_row_for_each_kind_and_the_picture_itself(painting, cap
     layers = ["--content-layers", "relu1_1,relu1_2,relu2_1", "--style-layers", "relu1_1,relu1_2"]
     assert reconstruct("--steps", "2", *layers) == 0
     said = capsys.readouterr().err.splitlines()
-    assert [line.split("  ")[1] for line in said[:5]] == [
+    assert [line.partition(" ")[2] for line in said[:5]] == [
         "style of relu1_1",
         "style of relu1_1 .. relu1_2",
         "content of relu1_1",

@@ -101,6 +101,12 @@ def test_programs_are_kept_in_the_cache_directory(config, tmp_path, monkeypatch)
     assert config["jax_compilation_cache_dir"] == str(tmp_path / "mine")
 
 
+def test_without_a_cache_directory_no_programs_are_kept(config, monkeypatch):
+    monkeypatch.setattr(compilation.machine, "cache_directory", lambda: None)
+    persist()
+    assert config == {}
+
+
 def test_a_cache_that_the_user_configured_is_left_alone(config, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
     persist()

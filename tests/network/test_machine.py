@@ -1,6 +1,7 @@
-"""Tests of what is asked of the C library: whether freed memory is kept."""
+"""Tests of what is asked of the system: whether freed memory is kept, where the cache is."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -45,3 +46,38 @@ def test_other_systems_keep_their_allocator(monkeypatch):
     monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: pytest.fail("asked for"))
     assert not machine.keep_memory()
     assert not machine.give_memory_back()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know other folders")
+def test_the_cache_is_in_the_home_folder_if_there_is_one(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert machine.cache_directory() == tmp_path / ".cache" / "jaxstyle"
+    assert machine.cache_problem() == ""
+    assert os.access(tmp_path / ".cache" / "jaxstyle", os.W_OK)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "c"))
+    assert machine.cache_directory() == tmp_path / "c" / "jaxstyle"
+
+
+def no_home(*_, **__):
+    raise RuntimeError("could not determine the home directory")
+
+
+@pytest.mark.parametrize("found", [no_home, lambda *_, **__: "~/.cache/jaxstyle"])
+def test_without_a_home_folder_there_is_no_cache(monkeypatch, found):
+    monkeypatch.setattr(machine.platformdirs, "user_cache_dir", found)
+    assert machine.cache_directory() is None
+    assert machine.cache_problem() == "there is no home folder: HOME is not set"
+
+
+def test_a_cache_that_cannot_be_written_is_a_problem(monkeypatch, tmp_path, unprivileged):
+    locked = unprivileged / "locked"
+    locked.mkdir(mode=0o500)
+    (unprivileged / "file").touch()
+    for directory, problem in (
+        (locked, f"{locked} is not writable"),
+        (locked / "cache", f"{locked / 'cache'}: Permission denied"),
+        (unprivileged / "file" / "cache", f"{unprivileged / 'file' / 'cache'}: Not a directory"),
+    ):
+        monkeypatch.setattr(machine, "cache_directory", lambda found=directory: found)
+        assert machine.cache_problem() == problem

@@ -97,6 +97,15 @@ def test_without_a_writable_cache_times_are_measured_once(times, monkeypatch, tm
     assert len(times) == 7
 
 
+def test_without_a_cache_directory_times_are_measured_once_too(times, monkeypatch):
+    monkeypatch.setattr(tuning, "remembered_path", lambda: None)
+    tuning.remembered.cache_clear()
+    assert tuning.to_be_measured("auto")
+    assert tuning.algorithms("auto") == tuning.algorithms("auto")
+    assert len(times) == 7
+    tuning.remembered.cache_clear()
+
+
 def test_a_measurement_is_of_every_algorithm(monkeypatch):
     monkeypatch.setattr(tuning, "ROUNDS", 1)
     times = tuning.measured((64, 512))

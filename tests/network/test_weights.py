@@ -73,7 +73,7 @@ def test_the_default_is_fetched_once_and_the_user_is_told(cache, monkeypatch):
 
     def fetch_default(path: Path) -> None:
         fetched.append(path)
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"weights")
 
     monkeypatch.setattr(fetch, "fetch_default", fetch_default)
@@ -82,6 +82,15 @@ def test_the_default_is_fetched_once_and_the_user_is_told(cache, monkeypatch):
     assert fetched == [cache]
     (line,) = told
     assert str(cache) in line
+
+
+def test_without_a_cache_directory_the_weights_have_to_be_named(monkeypatch, weights_path):
+    monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
+    monkeypatch.setattr(weights.machine, "cache_directory", lambda: None)
+    assert weights.cached_path() is None
+    with pytest.raises(WeightsError, match="no place to keep the VGG-19 weights .there is no home"):
+        weights.find()
+    assert weights.find(weights_path) == weights_path
 
 
 def test_without_a_network_nothing_is_left_in_the_cache(cache, monkeypatch):

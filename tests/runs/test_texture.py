@@ -61,7 +61,25 @@ def test_a_texture_depends_on_the_style_alone(made):
     assert result.losses[-1]["terms"]["tv"] == 0
     assert result.settings.content_weight == 0
     assert not any(result.settings.content_weights())
-    assert made((48, 48), content_weight=5.0).image.tobytes() == result.image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"content_weight": 5.0}, "content_weight"),
+        ({"color_match": "pca"}, "color_match"),
+        ({"init": "content"}, "init"),
+        ({"periodic": True, "padding": "zeros"}, "padding"),
+        ({"size": 48}, "size"),
+        ({"size_rule": "own"}, "size_rule"),
+        ({"momentum": 0.5}, "momentum"),
+    ],
+)
+def test_a_setting_without_effect_on_a_texture_is_refused(made, given, name):
+    with pytest.raises(SettingError) as caught:
+        made((48, 48), **given)
+    assert caught.value.name == name
+    assert caught.value.problem.endswith(("leave it out", "leave one of them out"))
 
 
 def test_steps_lower_the_style_loss_of_a_texture(made):

@@ -1,0 +1,63 @@
+"""The variables that change JAX and XLA, some of which no command can live with."""
+
+import os
+import signal
+import warnings
+from typing import NoReturn
+
+from jaxstyle.errors import JaxstyleError
+
+PREFIXES = ("JAX_", "XLA_", "LIBTPU_")
+
+
+def check_xla_flags() -> None:
+    """Check the variable XLA_FLAGS: for a mistake in it, XLA ends the process with pages of text.
+
+    It is tried in a fork of this process, in which JAX must not have computed anything yet.
+
+    Raises:
+      JaxstyleError: XLA refuses it.
+    """
+    flags = os.environ.get("XLA_FLAGS", "").strip()
+    if not flags or not hasattr(os, "fork"):
+        return
+    reading, writing = os.pipe()
+    with warnings.catch_warnings(action="ignore"):  # about threads, which the child does without
+        child = os.fork()
+    if not child:
+        _try_xla(writing)
+    os.close(writing)
+    with open(reading, errors="replace") as said:
+        first = said.readline().partition("] ")[2].strip()
+        while said.read(4096):
+            pass
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in (1, -signal.SIGABRT):
+        raise JaxstyleError(f"XLA refuses XLA_FLAGS={flags}: mend it or unset it ({first})")
+
+
+def _try_xla(errors: int) -> NoReturn:
+    """Start XLA with the file descriptor ``errors`` for its messages, and end the process."""
+    try:
+        import jax
+
+        os.dup2(errors, 2)
+        signal.alarm(30)
+        jax.config.update("jax_platforms", "cpu")
+        jax.devices()
+    finally:
+        os._exit(0)
+
+
+def use_usual_rules() -> None:
+    """Turn off the checks of JAX, set by variables, that are for code written with them in mind."""
+    import jax
+
+    jax.config.update("jax_numpy_dtype_promotion", "standard")
+    jax.config.update("jax_numpy_rank_promotion", "allow")
+    jax.config.update("jax_transfer_guard", "allow")
+
+
+def variables() -> str:
+    """Return the variables that are set for JAX and XLA, as ``NAME=value, NAME=value``."""
+    found = sorted(name for name in os.environ if name.startswith(PREFIXES))
+    return ", ".join(f"{name}={os.environ[name][:60]}" for name in found)
