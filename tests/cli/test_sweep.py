@@ -188,10 +188,9 @@ def test_an_interrupt_on_a_full_disk_says_where_the_cells_are(
     monkeypatch.setattr(command, "run_in_halves", interrupted)
     few = "--rows", "none", "--style-weight", "1,2,3", "--out-dir", "cells"
     assert sweep(*ONE_SCALE, *few, "--quiet") == 130
-    assert capsys.readouterr().err == (
-        "jaxstyle: interrupted: grid-interrupted.png: cannot be written: No space left on device: "
-        "2 of 3 cells are in cells, without row1-column3.png\n"
-    )
+    said = capsys.readouterr().err
+    assert said.startswith("jaxstyle: interrupted: grid-interrupted.png: cannot be written: No ")
+    assert said.endswith(": 2 of 3 cells are in cells, without row1-column3.png\n")
 
 
 def test_an_interrupt_saves_what_was_made(folder, monkeypatch, capsys):
@@ -269,10 +268,9 @@ def test_without_room_for_the_grid_it_is_said_where_the_cells_are(folder, full_d
     Path("grid.png").write_bytes(b"an earlier one")
     full_disk(6, grid=False)
     assert sweep(*ONE_SCALE, *CELLS, "--quiet") == 1
-    assert capsys.readouterr().err == (
-        "jaxstyle: grid.png: cannot be written: No space left on device: "
-        "6 of 6 cells are in cells\n"
-    )
+    said = capsys.readouterr().err
+    assert said.startswith("jaxstyle: grid.png: cannot be written: No space left on device: ")
+    assert said.endswith(": 6 of 6 cells are in cells\n")
     assert Path("grid.png").read_bytes() == b"an earlier one"
 
 
