@@ -109,6 +109,17 @@ def bytes_before_network(weights: Weights, settings: Settings) -> int:
     )
 
 
+def can_compile(least: int, available: int | None) -> bool:
+    """Return whether there is room to compile the programs of a run, of this one and of others.
+
+    Args:
+      least: bytes of the run at any size, with one scale's programs: ``bytes_before_network``.
+      available: bytes that are available; None if unknown.
+    """
+    on_host = _accelerator_bytes() is None
+    return available is None or not on_host or least + COMPILING <= available
+
+
 def peak_bytes(compiled: jax.stages.Compiled, *kept: PyTree) -> int:
     """Return the device memory in bytes of a running program, by XLA's memory analysis.
 

@@ -18,7 +18,10 @@ MB = 2**20
     ("limit", "said"),
     [
         (Limit(600 * MB, 550 * MB, "ulimit -v"), "52 MB are left to this process by ulimit -v,"),
-        (Limit(600 * MB, 700 * MB, "the limit of its control group"), "0 MB are left to this process by"),
+        (
+            Limit(600 * MB, 700 * MB, "the limit of its control group"),
+            "0 MB are left to this process by",
+        ),
         (Limit(100 * MB, 0, ""), "105 MB are left to this process, and even the smallest"),
     ],
 )
