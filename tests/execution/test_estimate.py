@@ -105,7 +105,7 @@ def limited(monkeypatch):
 
 
 def test_nothing_is_compiled_where_that_alone_takes_too_much(small_weights, limited):
-    limited(2 * COMPILING - 1)
+    limited(COMPILING + memory.PLANNING - 1)
     with counted() as compiled:
         found = estimate(small_weights, (48, 64), [(40, 30)], shallow())
     assert compiled.count == 0
