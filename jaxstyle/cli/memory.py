@@ -117,7 +117,7 @@ def _peak_bytes(
     They are exact, but rough where the ``there`` bytes available are too few to compile.
     """
     fixed = memory.bytes_before_network(loaded.weights, settings)
-    if there is not None and fixed > there:
+    if not memory.can_compile(fixed, there):
         return _rough_peak(loaded, last, styles, settings), fixed
     try:
         network = tuned_network(loaded, settings)

@@ -18,6 +18,7 @@ from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.memory import (
     bytes_before,
     bytes_before_network,
+    can_compile,
     device_bytes,
     remedies,
     rough_bytes,
@@ -26,6 +27,7 @@ from jaxstyle.execution.memory import (
 from jaxstyle.execution.plan import Image, Scale, blank, largest_sides, plan, style_size
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.guidance.masks import Regions
+from jaxstyle.network.machine import give_memory_back
 from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
 
@@ -132,8 +134,8 @@ def estimate(
     pictures = [blank(*sides) for sides in styles]
     scales = plan(blank(*content), pictures, settings)
     available, least = device_bytes(), bytes_before_network(loaded.weights, settings)
-    if available is not None and least > available:  # too little to compile
-        return _rough_estimate(scales, pictures, settings, available, least)
+    if available is not None and not can_compile(least, available):
+        return _rough_estimate(scales, blank(*content), pictures, settings, available, least)
     network = tuned_network(loaded, settings)
     before = bytes_before(network)
     footprints, chosen = [], []
@@ -141,6 +143,7 @@ def estimate(
         strategy = choose(scale, network, pictures, settings, regions)
         chosen.append(strategy)
         footprints.append(strategy.footprint(scale, network, pictures, settings, regions))
+        give_memory_back()  # that of the compiler
         pause()
     peaks = run_peaks(footprints, before)
     flops = [
@@ -177,15 +180,17 @@ def estimate(
 
 def _rough_estimate(
     scales: Sequence[Scale],
+    content: Image,
     styles: Sequence[Image],
     settings: Settings,
     available: int,
     least: int,
 ) -> Estimate:
-    """Estimate a run without compiling: one for which there is too little memory at any size.
+    """Estimate a run without compiling, which itself might take more memory than there is.
 
     Args:
       scales: its scales.
+      content: content picture.
       styles: style pictures.
       settings: settings of the run.
       available: memory available.
@@ -204,7 +209,10 @@ def _rough_estimate(
             run_seconds=None,
         )
 
-    return Estimate(tuple(map(rough, scales)), available, (), least)
+    each = tuple(map(rough, scales))
+    found = remedies(scales[-1], each[-1].peak_bytes, available, settings, least)
+    possible = plannable(found, content, styles, settings)
+    return Estimate(each, available, tuple(possible), least)
 
 
 def _of_scale(

@@ -31,6 +31,11 @@ COMPILING = 250_000_000
 the maps are small, a process grows by 100 MB with programs from the cache and by 240 without. Once
 a scale begins, the compiler's memory is given back; the programs of three scales take 200 MB."""
 
+PLANNING = 750_000_000
+"""Bytes that a plan may take on CPU besides ``COMPILING``: for the programs of other scales and
+strategies, and the steps that it times. At 512 pixels, one in 1.45 GB was killed, of 1.1 GB at any
+size; one in 1.8 GB was not."""
+
 STARTING = 200_000_000
 """Bytes without which JAX can hardly start and compile the smallest program on CPU: 60 MB for its
 threads, then those of its compiler."""
@@ -107,6 +112,17 @@ def bytes_before_network(weights: Weights, settings: Settings) -> int:
         of.bias.nbytes + (1 + both.get(name, 0)) * of.kernel.nbytes
         for name, of in weights.layers.items()
     )
+
+
+def can_compile(least: int, available: int | None) -> bool:
+    """Return whether there is room to compile the programs of a run, of this one and of others.
+
+    Args:
+      least: bytes of the run at any size, with one scale's programs: ``bytes_before_network``.
+      available: bytes that are available; None if unknown.
+    """
+    on_host = _accelerator_bytes() is None
+    return available is None or not on_host or least + PLANNING <= available
 
 
 def peak_bytes(compiled: jax.stages.Compiled, *kept: PyTree) -> int:

@@ -1,13 +1,17 @@
 """Limits of the process are told in one line: of memory, address space and threads."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from jaxstyle import resources
+from jaxstyle import images, resources
 from jaxstyle.cli import memory
 from jaxstyle.errors import OutOfMemoryError
+from jaxstyle.images import Picture
 from jaxstyle.resources import Limit
 from tests.processes import ROOT, SMALL_COMMAND, process_environment
 
@@ -60,11 +64,6 @@ for name, value in {limits}:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 @pytest.mark.parametrize("megabytes", [600, 700, 850, 1000])
 def test_a_limit_of_address_space_gives_one_line_or_a_picture(tmp_path, megabytes, picture):
-    import numpy as np
-
-    from jaxstyle import images
-    from jaxstyle.images import Picture
-
     for name in ("a.png", "b.png"):
         images.write(tmp_path / name, Picture(np.asarray(picture(0, 48, 48))))
     limits = [("RLIMIT_AS", megabytes * 10**6)]
@@ -84,3 +83,48 @@ def test_a_limit_of_address_space_gives_one_line_or_a_picture(tmp_path, megabyte
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1, done.stderr
         assert done.stderr.startswith("jaxstyle: out of memory: ")
+
+
+GROUPS = Path("/sys/fs/cgroup/memory")
+
+
+@pytest.fixture
+def group():
+    """A control group of our own, below that of this process; needs the superuser, version 1."""
+    lines = Path("/proc/self/cgroup").read_text().splitlines() if GROUPS.exists() else []
+    own = [line.split(":", 2)[2] for line in lines if ":memory:" in line]
+    try:
+        folder = GROUPS / own[0].lstrip("/") / f"jaxstyle-test-{os.getpid()}"
+        folder.mkdir()
+    except (IndexError, OSError):
+        pytest.skip("no control group can be made here")
+    yield folder
+    folder.rmdir()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("megabytes", [350, 450, 600, 1500])
+def test_a_plan_stays_within_a_container_and_tells_the_truth(group, tmp_path, megabytes, picture):
+    for name in ("a.png", "b.png"):
+        images.write(tmp_path / name, Picture(np.asarray(picture(0, 96, 96))))
+    (group / "memory.limit_in_bytes").write_text(str(megabytes * 10**6))
+    inside = f"import os; open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n"
+
+    def done(*more):
+        return subprocess.run(
+            [sys.executable, "-c", inside + SMALL_COMMAND, "run", "a.png", "b.png", *more],
+            cwd=tmp_path,
+            env=process_environment() | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    sizes = ["--size", "96", "--steps", "2"]
+    plan = done(*sizes, "--plan", "--quiet")
+    run = done(*sizes, "-o", "o.png", "--quiet")
+    assert plan.returncode in (0, 1), plan.stderr  # not killed
+    fits = plan.returncode == 0 and plan.stdout.splitlines()[-1].startswith("fits: ")
+    assert fits == (run.returncode == 0), run.stderr
+    assert fits == (tmp_path / "o.png").exists()
+    assert fits or (run.returncode == 1 and run.stderr.startswith("jaxstyle: out of memory: "))

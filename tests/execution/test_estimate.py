@@ -105,17 +105,21 @@ def limited(monkeypatch):
 
 
 def test_nothing_is_compiled_where_that_alone_takes_too_much(small_weights, limited):
-    limited(COMPILING - 1)
+    limited(COMPILING + memory.PLANNING - 1)
     with counted() as compiled:
         found = estimate(small_weights, (48, 64), [(40, 30)], shallow())
     assert compiled.count == 0
-    assert not found.fits and not found.remedies and found.seconds is None
+    assert found.fits and not found.remedies and found.seconds is None
+    limited(COMPILING - 1)
+    assert not estimate(small_weights, (48, 64), [(40, 30)], shallow()).fits
     assert COMPILING < found.fixed_bytes < found.peak_bytes
     assert [(scale.height, scale.width) for scale in found.scales] == [(24, 32), (48, 64)]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_the_size_that_is_advised_fits(small_weights, limited, share):
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "rough"])
+def test_the_size_that_is_advised_fits(small_weights, limited, monkeypatch, share, compiled):
+    monkeypatch.setattr("jaxstyle.execution.estimate.can_compile", lambda *_: compiled)
     settings = shallow(size=256, smallest_size=256, tile="off")
     sides = (256, 256), [(256, 256)]
     found = estimate(small_weights, *sides, settings)
