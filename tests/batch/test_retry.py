@@ -87,6 +87,8 @@ def test_each_picture_equals_its_single_run(batch, small_weights, name):
 def test_one_compilation_a_scale_however_many_cells_and_whatever_their_values(batch, small_weights):
     results, _ = batch
     assert [scale.compilations for scale in results["seed 0"][0].scales] == [1, 1]
+    # Programs of the runs in between have taken the place of that of the batch.
+    run_together(small_weights, [cell_of(**settings) for settings in OWN.values()])
     again = run_together(small_weights, [cell_of(style_weight=2.0 + i) for i in range(len(OWN))])
     assert [scale.compilations for scale in scale_reports(again)] == [0, 0]
 
