@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(describe(options.info))
         else:
             _convert(options)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         show("interrupted; nothing was written", sys.stderr)
         return 130

@@ -44,9 +44,10 @@ def open_streams() -> None:
     )
 
 
-def show(text: str, stream: TextIO) -> None:
-    """Print text from outside as one plain line on a standard stream."""
-    print(printable(text), file=stream, flush=True)
+def show(text: str, stream: TextIO | None) -> None:
+    """Print text from outside as one plain line on a standard stream, if there is one."""
+    if stream is not None:
+        print(printable(text), file=stream, flush=True)
 
 
 class Lenient:

@@ -144,7 +144,7 @@ def _positions(name: str, shape: tuple[int, ...]) -> int:
 
 def read_picture(path: Path) -> Float32[np.ndarray, "height width 3"]:
     """Read a picture as sRGB in [0, 1], resized to sides that are multiples of 64, at most 512."""
-    picture = images.read(path).rgb
+    picture = images.read(path).pixels[..., :3]
     height, width = picture.shape[:2]
     shrink = min(1.0, _LONGEST_SIDE / max(height, width))
     height, width = (max(1, round(n * shrink / _MULTIPLE)) * _MULTIPLE for n in (height, width))

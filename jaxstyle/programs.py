@@ -6,6 +6,7 @@ pictures, a process would grow by 60 MB and 500 memory maps, of which Linux allo
 
 import gc
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import update_wrapper, wraps
 from typing import Any
 
@@ -31,6 +32,15 @@ STEP = 60_000_000
 """Bytes of what is kept for an optimizer step of VGG-19 on CPU: 40 MB of program, and what was
 traced. It hardly depends on the size of the picture."""
 
+
+@dataclass
+class _Left:
+    """The memory maps that were left when JAX's caches were last emptied."""
+
+    maps: int = 0
+
+
+_left = _Left()
 _kept: Kept["tuple[Any, int]"] = Kept(MOST, MOST_BYTES, lambda held: held[1])
 
 
@@ -103,7 +113,9 @@ def make_room() -> None:
     """Empty JAX's own caches if the process has too many memory maps. Call this between runs.
 
     They are also those of other programs of the process, which are compiled again where needed.
+    Where the maps are held by others and stay, it is not done again until there are a third more.
     """
-    if memory_maps() > MOST_MAPS:
+    if memory_maps() > max(MOST_MAPS, _left.maps * 4 / 3):
         jax.clear_caches()
         gc.collect()
+        _left.maps = memory_maps()

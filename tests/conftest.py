@@ -26,8 +26,16 @@ def pytest_configure(config):
         return
     gc.set_threshold(100_000, 50, 1000)  # else a tenth of the time goes into looking for garbage
     config.pluginmanager.import_plugin("tests.fixtures")
+    _keep_all_programs()
     if config.pluginmanager.hasplugin("cacheprovider"):
         _share_programs(config.cache.mkdir("programs"))
+
+
+def _keep_all_programs():
+    """Let JAX keep its programs: tests that count compilations share a process with all others."""
+    from jaxstyle import programs
+
+    programs.MOST_MAPS = 50_000
 
 
 def _share_programs(directory):

@@ -76,15 +76,6 @@ def test_a_pipe_that_is_a_file_of_the_command_is_no_broken_output(capsys):
     assert "out.fifo" in capsys.readouterr().err
 
 
-def test_nobody_who_could_be_told_is_no_failure(monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("builtins.print", full)
-    common.tell_user("a line")
-    assert status_of(OSError("b")) == 1
-
-
 @for_each("hostile", ["a\nb.png", "\x1b[31mred.png", "a\u202eb.png", "\udcff.png", "[red]\x9b.png"])
 def test_names_from_outside_cannot_change_a_message(folder, capsys, hostile):
     for arguments in (

@@ -19,6 +19,7 @@ from tests.cli.conftest import ONE_SCALE, OUT, PAIR, recipe_of, rgb_of, run
 
 LAYERS = {"content_layers": "relu1_1", "style_layers": "relu1_1"}
 QUICK = {"size": 32, "smallest_size": 32, "steps": 2, **LAYERS}
+TEXTURE = {name: value for name, value in QUICK.items() if name != "content_layers"}
 
 
 def describe(path, description):
@@ -57,7 +58,7 @@ def test_a_picture_made_of_arrays_says_that(folder, refused):
     array, opened = rgb_of("content.png"), Image.open("style.png")
     jaxstyle.stylize(array, "style.png", **QUICK).save("array.png")
     jaxstyle.stylize("content.png", ["style.png", opened], **QUICK).save("opened.png")
-    jaxstyle.texture("style.png", shape=(32, 32), periodic=False, **QUICK).save("texture.png")
+    jaxstyle.texture("style.png", **TEXTURE).save("texture.png")
     for name in ("array.png", "opened.png", "texture.png"):
         assert json.loads(images.read_description(name))["settings"]["size"] == 32
         refused(f"run --from {name}", 1, f"{name}: {OF_ARRAYS}")

@@ -133,6 +133,6 @@ def test_pictures_of_any_kind_are_read(unit, tmp_path):
     kinds = [("L", (1, 1)), ("P", (70, 3)), ("RGBA", (64, 9)), ("1", (3, 3)), ("L", (900, 100))]
     paths = [tmp_path / f"{index}.png" for index in range(len(kinds))] + [tmp_path / "9.tiff"]
     for path, (mode, size) in zip(paths, [*kinds, ("CMYK", (9, 70))], strict=True):
-        Image.new(mode, size, 1).save(path)
+        Image.new(mode, size, (1, 2, 3, 9) if mode == "RGBA" else 1).save(path)
         assert np.isfinite(mean_activations(unit, [path])["conv5_4"]).all(), path
     assert find_pictures(tmp_path) == paths

@@ -3,11 +3,11 @@
 import errno
 import json
 import os
-import socket
 
 import jax
 import pytest
 
+from convert_weights.files import this_host
 from jaxstyle.cli.common import tell_of_tuning
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.network import machine, tuning
@@ -81,7 +81,7 @@ def test_a_full_disk_leaves_nothing_in_the_cache_and_what_is_old_is_swept(times,
 
     folder = tuning.remembered_path().parent
     folder.mkdir()
-    dead = f".jaxstyle-{socket.gethostname()}-999999999-{'0' * 16}.tmp"
+    dead = f".jaxstyle-{this_host()}-999999999-{'0' * 16}.tmp"
     for name in ("convolutions-0123456789abcdef.77", dead, "convolutions-0.json", "mine.77"):
         (folder / name).write_text("")
     monkeypatch.setattr(os, "fsync", full)
