@@ -15,10 +15,14 @@ class Kept(Generic[Value]):
       most: number of values to keep at most.
       most_bytes: bytes to keep at most. The last value is kept even if it is larger by itself.
       size: function that returns the bytes of a value.
+
+    Attributes:
+      dropped: number of values that were dropped so far to make room for others.
     """
 
     def __init__(self, most: int, most_bytes: int, size: Callable[[Value], int]):
         self.most, self.most_bytes, self.size = most, most_bytes, size
+        self.dropped = 0
         self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self._lock = Lock()
 
@@ -42,6 +46,7 @@ class Kept(Generic[Value]):
             self._values.move_to_end(key)
             while len(self) > 1 and (len(self) > self.most or self.bytes > self.most_bytes):
                 self._values.popitem(last=False)
+                self.dropped += 1
         return value
 
     def drop(self, which: Callable[[Any], bool] = lambda key: True) -> None:

@@ -25,6 +25,10 @@ MOST_BYTES = 480_000_000
 MOST_MAPS = 15_000
 """Number of the process's memory maps above which ``make_room`` empties JAX's own caches too."""
 
+MOST_DROPPED = 100
+"""Number of jitted functions dropped after which it does so: of each, JAX keeps parts of the trace.
+With the default settings, those are the functions of about seven sizes, and 70 MB."""
+
 SMALL = 4_000_000
 """Bytes of what is kept for an ordinary function."""
 
@@ -34,13 +38,19 @@ traced. It hardly depends on the size of the picture."""
 
 
 @dataclass
-class _Left:
-    """The memory maps that were left when JAX's caches were last emptied."""
+class _Emptied:
+    """The state after JAX's caches were last emptied.
+
+    Attributes:
+      maps: the memory maps that were left.
+      dropped: the functions that had been dropped.
+    """
 
     maps: int = 0
+    dropped: int = 0
 
 
-_left = _Left()
+_emptied = _Emptied()
 _kept: Kept["tuple[Any, int]"] = Kept(MOST, MOST_BYTES, lambda held: held[1])
 
 
@@ -110,12 +120,13 @@ def _shape(x: Any) -> Hashable:
 
 
 def make_room() -> None:
-    """Empty JAX's own caches if the process has too many memory maps. Call this between runs.
+    """Empty JAX's own caches if they hold too much. Call this between runs.
 
     They are also those of other programs of the process, which are compiled again where needed.
-    Where the maps are held by others and stay, it is not done again until there are a third more.
+    Where others hold memory maps that stay, it is not done again until there are a third more.
     """
-    if memory_maps() > max(MOST_MAPS, _left.maps * 4 / 3):
+    mapped = memory_maps() > max(MOST_MAPS, _emptied.maps * 4 / 3)
+    if mapped or _kept.dropped - _emptied.dropped > MOST_DROPPED:
         jax.clear_caches()
         gc.collect()
-        _left.maps = memory_maps()
+        _emptied.maps, _emptied.dropped = memory_maps(), _kept.dropped

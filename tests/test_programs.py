@@ -133,12 +133,23 @@ def test_runs_of_many_sizes_keep_no_more_programs_than_allowed(small_weights, pi
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems tell nothing of maps")
 def test_the_caches_of_jax_are_emptied_before_the_system_refuses_memory_maps(monkeypatch):
     emptied = []
-    monkeypatch.setattr(programs, "_left", programs._Left())
+    monkeypatch.setattr(programs, "_emptied", programs._Emptied(dropped=programs._kept.dropped))
     monkeypatch.setattr(jax, "clear_caches", lambda: emptied.append(True))
     programs.make_room()
     assert not emptied
     monkeypatch.setattr(programs, "MOST_MAPS", 10)
     for maps, times in ((9, 0), (60, 1), (70, 1), (81, 2), (81, 2)):
         monkeypatch.setattr(programs, "memory_maps", partial(int, maps))
+        programs.make_room()
+        assert len(emptied) == times
+
+
+def test_what_jax_keeps_of_dropped_programs_is_emptied_too(monkeypatch, kept):
+    emptied = []
+    monkeypatch.setattr(jax, "clear_caches", lambda: emptied.append(True))
+    monkeypatch.setattr(programs, "_emptied", programs._Emptied())
+    monkeypatch.setattr(programs, "MOST_DROPPED", 100)
+    for dropped, times in ((100, 0), (101, 1), (201, 1), (202, 2)):
+        kept.dropped = dropped
         programs.make_room()
         assert len(emptied) == times
