@@ -19,15 +19,15 @@ from jaxstyle.resources import memory_maps
 MOST = 256
 """Number of jitted functions to keep: one for each function and shapes of its arguments."""
 
-MOST_BYTES = 480_000_000
-"""Bytes of jitted functions to keep, as their ``size`` says."""
+MOST_BYTES = 400_000_000
+"""Bytes of jitted functions to keep, as their ``size`` says: those of five scales, as presets have."""
 
 MOST_MAPS = 15_000
 """Number of the process's memory maps above which ``make_room`` empties JAX's own caches too."""
 
-MOST_DROPPED = 100
+MOST_DROPPED = 50
 """Number of jitted functions dropped after which it does so: of each, JAX keeps parts of the trace.
-With the default settings, those are the functions of about seven sizes, and 70 MB."""
+With the default settings, those are the functions of about four sizes, and 40 MB."""
 
 SMALL = 4_000_000
 """Bytes of what is kept for an ordinary function."""
