@@ -33,14 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 (failure), 2 (usage error) or 130 (Ctrl-C).
     """
-    options = _parse(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if options.info:
-            print(describe(options.info))
-        else:
-            _convert(options)
-        if sys.stdout:
-            sys.stdout.flush()
+        try:
+            _run(_parse(words))
+        finally:  # also after help or a usage error
+            if sys.stdout:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         show("interrupted; nothing was written", sys.stderr)
         return 130
@@ -50,13 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if lost:
                 show(f"error: {lost}", sys.stderr)
             return 1 if lost else 0
-        if options.debug:
+        if "--debug" in words:
             raise
         expected = isinstance(error, JaxstyleError)
         unexpected = f"unexpected {type(error).__name__}: {one_line(error)} (--debug tells more)"
         show(f"error: {error if expected else unexpected}", sys.stderr)
         return 1
     return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.info:
+        print(describe(options.info))
+    else:
+        _convert(options)
 
 
 def describe(path: Path) -> str:
@@ -137,7 +143,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("-o", "--output", type=Path, default=None, help="file to write (default: vgg19.h5)")
     dtypes = one_of(("float32", "float16"))
-    add("--dtype", **dtypes, default="float32", help="dtype of the kernels")
+    add("--dtype", **dtypes, help="dtype of the kernels (default: float32)")
     add("--force", action="store_true", help="overwrite an existing output file")
     add(
         "--normalize",
@@ -149,9 +155,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--info", type=Path, metavar="FILE", help="describe a weights file and exit")
     add("--debug", action="store_true", help="show the traceback if an error occurs")
     options = parser.parse_args(arguments)
-    if options.info and (options.source or options.output or options.normalize or options.force):
-        parser.error("--info FILE cannot be combined with SOURCE, -o, --normalize or --force")
+    of_conversion = ("source", "output", "normalize", "force", "dtype")
+    if options.info and any(getattr(options, name) for name in of_conversion):
+        parser.error(
+            "--info FILE cannot be combined with SOURCE, -o, --normalize, --force or --dtype"
+        )
     options.output = options.output or Path("vgg19.h5")
+    options.dtype = options.dtype or "float32"
     return options
 
 

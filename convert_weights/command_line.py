@@ -137,6 +137,11 @@ class Parser(argparse.ArgumentParser):
         """The flags of this parser that have long names, with their dashes."""
         return [name for name in self._option_string_actions if name.startswith("--")]
 
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; unlike argparse's own, fail where it cannot be written."""
+        if stream := file or sys.stdout:
+            stream.write(self.format_help())
+
     def error(self, message: str) -> NoReturn:
         self.exit(WRONG_USAGE, f"{self.prog}: {printable(message)} (see --help)\n")
 
@@ -152,6 +157,11 @@ class Parser(argparse.ArgumentParser):
         for word in takewhile(lambda word: word != "--", words):
             name = word.partition("=")[0]
             if word.startswith("--") and " " not in name and name not in self.flags:
-                about = self._elsewhere(name) or did_you_mean(name, self.flags)
+                alike = [known for known in self.flags if known.rstrip("s") == name.rstrip("s")]
+                about = (
+                    did_you_mean(name, alike)
+                    or self._elsewhere(name)
+                    or did_you_mean(name, self.flags)
+                )
                 self.error(f"unrecognized arguments: {name}{about}")
         return words

@@ -46,10 +46,14 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     >>> did_you_mean("Nose", ["content", "noise"])
     ': did you mean noise?'
     """
-    near = difflib.get_close_matches(word.lower(), sorted(words), n=5)
+    # Without dashes, which would make all flags alike.
+    known = {one.lstrip("-"): one for one in sorted(words, key=lambda one: (len(one), one))}
+    word = word.lstrip("-").lower()
+    longer = [one for one in known if len(word) > 2 and one.startswith(word)]
+    near = longer or difflib.get_close_matches(word, known, n=5)
     # Of near words that with the same beginning: for conv2_3 conv2_1, not conv5_3.
     best = max(near, key=lambda one: len(os.path.commonprefix([word, one])), default="")
-    return f": did you mean {best}?" if best else ""
+    return f": did you mean {known[best]}?" if best else ""
 
 
 @contextmanager

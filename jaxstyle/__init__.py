@@ -47,17 +47,18 @@ _PACKAGES = (
     *("execution", "runs"),
 )
 
+if not TYPE_CHECKING:  # or type checkers would take any name for one of this package
 
-def __getattr__(name: str) -> Any:
-    """Import what is asked for, a public name or a package.
+    def __getattr__(name: str) -> Any:
+        """Import what is asked for, a public name or a package.
 
-    JAX takes a second to import, and refuses some environments, which the command line reports.
-    """
-    if name in _MODULES:
-        return getattr(importlib.import_module(_MODULES[name]), name)
-    if name in _PACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        JAX takes a second to import, and refuses some environments, which the command line reports.
+        """
+        if name in _MODULES:
+            return getattr(importlib.import_module(_MODULES[name]), name)
+        if name in _PACKAGES:
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

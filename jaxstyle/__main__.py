@@ -10,7 +10,7 @@ from types import ModuleType
 from convert_weights.command_line import Parser, open_streams
 from convert_weights.errors import did_you_mean
 from jaxstyle import __version__
-from jaxstyle.cli.environment import check_xla_flags, use_usual_rules
+from jaxstyle.cli.environment import check_xla_flags
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.network.machine import keep_memory
 from jaxstyle.resources import processors
@@ -52,7 +52,7 @@ def _run(words: list[str], own_process: bool) -> None:
 
 def _prepare() -> None:
     from jaxstyle.cli.memory import check_start
-    from jaxstyle.execution.compilation import persist
+    from jaxstyle.execution.compilation import persist, use_usual_rules
 
     check_start()
     use_usual_rules()

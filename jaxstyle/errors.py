@@ -13,6 +13,10 @@ class SettingError(JaxstyleError, ValueError):
         self.name = name
         self.problem = printable(problem)
 
+    def __reduce__(self) -> tuple:
+        """Return what pickle makes a copy of, as between processes: it takes two arguments."""
+        return type(self), (self.name, self.problem)
+
 
 class ImageError(JaxstyleError):
     """A picture cannot be read or written; the message names it."""

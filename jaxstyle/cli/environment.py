@@ -48,15 +48,6 @@ def _try_xla(errors: int) -> NoReturn:
         os._exit(0)
 
 
-def use_usual_rules() -> None:
-    """Turn off the checks of JAX, set by variables, that are for code written with them in mind."""
-    import jax
-
-    jax.config.update("jax_numpy_dtype_promotion", "standard")
-    jax.config.update("jax_numpy_rank_promotion", "allow")
-    jax.config.update("jax_transfer_guard", "allow")
-
-
 def variables() -> str:
     """Return the variables that are set for JAX and XLA, as ``NAME=value, NAME=value``."""
     found = sorted(name for name in os.environ if name.startswith(PREFIXES))

@@ -75,6 +75,10 @@ def _failed(error: Exception) -> int:
         return _print_failure(f"{flag(error.name)} {error.problem}", WRONG_USAGE, error)
     if isinstance(error, UsageError | HostFlagsError):
         return _print_failure(str(error), WRONG_USAGE, error)
+    if repr(error) == "MemoryError()" or "failed to map" in str(error):
+        # The latter is of the loader of libraries.
+        said = "out of memory: too little is left to this process (see ulimit -v)"
+        return _print_failure(said, FAILED, error)
     if isinstance(error, EXPECTED):
         return _print_failure(str(error) or type(error).__name__, FAILED, error)
     if "RESOURCE_EXHAUSTED" in str(error):

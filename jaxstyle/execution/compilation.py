@@ -5,7 +5,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -27,6 +27,11 @@ _PAUSE = 0.1
 
 _BACKEND = "/jax/core/compile/backend_compile_duration"
 _PREFIX = "/jax/core/compile/"
+_USUAL_RULES = {
+    "numpy_dtype_promotion": "standard",
+    "numpy_rank_promotion": "allow",
+    "transfer_guard": "allow",
+}
 
 
 @dataclass
@@ -81,12 +86,16 @@ def usual_rules() -> Iterator[None]:
 
     Others, of type promotion, ranks and transfers, are for code that was written with them in mind.
     """
-    with (
-        jax.numpy_dtype_promotion("standard"),
-        jax.numpy_rank_promotion("allow"),
-        jax.transfer_guard("allow"),
-    ):
+    with ExitStack() as stack:
+        for name, value in _USUAL_RULES.items():
+            stack.enter_context(getattr(jax, name)(value))
         yield
+
+
+def use_usual_rules() -> None:
+    """Compute by JAX's own default rules in the whole process: see ``usual_rules``."""
+    for name, value in _USUAL_RULES.items():
+        jax.config.update(f"jax_{name}", value)
 
 
 def one_ahead(

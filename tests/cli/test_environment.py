@@ -213,6 +213,7 @@ def test_what_is_printed_never_lands_in_a_file(tmp_path, closed):
         ("presets --json", ">/dev/full", 1, "jaxstyle: standard output cannot be written: No sp"),
         ("--help", ">/dev/full", 1, "jaxstyle: standard output cannot be written: No space left"),
         ("runn", ">&-", 2, "jaxstyle: there is no command 'runn': did you mean run?"),
+        ("run --help", ">/dev/full", 1, "jaxstyle: standard output cannot be written: No space"),
         ("presets zzzz", "2>/dev/full", 2, ""),
     ],
 )
@@ -370,3 +371,9 @@ def test_without_a_cache_the_weights_have_to_be_named(nobody):
     assert done.returncode == 1
     assert "no place to keep the VGG-19 weights (there is no home folder" in done.stderr
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+
+
+@for_each("error", [MemoryError(), ImportError("lib.so: failed to map segment from shared object")])
+def test_too_little_memory_to_start_is_said(error, capsys):
+    assert status_of(error) == 1
+    assert capsys.readouterr().err.startswith("jaxstyle: out of memory: too little is left")

@@ -67,7 +67,12 @@ def test_wrong_usage_is_one_line_and_status_2(capsys, name, value, message):
         ("run a b --periodic", "--periodic: it is a flag of texture"),
         ("texture a --contents b", "--contents: it is a flag of batch"),
         ("score a --save-every 3", "--save-every: it is a flag of run, photo, texture"),
-        ("batch --contents a --style b", "--style: it is a flag of score"),
+        ("batch --content a --styles b", "--content: did you mean --contents?"),
+        ("score a --styles b", "--styles: did you mean --style?"),
+        (
+            "run a b -o c.png --preset gaty",
+            "--preset 'gaty' is not known: did you mean gatys-2015?",
+        ),
         ("presets --jsn", "unrecognized arguments: --jsn: did you mean --json?"),
         ("photo a b -o c.png --method transfr", "'transfr' is not one of transfer, color, histogr"),
         ("sweep a b -o c.png --rows style", "tv-weight, content-weight, none: did you mean style"),

@@ -17,10 +17,17 @@ WORDS = ["content", "noise", "colors", "conv2_1", "conv5_3"]
         ("Nose", "noise"),
         ("conv2_3", "conv2_1"),
         ("colours", "colors"),
+        ("col", "colors"),
     ],
 )
 def test_the_nearest_word_is_suggested(word, meant):
     assert did_you_mean(word, WORDS) == f": did you mean {meant}?"
+
+
+def test_the_dashes_of_flags_make_no_words_alike():
+    flags = ["--steps", "--refine", "--bits", "--size-rule", "--size"]
+    assert did_you_mean("--batch", flags) == ""
+    assert did_you_mean("--siz", flags) == ": did you mean --size?"
 
 
 @for_each("word", ["", "painting.png", "x" * 100_000, "\x1b[31m"])

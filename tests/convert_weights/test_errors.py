@@ -1,5 +1,7 @@
 """Text from outside, as messages and terminals get it."""
 
+import pickle
+
 import pytest
 
 from convert_weights.errors import JaxstyleError, WeightsError, printable
@@ -35,3 +37,9 @@ def test_the_message_of_every_error_is_printable():
     assert {str(error(text)) for error in plain} == {"a name?[2J"}
     setting = errors.SettingError("size", text)
     assert (str(setting), setting.problem) == ("size: a name?[2J", "a name?[2J")
+
+
+def test_errors_survive_the_way_between_processes():
+    error = errors.SettingError("size", "is too small")
+    found = pickle.loads(pickle.dumps(error))
+    assert (type(found), str(found), found.name) == (type(error), str(error), "size")

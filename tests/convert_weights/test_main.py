@@ -1,5 +1,8 @@
 """Tests of the command line: output, one-line errors, exit status."""
 
+import os
+import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -106,7 +109,10 @@ def test_failures_are_told_in_one_line(source, monkeypatch, fails, arguments, me
     assert not Path("vgg19.h5").exists()
 
 
-@for_each("arguments", ["--dtype int8", "a b", "--nonsense", "--info x y", "--info"])
+@for_each(
+    "arguments",
+    ["--dtype int8", "a b", "--nonsense", "--info x y", "--info", "--info x --dtype float16"],
+)
 def test_wrong_usage_is_told_in_one_line(capsys, arguments):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments.split())
@@ -176,6 +182,14 @@ def test_closed_streams_are_no_failure(source, monkeypatch):
     assert cli.main(["source.h5"]) == 0
     assert cli.main(["source.h5"]) == 1
     assert cli.main(["--info", "source.h5"]) == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_help_that_cannot_be_printed_is_a_failure():
+    command = ["sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "convert_weights"]
+    done = subprocess.run([*command, "--help"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output cannot be written: No space left on device\n"
 
 
 def test_info_describes_large_numbers_quietly(weights, scratch, capsys):
