@@ -132,7 +132,7 @@ def _most_pixels(image: ImageFile.ImageFile, size: int) -> float:
 
 # --- scans of a JPEG ------------------------------------------------------------------------------
 
-_MARKER = re.compile(rb"\xff+([^\0\xff\xd0-\xd7])")  # neither data nor a restart
+_MARKER = re.compile(rb"\xff+([^\0\1\xff\xd0-\xd7])")  # not those without a segment
 _START_OF_SCAN, _END, _START = 0xDA, 0xD9, 0xD8
 
 
@@ -140,6 +140,8 @@ def _has_more_scans(file: BinaryIO, most: int) -> bool:
     """Return whether a JPEG has more than so many scans."""
     file.seek(0)
     data, place, scans = file.read(), 0, 0
+    if data.count(b"\xff\xda") <= most:  # true of almost every picture, and fast
+        return False
     while scans <= most:
         found = _MARKER.search(data, place)
         if not found or found[1][0] == _END:
