@@ -31,7 +31,7 @@ from jaxstyle.images._array import read_array
 from jaxstyle.images._color_space import Conversion, Convert, conversion
 from jaxstyle.images._deep import Strip, deep_strips, is_deep, low_bytes
 from jaxstyle.images._limits import check_claim, check_memory
-from jaxstyle.images._png import only_needed
+from jaxstyle.images._png import LARGEST_PROFILE, only_needed
 from jaxstyle.images._quiet import load, no_warnings
 from jaxstyle.images._strips import cut, strips
 from jaxstyle.images._tiff import main_page
@@ -57,7 +57,6 @@ PIL_IMAGE = "the PIL image"
 _EIGHT_BIT_MODES = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 )
-_LARGEST_PROFILE = 2**24
 _LOCK = threading.Lock()
 
 
@@ -225,19 +224,21 @@ def open_file(path: str | os.PathLike[str], *, again: bool = False) -> Iterator[
 @contextmanager
 def _image(file: BinaryIO, head: bytes, name: str) -> Iterator[_Opened]:
     """Open the main picture of a file by Pillow, or by a package that adds its format."""
-    notes: tuple[str, ...] = ()
+    notes: list[str] = []
     animated, plugin = False, _plugin(head, name)
     if head.startswith((b"II", b"MM")):
-        file, notes = main_page(file, name)
+        file, found = main_page(file, name)
+        notes += found
     elif head.startswith(_kinds.PNG):
-        file, animated = only_needed(file)
+        file, animated, found = only_needed(file)
+        notes += (f"{name}: {note}" for note in found)
     with plugin(file) as image:
         kind = image.format or ""
         if kind == "MPO" or (kind == "HEIF" and _is_animated(image)):
-            notes = (f"{name}: has several pictures: the main one is taken",)
+            notes.append(f"{name}: has several pictures: the main one is taken")
         elif animated or (kind in ("GIF", "WEBP", "AVIF") and _is_animated(image)):
-            notes = (f"{name}: is an animation: its first picture is taken",)
-        yield _Opened(image, file, notes)
+            notes.append(f"{name}: is an animation: its first picture is taken")
+        yield _Opened(image, file, tuple(notes))
 
 
 def _plugin(head: bytes, name: str) -> Callable[[BinaryIO], ImageFile.ImageFile]:
@@ -301,7 +302,7 @@ def _pillow(name: str) -> Iterator[None]:
 def _limits_of_pillow() -> Iterator[None]:
     pixels, profile = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises above twice this
-    PngImagePlugin.MAX_TEXT_CHUNK = _LARGEST_PROFILE  # of ICC profiles: there is no other text
+    PngImagePlugin.MAX_TEXT_CHUNK = LARGEST_PROFILE  # of ICC profiles: there is no other text
     try:
         yield
     finally:

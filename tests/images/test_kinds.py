@@ -72,8 +72,9 @@ def test_what_begins_like_a_readable_picture_may_be_one(head):
 
 
 def test_binary_data_of_no_known_kind_is_refused(tmp_path):
-    (tmp_path / "a.png").write_bytes(bytes(range(1, 256)))
-    assert "damaged, or not a readable JPEG, PNG" in refusal(tmp_path / "a.png")
+    for data in (bytes(range(1, 256)), b"\x89PN", b"RI\xff"):
+        (tmp_path / "a.png").write_bytes(data)
+        assert "damaged, or not a readable JPEG, PNG" in refusal(tmp_path / "a.png")
 
 
 def test_markup_is_told_in_time_in_proportion_to_its_length():
