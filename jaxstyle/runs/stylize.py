@@ -19,6 +19,7 @@ from jaxstyle.network.machine import give_memory_back
 from jaxstyle.runs.fine_texture import with_fine_texture
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import NO_HOOKS, Hooks, optimize
+from jaxstyle.runs.preprocessing import picture_notes
 from jaxstyle.runs.recipe import recipe_of
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result
@@ -61,13 +62,14 @@ def stylize(
       JaxstyleError: SettingError, ImageError, WeightsError, PictureSizeError or DivergedError.
     """
     chosen = resolve(**settings)
-    notes: list[str] = []
+    notes = picture_notes(chosen)
     photo, styles = images.read(content), read_styles(style, notes.extend)
     idle = check_effects([chosen], settings, len(styles))
-    warn([*photo.notes, *notes, *in_words(idle)])
+    masks = regions_of(None, photo.pixels, styles, chosen) if chosen.content_mask else None
+    warn([*photo.notes, *notes, *(masks.notes if masks else ()), *in_words(idle)])
     loaded = weights.loaded(weights_file)
     recipe = recipe_of(content, listed(style), chosen, weights_file, loaded)
-    made = run(loaded, Inputs(photo, styles, chosen), Hooks(telling(callback)))
+    made = run(loaded, Inputs(photo, styles, chosen, regions=masks), Hooks(telling(callback)))
     return replace(made, recipe=recipe)
 
 
@@ -90,7 +92,7 @@ def in_words(found: Iterable[Idle]) -> list[str]:
 
 def warn(notes: Sequence[str]) -> None:
     """Warn of notes for the user: Python shows each once."""
-    for note in notes:
+    for note in dict.fromkeys(notes):
         warnings.warn(note, stacklevel=4)  # at the caller of a function with `usual_rules`
 
 
