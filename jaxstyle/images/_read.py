@@ -5,6 +5,7 @@ pixels. This module hides that: `read` returns a `Picture` or raises `ImageError
 """
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -88,11 +89,11 @@ def read(source: Any) -> Picture:
         name = os.fspath(source)
         with _opened(name) as (image, file, notes):
             sides = _upright_sides(image)
-            sixteen = any(";16" in str(tile.args) for tile in image.tile)
+            bits = _bits(image, file)
             low = low_bytes(image, file, name)
             found = conversion(image, file, deep=is_deep(image, low))
-            if sixteen and not is_deep(image, low):
-                found = found._replace(notes=(*found.notes, "of 16 bits of color 8 are read"))
+            if bits > 8 and not is_deep(image, low):
+                found = found._replace(notes=(*found.notes, f"of {bits} bits of color 8 are read"))
             picture = _visible(_decode(image, low, found, name), name)
             _check_sides(picture, sides, name)
             return replace(picture, notes=(*notes, *picture.notes), dpi=_resolution(image))
@@ -373,6 +374,17 @@ def _upright_sides(image: Image.Image) -> tuple[int, int]:
         tags = ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength
         width, height = (image.tag_v2[tag] for tag in tags)
     return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
+
+
+def _bits(image: ImageFile.ImageFile, file: BinaryIO) -> int:
+    """Return the bits of a channel of a picture that is not decoded yet, where they may exceed 8."""
+    if any(";16" in str(tile.args) for tile in image.tile):
+        return 16
+    if image.format in ("AVIF", "HEIF"):
+        file.seek(0)
+        found = re.search(rb"pixi.{4}[\1-\4](.)", file.read(2**16), re.DOTALL)
+        return found[1][0] if found else 8
+    return 8
 
 
 def _check_sides(picture: Picture, planned: tuple[int, int], name: str) -> None:

@@ -137,6 +137,19 @@ def test_avif(tmp_path):
     np.testing.assert_allclose(images.read(tmp_path / "a.jpg").rgb * 255, levels, atol=8)
 
 
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow cannot read AVIF")
+def test_the_bits_of_an_avif_that_are_lost_are_told(tmp_path):
+    path = tmp_path / "a.avif"
+    Image.new("RGB", (16, 16), "red").save(path)
+    assert images.read(path).notes == ()
+    data = bytearray(path.read_bytes())
+    bits, kind = data.index(b"pixi") + 9, data.index(b"av1C") + 6
+    data[bits : bits + 3] = bytes([10] * 3)
+    data[kind] |= 0x40  # high bit depth
+    path.write_bytes(data)
+    assert images.read(path).notes == (f"{path}: of 10 bits of color 8 are read",)
+
+
 def test_a_pillow_without_avif_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(features, "check", lambda name: False)
     (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1")
