@@ -377,7 +377,7 @@ def _upright_sides(image: Image.Image) -> tuple[int, int]:
 
 
 def _bits(image: ImageFile.ImageFile, file: BinaryIO) -> int:
-    """Return the bits of a channel of a picture that is not decoded yet, where they may exceed 8."""
+    """Return the bits of a channel of a picture before decoding, where they may exceed 8."""
     if any(";16" in str(tile.args) for tile in image.tile):
         return 16
     if image.format in ("AVIF", "HEIF"):
