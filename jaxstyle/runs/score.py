@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from convert_weights.errors import printable
 from jaxstyle import images
 from jaxstyle.errors import ImageError, SettingError
 from jaxstyle.execution import plan
@@ -102,7 +103,7 @@ def score(
     loaded = weights.loaded(weights_file)
     pixels = picture.pixels, photo.pixels
     scored = score_pictures(loaded, *pixels, styles, chosen, resized=size is not None)
-    return replace(scored, notes=tuple(dict.fromkeys([*notes, *scored.notes])))
+    return replace(scored, notes=tuple(dict.fromkeys(map(printable, [*notes, *scored.notes]))))
 
 
 def check_given(given: Iterable[str], settings: Settings, styles: int) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from convert_weights.errors import printable
 from jaxstyle import images
 from jaxstyle.errors import DivergedError, PictureSizeError, SettingError
 from jaxstyle.execution.compilation import usual_rules
@@ -92,7 +93,7 @@ def in_words(found: Iterable[Idle]) -> list[str]:
 
 def warn(notes: Sequence[str]) -> None:
     """Warn of notes for the user: Python shows each once."""
-    for note in dict.fromkeys(notes):
+    for note in dict.fromkeys(map(printable, notes)):
         warnings.warn(note, stacklevel=4)  # at the caller of a function with `usual_rules`
 
 

@@ -572,6 +572,16 @@ def test_a_line_search_does_not_go_with_tiles(made):
         made(optimizer=optax.lbfgs(), tile=64, size=80, smallest_size=80)
 
 
+def test_warnings_are_printable(made, pictures, small_weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "a\x1b[31m\n.png"
+    Image.fromarray(np.uint8(255 * pictures[0])).save(name, icc_profile=b"\x1b[2J" * 99)
+    with pytest.warns(UserWarning, match="ICC profile is ignored") as caught:
+        made(content=name)
+    notes = score(name, name, name, weights_file=small_weights, size=48, **SHALLOW).notes
+    assert all(str(note).isprintable() for note in (*notes, *(each.message for each in caught)))
+
+
 def test_notes_on_all_pictures_are_warnings(made, pictures, small_weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(("a.gif", "b.gif", "c.gif")):
