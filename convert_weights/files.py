@@ -335,7 +335,7 @@ def _copy(temporary: str, target: str) -> None:
     number = _descriptor(target)
     with open(temporary, "rb") as source:
         flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)
-        own = os.open(target, flags) if number is None else os.dup(number)
+        own = _opened(target, flags) if number is None else os.dup(number)
         regular = number is None and stat.S_ISREG(os.fstat(own).st_mode)
         with open(own, "wb") as file:
             if regular:
@@ -346,6 +346,28 @@ def _copy(temporary: str, target: str) -> None:
             file.flush()
             if stat.S_ISREG(os.fstat(own).st_mode):
                 _sync(own)
+
+
+NO_READER = 10.0
+"""Seconds after which a pipe is given up that no program reads."""
+
+
+def _opened(target: str, flags: int) -> int:
+    """Open a file for writing; wait for the reader of a pipe, but not for ever."""
+    end = time.monotonic() + NO_READER
+    while True:
+        try:
+            descriptor = os.open(target, flags | getattr(os, "O_NONBLOCK", 0))
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > end:
+                raise OSError(errno.ENXIO, "is a pipe, and no program reads it", target) from error
+            time.sleep(0.05)
+        else:
+            if hasattr(os, "set_blocking"):
+                os.set_blocking(descriptor, True)
+            return descriptor
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -26,6 +26,7 @@ from jaxstyle.network import weights
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
+from jaxstyle.runs.preprocessing import picture_notes
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result, versions
 from jaxstyle.runs.stylize import telling
@@ -134,6 +135,7 @@ class Task:
                 content, styles = picture(job.content), [each.pixels for each in paintings]
                 for each in (content, *paintings):
                     self.options.note(each.notes)
+                self.options.note(picture_notes(job.settings, picture))
                 self._note(content.pixels, styles, job)
                 cells[index] = cell_of(batch, index, content, styles)
             except (JaxstyleError, MemoryError) as error:
@@ -263,7 +265,13 @@ def _filled(batch: Batch, cells: Mapping[int, Inputs]) -> list[Inputs]:
     return [cells.get(index, filler) for index in range(batch.slots)]
 
 
-_pictures: Kept[Picture] = Kept(18, 500_000_000, lambda picture: picture.rgb.nbytes)
+def _bytes_of(picture: Picture) -> int:
+    """Return the bytes of a picture; its ``pixels``, once asked for, are a copy if it has alpha."""
+    alpha = 0 if picture.alpha is None else picture.alpha.nbytes
+    return (picture.rgb.nbytes + alpha) * (2 if alpha else 1)
+
+
+_pictures: Kept[Picture] = Kept(18, 500_000_000, _bytes_of)
 
 
 def picture(path: str) -> Picture:

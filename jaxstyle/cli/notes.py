@@ -10,6 +10,7 @@ from jaxstyle.cli.flags import flag
 from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
 from jaxstyle.presets import PRESETS
+from jaxstyle.runs.preprocessing import picture_notes
 from jaxstyle.settings import Settings
 from jaxstyle.settings.effect import Idle, check_effects
 
@@ -50,15 +51,16 @@ def tell_notes(notes: Iterable[str], tell: Tell, told: set[str] | None = None) -
             tell(f"note: {note}")
 
 
-def read_picture(path: str | Path, tell: Tell) -> Picture:
-    """Read a picture, and tell what a user should know of how that was done.
+def read_pictures(paths: Iterable[str | Path], settings: Settings, tell: Tell) -> list[Picture]:
+    """Read pictures, and tell notes on how they and those that the settings name are read.
 
     Raises:
-      ImageError: it cannot be read.
+      ImageError: one cannot be read.
     """
-    picture = images.read(path)
-    tell_notes(picture.notes, tell)
-    return picture
+    pictures = [images.read(path) for path in paths]
+    notes = [note for picture in pictures for note in picture.notes]
+    tell_notes([*notes, *picture_notes(settings)], tell)
+    return pictures
 
 
 def idle_notes(runs: Sequence[Settings], given: Iterable[str], styles: int) -> list[str]:

@@ -13,7 +13,7 @@ from convert_weights.files import remove_leftovers
 from jaxstyle import images
 from jaxstyle.cli.common import OUTPUT_HELP, Tell, add_output_flags, check_is_one, teller
 from jaxstyle.cli.flags import add_settings, flag, given_settings
-from jaxstyle.cli.notes import read_picture
+from jaxstyle.cli.notes import tell_notes
 from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
@@ -118,7 +118,8 @@ def apply_map(arguments: argparse.Namespace, tell: Tell) -> None:
             raise UsageError(f"{flag(name)} does not go with --apply-map")
     check(arguments, [Path(arguments.content), arguments.apply_map])
     maps, small = full_size.read_maps(arguments.apply_map)
-    content = read_picture(arguments.content, tell)
+    content = images.read(arguments.content)
+    tell_notes(content.notes, tell)
     full_size.check_same(small, content.pixels)
     image = full_size.applied_at(maps, small, content.pixels[..., :3])
     write(arguments, replace(content, rgb=image), begin, tell)

@@ -17,7 +17,7 @@ from jaxstyle.cli.common import (
 )
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
-from jaxstyle.cli.notes import idle_notes, network_note, read_picture, tell_notes
+from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
 from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.progress import progress_bar
 from jaxstyle.errors import SettingError, UsageError
@@ -68,7 +68,7 @@ def main(arguments: argparse.Namespace) -> None:
     runs = [of_cell(settings, *cell) for cell in cells(settings)]
     idle = idle_notes(runs, given_settings(arguments), 1)
     use_precision(settings)
-    image = read_picture(arguments.image, tell).pixels
+    image = read_pictures([arguments.image], settings, tell)[0].pixels
     height, width = size_of_cells(image, settings)
     columns = 1 + max(len(settings.style_layers), len(settings.content_layers))
     images.check_writable(arguments.output, longest=max(3 * height, columns * (width + 2 * GAP)))

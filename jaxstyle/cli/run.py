@@ -21,7 +21,7 @@ from jaxstyle.cli.common import (
     use_precision,
 )
 from jaxstyle.cli.flags import add_settings, given_settings
-from jaxstyle.cli.notes import idle_notes, network_note, read_picture, tell_notes
+from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
@@ -162,7 +162,7 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
 
 def pictures_of(job: Recipe, tell: Tell) -> tuple[Picture, list[Image]]:
     """Read the content and the style pictures, and tell notes about them."""
-    content, *styles = [read_picture(path, tell) for path in (job.content, *job.styles)]
+    content, *styles = read_pictures([job.content, *job.styles], job.settings, tell)
     return content, [style.pixels for style in styles]
 
 

@@ -34,7 +34,7 @@ from jaxstyle.cli.failures import end_now, interruptible
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
 from jaxstyle.cli.interrupt import Stopped, deferred_interrupt
 from jaxstyle.cli.memory import enough_memory, explained
-from jaxstyle.cli.notes import idle_notes, network_note, read_picture, tell_notes
+from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
 from jaxstyle.cli.plan import WIDTH, summary, table, verdict
 from jaxstyle.cli.progress import bar, clock, done_share, sides_of
 from jaxstyle.cli.sweep_files import Files
@@ -108,9 +108,7 @@ def main(arguments: argparse.Namespace) -> None:
     runs = [cell.settings for cell in sweep.cells]
     idle = idle_notes(runs, given_settings(arguments), len(paths))
     use_precision(sweep.settings)
-    content, *styles = [read_picture(path, tell) for path in (arguments.content, *paths)]
-    for path in sweep.settings.paths().values():
-        images.read(path)  # an unreadable file is reported once, not for every cell
+    content, *styles = read_pictures([arguments.content, *paths], sweep.settings, tell)
     cells = [Inputs(content, [styles[i].pixels for i in c.styles], c.settings) for c in sweep.cells]
     scales = [plan(content.rgb, cell.styles, cell.settings) for cell in cells]
     if arguments.plan:

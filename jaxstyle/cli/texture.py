@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from functools import partial
 from pathlib import Path
 
 from jaxstyle import images
@@ -22,6 +21,7 @@ from jaxstyle.cli.watch import run_and_save
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.plan import plan
 from jaxstyle.network import weights
+from jaxstyle.runs.preprocessing import picture_notes
 from jaxstyle.runs.stylize import read_styles
 from jaxstyle.runs.texture import check_given, on_canvas
 from jaxstyle.settings import resolve
@@ -60,7 +60,9 @@ def main(arguments: argparse.Namespace) -> None:
     given = given_settings(arguments)
     chosen = resolve(**{"preset": "texture", **given})
     use_precision(chosen)
-    styles = read_styles(paths, partial(tell_notes, tell=tell))
+    notes = picture_notes(chosen)
+    styles = read_styles(paths, notes.extend)
+    tell_notes(notes, tell)
     canvas, settings = on_canvas(styles, arguments.shape, arguments.periodic, chosen)
     idle = as_notes(check_given(given, arguments.shape, len(styles), chosen, settings))
     if arguments.plan:

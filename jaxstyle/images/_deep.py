@@ -93,9 +93,11 @@ def deep_strips(
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     # PhotometricInterpretation is WhiteIsZero, which Pillow handles in 8 bits only.
     inverted = gray and tags.get(262) == 0
+    twelve = gray and _bits_per_sample(tags) == (12,)
     premultiplied = tags.get(ExifTags.Base.ExtraSamples) == (1,)
     for rows in strips(image.height, image.width):
         levels = _levels(cut(image, rows), low and cut(low, rows), name)
+        levels = levels << 4 | levels >> 8 if twelve else levels
         color, opacity = (65535 - levels if inverted else levels)[..., :3], None
         if levels.shape[2] == 4:
             opacity = levels[..., 3]

@@ -94,4 +94,5 @@ def _is_text(head: bytes) -> bool:
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     text = head.decode(encoding, "ignore")
     plain = sum(c.isprintable() or c in "\t\n\r\f" for c in text)
-    return len(text.encode(encoding)) >= len(head) - 4 and plain == len(text)
+    cut_off = 3 if len(head) == HEAD else 0  # bytes of the last character, if it is not whole
+    return len(text.encode(encoding)) >= len(head) - cut_off and plain == len(text)

@@ -7,7 +7,7 @@ of the file and with the memory there is.
 import re
 from typing import BinaryIO
 
-from PIL import Image, ImageFile
+from PIL import ExifTags, Image, ImageFile
 
 from jaxstyle import resources
 from jaxstyle.errors import ImageError
@@ -121,7 +121,8 @@ def _is_deep(image: Image.Image) -> bool:
 def _most_pixels(image: ImageFile.ImageFile, size: int) -> float:
     """Return the number of pixels that a file of this many bytes can hold."""
     if image.format == "TIFF":
-        bits = {"1": 1}.get(image.mode, 8)  # a pixel takes at least
+        tags = getattr(image, "tag_v2", {})
+        bits = max(1, min(tags.get(ExifTags.Base.BitsPerSample) or (1,)))  # a pixel takes at least
         compression = str(image.info.get("compression"))
         bytes_each = {"raw": 1, "packbits": 64, "tiff_adobe_deflate": 1032, "tiff_deflate": 1032}
         return size * 8 // bits * bytes_each.get(compression, float("inf"))
@@ -132,7 +133,7 @@ def _most_pixels(image: ImageFile.ImageFile, size: int) -> float:
 
 # --- scans of a JPEG ------------------------------------------------------------------------------
 
-_MARKER = re.compile(rb"\xff+([^\0\xff\xd0-\xd7])")  # neither data nor a restart
+_MARKER = re.compile(rb"\xff+([^\0\1\xff\xd0-\xd7])")  # not those without a segment
 _START_OF_SCAN, _END, _START = 0xDA, 0xD9, 0xD8
 
 
@@ -140,6 +141,8 @@ def _has_more_scans(file: BinaryIO, most: int) -> bool:
     """Return whether a JPEG has more than so many scans."""
     file.seek(0)
     data, place, scans = file.read(), 0, 0
+    if data.count(b"\xff\xda") <= most:  # true of almost every picture, and fast
+        return False
     while scans <= most:
         found = _MARKER.search(data, place)
         if not found or found[1][0] == _END:

@@ -15,19 +15,22 @@ from jaxtyping import UInt8, UInt16
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL, _PIXELS = (b"IHDR", b"PLTE"), (b"IDAT", b"IEND")
-_FIXED = {b"pHYs": 9, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
+_FIXED = {b"pHYs": 9, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}
 """The chunks of a fixed length that matter to how pixels are shown."""
-_LARGER = (b"tRNS", b"iCCP", b"cICP", b"eXIf")
+_LARGER = (b"iCCP", b"eXIf")
 _TEXTS = (b"XML:com.adobe.xmp", b"Raw profile type exif")
 """The texts that may tell the orientation."""
 _LONGEST_TEXT, _LONGEST_COMPRESSED_TEXT = 2**20, 2**13
+
+LARGEST_PROFILE = 2**24
+"""Maximum bytes of an ICC profile."""
 
 _UP = 2  # PNG filter type Up: each byte minus the byte above it
 
 Levels = UInt8[np.ndarray, "rows width channels"] | UInt16[np.ndarray, "rows width channels"]
 
 
-def only_needed(file: BinaryIO) -> tuple[BinaryIO, bool]:
+def only_needed(file: BinaryIO) -> tuple[BinaryIO, bool, tuple[str, ...]]:
     """Return a PNG file with only the chunks that its pixels need, and in their usual order.
 
     Other chunks, such as long texts, are no reason to refuse the pixels, damaged or not. What comes
@@ -37,32 +40,35 @@ def only_needed(file: BinaryIO) -> tuple[BinaryIO, bool]:
       file: A PNG file.
 
     Returns:
-      The file itself if it is so already, otherwise a copy in memory; and whether it is an
-      animation.
+      The file itself if it is so already, otherwise a copy in memory; whether it is an animation;
+      and notes on chunks that would be needed, but are damaged.
     """
     found = list(_chunks(file))
     before = [chunk for chunk in found if chunk.kind not in _PIXELS and chunk.needed]
+    lost = dict.fromkeys(chunk.kind.decode() for chunk in found if chunk.damaged)
+    notes = tuple(f"its {kind} chunk is damaged, and is ignored" for kind in lost)
     kept = [*before, *(chunk for chunk in found if chunk.kind in _PIXELS)]
     animated = any(chunk.kind == b"acTL" for chunk in found)
     if kept == found:
         file.seek(0)
-        return file, animated
+        return file, animated, notes
     whole = io.BytesIO(_SIGNATURE)
     whole.seek(len(_SIGNATURE))
     for chunk in kept:
         file.seek(chunk.start)
         whole.write(file.read(chunk.length))
     whole.seek(0)
-    return whole, animated
+    return whole, animated, notes
 
 
 class _Chunk(NamedTuple):
-    """A chunk, its place in the file and its length, and whether it is needed."""
+    """A chunk, its place in the file and its length, whether it is needed, or damaged."""
 
     kind: bytes
     start: int
     length: int
     needed: bool
+    damaged: bool
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
@@ -72,29 +78,43 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
         file.seek(place)
         length, kind = struct.unpack(">I4s", file.read(8))
         length = min(12 + length, end - place)  # a damaged length may be of gigabytes
-        needed = kind in _CRITICAL or kind in _PIXELS or _is_needed(kind, file.read(length - 8))
-        yield _Chunk(kind, place, length, needed)
+        if kind in _CRITICAL or kind in _PIXELS or kind == b"tRNS":
+            needed, damaged = True, False  # if damaged, no reason to make a picture opaque
+        else:
+            chunk = file.read(length - 8)
+            needed = _matters(kind, chunk[:-4])
+            damaged = needed and _is_damaged(kind, chunk)
+        yield _Chunk(kind, place, length, needed and not damaged, damaged)
         place += length
 
 
-def _is_needed(kind: bytes, chunk: bytes) -> bool:
-    """Return whether an ancillary chunk is needed, and not damaged.
-
-    Args:
-      kind: Its kind.
-      chunk: Its data and their checksum.
-    """
-    if kind == b"tRNS":  # damaged, it is no reason to make a picture opaque
-        return True
-    data, check = chunk[:-4], chunk[-4:]
-    if zlib.crc32(data, zlib.crc32(kind)).to_bytes(4, "big") != check:
-        return False
+def _matters(kind: bytes, data: bytes) -> bool:
+    """Return whether an ancillary chunk matters to how pixels are shown."""
     if kind in (b"tEXt", b"zTXt", b"iTXt"):
         word, _, rest = data.partition(b"\0")
         packed = kind == b"zTXt" or (kind == b"iTXt" and rest[:1] != b"\0")
         longest = _LONGEST_COMPRESSED_TEXT if packed else _LONGEST_TEXT
         return word in _TEXTS and len(data) <= longest
-    return kind in _LARGER or _FIXED.get(kind) == len(data)
+    return kind in _LARGER or kind in _FIXED
+
+
+def _is_damaged(kind: bytes, chunk: bytes) -> bool:
+    """Return whether a chunk is damaged, given its data and their checksum."""
+    data, check = chunk[:-4], chunk[-4:]
+    if zlib.crc32(data, zlib.crc32(kind)).to_bytes(4, "big") != check:
+        return True
+    if kind == b"iCCP":
+        return not _can_be_unpacked(data.partition(b"\0")[2][1:])
+    return _FIXED.get(kind, len(data)) != len(data)
+
+
+def _can_be_unpacked(data: bytes) -> bool:
+    unpacking = zlib.decompressobj()
+    try:
+        unpacking.decompress(data, LARGEST_PROFILE)
+    except zlib.error:
+        return False
+    return unpacking.eof
 
 
 def write_png(

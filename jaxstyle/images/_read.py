@@ -5,6 +5,7 @@ pixels. This module hides that: `read` returns a `Picture` or raises `ImageError
 """
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +32,7 @@ from jaxstyle.images._array import read_array
 from jaxstyle.images._color_space import Conversion, Convert, conversion
 from jaxstyle.images._deep import Strip, deep_strips, is_deep, low_bytes
 from jaxstyle.images._limits import check_claim, check_memory
-from jaxstyle.images._png import only_needed
+from jaxstyle.images._png import LARGEST_PROFILE, only_needed
 from jaxstyle.images._quiet import load, no_warnings
 from jaxstyle.images._strips import cut, strips
 from jaxstyle.images._tiff import main_page
@@ -57,7 +58,6 @@ PIL_IMAGE = "the PIL image"
 _EIGHT_BIT_MODES = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 )
-_LARGEST_PROFILE = 2**24
 _LOCK = threading.Lock()
 
 
@@ -89,11 +89,11 @@ def read(source: Any) -> Picture:
         name = os.fspath(source)
         with _opened(name) as (image, file, notes):
             sides = _upright_sides(image)
-            sixteen = any(";16" in str(tile.args) for tile in image.tile)
+            bits = _bits(image, file)
             low = low_bytes(image, file, name)
             found = conversion(image, file, deep=is_deep(image, low))
-            if sixteen and not is_deep(image, low):
-                found = found._replace(notes=(*found.notes, "of 16 bits of color 8 are read"))
+            if bits > 8 and not is_deep(image, low):
+                found = found._replace(notes=(*found.notes, f"of {bits} bits of color 8 are read"))
             picture = _visible(_decode(image, low, found, name), name)
             _check_sides(picture, sides, name)
             return replace(picture, notes=(*notes, *picture.notes), dpi=_resolution(image))
@@ -225,19 +225,21 @@ def open_file(path: str | os.PathLike[str], *, again: bool = False) -> Iterator[
 @contextmanager
 def _image(file: BinaryIO, head: bytes, name: str) -> Iterator[_Opened]:
     """Open the main picture of a file by Pillow, or by a package that adds its format."""
-    notes: tuple[str, ...] = ()
+    notes: list[str] = []
     animated, plugin = False, _plugin(head, name)
     if head.startswith((b"II", b"MM")):
-        file, notes = main_page(file, name)
+        file, found = main_page(file, name)
+        notes += found
     elif head.startswith(_kinds.PNG):
-        file, animated = only_needed(file)
+        file, animated, found = only_needed(file)
+        notes += (f"{name}: {note}" for note in found)
     with plugin(file) as image:
         kind = image.format or ""
         if kind == "MPO" or (kind == "HEIF" and _is_animated(image)):
-            notes = (f"{name}: has several pictures: the main one is taken",)
+            notes.append(f"{name}: has several pictures: the main one is taken")
         elif animated or (kind in ("GIF", "WEBP", "AVIF") and _is_animated(image)):
-            notes = (f"{name}: is an animation: its first picture is taken",)
-        yield _Opened(image, file, notes)
+            notes.append(f"{name}: is an animation: its first picture is taken")
+        yield _Opened(image, file, tuple(notes))
 
 
 def _plugin(head: bytes, name: str) -> Callable[[BinaryIO], ImageFile.ImageFile]:
@@ -301,7 +303,7 @@ def _pillow(name: str) -> Iterator[None]:
 def _limits_of_pillow() -> Iterator[None]:
     pixels, profile = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow raises above twice this
-    PngImagePlugin.MAX_TEXT_CHUNK = _LARGEST_PROFILE  # of ICC profiles: there is no other text
+    PngImagePlugin.MAX_TEXT_CHUNK = LARGEST_PROFILE  # of ICC profiles: there is no other text
     try:
         yield
     finally:
@@ -372,6 +374,17 @@ def _upright_sides(image: Image.Image) -> tuple[int, int]:
         tags = ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength
         width, height = (image.tag_v2[tag] for tag in tags)
     return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
+
+
+def _bits(image: ImageFile.ImageFile, file: BinaryIO) -> int:
+    """Return the bits of a channel of a picture before decoding, where they may exceed 8."""
+    if any(";16" in str(tile.args) for tile in image.tile):
+        return 16
+    if image.format in ("AVIF", "HEIF"):
+        file.seek(0)
+        found = re.search(rb"pixi.{4}[\1-\4](.)", file.read(2**16), re.DOTALL)
+        return found[1][0] if found else 8
+    return 8
 
 
 def _check_sides(picture: Picture, planned: tuple[int, int], name: str) -> None:

@@ -20,7 +20,8 @@ _SUBFILE, _OLD_SUBFILE, _SUB_IFDS = 254, 255, 330
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _OLD_REDUCED = 2
 _RAW = (32803, 34892)  # PhotometricInterpretation of camera raw files: CFA and LinearRaw
-_OLD_JPEG = 6  # Compression
+_RAW_PIXELS, _OLD_JPEG = 1, 6  # Compression
+_SAMPLE_FORMAT, _FLOATS = 339, 3
 _STRIPS, _TILES = (273, 279), (324, 325)  # tags of offsets and byte counts
 
 
@@ -63,8 +64,8 @@ def main_page(file: BinaryIO, name: str) -> tuple[BinaryIO, tuple[str, ...]]:
       name: Its name in messages.
 
     Raises:
-      ImageError: The strips or tiles of the main picture do not cover it, or it is a camera raw
-        file.
+      ImageError: The strips or tiles of the main picture do not cover it, its pixels are floats,
+        or it is a camera raw file.
     """
     header = _header(file)
     found = list(_pages(file, header))
@@ -76,6 +77,8 @@ def main_page(file: BinaryIO, name: str) -> tuple[BinaryIO, tuple[str, ...]]:
     main, *others = [page for page in full if not page.inner] or full
     if main.tags.get(ExifTags.Base.PhotometricInterpretation) in _RAW:
         raise ImageError(f"{name}: is {CAMERA_RAW}")
+    if _FLOATS in main.tags.get(_SAMPLE_FORMAT, ()):
+        raise ImageError(f"{name}: pixels that are floats are not supported: save it with 16 bits")
     _check_covered(main.tags, name)
     notes = (_several(name, main, others),) if others else ()
     return (file if main is found[0] else _beginning_with(main, file, header)), notes
@@ -137,7 +140,9 @@ def _check_covered(tags: Directory, name: str) -> None:
         raise ImageError(
             f"{name}: damaged: it has {len(offsets)} {kind}s of the {needed} that its size needs"
         )
-    empty = sum(not count for count in counts[:needed])
+    raw = tags.get(ExifTags.Base.Compression, _RAW_PIXELS) == _RAW_PIXELS  # which need no counts
+    parts = zip(offsets, counts[:needed], strict=False)
+    empty = sum(not count and not (raw and offset) for offset, count in parts)
     if empty:
         raise ImageError(f"{name}: damaged: {empty} of its {needed} {kind}s are empty")
 

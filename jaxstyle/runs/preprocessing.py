@@ -1,6 +1,7 @@
 """Image processing around the optimization: color matching, the initial image, the final one."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -44,6 +45,16 @@ def first_image(
     if settings.init == "colors":
         image = recolor.recolored(seen, styles, regions)
     return (1 - share) * image + share * noise(scale, network, settings) if share else image
+
+
+def picture_notes(settings: Settings, read: Callable[[str], Picture] = images.read) -> list[str]:
+    """Return notes on how the pictures that settings name are read; regions have those on masks.
+
+    Raises:
+      ImageError: one cannot be read.
+    """
+    files = [path for path in settings.pictures().values() if not Path(path).is_fifo()]
+    return [note for path in files for note in read(path).notes]  # a pipe could be read once only
 
 
 def enlarged(

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from convert_weights.errors import printable
 from jaxstyle import images
 from jaxstyle.errors import ImageError, SettingError
 from jaxstyle.execution import plan
@@ -47,7 +48,7 @@ class Score:
       preset: name of the preset that defines the objective.
       total: sum of the terms.
       terms: weighted losses by name, such as "content/relu4_2", "style/relu1_1" or "tv".
-      notes: remarks about style pictures, masks and settings, for the user.
+      notes: remarks about pictures, masks and settings, for the user.
     """
 
     preset: str
@@ -94,13 +95,15 @@ def score(
     if chosen.fine_style:
         raise SettingError("fine_style", "cannot be scored: a run prepares that style picture")
     notes: list[str] = []
-    picture = images.read(image).pixels
-    photo = picture if content is None else images.read(content).pixels
+    picture = images.read(image)
+    photo = picture if content is None else images.read(content)
+    notes += [*picture.notes, *photo.notes]
     styles = read_styles(style, notes.extend)
     notes += check_given(given, chosen, len(styles))
     loaded = weights.loaded(weights_file)
-    scored = score_pictures(loaded, picture, photo, styles, chosen, resized=size is not None)
-    return replace(scored, notes=(*notes, *scored.notes))
+    pixels = picture.pixels, photo.pixels
+    scored = score_pictures(loaded, *pixels, styles, chosen, resized=size is not None)
+    return replace(scored, notes=tuple(dict.fromkeys(map(printable, [*notes, *scored.notes]))))
 
 
 def check_given(given: Iterable[str], settings: Settings, styles: int) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from convert_weights.errors import printable
 from jaxstyle import images
 from jaxstyle.errors import DivergedError, PictureSizeError, SettingError
 from jaxstyle.execution.compilation import usual_rules
@@ -19,6 +20,7 @@ from jaxstyle.network.machine import give_memory_back
 from jaxstyle.runs.fine_texture import with_fine_texture
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import NO_HOOKS, Hooks, optimize
+from jaxstyle.runs.preprocessing import picture_notes
 from jaxstyle.runs.recipe import recipe_of
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result
@@ -61,13 +63,14 @@ def stylize(
       JaxstyleError: SettingError, ImageError, WeightsError, PictureSizeError or DivergedError.
     """
     chosen = resolve(**settings)
-    notes: list[str] = []
+    notes = picture_notes(chosen)
     photo, styles = images.read(content), read_styles(style, notes.extend)
     idle = check_effects([chosen], settings, len(styles))
-    warn([*photo.notes, *notes, *in_words(idle)])
+    masks = regions_of(None, photo.pixels, styles, chosen) if chosen.content_mask else None
+    warn([*photo.notes, *notes, *(masks.notes if masks else ()), *in_words(idle)])
     loaded = weights.loaded(weights_file)
     recipe = recipe_of(content, listed(style), chosen, weights_file, loaded)
-    made = run(loaded, Inputs(photo, styles, chosen), Hooks(telling(callback)))
+    made = run(loaded, Inputs(photo, styles, chosen, regions=masks), Hooks(telling(callback)))
     return replace(made, recipe=recipe)
 
 
@@ -90,7 +93,7 @@ def in_words(found: Iterable[Idle]) -> list[str]:
 
 def warn(notes: Sequence[str]) -> None:
     """Warn of notes for the user: Python shows each once."""
-    for note in notes:
+    for note in dict.fromkeys(map(printable, notes)):
         warnings.warn(note, stacklevel=4)  # at the caller of a function with `usual_rules`
 
 

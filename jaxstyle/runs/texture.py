@@ -20,6 +20,7 @@ from jaxstyle.images import Picture, sizes
 from jaxstyle.network import weights
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
+from jaxstyle.runs.preprocessing import picture_notes
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.stylize import Source, in_words, read_styles, run, telling, warn
 from jaxstyle.settings import Settings, resolve
@@ -58,7 +59,7 @@ def texture(
         usable, or the optimization diverged.
     """
     chosen = resolve(preset, **settings)
-    notes: list[str] = []
+    notes = picture_notes(chosen)
     styles = read_styles(style, notes.extend)
     canvas, used = on_canvas(styles, shape, periodic, chosen)
     warn([*notes, *in_words(check_given(settings, shape, len(styles), chosen, used))])

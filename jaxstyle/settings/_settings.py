@@ -303,10 +303,14 @@ class Settings:
 
     def paths(self) -> dict[str, str]:
         """Return the paths of pictures in the settings, by setting; masks as "content_mask 1"."""
-        named = {"init": self.init, "fine_style": self.fine_style}
-        found = {name: path for name, path in named.items() if path and path not in INITS}
+        found = self.pictures()
         masks = {"content_mask": self.content_mask, "style_mask": self.style_mask}
         return found | {f"{n} {i}": p for n, paths in masks.items() for i, p in enumerate(paths, 1)}
+
+    def pictures(self) -> dict[str, str]:
+        """Return the paths of pictures in the settings that are no masks, by setting."""
+        named = {"init": self.init, "fine_style": self.fine_style}
+        return {name: path for name, path in named.items() if path and path not in INITS}
 
     def map_paths(self, move: Callable[[str], str], names: Container[str] = PATHS) -> "Settings":
         """Return the settings with ``move`` applied to the paths in the settings ``names``."""

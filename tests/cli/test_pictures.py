@@ -66,6 +66,49 @@ def test_notes_on_how_pictures_are_read_are_told_once(folder, capsys, picture):
     assert capsys.readouterr().err == ""
 
 
+def animated(*names: str) -> list[str]:
+    """Write animations of two pictures, 32 x 24 pixels; return the notes on them."""
+    for seed, name in enumerate(names):
+        levels = np.random.default_rng(seed).integers(0, 256, (2, 24, 32, 3), dtype=np.uint8)
+        first, second = map(Image.fromarray, levels)
+        first.save(name, save_all=True, append_images=[second])
+    return [f"{name}: is an animation: its first picture is taken" for name in names]
+
+
+ODD = "a.gif b.gif a.gif"  # of which the second is a style, as is the first
+WITH_NOTES = {
+    "run": f"run {ODD} --init c.gif -o out.png",
+    "fine style": "run a.gif b.gif --fine-style c.gif -o out.png",
+    "plan": f"run {ODD} --init c.gif --plan",
+    "photo": "photo a.gif b.gif --init c.gif -o out.png",
+    "one map": "photo a.gif b.gif c.gif --method color -o out.png",
+    "sweep": f"sweep {ODD} --init c.gif --style-weight 1,2 --rows none -o out.png",
+    "batch": "batch --contents a.gif --styles b.gif a.gif --init c.gif -o out",
+    "texture": "texture a.gif b.gif a.gif --init c.gif -o out.png",
+    "score": "score a.gif --content b.gif --style c.gif a.gif",
+}
+
+
+@pytest.mark.parametrize("name", WITH_NOTES)
+def test_a_note_on_each_picture_is_told_once_by_every_command(folder, capsys, name):
+    notes = animated("a.gif", "b.gif", "c.gif")
+    command, *rest = WITH_NOTES[name].split()
+    scale = ["--size", "32", "--steps", "1"]
+    more = [] if name == "one map" else scale[:2] if name == "score" else scale
+    assert main([command, *rest, *more]) == 0
+    said = capsys.readouterr().err
+    assert [said.count(note) for note in notes] == [1, 1, 1], said
+
+
+@pipes
+def test_a_pipe_as_initial_image_is_read_once(folder):
+    reader, writer = os.pipe()
+    os.write(writer, Path("style.png").read_bytes())  # it fits into the pipe
+    os.close(writer)
+    assert run(*OUT, *ONE_SCALE, "--init", f"/dev/fd/{reader}") == 0
+    os.close(reader)
+
+
 def test_the_resolution_of_the_photo_is_kept(folder, picture):
     pil = Image.fromarray(np.uint8(255 * picture(0, 24, 32)))
     pil.save("photo.jpg", dpi=(300, 300))

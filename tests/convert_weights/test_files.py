@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from convert_weights import files
 from convert_weights.files import (
     LONGEST_NAME,
     beside,
@@ -449,3 +450,11 @@ def test_a_file_in_a_folder_where_none_can_be_made(unprivileged):
         with pytest.raises(PermissionError):
             write_whole(unprivileged / name, b"new")
     assert contents(unprivileged) == {"mine": b"new", "read-only": b"old"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_that_nothing_reads_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "NO_READER", 0.01)
+    os.mkfifo(tmp_path / "p")
+    with pytest.raises(OSError, match="is a pipe, and no program reads it"):
+        files.write_whole(tmp_path / "p", b"a")

@@ -72,8 +72,9 @@ def test_what_begins_like_a_readable_picture_may_be_one(head):
 
 
 def test_binary_data_of_no_known_kind_is_refused(tmp_path):
-    (tmp_path / "a.png").write_bytes(bytes(range(1, 256)))
-    assert "damaged, or not a readable JPEG, PNG" in refusal(tmp_path / "a.png")
+    for data in (bytes(range(1, 256)), b"\x89PN", b"RI\xff"):
+        (tmp_path / "a.png").write_bytes(data)
+        assert "damaged, or not a readable JPEG, PNG" in refusal(tmp_path / "a.png")
 
 
 def test_markup_is_told_in_time_in_proportion_to_its_length():
@@ -134,6 +135,19 @@ def test_avif(tmp_path):
     levels = np.full((40, 64, 3), (200, 90, 30), np.uint8)
     Image.fromarray(levels).save(tmp_path / "a.jpg", "AVIF")
     np.testing.assert_allclose(images.read(tmp_path / "a.jpg").rgb * 255, levels, atol=8)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow cannot read AVIF")
+def test_the_bits_of_an_avif_that_are_lost_are_told(tmp_path):
+    path = tmp_path / "a.avif"
+    Image.new("RGB", (16, 16), "red").save(path)
+    assert images.read(path).notes == ()
+    data = bytearray(path.read_bytes())
+    bits, kind = data.index(b"pixi") + 9, data.index(b"av1C") + 6
+    data[bits : bits + 3] = bytes([10] * 3)
+    data[kind] |= 0x40  # high bit depth
+    path.write_bytes(data)
+    assert images.read(path).notes == (f"{path}: of 10 bits of color 8 are read",)
 
 
 def test_a_pillow_without_avif_says_so(tmp_path, monkeypatch):

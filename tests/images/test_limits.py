@@ -206,6 +206,13 @@ def test_scans_of_a_jpeg_are_counted(path, monkeypatch):
     images.read(path)
 
 
+def test_scans_are_not_hidden_by_a_marker_without_a_segment(path):
+    data = with_scans(encoded("JPEG", progressive=True), 200)
+    place = data.rindex(b"\xff\xda", 0, len(data) // 4)
+    path.write_bytes(data[:place] + b"\xff\x01\xff\xff" + data[place:])
+    assert "has more than 100 scans" in refusal(path)
+
+
 def test_scans_are_not_counted_in_metadata_and_after_the_end(path):
     data = encoded("JPEG", comment=b"\xff\xda" * 500) + b"\xff\xda" * 500
     path.write_bytes(data)

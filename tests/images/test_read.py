@@ -401,13 +401,29 @@ def test_metadata_that_nobody_needs_are_no_reason_to_refuse_the_pixels(tmp_path,
     same(plain_png(tmp_path / "a.png", after=(UNNEEDED[what],)), PIXELS)
 
 
-def test_damaged_metadata_are_no_reason_to_refuse_the_pixels(tmp_path):
-    for kind, data in ((b"tEXt", b"Comment\0hello"), (b"pHYs", bytes(9)), (b"eXIf", bytes(20))):
+def test_damaged_metadata_are_ignored_with_a_note_if_they_matter(tmp_path):
+    for kind, data in (
+        (b"tEXt", b"Comment\0hello"),
+        (b"pHYs", bytes(9)),
+        (b"eXIf", bytes(20)),
+        (b"gAMA", struct.pack(">I", 100_000)),
+        (b"iCCP", b"a\0\0" + zlib.compress(bytes(200))),
+    ):
         plain_png(tmp_path / "a.png", (kind, data))
         stored = (tmp_path / "a.png").read_bytes()
         place = stored.index(kind) + 4 + len(data)  # of the checksum
         (tmp_path / "a.png").write_bytes(stored[:place] + bytes(4) + stored[place + 4 :])
-        same(planned(tmp_path / "a.png"), PIXELS)
+        picture = planned(tmp_path / "a.png")
+        same(picture, PIXELS)
+        said = f"{tmp_path / 'a.png'}: its {kind.decode()} chunk is damaged, and is ignored"
+        assert picture.notes == (() if kind == b"tEXt" else (said,))
+
+
+@for_each("packed", [b"garbage", zlib.compress(bytes(2**25)), zlib.compress(bytes(200))[:-9], b""])
+def test_a_profile_that_cannot_be_unpacked_is_ignored_with_a_note(tmp_path, packed):
+    picture = plain_png(tmp_path / "a.png", (b"iCCP", b"a\0\0" + packed))
+    same(picture, PIXELS)
+    assert picture.notes == (f"{tmp_path / 'a.png'}: its iCCP chunk is damaged, and is ignored",)
 
 
 def test_a_large_profile_is_used(tmp_path):

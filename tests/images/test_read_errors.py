@@ -129,7 +129,7 @@ def test_a_planar_sixteen_bit_tiff_is_refused_and_not_misread(path, compression)
     assert "interleaved" in refusal(path)
 
 
-@for_each(("dtype", "message"), [(np.float32, "mode F"), (np.int32, "32-bit")])
+@for_each(("dtype", "message"), [(np.float32, "floats"), (np.int32, "32-bit")])
 def test_a_float_or_32_bit_tiff_is_refused_and_not_clipped(path, dtype, message):
     tifffile.imwrite(path, np.full((9, 8), 70_000, dtype))
     assert message in refusal(path)

@@ -163,6 +163,37 @@ def test_empty_tiles_are_refused(path):
         images.read(path)
 
 
+def test_uncompressed_strips_need_no_byte_counts(path):
+    write(path, (MAIN, {}))
+    with_tag(path, ExifTags.Base.StripByteCounts, 0)
+    assert holds(path, MAIN) == ()
+    with_tag(path, ExifTags.Base.StripOffsets, 0)
+    with pytest.raises(ImageError, match="damaged: 1 of its 1 strips are empty"):
+        images.read(path)
+
+
+# --- bits -----------------------------------------------------------------------------------------
+
+
+def packed(path, values: np.ndarray, bits: int) -> np.ndarray:
+    """Write gray values of so many bits each, and read them."""
+    height, width = values.shape
+    each = values[..., None] >> np.arange(bits - 1, -1, -1) & 1
+    rows = np.packbits(each.reshape(height, -1), axis=1)
+    tifffile.imwrite(path, rows, photometric="minisblack", metadata=None)
+    with_tag(path, ExifTags.Base.ImageWidth, width)
+    with_tag(path, ExifTags.Base.BitsPerSample, bits)
+    picture = images.read(path)
+    assert picture.notes == ()
+    return picture.rgb[..., 0]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 12])
+def test_bits_of_a_gray_level(path, bits):
+    values = np.arange(16 * 240).reshape(16, 240) % 2**bits
+    np.testing.assert_allclose(packed(path, values, bits), values / (2**bits - 1), atol=2e-5)
+
+
 def test_uncompressed_pixels_beyond_the_file_are_refused_from_the_header(path):
     write(path, (MAIN, {}))
     with_tag(path, ExifTags.Base.ImageWidth, 2**15)

@@ -21,6 +21,7 @@ from jaxstyle.images import Picture, color
 from jaxstyle.losses import objective
 from jaxstyle.optim.optimizers import OPTIMIZERS, adam
 from jaxstyle.presets import PRESETS
+from jaxstyle.runs.score import score
 from jaxstyle.runs.stylize import stylize
 from jaxstyle.settings import resolve
 
@@ -569,3 +570,33 @@ def test_a_line_search_does_not_go_with_tiles(made):
         SettingError, match="tile: does not go with an optimizer that searches along a line"
     ):
         made(optimizer=optax.lbfgs(), tile=64, size=80, smallest_size=80)
+
+
+def test_warnings_are_printable(made, pictures, small_weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "a\x1b[31m\n.png"
+    Image.fromarray(np.uint8(255 * pictures[0])).save(name, icc_profile=b"\x1b[2J" * 99)
+    with pytest.warns(UserWarning, match="ICC profile is ignored") as caught:
+        made(content=name)
+    notes = score(name, name, name, weights_file=small_weights, size=48, **SHALLOW).notes
+    assert all(str(note).isprintable() for note in (*notes, *(each.message for each in caught)))
+
+
+def test_notes_on_all_pictures_are_warnings(made, pictures, small_weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("a.gif", "b.gif", "c.gif")):
+        levels = np.random.default_rng(seed).integers(0, 256, (2, 45, 64), dtype=np.uint8)
+        first, second = map(Image.fromarray, levels // 8)
+        first.save(name, save_all=True, append_images=[second])
+    notes = [f"{name}.gif: is an animation: its first picture is taken" for name in "abc"]
+    Image.new("L", (64, 45), 255).save("m.png")
+    Image.new("L", (40, 40), 255).save("n.png")
+    with pytest.warns(UserWarning) as caught:
+        made(content="a.gif", styles=["b.gif", "b.gif"], init="c.gif")
+    assert sorted(str(each.message) for each in caught) == notes
+    with pytest.warns(UserWarning) as caught:
+        made(content_mask="m.png", style_mask="n.png")
+    assert 'region "inside" is the whole content' in [str(each.message) for each in caught]
+    sources = "a.gif", "b.gif", ["c.gif", "a.gif"]
+    found = score(*sources, weights_file=small_weights, size=48, **SHALLOW)
+    assert list(found.notes) == notes
