@@ -20,7 +20,7 @@ MOST = 256
 """Number of jitted functions to keep: one for each function and shapes of its arguments."""
 
 MOST_BYTES = 400_000_000
-"""Bytes of jitted functions to keep, as their ``size`` says: those of the five scales of a preset."""
+"""Bytes of jitted functions to keep, as ``size`` says: those of the five scales of a preset."""
 
 MOST_MAPS = 15_000
 """Number of the process's memory maps above which ``make_room`` empties JAX's own caches too."""
