@@ -217,7 +217,10 @@ def _target(path: Name, replace: bool, follow: bool) -> _Target:
     try:
         mode = os.stat(name).st_mode
     except FileNotFoundError:
-        return _Target(os.path.realpath(name), exists=False, special=False)
+        target = os.path.realpath(name)
+        if os.path.lexists(target):  # by way of a folder that is not there: "missing/../file"
+            raise
+        return _Target(target, exists=False, special=False)
     if stat.S_ISDIR(mode):
         raise _error(errno.EISDIR, name)
     if not replace:
