@@ -35,3 +35,9 @@ def test_the_message_of_every_error_is_printable():
     assert {str(error(text)) for error in plain} == {"a name?[2J"}
     setting = errors.SettingError("size", text)
     assert (str(setting), setting.problem) == ("size: a name?[2J", "a name?[2J")
+
+
+def test_a_very_long_name_does_not_fill_the_screen():
+    said = str(JaxstyleError(f"{'x' * 100_000}: is not there: choose another"))
+    assert len(said) == 2000
+    assert said.endswith("xxx: is not there: choose another")

@@ -175,6 +175,16 @@ def test_a_folder_that_was_made_in_vain_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_text_that_was_changed_is_damage(tmp_path):
+    save(tmp_path, {"scale": 0, "image": np.zeros(3)})
+    with np.load(tmp_path / FILE) as entries:
+        parts = dict(entries)
+    parts["arr_0"] = np.frombuffer(bytes(parts["arr_0"]).replace(b"0", b"1", 1), np.uint8)
+    np.savez(tmp_path / FILE, **parts)
+    with pytest.raises(CheckpointError, match="the checkpoint is damaged .it was changed.: delete"):
+        load(tmp_path)
+
+
 # --- what is not ours -----------------------------------------------------------------------------
 
 
