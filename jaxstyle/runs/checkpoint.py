@@ -66,8 +66,11 @@ def load(directory: Path) -> dict[str, Any] | None:
     Raises:
       CheckpointError: the checkpoint is damaged.
     """
+    path = directory / FILE
     try:
-        with open(directory / FILE, "rb") as file:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("it is not a file")
+        with open(path, "rb") as file:
             return _read(file)
     except (FileNotFoundError, NotADirectoryError):
         return None

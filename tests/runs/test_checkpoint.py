@@ -225,3 +225,12 @@ def test_what_others_keep_in_the_folder_stays(tmp_path):
     delete(tmp_path / "c")
     assert names(tmp_path / "c") == ["folder", "notes.txt"]
     assert (tmp_path / "c" / "folder" / FILE).read_bytes() == b"theirs"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of Unix")
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / FILE)
+    with pytest.raises(CheckpointError, match="it is not a file"):
+        load(tmp_path)
+    save(tmp_path, TREE)
+    assert load(tmp_path).keys() == TREE.keys()
