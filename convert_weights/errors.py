@@ -10,11 +10,12 @@ from pathlib import Path
 class JaxstyleError(Exception):
     """Base class of the project's errors; the message is one line saying what to do about it.
 
-    It is made printable, because it may quote names, text or bytes of a hostile file.
+    It is made printable and not too long, as it may quote names, text or bytes of a hostile file.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+        text = printable(message)
+        super().__init__(text if len(text) <= 2000 else f"{text[:1500]}...{text[-497:]}")
 
 
 class WeightsError(JaxstyleError):

@@ -6,7 +6,7 @@ only half written, as far as the system allows:
 - A regular file is replaced at once: a temporary file beside it is written, synced and renamed. It
   keeps its mode; a new file has that of the umask. On any failure the old content is untouched.
 - A symbolic link is followed: the file that it points at is replaced. With `follow=False`, as for
-  files of the program's own, the link itself is.
+  files of the program's own, the link itself is, or a pipe or the like of this name.
 - A device, a pipe or an open descriptor (/dev/null, /dev/stdout) is written in place.
 - A file that cannot be renamed over is written in place too: a mount point (as of a container), or
   a file in a folder where this user may write it but create no others. The data is complete and
@@ -82,7 +82,7 @@ def write_whole(
         data: Its content.
         replace: Replace an existing file. If not set, no file is ever replaced, not even one that
             another process creates during the call.
-        follow: Replace what a symbolic link points at. If not set, replace the link.
+        follow: Replace what a symbolic link points at. If not set, replace the link itself.
         verify: Called with the path of the temporary file; raises if its content is wrong.
 
     Raises:
@@ -210,14 +210,17 @@ def _target(path: Name, replace: bool, follow: bool) -> _Target:
     name = os.fspath(path)
     if not os.path.basename(name):  # "" or "folder/"
         raise _error(errno.EISDIR if name else errno.ENOENT, name)
-    if not follow and os.path.islink(name):
+    if not follow and _is_other(name):
         if not replace:
             raise _error(errno.EEXIST, name)
         return _Target(os.path.abspath(name), exists=False, special=False)
     try:
         mode = os.stat(name).st_mode
     except FileNotFoundError:
-        return _Target(os.path.realpath(name), exists=False, special=False)
+        target = os.path.realpath(name)
+        if os.path.lexists(target):  # by way of a folder that is not there: "missing/../file"
+            raise
+        return _Target(target, exists=False, special=False)
     if stat.S_ISDIR(mode):
         raise _error(errno.EISDIR, name)
     if not replace:
@@ -234,6 +237,15 @@ def _target(path: Name, replace: bool, follow: bool) -> _Target:
     elif not os.access(name, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise _error(errno.EACCES, name)
     return _Target(name, exists=True, special=True)
+
+
+def _is_other(name: str) -> bool:
+    """Return whether there is something of this name that is neither a file nor a folder."""
+    try:
+        mode = os.lstat(name).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _error(number: int, path: str) -> OSError:

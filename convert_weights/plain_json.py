@@ -85,7 +85,8 @@ def checked(value: Any, kind: Any, where: str = "") -> Any:
     if outer in (list, tuple) and isinstance(value, list):
         return outer(checked(each, inner[0], _inside(where, "")) for each in value)
     if kind is float and type(value) in (int, float):
-        return float(value)
+        with suppress(OverflowError):
+            return float(value)
     if type(value) is kind or (kind is None and value is None):
         return value
     wanted = _WORDS.get(outer, "an object" if is_dataclass(kind) else "one of its values")

@@ -29,6 +29,7 @@ class Keeper:
       tell: called with a line of text if a checkpoint cannot be read or written.
       since: time of the last checkpoint, by ``time.monotonic``.
       last: name and latest state of the running batch.
+      unwritten: names of the batches whose results are not written yet.
     """
 
     folder: Path | None = None
@@ -37,6 +38,7 @@ class Keeper:
     tell: Callable[[str], None] = lambda line: None
     since: float = field(default_factory=time.monotonic)
     last: tuple[str, RunCheckpoint] | None = None
+    unwritten: set[str] = field(default_factory=set)
 
     def saved(self, name: str, settings: Settings) -> RunCheckpoint | None:
         """Load a batch's checkpoint; None if there is none or it cannot be read.
@@ -85,12 +87,26 @@ class Keeper:
                 self._save(*self.last)
             raise
 
-    def forget(self) -> None:
-        """Let go of the state of a batch that has been run."""
+    def save(self) -> bool:
+        """Save a checkpoint, from any thread; return whether the process can end without a loss."""
+        last = self.last
+        if self.unwritten or (last and not last[1].is_whole()):
+            return False
+        try:
+            if last:
+                self._save(*last)
+        except RuntimeError:  # a step has begun meanwhile
+            return False
+        return last is self.last and not self.unwritten
+
+    def run(self, name: str) -> None:
+        """Let go of the state of a batch that has been run, and whose results will be written."""
+        self.unwritten.add(name)
         self.last = None
 
     def done(self, name: str) -> None:
         """Delete the checkpoint of a batch whose results are written."""
+        self.unwritten.discard(name)
         if self.folder is not None and name:
             checkpoint.delete(self.folder / name)
 

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from convert_weights.files import remove_leftovers, write_whole
+from convert_weights.temporary import temporary_folder
 from jaxstyle.errors import StorageError
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -37,13 +37,14 @@ def local_copy(path: str, head: int | None = None) -> Iterator[Path]:
 
     Raises:
       StorageError: the URL does not exist or cannot be fetched.
+      TemporaryFolderError: there is no folder for temporary files.
     """
     if not is_url(path):
         yield Path(path)
         return
-    with tempfile.TemporaryDirectory(prefix="jaxstyle-") as folder:
+    with temporary_folder() as folder:
         name = urlsplit(path).path if path.lower().startswith("http") else path
-        copy = Path(folder, PurePosixPath(name).name)
+        copy = folder / PurePosixPath(name).name
         with _one_line(path, "cannot be read"):
             files, remote = _remote(path)
             if head is None:

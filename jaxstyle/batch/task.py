@@ -165,7 +165,7 @@ class Task:
     def run(
         self, read: Read, report: Callable[[Progress], None], mesh: Mesh | None
     ) -> Sequence[Result | Exception]:
-        """Run a batch, resuming from its checkpoint if there is one.
+        """Run a batch, resuming from its checkpoint if there is one; its results are to be written.
 
         Args:
           read: the batch.
@@ -175,6 +175,14 @@ class Task:
         Returns:
           A result or an exception for each slot of the batch.
         """
+        try:
+            return self._results(read, report, mesh)
+        finally:
+            self.options.keeper.run(read.name)
+
+    def _results(
+        self, read: Read, report: Callable[[Progress], None], mesh: Mesh | None
+    ) -> Sequence[Result | Exception]:
         cells, keeper = self.slots(read), self.options.keeper
         layers, settings = read.batch.layers, cells[0].settings
         key = static_key(settings), repr(layers), read.batch.shape
@@ -202,10 +210,7 @@ class Task:
             "keep": partial(keeper.keep, read.name),
             "saved": keeper.saved(read.name, settings),
         }
-        try:
-            return run_in_halves(self.loaded, cells, hooks, **shared, **resuming)
-        finally:
-            keeper.forget()
+        return run_in_halves(self.loaded, cells, hooks, **shared, **resuming)
 
     def slots(self, read: Read) -> list[Inputs]:
         """Return the cells, padded to the batch size that all batches of a shape share."""

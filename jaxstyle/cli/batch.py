@@ -33,8 +33,9 @@ from jaxstyle.cli.common import (
     teller,
     use_precision,
 )
+from jaxstyle.cli.failures import saving
 from jaxstyle.cli.flags import add_settings, argument, given_settings
-from jaxstyle.cli.interrupt import deferred_interrupt
+from jaxstyle.cli.interrupt import Requests, deferred_interrupt
 from jaxstyle.cli.notes import idle_notes, network_note, tell_notes
 from jaxstyle.errors import CheckpointError, IncompleteError, StorageError, UsageError
 from jaxstyle.network import weights
@@ -152,7 +153,7 @@ def main(arguments: argparse.Namespace) -> None:
         # Photos may share a mask: its notes are told once.
         note = partial(tell_notes, tell=tell, told=set())
         options = Options(arguments.batch_size, arguments.bits, describe, keeper, note)
-        with _watched(check, hidden=arguments.quiet or arguments.json) as watch:
+        with _watched(check, keeper, hidden=arguments.quiet or arguments.json) as watch:
             status = run_jobs(todo, loaded, out, host, ledger, options, watch)
         if host.index == 0:
             lost = presence.wait_for_others(hosts.SILENCE, check)
@@ -258,22 +259,25 @@ def failed(ledger: Ledger, job: Job) -> bool:
 
 
 @contextmanager
-def _watched(check: Callable[[], None], *, hidden: bool) -> Iterator[Callable[[Status], None]]:
+def _watched(
+    check: Requests, keeper: Keeper, *, hidden: bool
+) -> Iterator[Callable[[Status], None]]:
     """Show progress on standard error; yield a function to call with every status.
 
-    The function calls ``check``, whose KeyboardInterrupt is given a note on how to continue.
+    The function calls ``check``. A note on how to continue is added to what ends the batch early.
     """
-    with batch_table(hidden) as show:
+
+    def save(stop: BaseException) -> None:
+        if isinstance(stop, KeyboardInterrupt | StorageError):
+            stop.add_note("run the same command again to continue from here")
+
+    with saving(check, batch_table(hidden), save, keeper.save) as show:
 
         def update(status: Status) -> None:
             show(status)
             check()
 
-        try:
-            yield update
-        except (KeyboardInterrupt, StorageError) as stop:
-            stop.add_note("run the same command again to continue from here")
-            raise
+        yield update
 
 
 def _batch_size(text: str) -> int | None:

@@ -15,6 +15,7 @@ from jaxstyle.batch.folder import group_jobs
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
 from jaxstyle.cli.common import Tell, count_of
+from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.memory import in_bytes
 from jaxstyle.cli.plan import WIDTH, about
 from jaxstyle.execution import memory
@@ -55,16 +56,17 @@ def show_batch_plan(
 ) -> None:
     """Print the plan of a batch on standard output, as JSON with ``--json``."""
     tell("reading the sizes of the pictures and timing a few steps of the first")
-    found, refused = group_jobs(jobs, loaded, arguments.batch_size, ALONE)
-    groups = list(groups_of(found, loaded))
     seconds = None
-    if found:
-        first = found[0].jobs[0]
-        sides = [found[0].sides[0]] * len(first.styles)
-        one = estimate(loaded, found[0].sides[0], sides, first.settings)
-        if one.seconds is not None:
-            pace = (one.seconds - one.compile_seconds) / one.to_dict()["flops"]
-            seconds = pace * sum(group.flops for group in groups)
+    with interruptible(tell) as check:
+        found, refused = group_jobs(jobs, loaded, arguments.batch_size, ALONE, check)
+        groups = list(groups_of(found, loaded))
+        if found:
+            first = found[0].jobs[0]
+            sides = [found[0].sides[0]] * len(first.styles)
+            one = estimate(loaded, found[0].sides[0], sides, first.settings, check)
+            if one.seconds is not None:
+                pace = (one.seconds - one.compile_seconds) / one.to_dict()["flops"]
+                seconds = pace * sum(group.flops for group in groups)
     if arguments.json:
         failing = [{"output": each.job.output, "reason": each.reason} for each in refused]
         told = {"groups": [asdict(group) for group in groups], "cannot_be_made": failing}

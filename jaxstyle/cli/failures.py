@@ -2,17 +2,19 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import NoReturn, TypeVar
 
 from convert_weights.command_line import WRONG_USAGE, flag, output_failure, show
 from convert_weights.errors import one_line
 from jaxstyle.cli.environment import variables
-from jaxstyle.cli.interrupt import Requests, deferred_interrupt, leave_now, outcome
+from jaxstyle.cli.interrupt import Requests, Stopped, deferred_interrupt, leave_now, outcome
 from jaxstyle.errors import HostFlagsError, JaxstyleError, SettingError, UsageError
 
 FAILED = 1
 EXPECTED = (JaxstyleError, OSError, MemoryError)
+
+T = TypeVar("T")
 
 
 def exit_status(command: Callable[[], None], debug: bool) -> int:
@@ -68,6 +70,41 @@ def interruptible(tell: Callable[[str], None]) -> Iterator[Requests]:
     with deferred_interrupt(tell) as check, check.may_leave(end_now):
         yield check
         check()
+
+
+@contextmanager
+def saving(
+    requests: Requests,
+    shown: AbstractContextManager[T],
+    save: Callable[[BaseException], None],
+    can_save: Callable[[], bool] = lambda: True,
+) -> Iterator[T]:
+    """Save what a block has made if it ends early. If it takes long to end, another thread does it.
+
+    Args:
+      requests: requests to end the process.
+      shown: shows the progress of the block.
+      save: saves what there is, and adds a note about it to the exception.
+      can_save: whether another thread can save it now.
+
+    Yields:
+      What ``shown`` yields.
+    """
+    with ExitStack() as stack:
+        value = stack.enter_context(shown)
+
+        def leave(stop: Stopped) -> None:
+            if can_save():
+                save(stop)
+                stack.close()
+                end_now(stop)
+
+        try:
+            with requests.may_leave(leave):
+                yield value
+        except (Exception, KeyboardInterrupt) as stop:
+            save(stop)
+            raise
 
 
 def _failed(error: Exception) -> int:

@@ -5,6 +5,7 @@ the result, and get a number if they are taken.
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -150,20 +151,14 @@ class Outputs:
         """
         if self.last is None:
             return "there is nothing to save yet"
-        progress, path = self.last, beside(self.picture, "interrupted")
-        text = _interrupted(description, progress)
-        try:
-            picture = self._so_far(progress, content, settings)
-        except Exception as error:  # memory has run out, or the device is lost
-            return f"the picture so far is lost: {_reason(error)}"
-        try:
-            path = self._write_unused(path, picture, text)
-        except Exception as error:
-            return f"{_reason(error)}: {rescued(path, picture, self.bits, text)}"
-        return (
-            f"saved the picture so far (scale {progress.scale + 1}/{len(progress.scales)}, "
-            f"step {progress.step}/{progress.steps}) as {path}"
+        progress, last = self.last, self.last.scale + 1
+        what = (
+            f"the picture so far (scale {last}/{len(progress.scales)}, "
+            f"step {progress.step}/{progress.steps})"
         )
+        so_far = partial(self._so_far, progress, content, settings)
+        text, taken = _interrupted(description, progress), self._named_files()
+        return save_interrupted(self.picture, so_far, what, text, self.bits, taken)
 
     def _so_far(self, progress: Progress, content: Picture, settings: Settings) -> Picture:
         """Return the picture at its final size or, if that fails, as it is."""
@@ -212,6 +207,38 @@ def rescued(path: Path, picture: Picture, bits: int, description: str) -> str:
                 raise
             return f"saved the picture as {folder / name} instead"
     return "the picture is lost"
+
+
+def save_interrupted(
+    output: Path,
+    so_far: Callable[[], Picture],
+    what: str,
+    description: str,
+    bits: int = 8,
+    taken: Sequence[Path] = (),
+) -> str:
+    """Write an unfinished picture as ``OUT-interrupted.png``, or in another folder; say where.
+
+    Args:
+      output: path of the finished picture.
+      so_far: returns the picture; may raise if there is too little memory left.
+      what: words for the picture.
+      description: its metadata.
+      bits: bits per channel.
+      taken: further paths to leave alone.
+    """
+    path, resolved = beside(output, "interrupted"), {each.resolve() for each in taken}
+    try:
+        picture = so_far()
+    except Exception as error:  # memory has run out, or the device is lost
+        return f"{what} cannot be saved: {_reason(error)}"
+    try:
+        path = images.write_unused(
+            path, picture, bits=bits, description=description, taken=resolved
+        )
+    except Exception as error:
+        return f"{_reason(error)}: {rescued(path, picture, bits, description)}"
+    return f"saved {what} as {path}"
 
 
 def write_or_rescue(path: Path, picture: Picture, bits: int = 8, description: str = "") -> None:
@@ -276,11 +303,12 @@ def check_distinct(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
 
 def _identity(path: Path) -> object:
     """Return what is equal for all names of a file."""
+    path = Path(os.path.realpath(path))  # unlike `resolve`, also of a link that leads to itself
     try:
         found = path.stat()
     except OSError:
-        return path.resolve()
-    return (found.st_dev, found.st_ino) if found.st_ino else path.resolve()
+        return path
+    return (found.st_dev, found.st_ino) if found.st_ino else path
 
 
 def _steps_taken(progress: Progress) -> int:

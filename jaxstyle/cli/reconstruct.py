@@ -5,7 +5,7 @@ import json
 import time
 from pathlib import Path
 
-from convert_weights.files import beside, remove_leftovers
+from convert_weights.files import remove_leftovers
 from jaxstyle import images
 from jaxstyle.cli.common import (
     DEBUG_HELP,
@@ -15,10 +15,11 @@ from jaxstyle.cli.common import (
     teller,
     use_precision,
 )
+from jaxstyle.cli.failures import saving
 from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
-from jaxstyle.cli.outputs import check_distinct, write_or_rescue
+from jaxstyle.cli.outputs import check_distinct, save_interrupted, write_or_rescue
 from jaxstyle.cli.progress import progress_bar
 from jaxstyle.errors import SettingError, UsageError
 from jaxstyle.execution.plan import Image
@@ -81,20 +82,21 @@ def main(arguments: argparse.Namespace) -> None:
         tell(note)
     tell_of_tuning(settings, tell)
     made: list[Reconstruction] = []
-    with deferred_interrupt(tell) as check, progress_bar(hidden=tell is silence) as bar:
 
-        def watch(progress: Progress) -> None:
-            bar(progress)
-            check()
+    def save(stop: BaseException) -> None:
+        if made:
+            stop.add_note(_save_unfinished(arguments.output, image, made, settings))
 
-        try:
+    with deferred_interrupt(tell) as check:
+        with saving(check, progress_bar(hidden=tell is silence), save) as bar:
+
+            def watch(progress: Progress) -> None:
+                bar(progress)
+                check()
+
             for one in reconstructions(loaded, image, settings, watch, check):
                 made.append(one)
                 tell(f"{len(made)}/{len(cells(settings))}  {one.kind} of {one.label}")
-        except (Exception, KeyboardInterrupt) as stop:
-            if made:
-                stop.add_note(_save_unfinished(arguments.output, image, made, settings))
-            raise
         picture = Picture(figure(image, made, settings))
         write_or_rescue(arguments.output, picture, description=made_by("reconstruct"))
     tell(f"{arguments.output}: {time.perf_counter() - start:.0f} s")
@@ -105,10 +107,6 @@ def _save_unfinished(
 ) -> str:
     """Write the figure of those made so far beside the output; return a message about it."""
     count = {"made": len(made), "of": len(cells(settings))}
-    try:
-        picture = Picture(figure(image, made, settings))
-        text = json.dumps({**json.loads(made_by("reconstruct")), "interrupted": count})
-        path = images.write_unused(beside(output, "interrupted"), picture, description=text)
-    except Exception as error:
-        return f"the {len(made)} made so far are lost: {error}"
-    return f"saved the {len(made)} made so far as {path}"
+    text = json.dumps({**json.loads(made_by("reconstruct")), "interrupted": count})
+    what = f"the {len(made)} made so far"
+    return save_interrupted(output, lambda: Picture(figure(image, made, settings)), what, text)

@@ -4,7 +4,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,9 +30,9 @@ from jaxstyle.cli.common import (
     teller,
     use_precision,
 )
-from jaxstyle.cli.failures import end_now, interruptible
+from jaxstyle.cli.failures import interruptible, saving
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
-from jaxstyle.cli.interrupt import Stopped, deferred_interrupt
+from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import enough_memory, explained
 from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
 from jaxstyle.cli.plan import WIDTH, summary, table, verdict
@@ -152,22 +152,15 @@ def run_and_save(
       IncompleteError: every cell failed.
     """
     start = time.perf_counter()
-    with deferred_interrupt(tell) as check, ExitStack() as stack:
 
-        def leave(stop: Stopped) -> None:
+    def save(stop: BaseException) -> None:
+        if files.made or isinstance(stop, KeyboardInterrupt):
             stop.add_note(files.save_unfinished())
-            stack.close()
-            end_now(stop)
 
-        try:
-            watch = stack.enter_context(progress_bar(check, hidden=tell is silence))
-            with check.may_leave(leave):
-                for made in results(arguments, loaded, cells, watch, check, tell):
-                    files.add(made)
-        except (Exception, KeyboardInterrupt) as stop:
-            if files.made or isinstance(stop, KeyboardInterrupt):
-                stop.add_note(files.save_unfinished())
-            raise
+    with deferred_interrupt(tell) as check:
+        with saving(check, progress_bar(check, hidden=tell is silence), save) as watch:
+            for made in results(arguments, loaded, cells, watch, check, tell):
+                files.add(made)
         if len(files.failures()) == len(cells):
             raise IncompleteError(f"no cell could be made; the first: {files.failures()[0]}")
         files.save()

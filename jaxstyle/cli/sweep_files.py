@@ -1,16 +1,16 @@
 """The output files of a sweep: checks before it, cells during it, grid and report after it."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from jaxstyle import images
 from jaxstyle.batch.sweep import GridCell, Line, Sweep
 from jaxstyle.cli.common import silence
-from jaxstyle.cli.outputs import Outputs, check_distinct
+from jaxstyle.cli.outputs import Outputs, check_distinct, save_interrupted, write_or_rescue
 from jaxstyle.errors import ImageError, UsageError
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
@@ -95,21 +95,17 @@ class Files:
                 except ImageError as error:
                     self.unsaved[path] = str(error)
 
-    def save(self, path: Path | None = None) -> None:
-        """Write the grid of all cells finished so far, as the output or another file.
+    def save(self) -> None:
+        """Write the grid.
 
         Raises:
-          ImageError: it cannot be written; a note says where the cells are.
+          ImageError: it cannot be written; notes say where it and the cells are.
         """
-        shown = [_shown(self.made.get(index)) for index in range(len(self.sweep.cells))]
-        sheet = grid(shown, self.size, *self._labels())
-        text = made_by("sweep")
         try:
-            images.write(
-                path or self.output, Picture(sheet), bits=self.recipe.bits, description=text
-            )
-        except ImageError as error:
-            error.add_note(self.whereabouts())
+            write_or_rescue(self.output, self._grid(), self.recipe.bits, made_by("sweep"))
+        except Exception as error:
+            if self.folder:
+                error.add_note(self.whereabouts())
             raise
 
     def save_unfinished(self) -> str:
@@ -119,12 +115,11 @@ class Files:
         """
         if len(self.made) == len(self.failures()):
             return "there is nothing to save yet"
-        path = _beside(self.output, "interrupted")
-        try:
-            self.save(path)
-        except ImageError as error:
-            return ": ".join([str(error), *error.__notes__])
-        return f"saved {len(self.made)} of {len(self.sweep.cells)} cells as {path}"
+        made, count = len(self.made), len(self.sweep.cells)
+        record = {**json.loads(made_by("sweep")), "interrupted": {"made": made, "of": count}}
+        what, text, bits = f"{made} of {count} cells", json.dumps(record), self.recipe.bits
+        said = save_interrupted(self.output, self._grid, what, text, bits)
+        return f"{said}: {self.whereabouts()}" if self.folder and what not in said else said
 
     def whereabouts(self) -> str:
         """Return which of the cells' own pictures are saved, and which are not, in words."""
@@ -185,6 +180,11 @@ class Files:
         scales = [asdict(scale) for scale in result.scales]
         return place | {"scales": scales, "losses": result.losses, "seconds": result.seconds}
 
+    def _grid(self) -> Picture:
+        """Return the grid of all cells finished so far."""
+        shown = [_shown(self.made.get(index)) for index in range(len(self.sweep.cells))]
+        return Picture(grid(shown, self.size, *self._labels()))
+
     def _labels(self) -> tuple[list[str], list[str]]:
         rows, columns = self.sweep.rows, self.sweep.columns
         return [row.label for row in rows], [column.label for column in columns]
@@ -194,12 +194,6 @@ class Files:
         styles = tuple(self.recipe.styles[index] for index in cell.styles)
         recipe = replace(self.recipe, styles=styles, settings=cell.settings)
         return recipe.to_json(path.parent)
-
-
-def _beside(path: Path, word: str) -> Path:
-    """Return a path beside another that no file has: ``grid-word.png``, or with a number."""
-    names = (f"{path.stem}-{word}{f'-{n}' if n > 1 else ''}" for n in count(1))
-    return next(free for name in names if not os.path.lexists(free := path.with_stem(name)))
 
 
 def _make(folder: Path) -> None:

@@ -3,13 +3,13 @@
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 
 from jaxstyle.cli.checkpoints import Keeper
 from jaxstyle.cli.common import reports_every, silence, tell_of_tuning, tell_result
-from jaxstyle.cli.failures import end_now
-from jaxstyle.cli.interrupt import Requests, Stopped, deferred_interrupt
+from jaxstyle.cli.failures import saving
+from jaxstyle.cli.interrupt import Requests, deferred_interrupt
 from jaxstyle.cli.memory import enough_memory
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.profile import profiled
@@ -109,34 +109,23 @@ def _watched(
 ) -> Iterator[Callable[[Progress], None]]:
     """Yield a function to call with every report of a run.
 
-    If the run ends early, a checkpoint is saved, or else the picture so far. A note about it is
-    added to the exception. If the main thread takes long to end, another one does it.
+    If the run ends early, a checkpoint is saved, or else the picture so far.
     """
 
     def save(stop: BaseException) -> None:
+        if not outputs.last and not isinstance(stop, KeyboardInterrupt):
+            return
         note = keeper.save() if keeper and keeper.can_save() else ""
         if not note or not isinstance(stop, KeyboardInterrupt) and outputs.last:
             unfinished = outputs.save_unfinished(content, settings, description)
             note = ": ".join(filter(None, [unfinished, note]))
         stop.add_note(note)
 
-    with ExitStack() as stack:
-        bar = stack.enter_context(progress_bar(hidden=outputs.tell is silence))
+    shown = progress_bar(hidden=outputs.tell is silence)
+    with saving(requests, shown, save, keeper.can_save if keeper else lambda: True) as bar:
 
         def watch(progress: Progress) -> None:
             outputs(progress)
             bar(progress)
 
-        def leave(stop: Stopped) -> None:
-            if keeper is None or keeper.can_save():
-                save(stop)
-                stack.close()
-                end_now(stop)
-
-        try:
-            with requests.may_leave(leave):
-                yield watch
-        except (Exception, KeyboardInterrupt) as stop:
-            if outputs.last or isinstance(stop, KeyboardInterrupt):
-                save(stop)
-            raise
+        yield watch

@@ -201,7 +201,9 @@ def check_directory(path: Path, *, replace: bool = True) -> None:
     except IsADirectoryError as error:
         raise ImageError(f"{name}: is a directory, not a file") from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        directory = os.path.dirname(os.path.realpath(name))
+        directory = os.path.join(os.getcwd(), os.path.dirname(name))
+        if os.path.isdir(directory):  # a link leads to another one
+            directory = os.path.dirname(os.path.realpath(name))
         raise ImageError(f"{name}: there is no directory {directory}: create it first") from error
     except OSError as error:
         raise ImageError(f"{name}: cannot be written there: {error.strerror or error}") from error

@@ -161,6 +161,8 @@ def read(path: Path) -> Times | None:
       DamagedError: the file does not hold a time for each algorithm and each pair of channels.
     """
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
         data = path.read_bytes()
     except OSError:
         return None
@@ -187,7 +189,7 @@ def _write(path: Path, times: Mapping[str, Mapping[str, float]]) -> None:
     """Write the times; if that fails, they are measured again by the next process."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(times, indent=1).encode())
+        write_whole(path, json.dumps(times, indent=1).encode(), follow=False)
 
 
 def _sweep(folder: Path) -> None:

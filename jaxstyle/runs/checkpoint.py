@@ -1,11 +1,12 @@
 """Checkpoint files: save and load a tree of plain values and arrays, bit for bit, as a whole.
 
-A checkpoint is one .npz file in a folder: the tree as JSON, and each array as bytes, both with the
-checksums of the zip format. It is replaced at once, so that a process killed at any moment leaves
-the old checkpoint or the new one.
+A checkpoint is one .npz file in a folder: the tree as JSON, its SHA-256, and each array as bytes,
+all with the checksums of the zip format. It is replaced at once, so that a process killed at any
+moment leaves the old checkpoint or the new one.
 """
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,8 +66,11 @@ def load(directory: Path) -> dict[str, Any] | None:
     Raises:
       CheckpointError: the checkpoint is damaged.
     """
+    path = directory / FILE
     try:
-        with open(directory / FILE, "rb") as file:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("it is not a file")
+        with open(path, "rb") as file:
             return _read(file)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -99,7 +103,8 @@ def _write(file: BinaryIO, tree: Mapping[str, Any]) -> None:
         return {"array": len(arrays), "dtype": str(array.dtype), "shape": array.shape}
 
     text = json.dumps(dict(tree), default=array_to_reference).encode()
-    np.savez(file, np.frombuffer(text, np.uint8), *arrays)  # named arr_0, arr_1, ...
+    digest = np.frombuffer(hashlib.sha256(text).digest(), np.uint8)
+    np.savez(file, np.frombuffer(text, np.uint8), *arrays, sha256=digest)  # named arr_0, arr_1, ...
 
 
 def _read(file: BinaryIO) -> dict[str, Any]:
@@ -111,7 +116,10 @@ def _read(file: BinaryIO) -> dict[str, Any]:
             array = entries[f"arr_{value['array']}"].view(jnp.dtype(value["dtype"]))
             return array.reshape(value["shape"])
 
-        return json.loads(bytes(entries["arr_0"]), object_hook=reference_to_array)
+        text = bytes(entries["arr_0"])
+        if hashlib.sha256(text).digest() != bytes(entries["sha256"]):
+            raise ValueError("it was changed")
+        return json.loads(text, object_hook=reference_to_array)
 
 
 def _reason(error: Exception) -> str:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from jaxstyle.errors import DivergedError
+from jaxstyle.errors import CheckpointError, DivergedError
 from jaxstyle.execution.batched import Batched
 from jaxstyle.execution.choice import choose
 from jaxstyle.execution.compilation import counted, in_turn, one_ahead
@@ -49,6 +50,8 @@ from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result, ScaleReport, Trace
 from jaxstyle.runs.run_checkpoint import RunCheckpoint
 from jaxstyle.settings import Settings
+
+OTHER_RUN = "the checkpoint is damaged, or of another run: delete it, or run without --resume"
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,14 @@ def optimize(
     Raises:
       SettingError, MaskError, ImageError, PictureSizeError: the inputs do not fit together.
       DivergedError: all pictures were given up.
+      CheckpointError: the checkpoint is of another run.
     """
     make_room()
     saved = saved or RunCheckpoint()
     start = time.perf_counter() - saved.seconds
     problem = Problem.of(loaded, pictures, mesh, layers, network)
+    if saved.scale not in range(len(problem.scales)):
+        raise CheckpointError(OTHER_RUN)
     trace = Trace.of(saved.losses, saved.scales, problem.settings)
     images, reached = problem.first_images(), None
 
@@ -350,7 +356,9 @@ class Problem:
         """
         scale, strategy = stage.scale, stage.strategy
         if saved:
-            return strategy.restored(saved, scale)
+            restored = strategy.restored(saved, scale)
+            self._check(restored, stage)
+            return restored
         resized = cached_resize(self.pictures)
         each = zip(images, self.colored, self.settings, strict=True)
         larger = [enlarged(image, photo, scale, own, resized) for image, (photo, _), own in each]
@@ -360,6 +368,18 @@ class Problem:
         earlier = before.courses if before else (Course(),) * len(self.pictures)
         courses = tuple(Course(diverged=course.diverged) for course in earlier)  # given up for good
         return Reached(strategy.rates(self.rates), state, courses)
+
+    def _check(self, restored: Reached, stage: Stage) -> None:
+        """Raise CheckpointError if what a checkpoint holds is not of these pictures and scale."""
+        steps = range(stage.scale.steps + 1)
+        wanted = stage.strategy.state_shape(stage.scale, self.optimizer)
+        if (
+            [course.step in steps for course in restored.courses] != [True] * len(self.pictures)
+            or _shapes(restored.state) != _shapes(wanted)
+            or list(map(np.shape, jax.tree.leaves(restored.rates)))
+            != list(map(np.shape, jax.tree.leaves(stage.strategy.rates(self.rates))))
+        ):
+            raise CheckpointError(OTHER_RUN)
 
     def results(
         self, images: Sequence[Image], reached: Reached | None, trace: Trace, seconds: float
@@ -387,3 +407,7 @@ class Problem:
             maps=done.maps,
             dpi=one.content.dpi,
         )
+
+
+def _shapes(state: solve.State) -> list[tuple[tuple[int, ...], np.dtype]]:
+    return [(x.shape, x.dtype) for x in jax.tree.leaves(state)]

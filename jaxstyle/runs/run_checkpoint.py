@@ -120,7 +120,7 @@ class _Tree:
     scales: list[ScaleReport]
     losses: list[list[dict[str, Any]]]
     seconds: float
-    mixtures: list[Any]
+    mixtures: list[np.ndarray]
     preparing: bool
 
 

@@ -104,20 +104,21 @@ def test_another_thread_leaves_signals_alone(handlers):
 
 BUSY = """
 import ctypes, os, subprocess, sys
-from jaxstyle.cli.interrupt import deferred_interrupt, leave_now, outcome
+from contextlib import nullcontext
+from jaxstyle.cli.failures import saving
+from jaxstyle.cli.interrupt import deferred_interrupt
 
 def tell(line):
-    print(line, flush=True)
+    print(line, file=sys.stderr, flush=True)
 
-def leave(stop):
-    tell("saved")
-    leave_now(outcome(stop)[1])
+def save(stop):
+    stop.add_note("saved")
 
 def busy(seconds):  # in C, where Python handles no signals, as in XLA
     ctypes.CDLL(None, use_errno=True).usleep(int(seconds * 1e6))
 
 times, number = int(sys.argv[1]), int(sys.argv[2])
-with deferred_interrupt(tell) as check, check.may_leave(leave if times == 1 else lambda stop: None):
+with deferred_interrupt(tell) as check, saving(check, nullcontext(), save, lambda: times == 1):
     subprocess.Popen(["sh", "-c", f"kill -{number} {os.getpid()}; sleep 0.7; " * times])
     for _ in range(600):
         busy(0.1)
@@ -128,7 +129,7 @@ with deferred_interrupt(tell) as check, check.may_leave(leave if times == 1 else
 @pytest.mark.parametrize(
     ("times", "number", "said"),
     [
-        (1, signal.SIGHUP, "stopping...\nsaved\n"),
+        (1, signal.SIGHUP, "stopping...\njaxstyle: terminated by SIGHUP: saved\n"),
         pytest.param(2, signal.SIGINT, "stopping...\n", marks=pytest.mark.slow),
     ],
     ids=["saves", "again"],
@@ -137,7 +138,7 @@ def test_a_program_that_is_busy_in_c_is_left_from_outside(times, number, said):
     command = [sys.executable, "-c", BUSY, str(times), str(int(number))]
     begin = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, env=process_environment())
-    assert (done.stdout, done.stderr, done.returncode) == (said, "", 128 + number)
+    assert (done.stdout, done.stderr, done.returncode) == ("", said, 128 + number)
     assert time.monotonic() - begin < 30  # of the 60 for which it is busy
 
 

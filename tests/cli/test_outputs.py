@@ -254,6 +254,11 @@ def test_an_input_by_another_name_is_not_overwritten(folder, refused):
     Path("symbolic.png").symlink_to("style.png")
     for name in ("link.png", "symbolic.png", "../" + Path.cwd().name + "/content.png"):
         refused(["run", *PAIR, "-o", name, *QUIET], 1, f"{name}: is read by this run")
+    refused(
+        ["run", *PAIR, "-o", "missing/../content.png", *QUIET],
+        1,
+        f"missing/../content.png: there is no directory {Path.cwd()}/missing/..: create it first",
+    )
     check_distinct([Path("new.png"), Path("other.png")], [Path("content.png")])
 
 

@@ -140,6 +140,30 @@ def test_a_run_that_is_busy_is_left_where_it_is(start, flags, saved):
         assert rgb_of("out-interrupted.png").shape == (48, 64, 3)
 
 
+OTHERS = {
+    "reconstruct content.png -o new/out.png": "terminated",
+    "batch --contents content.png --styles style.png -o new": (
+        "terminated: run the same command again to continue from here"
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", OTHERS, ids=lambda command: command.split()[0])
+def test_other_commands_that_are_busy_are_left_too(folder, command):
+    Path("new").mkdir()
+    begin = time.monotonic()
+    process = subprocess.run(
+        [sys.executable, "-c", STUCK, *command.split(), "--size", "64", *SHALLOW],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=process_environment(XDG_CACHE_HOME=str(folder / "cache")),
+    )
+    assert process.returncode == 143, process.stderr
+    assert process.stderr.splitlines()[-2:] == ["stopping...", f"jaxstyle: {OTHERS[command]}"]
+    assert time.monotonic() - begin < 60  # of the 120 for which it is busy
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="terminals of Unix")
 def test_a_terminal_that_is_closed_ends_a_run_with_all_of_it_kept(start):

@@ -11,7 +11,7 @@ import pytest
 from jaxstyle import images
 from jaxstyle.__main__ import main
 from jaxstyle.batch import sweep as sweeps
-from jaxstyle.cli import recipe
+from jaxstyle.cli import outputs, recipe
 from jaxstyle.cli import sweep as command
 from jaxstyle.errors import DivergedError, ImageError
 from jaxstyle.images.grid import layout
@@ -211,6 +211,10 @@ def test_an_interrupt_saves_what_was_made(folder, monkeypatch, capsys):
         said.splitlines()[-1] == "jaxstyle: interrupted: saved 1 of 2 cells as grid-interrupted.png"
     )
     assert Path("grid.png").read_bytes() == b"an earlier one"
+    assert json.loads(images.read_description("grid-interrupted.png")) == {
+        "command": "sweep",
+        "interrupted": {"made": 1, "of": 2},
+    }
     Path("grid-interrupted.png").replace("grid.png")
     _, missing = cells_in_grid([""], OF_WEIGHTS)
     np.testing.assert_allclose(missing[0], 0xDD / 255, atol=1e-3)
@@ -233,6 +237,9 @@ def full_disk(monkeypatch):
             write(path, *arguments, **options)
 
         monkeypatch.setattr(images, "write", limited)
+        if not grid:
+            monkeypatch.setattr(images, "write_unused", limited)
+            monkeypatch.setattr(outputs, "_elsewhere", lambda: [])
 
     return limit
 
@@ -272,8 +279,29 @@ def test_without_room_for_the_grid_it_is_said_where_the_cells_are(folder, full_d
     assert sweep(*ONE_SCALE, *CELLS, "--quiet") == 1
     said = capsys.readouterr().err
     assert said.startswith("jaxstyle: grid.png: cannot be written: No space left on device: ")
-    assert said.endswith(": 6 of 6 cells are in cells\n")
+    assert said.endswith(": the picture is lost: 6 of 6 cells are in cells\n")
     assert Path("grid.png").read_bytes() == b"an earlier one"
+
+
+def test_without_room_the_grid_is_saved_elsewhere(folder, monkeypatch, tmp_path_factory, capsys):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.setattr(outputs, "_elsewhere", lambda: [elsewhere])
+    write = images.write
+
+    def limited(path, *arguments, **options):
+        if Path(path).parent == Path():
+            raise ImageError(f"{path}: cannot be written: No space left on device")
+        write(path, *arguments, **options)
+
+    monkeypatch.setattr(images, "write", limited)
+    assert sweep(*ONE_SCALE, *WEIGHTS, "--rows", "none", "--quiet") == 1
+    (saved,) = elsewhere.rglob("grid.png")
+    assert capsys.readouterr().err == (
+        "jaxstyle: grid.png: cannot be written: No space left on device: saved the picture as "
+        f"{saved} instead\n"
+    )
+    saved.replace("grid.png")
+    assert len(cells_in_grid([""], OF_WEIGHTS)) == 2
 
 
 def test_alpha_is_kept_in_cells_and_white_in_the_grid(folder, picture):

@@ -43,3 +43,9 @@ def test_errors_survive_the_way_between_processes():
     error = errors.SettingError("size", "is too small")
     found = pickle.loads(pickle.dumps(error))
     assert (type(found), str(found), found.name) == (type(error), str(error), "size")
+
+
+def test_a_very_long_name_does_not_fill_the_screen():
+    said = str(JaxstyleError(f"{'x' * 100_000}: is not there: choose another"))
+    assert len(said) == 2000
+    assert said.endswith("xxx: is not there: choose another")

@@ -48,6 +48,20 @@ def test_writes_and_leaves_nothing_else(tmp_path, replace):
     assert contents(tmp_path) == {"a": b"new"}
 
 
+@pytest.mark.parametrize("through_link", [False, True])
+def test_a_file_is_not_replaced_by_way_of_a_folder_that_is_not_there(tmp_path, through_link):
+    (tmp_path / "old").write_bytes(b"old")
+    path = f"{tmp_path}/missing/../old"
+    if through_link:
+        (tmp_path / "link").symlink_to(path)
+        path = tmp_path / "link"
+    with pytest.raises(FileNotFoundError):
+        check_writable(path)
+    with pytest.raises(FileNotFoundError):
+        write_whole(path, b"new")
+    assert (tmp_path / "old").read_bytes() == b"old"
+
+
 def test_an_old_file_is_replaced_at_once(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     with whole_file(tmp_path / "a") as file:

@@ -125,3 +125,15 @@ def test_the_fingerprint_is_that_of_the_processor(monkeypatch):
     assert here == machine.fingerprint()
     monkeypatch.setattr(machine, "processor", lambda: ("another",))
     assert machine.fingerprint() != here
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of Unix")
+def test_times_replace_a_link_or_a_pipe_and_do_not_go_through_it(tmp_path):
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    (tmp_path / "link").symlink_to("theirs")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        assert name == "link" or tuning.read(tmp_path / name) is None
+        tuning._write(tmp_path / name, {})
+        assert (tmp_path / name).read_bytes() == b"{}"
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"

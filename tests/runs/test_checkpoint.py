@@ -175,6 +175,16 @@ def test_a_folder_that_was_made_in_vain_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_text_that_was_changed_is_damage(tmp_path):
+    save(tmp_path, {"scale": 0, "image": np.zeros(3)})
+    with np.load(tmp_path / FILE) as entries:
+        parts = dict(entries)
+    parts["arr_0"] = np.frombuffer(bytes(parts["arr_0"]).replace(b"0", b"1", 1), np.uint8)
+    np.savez(tmp_path / FILE, **parts)
+    with pytest.raises(CheckpointError, match="the checkpoint is damaged .it was changed.: delete"):
+        load(tmp_path)
+
+
 # --- what is not ours -----------------------------------------------------------------------------
 
 
@@ -215,3 +225,12 @@ def test_what_others_keep_in_the_folder_stays(tmp_path):
     delete(tmp_path / "c")
     assert names(tmp_path / "c") == ["folder", "notes.txt"]
     assert (tmp_path / "c" / "folder" / FILE).read_bytes() == b"theirs"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of Unix")
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / FILE)
+    with pytest.raises(CheckpointError, match="it is not a file"):
+        load(tmp_path)
+    save(tmp_path, TREE)
+    assert load(tmp_path).keys() == TREE.keys()

@@ -311,3 +311,35 @@ def test_a_damaged_state_is_refused(made, tmp_path):
                 RunCheckpoint.from_tree({**tree, name: wrong}, settings)
         with pytest.raises(CheckpointError, match=f"is damaged .{name} is missing"):
             RunCheckpoint.from_tree({key: tree[key] for key in tree if key != name}, settings)
+
+
+def changed(tree, *path, to):
+    """A copy of a tree with another value at a path."""
+    if not path:
+        return to
+    first, *rest = path
+    copy = list(tree) if isinstance(tree, list) else dict(tree)
+    copy[first] = changed(tree[first], *rest, to=to)
+    return copy
+
+
+def test_a_state_that_does_not_fit_the_run_is_refused(made, tmp_path):
+    settings = resolve(**QUICK)
+    kept, _ = kept_at_reports(made, settings, tmp_path, wanted=[0])
+    tree = checkpoint.load(kept[0])
+    image = next(i for i, leaf in enumerate(tree["solver"]) if np.ndim(leaf) == 3)
+    for path, value in [
+        (["scale"], 9),
+        (["scale"], -1),
+        (["courses"], []),
+        (["courses", 0, "step"], 99),
+        (["courses", 0, "step"], -1),
+        (["solver", image], np.zeros((8, 8, 3), np.float32)),
+        (["solver", image], np.float32(0)),
+        (["solver", 0], np.zeros(7, np.float32)),
+        (["solver_seconds"], 10**400),
+        (["mixtures"], ["x"]),
+    ]:
+        with pytest.raises(CheckpointError, match="damaged"):
+            saved = RunCheckpoint.from_tree(changed(tree, *path, to=value), settings)
+            made(settings, saved=saved)
