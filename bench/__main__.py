@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from convert_weights.command_line import Parser, one_of, open_streams
 from jaxstyle.cli.failures import exit_status
-from jaxstyle.network.machine import keep_memory
+from jaxstyle.machine.command_line import Parser, one_of, open_streams
+from jaxstyle.machine.host import keep_memory
 
 COMMANDS = {
     "compile": "bench.compile",

@@ -7,7 +7,7 @@ from typing import Any
 from bench import work
 from bench.child import call
 from bench.markdown import table as markdown
-from jaxstyle import resources
+from jaxstyle.machine import resources
 from jaxstyle.runs.stylize import stylize
 
 HELP = "Memory and memory maps of a process that makes pictures of many sizes."

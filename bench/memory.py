@@ -23,7 +23,7 @@ from bench import work
 from bench.child import ROOT, USERS_CACHE, call
 from bench.markdown import table as markdown
 from jaxstyle.execution.memory import peak_bytes
-from jaxstyle.network.machine import give_memory_back
+from jaxstyle.machine.host import give_memory_back
 
 HELP = "Peak memory, predicted and measured: of whole commands on CPU, else of the solver."
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from convert_weights.files import write_whole
+from jaxstyle.machine.files import write_whole
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "bench" / "results"

@@ -18,7 +18,7 @@ from bench.worker import Row
 from jaxstyle import images
 from jaxstyle.execution import compilation, plan
 from jaxstyle.images import Picture
-from jaxstyle.network import machine
+from jaxstyle.machine import host
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
@@ -130,7 +130,7 @@ def told(
       cache: folder of the compilation cache.
       **weights: the command's arguments that select the weights.
     """
-    machine.keep_memory()
+    host.keep_memory()
     compilation.persist(Path(cache))
     loaded = work.weights_of(Namespace(**weights), quiet)
     settings = settings_for(schedule, size, most)

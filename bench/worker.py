@@ -47,9 +47,9 @@ def stages(*, sizes: list[int], cache: str, steps: int, **options: Any) -> list[
     from bench import timing, work
     from jaxstyle.execution import compilation
     from jaxstyle.execution.factories import report_every
-    from jaxstyle.network import machine
+    from jaxstyle.machine import host
 
-    machine.keep_memory()
+    host.keep_memory()
     compilation.persist(Path(cache))
     loaded, rows = _weights(options), []
     for size in sizes:
@@ -91,13 +91,13 @@ def start(*, size: int, cache: str, began: float, **options: Any) -> Row:
     from jaxstyle import settings
     from jaxstyle.execution import compilation
     from jaxstyle.images import Picture
-    from jaxstyle.network import machine
+    from jaxstyle.machine import host
     from jaxstyle.runs.inputs import Inputs
     from jaxstyle.runs.optimize import Hooks
     from jaxstyle.runs.stylize import run
 
     begin = time.perf_counter()
-    machine.keep_memory()
+    host.keep_memory()
     compilation.persist(Path(cache))
     loaded = _weights(options)
     reached = {"weights": time.perf_counter() - begin}
@@ -128,10 +128,10 @@ def eager(*, size: int, rounds: int, **options: Any) -> Row:
     import jax
 
     from bench import timing, work
-    from jaxstyle.network import machine
+    from jaxstyle.machine import host
     from jaxstyle.optim import solve
 
-    machine.keep_memory()
+    host.keep_memory()
     problem = work.problem(_weights(options), size, size, **options["settings"])
     # With XLA's own convolutions: Winograd's is dozens of operations, fast only when compiled.
     plain = replace(problem.objective, network=problem.objective.network.direct())

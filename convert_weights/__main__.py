@@ -9,7 +9,13 @@ from typing import NoReturn
 import numpy as np
 
 from convert_weights.archive import PROJECT, VERSION
-from convert_weights.command_line import (
+from convert_weights.download import is_url
+from convert_weights.fetch import fetch_url, fetch_weights
+from convert_weights.sources import identify_and_load, load_source
+from convert_weights.weights import Weights
+from convert_weights.weights_file import check_output, write_weights
+from jaxstyle.errors import JaxstyleError, one_line, printable
+from jaxstyle.machine.command_line import (
     WRONG_USAGE,
     Parser,
     one_of,
@@ -17,14 +23,8 @@ from convert_weights.command_line import (
     output_failure,
     show,
 )
-from convert_weights.download import is_url
-from convert_weights.errors import JaxstyleError, one_line, printable
-from convert_weights.fetch import fetch_url, fetch_weights
-from convert_weights.files import remove_leftovers, sha256
-from convert_weights.sources import identify_and_load, load_source
-from convert_weights.temporary import cleaned_up
-from convert_weights.weights import Weights
-from convert_weights.weights_file import check_output, write_weights
+from jaxstyle.machine.files import remove_leftovers, sha256
+from jaxstyle.machine.temporary import cleaned_up
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ A bound on each part alone is none: a small file can hold very many parts, or re
 very often.
 """
 
-from convert_weights.errors import WeightsError
+from jaxstyle.errors import WeightsError
 
 PARTS = 10_000  # groups, cells, fields, chunks, ...; the published networks have some thousands
 NUMBERS = 24_000_000  # the convolutions of VGG-19 have 20 million

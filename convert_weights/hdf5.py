@@ -19,8 +19,8 @@ import numpy as np
 from h5py import h5l, h5t, h5z  # pyright: ignore[reportAttributeAccessIssue]  # compiled
 
 from convert_weights.allowance import Allowance
-from convert_weights.errors import WeightsError, one_line
 from convert_weights.vgg19 import MAX_ELEMENTS
+from jaxstyle.errors import WeightsError, one_line
 
 
 @contextmanager

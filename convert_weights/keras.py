@@ -17,11 +17,11 @@ import numpy as np
 
 from convert_weights import vgg19
 from convert_weights.allowance import Allowance
-from convert_weights.errors import WeightsError
 from convert_weights.hdf5 import child, names, open_hdf5, read_array
 from convert_weights.original import LICENCE, caffe_mean, recognize
 from convert_weights.vgg19 import LAYERS
 from convert_weights.weights import Weights
+from jaxstyle.errors import WeightsError
 
 _CONTAINERS = ("model_weights", "layers", "_layer_checkpoint_dependencies")
 _MAX_DEPTH = 8  # of nested groups below a layer

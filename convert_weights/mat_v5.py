@@ -21,8 +21,8 @@ from typing import Any, Literal
 import numpy as np
 
 from convert_weights.allowance import Allowance
-from convert_weights.errors import WeightsError, one_line
 from convert_weights.vgg19 import MAX_ELEMENTS
+from jaxstyle.errors import WeightsError, one_line
 
 ByteOrder = Literal["<", ">"]
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from convert_weights import hdf5
 from convert_weights.allowance import Allowance
-from convert_weights.errors import WeightsError
 from convert_weights.hdf5 import child, open_hdf5, read_array, read_references
 from convert_weights.vgg19 import MAX_ELEMENTS
+from jaxstyle.errors import WeightsError
 
 _MAX_DEPTH = 16
 

@@ -19,13 +19,13 @@ import h5py
 import numpy as np
 
 from convert_weights import vgg19
-from convert_weights.errors import WeightsError
 from convert_weights.hdf5 import child, names
 from convert_weights.mat_v5 import read_mat_v5
 from convert_weights.mat_v73 import read_mat_v73
 from convert_weights.original import LICENCE, caffe_mean, decimal, recognize
 from convert_weights.vgg19 import LAYERS, Convolution
 from convert_weights.weights import Triple, Weights
+from jaxstyle.errors import WeightsError
 
 _VARIABLES = frozenset({"layers", "meta", "normalization"})
 

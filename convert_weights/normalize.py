@@ -22,10 +22,10 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Float64
 
 from convert_weights import vgg19
-from convert_weights.errors import WeightsError
 from convert_weights.vgg19 import LAYERS
 from convert_weights.weights import Weights, normalize_input
 from jaxstyle import images
+from jaxstyle.errors import WeightsError
 
 _LONGEST_SIDE = 512  # pixels; bounds time and memory
 _MULTIPLE = 64  # sides are rounded to multiples of it, to limit the number of compiled shapes

@@ -10,11 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from convert_weights.errors import WeightsError
 from convert_weights.hdf5 import child, open_hdf5, require_numbers
-from convert_weights.sandboxed import Parsed, Place
 from convert_weights.vgg19 import LAYERS
-from convert_weights.weights import FORMAT_VERSION
+from convert_weights.weights import FORMAT_VERSION, Parsed, Place
+from jaxstyle.errors import WeightsError
 
 NAME = "weights of this project (HDF5)"
 _MAX_TEXT = 2000  # bytes

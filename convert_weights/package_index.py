@@ -18,7 +18,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from convert_weights.download import open_url, without_password
-from convert_weights.errors import WeightsError
+from jaxstyle.errors import WeightsError
 
 _MAX_PAGE = 16 << 20  # bytes
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"

@@ -12,7 +12,7 @@ from io import BufferedIOBase
 from typing import Any, BinaryIO, cast
 
 from convert_weights.allowance import Allowance
-from convert_weights.errors import WeightsError, one_line
+from jaxstyle.errors import WeightsError, one_line
 
 
 @dataclass(frozen=True)

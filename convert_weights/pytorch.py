@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from convert_weights import vgg19
-from convert_weights.errors import WeightsError
 from convert_weights.original import (
     LICENCE,
     ChannelOrder,
@@ -28,6 +27,7 @@ from convert_weights.original import (
 from convert_weights.torch_file import StateDict, open_state_dict
 from convert_weights.vgg19 import LAYERS, Convolution
 from convert_weights.weights import Weights
+from jaxstyle.errors import WeightsError
 
 # Indices of the convolutions in the nn.Sequential of layers.
 _FEATURES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)

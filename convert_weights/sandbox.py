@@ -10,8 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from convert_weights.errors import WeightsError
-from convert_weights.sandboxed import TOO_LARGE, Parsed, decode
+from convert_weights.sandboxed import TOO_LARGE, decode
+from convert_weights.weights import Parsed
+from jaxstyle.errors import WeightsError
 
 # As many times what reading a VGG-19 takes, which has 40 MB at least.
 _SECONDS, _BYTES_PER_SECOND = 2, 5 << 20

@@ -7,43 +7,18 @@ interprets nothing else: no pickle, and no file that this process might have wri
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from convert_weights.errors import WeightsError, one_line
+from convert_weights.weights import Parsed, Place
+from jaxstyle.errors import WeightsError, one_line
 
 TOO_LARGE = "reading it takes more memory than a VGG-19 in a file of this size"
 _MAX_MESSAGE = 1000  # characters: it may quote names of the file
-
-
-class Place(NamedTuple):
-    """Where an array is in the file: its NumPy type, its shape and the offset of its first byte."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """What was found in a file.
-
-    Attributes:
-        format: Name of the file's format.
-        values: The fields of `Weights` except `layers`, as JSON has them.
-        layers: Kernels and biases by layer name; empty for a file in this project's own format.
-        places: For such a file, in which every array is one plain block, the places of these.
-    """
-
-    format: str
-    values: Mapping[str, Any]
-    layers: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    places: Mapping[str, tuple[Place, Place]] = field(default_factory=dict)
 
 
 def reader(only_own: bool) -> Callable[[Path], Parsed]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from convert_weights import archive, sandbox
 from convert_weights.errors import naming
-from convert_weights.files import sha256
 from convert_weights.weights import Weights
 from convert_weights.weights_file import assemble, require_file
+from jaxstyle.machine.files import sha256
 
 
 def load_source(path: Path) -> Weights:

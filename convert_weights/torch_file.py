@@ -23,9 +23,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from convert_weights.allowance import NUMBERS, Allowance
-from convert_weights.errors import WeightsError, one_line
 from convert_weights.pickle_data import Call, Name, Persistent, parse_pickle
 from convert_weights.vgg19 import MAX_ELEMENTS
+from jaxstyle.errors import WeightsError, one_line
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the legacy container
 

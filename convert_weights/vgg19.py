@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from convert_weights.errors import WeightsError
+from jaxstyle.errors import WeightsError
 
 Shape = tuple[int, ...]
 

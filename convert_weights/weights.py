@@ -1,13 +1,15 @@
-"""What every reader returns and the writer takes: VGG-19 and the preprocessing of its input."""
+"""VGG-19 and the preprocessing of its input: what the writer takes, and what the readers find."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from convert_weights.errors import WeightsError
 from convert_weights.original import ChannelOrder
 from convert_weights.vgg19 import Convolution
+from jaxstyle.errors import WeightsError
 
 FORMAT_VERSION = 1
 
@@ -68,3 +70,28 @@ def normalize_input(
     ordered = image if weights.channel_order == "RGB" else image[..., ::-1]
     result = (ordered * weights.scale - np.array(weights.mean)) / np.array(weights.std)
     return result.astype(np.float32)
+
+
+class Place(NamedTuple):
+    """Where an array is in the file: its NumPy type, its shape and the offset of its first byte."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What was found in a file.
+
+    Attributes:
+        format: Name of the file's format.
+        values: The fields of `Weights` except `layers`, as JSON has them.
+        layers: Kernels and biases by layer name; empty for a file in this project's own format.
+        places: For such a file, in which every array is one plain block, the places of these.
+    """
+
+    format: str
+    values: Mapping[str, Any]
+    layers: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    places: Mapping[str, tuple[Place, Place]] = field(default_factory=dict)

@@ -18,11 +18,11 @@ from typing import Literal
 import numpy as np
 
 from convert_weights import sandbox, vgg19
-from convert_weights.errors import WeightsError, naming, one_line
-from convert_weights.files import check_writable, write_whole
-from convert_weights.sandboxed import Parsed, Place
+from convert_weights.errors import naming
 from convert_weights.vgg19 import LAYERS, Convolution
-from convert_weights.weights import Triple, Weights, normalize_input
+from convert_weights.weights import Parsed, Place, Triple, Weights, normalize_input
+from jaxstyle.errors import WeightsError, one_line
+from jaxstyle.machine.files import check_writable, write_whole
 
 __all__ = [
     "Convolution",

@@ -43,8 +43,8 @@ _MODULES = {
     "texture": "jaxstyle.runs.texture",
 }
 _PACKAGES = (
-    *("errors", "images", "network", "losses", "guidance", "optim", "presets", "settings"),
-    *("execution", "runs"),
+    *("errors", "machine", "images", "network", "losses", "guidance", "optim", "presets"),
+    *("settings", "execution", "runs"),
 )
 
 if not TYPE_CHECKING:  # or type checkers would take any name for one of this package

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 
-from convert_weights.command_line import Parser, open_streams
-from convert_weights.errors import did_you_mean
 from jaxstyle import __version__
 from jaxstyle.cli.environment import check_xla_flags
 from jaxstyle.cli.failures import exit_status
-from jaxstyle.network.machine import keep_memory
-from jaxstyle.resources import processors
+from jaxstyle.errors import did_you_mean
+from jaxstyle.machine.command_line import Parser, open_streams
+from jaxstyle.machine.host import keep_memory
+from jaxstyle.machine.resources import processors
 
 COMMANDS = ("run", "photo", "sweep", "batch", "texture", "reconstruct", "score", "presets")
 """The commands, each the name of a module in ``jaxstyle/cli``.

@@ -33,7 +33,7 @@ def pytest_configure(config):
 
 def _keep_all_programs():
     """Let JAX keep its programs: tests that count compilations share a process with all others."""
-    from jaxstyle import programs
+    from jaxstyle.machine import programs
 
     programs.MOST_MAPS = programs.MOST_DROPPED = 50_000
 

@@ -16,11 +16,10 @@ from typing import Any, TypeVar
 
 import jax
 
-from convert_weights.errors import DamagedError
-from convert_weights.plain_json import parsed
 from jaxstyle.batch.meeting import address_parts, met
 from jaxstyle.batch.storage import Folder
-from jaxstyle.errors import HostFlagsError, HostsError, StorageError
+from jaxstyle.errors import DamagedError, HostFlagsError, HostsError, StorageError
+from jaxstyle.machine.plain_json import parsed
 
 __all__ = ["Host", "HostFlagsError", "HostsError", "Presence", "join", "share"]
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-from convert_weights.errors import DamagedError, did_you_mean
-from convert_weights.plain_json import parsed
 from jaxstyle.batch import names
 from jaxstyle.batch.sources import located, pictures, read_text
-from jaxstyle.errors import JobsError, SettingError
+from jaxstyle.errors import DamagedError, JobsError, SettingError, did_you_mean
 from jaxstyle.images._write import FORMATS
+from jaxstyle.machine.plain_json import parsed
 from jaxstyle.settings import Settings, resolve
 from jaxstyle.settings.effect import check_effects
 from jaxstyle.settings.text import reader

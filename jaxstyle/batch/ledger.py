@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from convert_weights.errors import DamagedError
-from convert_weights.plain_json import parsed
 from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.lock import locked
 from jaxstyle.batch.origins import Stamp, changed, description_of, difference
 from jaxstyle.batch.storage import Folder, is_url
-from jaxstyle.errors import LedgerError, StorageError, WouldReplaceError
+from jaxstyle.errors import DamagedError, LedgerError, StorageError, WouldReplaceError
+from jaxstyle.machine.plain_json import parsed
 
 LOG = "log.jsonl"
 GUARD = "batch.json"

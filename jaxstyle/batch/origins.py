@@ -8,12 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from convert_weights.errors import DamagedError
-from convert_weights.files import sha256
-from convert_weights.plain_json import parsed
 from jaxstyle import images
 from jaxstyle.batch.storage import is_url, local_copy
-from jaxstyle.errors import ImageError, StorageError
+from jaxstyle.errors import DamagedError, ImageError, StorageError
+from jaxstyle.machine.files import sha256
+from jaxstyle.machine.plain_json import parsed
 
 MOST_SHOWN = 3
 """Most settings that a message tells."""

@@ -4,10 +4,10 @@ import io
 import os
 from urllib.parse import unquote
 
-from convert_weights.input_files import open_input
 from jaxstyle.batch.storage import is_url, listing, local_copy, matching
 from jaxstyle.errors import JobsError, StorageError
 from jaxstyle.images import EXTENSIONS
+from jaxstyle.machine.input_files import open_input
 
 _WEB = ("http://", "https://")
 

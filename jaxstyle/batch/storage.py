@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from convert_weights.files import remove_leftovers, write_whole
-from convert_weights.temporary import temporary_folder
 from jaxstyle.errors import StorageError
+from jaxstyle.machine.files import remove_leftovers, write_whole
+from jaxstyle.machine.temporary import temporary_folder
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -21,7 +21,7 @@ from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.inputs import looking_at
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
-from jaxstyle.kept import Kept
+from jaxstyle.machine.kept import Kept
 from jaxstyle.network import weights
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.runs.inputs import Inputs

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from convert_weights.command_line import one_of
 from jaxstyle import __version__
 from jaxstyle.batch import hosts, jobs
 from jaxstyle.batch.checkpoints import CHECKPOINTS, Keeper
@@ -38,6 +37,7 @@ from jaxstyle.cli.flags import add_settings, argument, given_settings
 from jaxstyle.cli.interrupt import Requests, deferred_interrupt
 from jaxstyle.cli.notes import idle_notes, network_note, tell_notes
 from jaxstyle.errors import CheckpointError, IncompleteError, StorageError, UsageError
+from jaxstyle.machine.command_line import one_of
 from jaxstyle.network import weights
 from jaxstyle.settings import resolve
 from jaxstyle.settings.text import whole_number

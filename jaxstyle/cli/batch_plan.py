@@ -9,7 +9,6 @@ from itertools import groupby
 from rich.console import Console
 from rich.table import Table
 
-from convert_weights.errors import printable
 from jaxstyle.batch.buckets import Batch
 from jaxstyle.batch.folder import group_jobs
 from jaxstyle.batch.hosts import Host
@@ -18,6 +17,7 @@ from jaxstyle.cli.common import Tell, count_of
 from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.memory import in_bytes
 from jaxstyle.cli.plan import WIDTH, about
+from jaxstyle.errors import printable
 from jaxstyle.execution import memory
 from jaxstyle.execution.arithmetic import step_flops
 from jaxstyle.execution.estimate import estimate

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from convert_weights.errors import DamagedError
-from convert_weights.plain_json import checked
 from jaxstyle.cli.flags import flag
 from jaxstyle.cli.outputs import Outputs
-from jaxstyle.errors import CheckpointError
+from jaxstyle.errors import CheckpointError, DamagedError
+from jaxstyle.machine.plain_json import checked
 from jaxstyle.runs import checkpoint
 from jaxstyle.runs.run_checkpoint import RunCheckpoint, differences
 from jaxstyle.settings import Settings

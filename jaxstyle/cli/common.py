@@ -10,14 +10,14 @@ from pathlib import Path
 
 import jax
 
-from convert_weights.command_line import show
 from jaxstyle.cli.flags import argument, flag
 from jaxstyle.cli.outputs import Outputs, checkpoint_of
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.factories import report_every
 from jaxstyle.execution.plan import Scale
+from jaxstyle.machine.command_line import show
+from jaxstyle.machine.host import cache_problem
 from jaxstyle.network import tuning
-from jaxstyle.network.machine import cache_problem
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import Settings
 from jaxstyle.settings.text import number, whole_number

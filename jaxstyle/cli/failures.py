@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NoReturn, TypeVar
 
-from convert_weights.command_line import WRONG_USAGE, flag, output_failure, show
-from convert_weights.errors import one_line
 from jaxstyle.cli.environment import variables
 from jaxstyle.cli.interrupt import Requests, Stopped, deferred_interrupt, leave_now, outcome
-from jaxstyle.errors import HostFlagsError, JaxstyleError, SettingError, UsageError
+from jaxstyle.errors import HostFlagsError, JaxstyleError, SettingError, UsageError, one_line
+from jaxstyle.machine.command_line import WRONG_USAGE, flag, output_failure, show
 
 FAILED = 1
 EXPECTED = (JaxstyleError, OSError, MemoryError)

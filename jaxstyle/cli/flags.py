@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Container
 from typing import Any
 
-from convert_weights.command_line import Parser, flag
+from jaxstyle.machine.command_line import Parser, flag
 from jaxstyle.settings import Settings
 from jaxstyle.settings.text import reader
 

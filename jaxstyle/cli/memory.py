@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 
-from jaxstyle import resources
 from jaxstyle.cli.notes import flags_of
 from jaxstyle.errors import OutOfMemoryError
 from jaxstyle.execution import memory
@@ -18,6 +17,7 @@ from jaxstyle.execution.memory import out_of_memory
 from jaxstyle.execution.plan import Image, Scale, largest_sides, plan, style_size
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
+from jaxstyle.machine import resources
 from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
 

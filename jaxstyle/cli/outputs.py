@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from convert_weights.files import beside, name_with, remove_leftovers
 from jaxstyle import images
 from jaxstyle.cli.profile import check_profile
 from jaxstyle.errors import ImageError
 from jaxstyle.images import Picture, timelapse
-from jaxstyle.network.machine import cache_directory
+from jaxstyle.machine.files import beside, name_with, remove_leftovers
+from jaxstyle.machine.host import cache_directory
 from jaxstyle.runs import checkpoint
 from jaxstyle.runs.preprocessing import finished
 from jaxstyle.runs.result import Progress, Result

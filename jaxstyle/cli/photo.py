@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from convert_weights.command_line import one_of
-from convert_weights.files import remove_leftovers
 from jaxstyle import images
 from jaxstyle.cli.common import OUTPUT_HELP, Tell, add_output_flags, check_is_one, teller
 from jaxstyle.cli.flags import add_settings, flag, given_settings
@@ -23,6 +21,8 @@ from jaxstyle.guidance.recolor import recolored
 from jaxstyle.images import Picture, full_size
 from jaxstyle.images.color import COLOR_MATCHES
 from jaxstyle.images.histogram import match_histograms
+from jaxstyle.machine.command_line import one_of
+from jaxstyle.machine.files import remove_leftovers
 from jaxstyle.network import weights
 from jaxstyle.runs.recipe import made_by
 from jaxstyle.runs.result import Result

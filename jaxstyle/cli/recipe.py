@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from convert_weights.errors import DamagedError
-from convert_weights.plain_json import parsed
 from jaxstyle import images
-from jaxstyle.errors import ImageError, SettingError
+from jaxstyle.errors import DamagedError, ImageError, SettingError
+from jaxstyle.machine.plain_json import parsed
 from jaxstyle.runs.recipe import Recipe, Recorded
 from jaxstyle.settings import resolve
 

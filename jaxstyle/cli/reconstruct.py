@@ -5,7 +5,6 @@ import json
 import time
 from pathlib import Path
 
-from convert_weights.files import remove_leftovers
 from jaxstyle import images
 from jaxstyle.cli.common import (
     DEBUG_HELP,
@@ -24,6 +23,7 @@ from jaxstyle.cli.progress import progress_bar
 from jaxstyle.errors import SettingError, UsageError
 from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
+from jaxstyle.machine.files import remove_leftovers
 from jaxstyle.network import weights
 from jaxstyle.runs.recipe import made_by
 from jaxstyle.runs.reconstruct import (

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from convert_weights.files import beside, unused
 from jaxstyle import images
 from jaxstyle.cli import recipe
 from jaxstyle.cli.common import (
@@ -30,6 +29,7 @@ from jaxstyle.cli.watch import run_and_save, unchanged
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.plan import Image, plan
 from jaxstyle.images import Picture, full_size
+from jaxstyle.machine.files import beside, unused
 from jaxstyle.network import weights
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve

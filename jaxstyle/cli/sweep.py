@@ -12,7 +12,6 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-from convert_weights.command_line import one_of
 from jaxstyle import images
 from jaxstyle.batch.retry import run_in_halves
 from jaxstyle.batch.sweep import ROWS, batches_of, sweep_of
@@ -42,6 +41,7 @@ from jaxstyle.errors import IncompleteError, UsageError
 from jaxstyle.execution.batched import mesh_of
 from jaxstyle.execution.estimate import estimate
 from jaxstyle.execution.plan import plan
+from jaxstyle.machine.command_line import one_of
 from jaxstyle.network import weights
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs.inputs import Inputs

@@ -21,10 +21,10 @@ from jaxstyle.execution.inputs import LossInputs
 from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.strategy import Strategy, do_not_pause
 from jaxstyle.losses.objective import Objective
+from jaxstyle.machine.programs import jit
 from jaxstyle.optim import optimizers, solve
 from jaxstyle.optim.solve import Hyperparameters, Losses, Reached, State
 from jaxstyle.optim.step import step
-from jaxstyle.programs import jit
 
 PICTURES = "pictures"
 """Name of the only axis of the device mesh."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import jax
 from jax import monitoring
 
-from jaxstyle.network import machine
+from jaxstyle.machine import host
 
 KEPT_BYTES = 2**30
 """Size limit of the persistent cache of compiled programs."""
@@ -157,11 +157,11 @@ def persist(directory: Path | None = None) -> None:
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     if config.jax_compilation_cache_dir or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    programs, cached = directory, machine.cache_directory()
+    programs, cached = directory, host.cache_directory()
     if directory is None and cached:
         programs = cached / "programs"
-        directory = programs / machine.fingerprint()
-    if programs is None or directory is None or machine.unwritable(directory):
+        directory = programs / host.fingerprint()
+    if programs is None or directory is None or host.unwritable(directory):
         return
     config.update("jax_compilation_cache_dir", str(directory))
     config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -27,7 +27,7 @@ from jaxstyle.execution.memory import (
 from jaxstyle.execution.plan import Image, Scale, blank, largest_sides, plan, style_size
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.guidance.masks import Regions
-from jaxstyle.network.machine import give_memory_back
+from jaxstyle.machine.host import give_memory_back
 from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
 

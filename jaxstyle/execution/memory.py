@@ -17,11 +17,11 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from convert_weights.weights_file import Weights
-from jaxstyle import resources
 from jaxstyle.execution import arithmetic
 from jaxstyle.execution.factories import optimizer_of
 from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.tiles.grid import untileable
+from jaxstyle.machine import resources
 from jaxstyle.network import tuning, vgg
 from jaxstyle.network.convolution import WINDOW
 from jaxstyle.settings import Settings

@@ -30,10 +30,10 @@ from jaxstyle.execution.strategy import Strategy, do_not_pause
 from jaxstyle.losses import LOSSES, matting
 from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.losses.targets import Padded, unpadded
+from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import optimizers, solve
 from jaxstyle.optim.solve import Hyperparameters, Losses, Reached, State
-from jaxstyle.programs import jit
 
 ROWS = "rows"
 """Name of the only axis of the device mesh."""

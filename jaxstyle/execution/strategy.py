@@ -30,6 +30,7 @@ from jaxstyle.execution.plan import Scale, blank, style_size
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.losses import matting, targets
 from jaxstyle.losses.objective import Objective, build
+from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import optimizers, solve
 from jaxstyle.optim.solve import (
@@ -40,7 +41,6 @@ from jaxstyle.optim.solve import (
     State,
     StepProgram,
 )
-from jaxstyle.programs import jit
 from jaxstyle.settings import Settings
 
 Image = Float[np.ndarray, "_ _ 3"]

@@ -26,8 +26,8 @@ from jaxstyle.guidance.alike import clusters_of, merged, summed, worth
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images.color import luminance
 from jaxstyle.images.guided_filter import guided_filter, window_mean
+from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import VGG19, smallest_side
-from jaxstyle.programs import jit
 
 LAYERS = ("relu4_1", "relu5_1")
 """Layers of the features, equally weighted. The first determines the resolution."""

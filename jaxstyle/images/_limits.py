@@ -9,9 +9,9 @@ from typing import BinaryIO
 
 from PIL import ExifTags, Image, ImageFile
 
-from jaxstyle import resources
 from jaxstyle.errors import ImageError
 from jaxstyle.images._strips import STRIP_PIXELS
+from jaxstyle.machine import resources
 
 SMALL = 500_000_000
 """Bytes of memory that any file may ask for."""

@@ -25,7 +25,6 @@ from PIL import (
     features,
 )
 
-from convert_weights.input_files import open_input
 from jaxstyle.errors import ImageError
 from jaxstyle.images import _kinds
 from jaxstyle.images._array import read_array
@@ -38,6 +37,7 @@ from jaxstyle.images._strips import cut, strips
 from jaxstyle.images._tiff import main_page
 from jaxstyle.images._types import FORMATS_READ, Picture
 from jaxstyle.images.transparency import LEAST_VISIBLE
+from jaxstyle.machine.input_files import open_input
 
 __all__ = [
     "MAX_PIXELS",
@@ -206,7 +206,7 @@ def _opened(name: str, *, again: bool = False) -> Iterator[_Opened]:
 
 @contextmanager
 def open_file(path: str | os.PathLike[str], *, again: bool = False) -> Iterator[BinaryIO]:
-    """Open a picture's file for reading, as ``convert_weights.input_files`` says.
+    """Open a picture's file for reading, as ``jaxstyle.machine.input_files`` says.
 
     Raises:
       ImageError: It cannot be opened.

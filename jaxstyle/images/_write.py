@@ -1,6 +1,6 @@
 """Writing of PNG, JPEG, WebP and TIFF files, with reproducible bytes.
 
-Every file is written as a whole, as ``convert_weights.files`` says.
+Every file is written as a whole, as ``jaxstyle.machine.files`` says.
 """
 
 import contextlib
@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from convert_weights import files
 from jaxstyle.errors import ImageError
 from jaxstyle.images._encode import encode
 from jaxstyle.images._read import Picture
 from jaxstyle.images._strips import strips
+from jaxstyle.machine import files
 
 Path = str | os.PathLike[str]
 

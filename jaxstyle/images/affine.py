@@ -22,7 +22,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxstyle.images.guided_filter import affine_applied, local_affine, window_pixels
-from jaxstyle.programs import jit
+from jaxstyle.machine.programs import jit
 
 Picture = Array | np.ndarray
 

@@ -25,11 +25,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Float64
 
-from convert_weights.input_files import open_input
 from jaxstyle.errors import MapsError
 from jaxstyle.images import resize
 from jaxstyle.images._write import replace_file
-from jaxstyle.programs import jit
+from jaxstyle.machine.input_files import open_input
+from jaxstyle.machine.programs import jit
 
 Picture = Array | np.ndarray
 Path = str | os.PathLike[str]

@@ -19,7 +19,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Float32
 
-from jaxstyle.programs import jit
+from jaxstyle.machine.programs import jit
 
 Picture = Array | np.ndarray
 

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, PyTree
 
 from jaxstyle.losses.registry import LOSSES
+from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import VGG19
-from jaxstyle.programs import jit
 
 IMAGE = "image"
 """The layer name of the image itself, for losses that need no network."""

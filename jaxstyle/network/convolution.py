@@ -20,7 +20,7 @@ from jax.custom_batching import custom_vmap
 from jax.custom_derivatives import custom_vjp_primal_tree_values
 from jaxtyping import Array, Float
 
-from jaxstyle.programs import jit
+from jaxstyle.machine.programs import jit
 
 ALGORITHMS = ("direct", "winograd")
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from convert_weights.errors import DamagedError
-from convert_weights.files import remove_leftovers, write_whole
-from convert_weights.plain_json import parsed
-from jaxstyle.network import machine
+from jaxstyle.errors import DamagedError
+from jaxstyle.machine import host
+from jaxstyle.machine.files import remove_leftovers, write_whole
+from jaxstyle.machine.plain_json import parsed
 from jaxstyle.network.convolution import ALGORITHMS, convolve, prepare
 from jaxstyle.network.vgg import CHANNELS_PER_BLOCK, CONVOLUTIONS
 
@@ -146,8 +146,8 @@ def measured(pair: Channels) -> dict[str, float]:
 
 def remembered_path() -> Path | None:
     """Return the path of the file with this host's times; None without a cache directory."""
-    directory = machine.cache_directory()
-    return directory and directory / f"convolutions-{machine.fingerprint()}.json"
+    directory = host.cache_directory()
+    return directory and directory / f"convolutions-{host.fingerprint()}.json"
 
 
 def _key(pair: Channels) -> str:

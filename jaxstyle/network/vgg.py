@@ -21,8 +21,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from convert_weights.errors import did_you_mean
-from jaxstyle.errors import ImageError, TooSmallError, UnknownLayerError
+from jaxstyle.errors import ImageError, TooSmallError, UnknownLayerError, did_you_mean
 from jaxstyle.network.convolution import convolve, prepare
 from jaxstyle.network.pooling import (
     POOLING_SCALES,

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convert_weights.files import sha256
 from convert_weights.weights_file import Weights, WeightsError, read_weights
-from jaxstyle.network import machine
+from jaxstyle.machine import host
+from jaxstyle.machine.files import sha256
 from jaxstyle.network.vgg import VGG19, Padding, Pooling, Rounding
 
 ENVIRONMENT = "JAXSTYLE_WEIGHTS"
@@ -41,7 +41,7 @@ class Loaded:
 
 def cached_path() -> Path | None:
     """Return the path of the default weights, in the user's cache directory; None without one."""
-    directory = machine.cache_directory()
+    directory = host.cache_directory()
     return directory and directory / "vgg19-normalized.h5"
 
 
@@ -69,7 +69,7 @@ def find(path: str | os.PathLike | None = None, tell: Callable[[str], None] = pr
     cached = cached_path()
     if cached and os.path.exists(cached):
         return cached
-    problem = machine.cache_problem()
+    problem = host.cache_problem()
     if problem or not cached:
         raise WeightsError(
             f"there is no place to keep the VGG-19 weights ({problem}): set XDG_CACHE_HOME to a "

@@ -16,6 +16,7 @@ import optax
 from jaxtyping import Array, ArrayLike, Bool, Float, PyTree
 
 from jaxstyle.errors import DivergedError
+from jaxstyle.machine.programs import STEP, jit
 from jaxstyle.optim.step import (
     Hyperparameters,
     Losses,
@@ -26,7 +27,6 @@ from jaxstyle.optim.step import (
     result,
     step,
 )
-from jaxstyle.programs import STEP, jit
 
 __all__ = [
     "ONE_PICTURE",

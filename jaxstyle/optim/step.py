@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.errors import SettingError
-from jaxstyle.programs import jit
+from jaxstyle.machine.programs import jit
 
 
 @jax.tree_util.register_dataclass

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 import jax.numpy as jnp
 import numpy as np
 
-from convert_weights.files import remove_leftovers, whole_file
 from jaxstyle.errors import CheckpointError
+from jaxstyle.machine.files import remove_leftovers, whole_file
 
 FILE = "checkpoint.npz"
 """Name of the file in the folder of a checkpoint."""

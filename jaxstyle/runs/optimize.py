@@ -38,12 +38,12 @@ from jaxstyle.execution.plan import Image, Scale
 from jaxstyle.execution.strategy import Strategy, do_not_pause
 from jaxstyle.guidance.masks import Regions, everywhere
 from jaxstyle.images.transparency import have_alpha
+from jaxstyle.machine.host import give_memory_back
+from jaxstyle.machine.programs import make_room
 from jaxstyle.network import weights
-from jaxstyle.network.machine import give_memory_back
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import solve
 from jaxstyle.optim.solve import Course, Hyperparameters, Reached, StepProgram
-from jaxstyle.programs import make_room
 from jaxstyle.runs.inputs import Inputs, cached_resize
 from jaxstyle.runs.preprocessing import enlarged, finished, first_image
 from jaxstyle.runs.regions import regions_of

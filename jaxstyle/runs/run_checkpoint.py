@@ -12,12 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from convert_weights.errors import DamagedError, one_line
-from convert_weights.plain_json import checked
 from jaxstyle import images
-from jaxstyle.errors import CheckpointError
+from jaxstyle.errors import CheckpointError, DamagedError, one_line
 from jaxstyle.execution.factories import optimizer_of, rates_of
 from jaxstyle.execution.plan import Image
+from jaxstyle.machine.plain_json import checked
 from jaxstyle.network import weights
 from jaxstyle.optim import solve
 from jaxstyle.optim.solve import Course, Reached

@@ -9,9 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from convert_weights.errors import printable
 from jaxstyle import images
-from jaxstyle.errors import ImageError, SettingError
+from jaxstyle.errors import ImageError, SettingError, printable
 from jaxstyle.execution import plan
 from jaxstyle.execution.choice import choose_for_score
 from jaxstyle.execution.compilation import usual_rules

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from convert_weights.errors import printable
 from jaxstyle import images
-from jaxstyle.errors import DivergedError, PictureSizeError, SettingError
+from jaxstyle.errors import DivergedError, PictureSizeError, SettingError, printable
 from jaxstyle.execution.compilation import usual_rules
 from jaxstyle.execution.plan import Image
+from jaxstyle.machine.host import give_memory_back
 from jaxstyle.network import weights
-from jaxstyle.network.machine import give_memory_back
 from jaxstyle.runs.fine_texture import with_fine_texture
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import NO_HOOKS, Hooks, optimize

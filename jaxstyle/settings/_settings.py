@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 import optax
 
-from convert_weights.errors import did_you_mean
 from jaxstyle import presets
-from jaxstyle.errors import SettingError
+from jaxstyle.errors import SettingError, did_you_mean
 from jaxstyle.guidance.propagate import GUIDANCES
 from jaxstyle.images.color import COLOR_MATCHES, LUMINANCES
 from jaxstyle.images.resample import RESAMPLINGS

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from convert_weights.errors import did_you_mean
-from jaxstyle.errors import SettingError, UnknownLayerError
+from jaxstyle.errors import SettingError, UnknownLayerError, did_you_mean
 from jaxstyle.network.vgg import canonical_layer
 
 MAX_SIZE = 32768

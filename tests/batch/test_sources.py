@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from convert_weights import input_files
 from jaxstyle.batch.sources import located, parts, pictures, read_text
 from jaxstyle.errors import JobsError
 from jaxstyle.images import expand_folders
+from jaxstyle.machine import input_files
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
-from convert_weights.files import this_host
 from jaxstyle.batch import storage
 from jaxstyle.batch.storage import Folder
 from jaxstyle.errors import StorageError
+from jaxstyle.machine.files import this_host
 from tests.processes import process_environment
 
 

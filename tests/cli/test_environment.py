@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from convert_weights.command_line import OUTPUT
 from jaxstyle.__main__ import main
 from jaxstyle.cli import common, failures
 from jaxstyle.cli.environment import PREFIXES
+from jaxstyle.machine.command_line import OUTPUT
 from jaxstyle.settings import resolve
 from tests.cases import for_each
 from tests.cli.conftest import ONE_SCALE, OUT, PAIR
@@ -174,7 +174,7 @@ def command(*arguments, shell="", code=SMALL_COMMAND, **options):
 
 
 STREAMS = """
-from convert_weights.command_line import open_streams
+from jaxstyle.machine.command_line import open_streams
 open_streams()
 import os, sys
 file = open("file", "w")

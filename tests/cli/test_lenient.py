@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from convert_weights.command_line import Lenient
+from jaxstyle.machine.command_line import Lenient
 from tests.cli.conftest import OUT, TWO_SCALES, rgb_of, run
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import images, resources
+from jaxstyle import images
 from jaxstyle.cli import memory
 from jaxstyle.errors import OutOfMemoryError
 from jaxstyle.images import Picture
-from jaxstyle.resources import Limit
+from jaxstyle.machine import resources
+from jaxstyle.machine.resources import Limit
 from tests.processes import ROOT, SMALL_COMMAND, process_environment
 
 MB = 2**20

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convert_weights import input_files
-from jaxstyle import images, resources
+from jaxstyle import images
 from jaxstyle.__main__ import main
 from jaxstyle.batch import folder as batch_folder
+from jaxstyle.machine import input_files, resources
 from tests.cli.conftest import ONE_SCALE, OUT, rgb_of, run
 from tests.processes import SMALL_COMMAND, process_environment
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxstyle.network import machine, tuning
+from jaxstyle.machine import host
+from jaxstyle.network import tuning
 from tests.cli.conftest import KEPT, PAIR, SHALLOW, newest_checkpoint, rgb_of, run
 from tests.processes import SMALL_COMMAND, process_environment
 
@@ -22,7 +23,7 @@ KEEP = ["--resume", "--checkpoint-every", "0.05"]
 def start(folder):
     """A function that starts a command; in the cache nothing is left to be measured."""
     cache = folder / "cache"
-    measured = cache / "jaxstyle" / f"convolutions-{machine.fingerprint()}.json"
+    measured = cache / "jaxstyle" / f"convolutions-{host.fingerprint()}.json"
     measured.parent.mkdir(parents=True)
     measured.write_text(tuning.remembered_path().read_text())
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from convert_weights import sandbox, sandboxed, vgg19
-from convert_weights.errors import JaxstyleError
 from convert_weights.vgg19 import Convolution
 from convert_weights.weights import Weights
 from convert_weights.weights_file import write_weights
+from jaxstyle.errors import JaxstyleError
 from tests.convert_weights import web_server, writers
 
 

@@ -24,10 +24,10 @@ from typing import NamedTuple
 import numpy as np
 
 from convert_weights import sandbox, sandboxed, vgg19
-from convert_weights.errors import WeightsError
 from convert_weights.vgg19 import Convolution
 from convert_weights.weights import Weights
 from convert_weights.weights_file import assemble, write_weights
+from jaxstyle.errors import WeightsError
 from tests.convert_weights import writers
 
 SECONDS, MEGABYTES, BYTES = 5, 1024, 100_000

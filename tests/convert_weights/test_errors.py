@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
-from convert_weights.errors import JaxstyleError, WeightsError, printable
 from jaxstyle import errors
+from jaxstyle.errors import JaxstyleError, WeightsError, printable
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from convert_weights import archive, fetch
-from convert_weights.errors import TemporaryFolderError, WeightsError
-from convert_weights.files import temporary_name
 from convert_weights.sources import load_source
 from convert_weights.weights_file import read_weights
+from jaxstyle.errors import TemporaryFolderError, WeightsError
+from jaxstyle.machine.files import temporary_name
 from tests.cases import for_each
 from tests.convert_weights import writers
 from tests.convert_weights.conftest import complaint

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from convert_weights import __main__ as cli
-from convert_weights.errors import WeightsError
 from convert_weights.vgg19 import Convolution
 from convert_weights.weights_file import read_weights, write_weights
+from jaxstyle.errors import WeightsError
 from tests.cases import for_each
 from tests.convert_weights import writers
 

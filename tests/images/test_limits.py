@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle import images, resources
+from jaxstyle import images
 from jaxstyle.errors import ImageError
 from jaxstyle.images import _limits as limits
+from jaxstyle.machine import resources
 from tests.cases import for_each
 from tests.images.conftest import png
 

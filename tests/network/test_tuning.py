@@ -7,10 +7,11 @@ import os
 import jax
 import pytest
 
-from convert_weights.files import this_host
 from jaxstyle.cli.common import tell_of_tuning
 from jaxstyle.execution.factories import tuned_network
-from jaxstyle.network import machine, tuning
+from jaxstyle.machine import host
+from jaxstyle.machine.files import this_host
+from jaxstyle.network import tuning
 from jaxstyle.settings import resolve
 
 QUICK = {"direct": 1.0, "winograd": 0.5}
@@ -121,10 +122,10 @@ def test_only_what_the_losses_need_is_prepared(small_weights, times):
 
 
 def test_the_fingerprint_is_that_of_the_processor(monkeypatch):
-    here = machine.fingerprint()
-    assert here == machine.fingerprint()
-    monkeypatch.setattr(machine, "processor", lambda: ("another",))
-    assert machine.fingerprint() != here
+    here = host.fingerprint()
+    assert here == host.fingerprint()
+    monkeypatch.setattr(host, "processor", lambda: ("another",))
+    assert host.fingerprint() != here
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of Unix")

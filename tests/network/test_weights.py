@@ -11,7 +11,8 @@ import pytest
 from bench.tpu import shapes_only
 from convert_weights import fetch, sandbox
 from convert_weights.weights_file import Convolution, WeightsError, write_weights
-from jaxstyle.network import machine, weights
+from jaxstyle.machine import host
+from jaxstyle.network import weights
 from tests.cases import for_each
 from tests.networks import features
 
@@ -21,7 +22,7 @@ def cache(tmp_path, monkeypatch):
     """An empty cache directory, and no weights named in the environment."""
     monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
     folder = tmp_path / "cache"
-    monkeypatch.setattr(machine.platformdirs, "user_cache_dir", lambda *_, **__: str(folder))
+    monkeypatch.setattr(host.platformdirs, "user_cache_dir", lambda *_, **__: str(folder))
     return folder / "vgg19-normalized.h5"
 
 
@@ -86,7 +87,7 @@ def test_the_default_is_fetched_once_and_the_user_is_told(cache, monkeypatch):
 
 def test_without_a_cache_directory_the_weights_have_to_be_named(monkeypatch, weights_path):
     monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
-    monkeypatch.setattr(weights.machine, "cache_directory", lambda: None)
+    monkeypatch.setattr(weights.host, "cache_directory", lambda: None)
     assert weights.cached_path() is None
     with pytest.raises(WeightsError, match="no place to keep the VGG-19 weights .there is no home"):
         weights.find()

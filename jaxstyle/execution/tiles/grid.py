@@ -17,9 +17,9 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.losses.targets import IMAGE
 from jaxstyle.losses.tile_mask import TileMask
+from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import LAYERS, smallest_side
 from jaxstyle.optim.optimizers import searches_line
-from jaxstyle.programs import jit
 from jaxstyle.settings import Settings
 
 LARGER = 2

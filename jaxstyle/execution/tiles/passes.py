@@ -28,8 +28,8 @@ from jaxstyle.execution.tiles.grid import Place
 from jaxstyle.execution.tiles.network import TileFeatures, pieces
 from jaxstyle.losses import LOSSES
 from jaxstyle.losses.objective import Objective, Term
+from jaxstyle.machine.programs import STEP, jit
 from jaxstyle.network.vgg import VGG19
-from jaxstyle.programs import STEP, jit
 
 Named = dict[str, Any]
 """Values by the name of their term."""

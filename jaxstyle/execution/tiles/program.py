@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 
 from jaxstyle.execution.tiles.objective import TiledObjective, compile_passes
 from jaxstyle.losses.objective import Objective
+from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim.solve import matmul_precision, shape_of, split_donated
 from jaxstyle.optim.step import (
@@ -20,7 +21,6 @@ from jaxstyle.optim.step import (
     apply_update,
     init_optimizer_state,
 )
-from jaxstyle.programs import jit
 
 
 @jit(static_argnames="optimizer", donate_argnames="optimizer_state")

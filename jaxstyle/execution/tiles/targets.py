@@ -12,8 +12,8 @@ from jaxstyle.execution.tiles.grid import LEAST_HALO, Grid, Place, framed
 from jaxstyle.execution.tiles.network import pieces
 from jaxstyle.execution.tiles.objective import picture_sums, see
 from jaxstyle.losses import LOSSES, content, matting
+from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import VGG19
-from jaxstyle.programs import jit
 
 Image = Float[Array | np.ndarray, "h w 3"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from convert_weights import files
-from convert_weights.files import (
+from jaxstyle.machine import files
+from jaxstyle.machine.files import (
     LONGEST_NAME,
     beside,
     check_writable,
@@ -155,7 +155,7 @@ def test_failed_verification_keeps_the_old_file(tmp_path, error):
 def test_leftovers_of_killed_processes_are_removed(tmp_path):
     killed = (
         "import os, signal, sys\n"
-        "from convert_weights.files import write_whole\n"
+        "from jaxstyle.machine.files import write_whole\n"
         "os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
         "write_whole(sys.argv[1], b'half')\n"
     )
@@ -322,7 +322,7 @@ def test_a_pipe_receives_the_data(elsewhere, tmp_path):
 @pytest.mark.parametrize("to_file", [True, False])
 def test_standard_output_receives_the_data_in_its_place(tmp_path, to_file):
     script = (
-        "from convert_weights.files import check_writable, write_whole\n"
+        "from jaxstyle.machine.files import check_writable, write_whole\n"
         "for number in (1, 2, 3):\n"
         "    print(number, flush=True)\n"
         "    check_writable('/dev/stdout')\n"
@@ -366,7 +366,7 @@ def test_a_full_disk_keeps_the_old_file_in_its_place(tmp_path, monkeypatch):
 
 MOUNTED = """
 import os, sys
-from convert_weights.files import check_writable, write_whole
+from jaxstyle.machine.files import check_writable, write_whole
 os.chdir(sys.argv[1])
 check_writable("a")
 write_whole("a", b"new")

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from convert_weights import input_files
-from convert_weights.input_files import open_input
+from jaxstyle.machine import input_files
+from jaxstyle.machine.input_files import open_input
 
 
 def refusal(path, **options) -> str:
@@ -61,7 +61,7 @@ def test_a_pipe_is_read_to_its_end(pipe, data):
 
 def test_standard_input_may_be_a_pipe():
     code = (
-        "from convert_weights.input_files import open_input\n"
+        "from jaxstyle.machine.input_files import open_input\n"
         "print(len(open_input('/dev/stdin').read()))"
     )
     command = [sys.executable, "-c", code]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from convert_weights.errors import TemporaryFolderError, one_line
-from convert_weights.files import remove_leftovers, temporary_name
+from jaxstyle.errors import TemporaryFolderError, one_line
+from jaxstyle.machine.files import remove_leftovers, temporary_name
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
-from jaxstyle.kept import Kept
-from jaxstyle.resources import memory_maps
+from jaxstyle.machine.kept import Kept
+from jaxstyle.machine.resources import memory_maps
 
 MOST = 256
 """Number of jitted functions to keep: one for each function and shapes of its arguments."""

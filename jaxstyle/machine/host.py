@@ -11,7 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
-from jaxstyle import resources
+from jaxstyle.machine import resources
 
 
 def cache_directory() -> Path | None:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from jaxstyle.kept import Kept
+from jaxstyle.machine.kept import Kept
 
 
 @pytest.fixture

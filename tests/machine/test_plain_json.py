@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
-from convert_weights.errors import DamagedError
-from convert_weights.plain_json import parsed
+from jaxstyle.errors import DamagedError
+from jaxstyle.machine.plain_json import parsed
 
 
 @dataclass(frozen=True)

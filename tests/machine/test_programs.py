@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import programs
 from jaxstyle.execution.compilation import counted
-from jaxstyle.kept import Kept
+from jaxstyle.machine import programs
+from jaxstyle.machine.kept import Kept
 from jaxstyle.runs.stylize import stylize
 
 

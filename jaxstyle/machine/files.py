@@ -218,8 +218,10 @@ def _target(path: Name, replace: bool, follow: bool) -> _Target:
         mode = os.stat(name).st_mode
     except FileNotFoundError:
         target = os.path.realpath(name)
-        if os.path.lexists(target):  # by way of a folder that is not there: "missing/../file"
-            raise
+        if os.path.lexists(target):
+            # By way of a folder that is not there, as "missing/../file", this fails again. Else
+            # another process has made the file meanwhile.
+            os.stat(name)
         return _Target(target, exists=False, special=False)
     if stat.S_ISDIR(mode):
         raise _error(errno.EISDIR, name)

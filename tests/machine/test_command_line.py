@@ -2,8 +2,8 @@
 
 import pytest
 
-from convert_weights.command_line import Parser, flag, one_of, output_failure
-from convert_weights.errors import did_you_mean
+from jaxstyle.errors import did_you_mean
+from jaxstyle.machine.command_line import Parser, flag, one_of, output_failure
 from tests.cases import for_each
 
 WORDS = ["content", "noise", "colors", "conv2_1", "conv5_3"]

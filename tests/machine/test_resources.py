@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from jaxstyle import resources
-from jaxstyle.resources import (
+from jaxstyle.machine import resources
+from jaxstyle.machine.resources import (
     free_memory,
     free_threads,
     memory_limit,

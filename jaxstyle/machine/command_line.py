@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import takewhile
 from typing import Any, NoReturn, TextIO, cast
 
-from convert_weights.errors import did_you_mean, printable
+from jaxstyle.errors import did_you_mean, printable
 
 WRONG_USAGE = 2
 OUTPUT = "standard output"

@@ -10,16 +10,18 @@ from contextlib import contextmanager
 
 import pytest
 
-from convert_weights import fetch, temporary
-from convert_weights.errors import TemporaryFolderError, naming
-from convert_weights.temporary import new_file, temporary_folder
+from convert_weights import fetch
+from convert_weights.errors import naming
+from jaxstyle.errors import TemporaryFolderError
+from jaxstyle.machine import temporary
+from jaxstyle.machine.temporary import new_file, temporary_folder
 from tests.cases import for_each
 from tests.convert_weights.conftest import complaint
 from tests.processes import process_environment
 
 KEEP = """
 import time
-from convert_weights.temporary import new_file, temporary_folder
+from jaxstyle.machine.temporary import new_file, temporary_folder
 with temporary_folder() as outer, temporary_folder() as folder:
     with new_file(folder / "large") as write:
         write(b"data")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from jaxstyle.network import machine
+from jaxstyle.machine import host
 
 PAGE_FAULTS = """
 import json, resource, runpy, sys
@@ -33,7 +33,7 @@ LARGEST_PAGES = 50_000_000 // 2**21
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc's")
 def test_freed_memory_is_kept_until_it_is_given_back():
-    command = [sys.executable, "-c", PAGE_FAULTS, machine.__file__]
+    command = [sys.executable, "-c", PAGE_FAULTS, host.__file__]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     first, kept, given_back = json.loads(done.stdout)
     assert first >= LARGEST_PAGES
@@ -43,20 +43,20 @@ def test_freed_memory_is_kept_until_it_is_given_back():
 
 def test_other_systems_keep_their_allocator(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: pytest.fail("asked for"))
-    assert not machine.keep_memory()
-    assert not machine.give_memory_back()
+    monkeypatch.setattr(host.ctypes, "CDLL", lambda name: pytest.fail("asked for"))
+    assert not host.keep_memory()
+    assert not host.give_memory_back()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems know other folders")
 def test_the_cache_is_in_the_home_folder_if_there_is_one(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert machine.cache_directory() == tmp_path / ".cache" / "jaxstyle"
-    assert machine.cache_problem() == ""
+    assert host.cache_directory() == tmp_path / ".cache" / "jaxstyle"
+    assert host.cache_problem() == ""
     assert os.access(tmp_path / ".cache" / "jaxstyle", os.W_OK)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "c"))
-    assert machine.cache_directory() == tmp_path / "c" / "jaxstyle"
+    assert host.cache_directory() == tmp_path / "c" / "jaxstyle"
 
 
 def no_home(*_, **__):
@@ -65,9 +65,9 @@ def no_home(*_, **__):
 
 @pytest.mark.parametrize("found", [no_home, lambda *_, **__: "~/.cache/jaxstyle"])
 def test_without_a_home_folder_there_is_no_cache(monkeypatch, found):
-    monkeypatch.setattr(machine.platformdirs, "user_cache_dir", found)
-    assert machine.cache_directory() is None
-    assert machine.cache_problem() == "there is no home folder: HOME is not set"
+    monkeypatch.setattr(host.platformdirs, "user_cache_dir", found)
+    assert host.cache_directory() is None
+    assert host.cache_problem() == "there is no home folder: HOME is not set"
 
 
 def test_a_cache_that_cannot_be_written_is_a_problem(monkeypatch, tmp_path, unprivileged):
@@ -79,5 +79,5 @@ def test_a_cache_that_cannot_be_written_is_a_problem(monkeypatch, tmp_path, unpr
         (locked / "cache", f"{locked / 'cache'}: Permission denied"),
         (unprivileged / "file" / "cache", f"{unprivileged / 'file' / 'cache'}: Not a directory"),
     ):
-        monkeypatch.setattr(machine, "cache_directory", lambda found=directory: found)
-        assert machine.cache_problem() == problem
+        monkeypatch.setattr(host, "cache_directory", lambda found=directory: found)
+        assert host.cache_problem() == problem

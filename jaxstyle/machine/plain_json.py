@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from convert_weights.errors import DamagedError, one_line
+from jaxstyle.errors import DamagedError, one_line
 
 _DIGITS = 20
 """Most digits of a whole number: those of 64 bits."""
