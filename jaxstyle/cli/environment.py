@@ -48,6 +48,23 @@ def _try_xla(errors: int) -> NoReturn:
         os._exit(0)
 
 
+def platform_problem() -> str:
+    """Return what is wrong with JAX_PLATFORMS, if JAX can start no device of those platforms."""
+    wanted = os.environ.get("JAX_PLATFORMS")
+    if not wanted:
+        return ""
+    try:
+        import jax
+
+        jax.devices()
+    except Exception:  # each platform raises its own
+        return (
+            f"JAX finds no device for JAX_PLATFORMS={wanted[:60]}: unset it, or install what that "
+            "platform needs (jaxstyle[cuda], jaxstyle[tpu])"
+        )
+    return ""
+
+
 def variables() -> str:
     """Return the variables that are set for JAX and XLA, as ``NAME=value, NAME=value``."""
     found = sorted(name for name in os.environ if name.startswith(PREFIXES))

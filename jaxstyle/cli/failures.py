@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NoReturn, TypeVar
 
-from jaxstyle.cli.environment import variables
+from jaxstyle.cli.environment import platform_problem, variables
 from jaxstyle.cli.interrupt import Requests, Stopped, deferred_interrupt, leave_now, outcome
 from jaxstyle.errors import HostFlagsError, JaxstyleError, SettingError, UsageError, one_line
 from jaxstyle.machine.command_line import WRONG_USAGE, flag, output_failure, show
@@ -125,6 +125,8 @@ def _failed(error: Exception) -> int:
 
 
 def _unexpected(error: Exception) -> str:
+    if problem := platform_problem():
+        return problem
     said = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
     named = f", perhaps because of {variables()}: try without" if variables() else ""
     return f"unexpected {said}{named} (--debug shows where)"

@@ -237,8 +237,8 @@ def test_nothing_but_json_is_on_the_output_whatever_is_closed(folder):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("JAX_PLATFORMS", "rocm", "JAX_PLATFORMS=rocm"),
-        ("JAX_PLATFORMS", "nonsense", "JAX_PLATFORMS=nonsense"),
+        ("JAX_PLATFORMS", "rocm", "JAX finds no device for JAX_PLATFORMS=rocm: unset it"),
+        ("JAX_PLATFORMS", "nonsense", "JAX finds no device for JAX_PLATFORMS=nonsense: unset it"),
         ("JAX_ENABLE_X64", "maybe", "JAX_ENABLE_X64=maybe"),
         ("JAX_DEFAULT_MATMUL_PRECISION", "much", "JAX_DEFAULT_MATMUL_PRECISION=much"),
         ("JAX_NUMPY_DTYPE_PROMOTION", "strictest", "JAX_NUMPY_DTYPE_PROMOTION=strictest"),
