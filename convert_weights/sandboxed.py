@@ -7,7 +7,7 @@ interprets nothing else: no pickle, and no file that this process might have wri
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def decode(data: bytes) -> Parsed:
         raise WeightsError(head["error"])
     stored = memoryview(rest)
 
-    def array(described: tuple[str, list[int]]) -> np.ndarray:
+    def array(described: Sequence[Any]) -> np.ndarray:
         nonlocal stored
         found = np.frombuffer(stored, described[0], math.prod(described[1]))
         stored = stored[found.nbytes :]

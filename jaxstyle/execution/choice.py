@@ -20,7 +20,7 @@ from jaxstyle.guidance.masks import Regions
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.settings import Settings
 
-Image = Float[np.ndarray, "_ _ 3"]
+Image = Float[np.ndarray, "_ _ _"]
 
 Sides = tuple[int, int]
 """Height and width of a picture."""

@@ -17,7 +17,7 @@ from jaxstyle.losses.targets import Guides
 from jaxstyle.network import vgg
 from jaxstyle.settings import Settings
 
-Image = Float[np.ndarray, "_ _ 3"]
+Image = Float[np.ndarray, "_ _ _"]
 
 Layers = tuple[Sequence[str], Sequence[str]]
 """Names of content layers, then names of style layers."""

@@ -21,7 +21,7 @@ from jaxstyle.network import vgg
 from jaxstyle.settings import Settings
 from jaxstyle.settings.checks import MAX_SIZE
 
-Image = Float[np.ndarray, "_ _ 3"]
+Image = Float[np.ndarray, "_ _ _"]
 
 PERIOD = 16
 """Sides of a picture that wraps around must be multiples of this: four poolings halve them."""

@@ -43,7 +43,7 @@ from jaxstyle.optim.solve import (
 )
 from jaxstyle.settings import Settings
 
-Image = Float[np.ndarray, "_ _ 3"]
+Image = Float[np.ndarray, "_ _ _"]
 
 
 def do_not_pause() -> None:

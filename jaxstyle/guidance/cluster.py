@@ -56,7 +56,7 @@ RADIUS, EPSILON = 4, 1e-2
 
 _FAINT = 1e-3  # lower bound of standard deviations and lengths that are divided by
 
-Image = Float[Array | np.ndarray, "_ _ 3"]
+Image = Float[Array | np.ndarray, "_ _ _"]
 Picture = Float32[np.ndarray, "_ _ 3"]
 Cells = Float64[np.ndarray, "_ _ _"]
 Points = Float64[np.ndarray, "n d"]

@@ -14,7 +14,7 @@ from jaxstyle import images
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images.grid import INK
 
-Image = Float32[np.ndarray, "_ _ 3"]
+Image = Float32[np.ndarray, "_ _ _"]
 Masks = Float32[np.ndarray, "k _ _"]
 Color = tuple[float, float, float]
 

@@ -18,7 +18,7 @@ from jaxstyle.images import color
 from jaxstyle.images.guided_filter import guided_filter
 from jaxstyle.images.transparency import split
 
-Image = Float[np.ndarray, "_ _ 3"]
+Image = Float[np.ndarray, "_ _ _"]
 
 REACH = 0.006
 """Radius, relative to the longest side, of the opening that finds gaps between masks; half the

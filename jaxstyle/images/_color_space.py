@@ -14,7 +14,7 @@ What is not known or makes no sense is taken for sRGB, with a note.
 import io
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -32,6 +32,7 @@ from jaxstyle.images._rgb_space import (
     from_primaries,
     power,
 )
+from jaxstyle.machine.files import BinaryFile
 
 Convert = Callable[[np.ndarray], np.ndarray]
 """A function from levels, height x width x channels, to sRGB: levels, or floats from 0 to 1."""
@@ -51,7 +52,7 @@ class Declared(NamedTuple):
     note: str = ""
 
 
-def conversion(image: Image.Image, file: BinaryIO | None, *, deep: bool) -> Conversion:
+def conversion(image: Image.Image, file: BinaryFile | None, *, deep: bool) -> Conversion:
     """Return the conversion of the colors of a picture to sRGB.
 
     Args:
@@ -129,7 +130,7 @@ def _reason(error: Exception) -> str:
 # --- what files say -------------------------------------------------------------------------------
 
 
-def declared(image: Image.Image, file: BinaryIO | None) -> Declared:
+def declared(image: Image.Image, file: BinaryFile | None) -> Declared:
     """Return the color space that a picture and its file declare.
 
     Raises:
@@ -197,7 +198,7 @@ def _of_transfer(levels: Sequence[int] | np.ndarray) -> Curve:
     return lambda levels: np.interp(levels, places, light)
 
 
-def _of_bitmap(file: BinaryIO) -> Declared | None:
+def _of_bitmap(file: BinaryFile) -> Declared | None:
     """Return the color space of the header of a BMP file of version 4 or 5, if it has one."""
     file.seek(0)
     head = file.read(138)
@@ -295,7 +296,7 @@ def _of_codes(primaries: int, transfer: int, full_range: bool) -> Declared:
     return Declared(from_primaries(_CURVES[transfer], *_PRIMARIES[primaries]))
 
 
-def _codes(image: Image.Image, file: BinaryIO | None) -> tuple[int, int, bool] | None:
+def _codes(image: Image.Image, file: BinaryFile | None) -> tuple[int, int, bool] | None:
     """Return the codes of primaries and transfer, and whether levels have full range, if any."""
     if file is None:
         return None
@@ -314,7 +315,7 @@ def _codes(image: Image.Image, file: BinaryIO | None) -> tuple[int, int, bool] |
     return None
 
 
-def _png_chunk(file: BinaryIO, wanted: bytes) -> bytes | None:
+def _png_chunk(file: BinaryFile, wanted: bytes) -> bytes | None:
     """Return the data of a chunk before the pixels of a PNG file, None without one."""
     end = file.seek(0, io.SEEK_END)
     place = 8

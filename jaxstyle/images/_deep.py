@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt16
@@ -13,6 +13,7 @@ from jaxstyle.images._color_space import Convert
 from jaxstyle.images._quiet import load
 from jaxstyle.images._strips import cut, strips
 from jaxstyle.images._types import FORMATS_READ
+from jaxstyle.machine.files import BinaryFile
 
 Strip = tuple[slice, np.ndarray, np.ndarray | None]
 """The rows of a strip, their color in 1 or 3 channels (levels or floats), their alpha or None."""
@@ -23,7 +24,7 @@ def is_deep(image: Image.Image, low: Image.Image | None) -> bool:
     return low is not None or image.mode == "I" or image.mode.startswith("I;16")
 
 
-def low_bytes(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> Image.Image | None:
+def low_bytes(image: ImageFile.ImageFile, file: BinaryFile, name: str) -> Image.Image | None:
     """Return the low bytes of 16-bit RGB or RGBA, or None for other images.
 
     Pillow keeps only the high byte: the first of each pair in "RGB;16B", the second in "RGB;16L".

@@ -7,7 +7,6 @@ Pillow, which needs the whole picture in memory, in 8 bits.
 import io
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -16,6 +15,7 @@ from jaxstyle.images._icc import srgb_profile
 from jaxstyle.images._png import Levels, write_png
 from jaxstyle.images._read import SOFTWARE, Picture
 from jaxstyle.images._strips import strips
+from jaxstyle.machine.files import BinaryFile
 
 PILLOW_PIXELS = 2**24
 """Maximum pixels of a PNG encoded by Pillow, which compresses better than our writer but needs
@@ -31,9 +31,7 @@ TIFF_STRIP_BYTES = 2**18
 """Bytes of a strip in a TIFF file: few, so that readers can decode a part of the picture."""
 
 
-def encode(
-    file: BinaryIO | io.BytesIO, picture: Picture, kind: str, bits: int, description: str
-) -> None:
+def encode(file: BinaryFile, picture: Picture, kind: str, bits: int, description: str) -> None:
     """Write a picture to a file open for writing.
 
     Args:
@@ -105,7 +103,7 @@ def _exif(description: str, dpi: tuple[float, float] | None = None) -> bytes:
 
 
 def _tiff(
-    file: BinaryIO | io.BytesIO,
+    file: BinaryFile,
     picture: Picture,
     shape: tuple[int, int, int],
     bits: int,

@@ -5,13 +5,13 @@ of the file and with the memory there is.
 """
 
 import re
-from typing import BinaryIO
 
 from PIL import ExifTags, Image, ImageFile
 
 from jaxstyle.errors import ImageError
 from jaxstyle.images._strips import STRIP_PIXELS
 from jaxstyle.machine import resources
+from jaxstyle.machine.files import BinaryFile
 
 SMALL = 500_000_000
 """Bytes of memory that any file may ask for."""
@@ -54,7 +54,7 @@ _BLANK_BMP = 2**22
 """Pixels up to which a run-length BMP may be blank."""
 
 
-def check_claim(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> None:
+def check_claim(image: ImageFile.ImageFile, file: BinaryFile, name: str) -> None:
     """Check that a file can hold the picture its header claims, and that decoding it is safe.
 
     Args:
@@ -137,7 +137,7 @@ _MARKER = re.compile(rb"\xff+([^\0\1\xff\xd0-\xd7])")  # not those without a seg
 _START_OF_SCAN, _END, _START = 0xDA, 0xD9, 0xD8
 
 
-def _has_more_scans(file: BinaryIO, most: int) -> bool:
+def _has_more_scans(file: BinaryFile, most: int) -> bool:
     """Return whether a JPEG has more than so many scans."""
     file.seek(0)
     data, place, scans = file.read(), 0, 0

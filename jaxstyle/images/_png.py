@@ -8,10 +8,12 @@ import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
+
+from jaxstyle.machine.files import BinaryFile
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL, _PIXELS = (b"IHDR", b"PLTE"), (b"IDAT", b"IEND")
@@ -30,7 +32,7 @@ _UP = 2  # PNG filter type Up: each byte minus the byte above it
 Levels = UInt8[np.ndarray, "rows width channels"] | UInt16[np.ndarray, "rows width channels"]
 
 
-def only_needed(file: BinaryIO) -> tuple[BinaryIO, bool, tuple[str, ...]]:
+def only_needed(file: BinaryFile) -> tuple[BinaryFile, bool, tuple[str, ...]]:
     """Return a PNG file with only the chunks that its pixels need, and in their usual order.
 
     Other chunks, such as long texts, are no reason to refuse the pixels, damaged or not. What comes
@@ -71,7 +73,7 @@ class _Chunk(NamedTuple):
     damaged: bool
 
 
-def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
+def _chunks(file: BinaryFile) -> Iterator[_Chunk]:
     """Yield the chunks of a file up to its end; the last one may be incomplete."""
     end, place, kind = file.seek(0, io.SEEK_END), len(_SIGNATURE), b""
     while kind != b"IEND" and place + 8 <= end:
@@ -118,7 +120,7 @@ def _can_be_unpacked(data: bytes) -> bool:
 
 
 def write_png(
-    file: BinaryIO | io.BytesIO,
+    file: BinaryFile,
     strips: Iterable[Levels],
     shape: tuple[int, int, int],
     *,
@@ -165,7 +167,7 @@ def write_png(
     _chunk(file, b"IEND", b"")
 
 
-def _chunk(file: BinaryIO | io.BytesIO, kind: bytes, data: bytes) -> None:
+def _chunk(file: BinaryFile, kind: bytes, data: bytes) -> None:
     file.write(struct.pack(">I", len(data)) + kind)
     file.write(data)
     file.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))))

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import (
@@ -37,6 +37,7 @@ from jaxstyle.images._strips import cut, strips
 from jaxstyle.images._tiff import main_page
 from jaxstyle.images._types import FORMATS_READ, Picture
 from jaxstyle.images.transparency import LEAST_VISIBLE
+from jaxstyle.machine.files import BinaryFile
 from jaxstyle.machine.input_files import open_input
 
 __all__ = [
@@ -175,7 +176,7 @@ class _Opened(NamedTuple):
     """A picture that is opened but not decoded, its file for Pillow, and notes for the user."""
 
     image: ImageFile.ImageFile
-    file: BinaryIO
+    file: BinaryFile
     notes: tuple[str, ...]
 
 
@@ -205,7 +206,7 @@ def _opened(name: str, *, again: bool = False) -> Iterator[_Opened]:
 
 
 @contextmanager
-def open_file(path: str | os.PathLike[str], *, again: bool = False) -> Iterator[BinaryIO]:
+def open_file(path: str | os.PathLike[str], *, again: bool = False) -> Iterator[BinaryFile]:
     """Open a picture's file for reading, as ``jaxstyle.machine.input_files`` says.
 
     Raises:
@@ -223,7 +224,7 @@ def open_file(path: str | os.PathLike[str], *, again: bool = False) -> Iterator[
 
 
 @contextmanager
-def _image(file: BinaryIO, head: bytes, name: str) -> Iterator[_Opened]:
+def _image(file: BinaryFile, head: bytes, name: str) -> Iterator[_Opened]:
     """Open the main picture of a file by Pillow, or by a package that adds its format."""
     notes: list[str] = []
     animated, plugin = False, _plugin(head, name)
@@ -242,7 +243,7 @@ def _image(file: BinaryIO, head: bytes, name: str) -> Iterator[_Opened]:
         yield _Opened(image, file, tuple(notes))
 
 
-def _plugin(head: bytes, name: str) -> Callable[[BinaryIO], ImageFile.ImageFile]:
+def _plugin(head: bytes, name: str) -> Callable[[BinaryFile], ImageFile.ImageFile]:
     """Return the function that opens files of these first bytes.
 
     Raises:
@@ -376,7 +377,7 @@ def _upright_sides(image: Image.Image) -> tuple[int, int]:
     return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
 
 
-def _bits(image: ImageFile.ImageFile, file: BinaryIO) -> int:
+def _bits(image: ImageFile.ImageFile, file: BinaryFile) -> int:
     """Return the bits of a channel of a picture before decoding, where they may exceed 8."""
     if any(";16" in str(tile.args) for tile in image.tile):
         return 16

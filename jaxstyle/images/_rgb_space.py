@@ -34,7 +34,7 @@ def decode(encoded: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"
     return np.where(encoded <= 0.04045, encoded / 12.92, curve)
 
 
-def encode(linear: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+def encode(linear: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Convert linear light to sRGB values; negative light continues the linear part."""
     curve = 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
     return np.where(linear <= 0.0031308, 12.92 * linear, curve)

@@ -5,13 +5,13 @@ import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from PIL import ExifTags
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
 
 from jaxstyle.errors import ImageError
 from jaxstyle.images._kinds import CAMERA_RAW
+from jaxstyle.machine.files import BinaryFile
 
 MOST_PAGES = 16
 """Maximum number of pictures in a file that are looked at."""
@@ -53,7 +53,7 @@ class Page:
         return not (isinstance(kind, int) and kind & (_REDUCED | _MASK)) and old != _OLD_REDUCED
 
 
-def main_page(file: BinaryIO, name: str) -> tuple[BinaryIO, tuple[str, ...]]:
+def main_page(file: BinaryFile, name: str) -> tuple[BinaryFile, tuple[str, ...]]:
     """Return a TIFF file whose first picture is the main one, and notes for the user.
 
     The main picture is the first that is not marked as a smaller version of another. If there are
@@ -94,13 +94,13 @@ def _several(name: str, main: Page, others: list[Page]) -> str:
     return f"{name}: has {number} pictures: the first is taken ({width}x{height}{larger})"
 
 
-def _header(file: BinaryIO) -> bytes:
+def _header(file: BinaryFile) -> bytes:
     file.seek(0)
     header = file.read(8)
     return header + file.read(8) if header[2:3] == b"+" or header[3:4] == b"+" else header
 
 
-def _pages(file: BinaryIO, header: bytes) -> Iterator[Page]:
+def _pages(file: BinaryFile, header: bytes) -> Iterator[Page]:
     """Yield the readable pictures of a file, each followed by those inside it."""
     waiting, seen = [(Directory(header).next, False)], set()
     while waiting and len(seen) < MOST_PAGES:
@@ -121,7 +121,7 @@ def _pages(file: BinaryIO, header: bytes) -> Iterator[Page]:
                 yield page
 
 
-def _beginning_with(page: Page, file: BinaryIO, header: bytes) -> BinaryIO:
+def _beginning_with(page: Page, file: BinaryFile, header: bytes) -> BinaryFile:
     """Return a copy of the file, in memory, whose first directory is that of a page."""
     order = "little" if header[:2] == b"II" else "big"
     file.seek(0)

@@ -8,7 +8,6 @@ import io
 import os
 import pathlib
 from collections.abc import Container, Iterator
-from typing import BinaryIO
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from jaxstyle.images._encode import encode
 from jaxstyle.images._read import Picture
 from jaxstyle.images._strips import strips
 from jaxstyle.machine import files
+from jaxstyle.machine.files import BinaryFile
 
 Path = str | os.PathLike[str]
 
@@ -149,9 +149,7 @@ def encoded(path: Path, picture: Picture, *, bits: int = 8, description: str = "
     return buffer.getvalue()
 
 
-def _encode(
-    file: BinaryIO | io.BytesIO, name: str, picture: Picture, bits: int, description: str
-) -> None:
+def _encode(file: BinaryFile, name: str, picture: Picture, bits: int, description: str) -> None:
     """Write a picture to an open file in the format of the extension of `name`.
 
     Raises:
@@ -229,7 +227,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _whole(path: Path, replace: bool = True) -> Iterator[BinaryIO]:
+def _whole(path: Path, replace: bool = True) -> Iterator[BinaryFile]:
     """Open a file to be written as a whole, with an ImageError if that fails."""
     name = os.fspath(path)
     try:

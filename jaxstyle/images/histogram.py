@@ -10,7 +10,7 @@ are those of the values themselves, without bins.
 """
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 
 from jaxstyle.images.transparency import split
 
@@ -35,7 +35,7 @@ def _matched(
     reference: Float32[np.ndarray, "hr wr"],
     value_weights: Float32[np.ndarray, "h w"] | None,
     reference_weights: Float32[np.ndarray, "hr wr"] | None,
-) -> Float32[np.ndarray, "h w"]:
+) -> Float[np.ndarray, "h w"]:
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     if value_weights is not None:
         counts = np.bincount(places.ravel(), value_weights.ravel())

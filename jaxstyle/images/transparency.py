@@ -9,7 +9,7 @@ with alpha is resized with premultiplied colors (`jaxstyle.images.resize`).
 from collections.abc import Iterable
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from jaxstyle.images.resample import resample
 
@@ -18,8 +18,8 @@ LEAST_VISIBLE = 1e-6
 
 
 def filled(
-    rgb: Float32[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "h w"]
-) -> Float32[np.ndarray, "h w 3"]:
+    rgb: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
     """Replace the colors of fully transparent pixels by those of the visible pixels around them.
 
     The picture is halved, weighted by alpha, until every pixel has a color; then the gaps are
@@ -36,7 +36,7 @@ TINY = np.finfo(np.float32).tiny
 ROWS = 128  # at once, to save memory
 
 
-def _filled(rgb: np.ndarray, alpha: np.ndarray) -> Float32[np.ndarray, "h w 3"]:
+def _filled(rgb: np.ndarray, alpha: np.ndarray) -> Float[np.ndarray, "h w 3"]:
     hidden = alpha == 0
     if not hidden.any():
         return rgb
@@ -54,7 +54,7 @@ def _filled(rgb: np.ndarray, alpha: np.ndarray) -> Float32[np.ndarray, "h w 3"]:
     return shown
 
 
-def _halved(values: Float32[np.ndarray, "h w *c"]) -> Float32[np.ndarray, "_ _ *c"]:
+def _halved(values: Float[np.ndarray, "h w *c"]) -> Float[np.ndarray, "_ _ *c"]:
     """Return the means of 2 x 2 pixels, where an odd side is extended by zeros."""
     height, width = values.shape[:2]
     even = np.pad(values, [(0, height % 2), (0, width % 2), *[(0, 0)] * (values.ndim - 2)])
@@ -68,8 +68,8 @@ def have_alpha(pictures: Iterable[np.ndarray]) -> bool:
 
 
 def split(
-    pixels: Float32[np.ndarray, "h w c"],
-) -> tuple[Float32[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"] | None]:
+    pixels: Float[np.ndarray, "h w c"],
+) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"] | None]:
     """Split the pixels of a picture, of three or four channels, into RGB and alpha."""
     if pixels.shape[2] == 3:
         return pixels, None
@@ -77,7 +77,7 @@ def split(
 
 
 def joined(
-    rgb: Float32[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "h w"] | None
-) -> Float32[np.ndarray, "h w c"]:
+    rgb: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"] | None
+) -> Float[np.ndarray, "h w c"]:
     """Join RGB and alpha to four channels; without alpha, return the RGB as it is."""
     return rgb if alpha is None else np.dstack([rgb, alpha])

@@ -44,7 +44,7 @@ def open_streams() -> None:
     )
 
 
-def show(text: str, stream: TextIO | None) -> None:
+def show(text: str, stream: Any) -> None:
     """Print text from outside as one plain line on a standard stream, if there is one."""
     if stream is not None:
         print(printable(text), file=stream, flush=True)
@@ -56,7 +56,7 @@ class Lenient:
     Without it, a run would end at the first line that it prints.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:

@@ -15,6 +15,7 @@ only half written, as far as the system allows:
 
 import errno
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -31,6 +32,9 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 Name = str | os.PathLike[str]
+
+BinaryFile = BinaryIO | io.BytesIO
+"""A file of bytes, or one in memory."""
 
 LONGEST_NAME = 255
 """Bytes of a file name that file systems allow."""

@@ -8,7 +8,8 @@ import io
 import os
 import selectors
 import stat
-from typing import BinaryIO
+
+from jaxstyle.machine.files import BinaryFile
 
 MOST_OF_A_PIPE = 2**29
 """Maximum bytes read from a pipe; they are kept in memory."""
@@ -22,7 +23,7 @@ NO_WRITER = 5.0
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def open_input(path: str | os.PathLike[str], *, again: bool = False) -> BinaryIO:
+def open_input(path: str | os.PathLike[str], *, again: bool = False) -> BinaryFile:
     """Open a file for reading, at its start and with ``seek``.
 
     A pipe is read to its end, into memory.

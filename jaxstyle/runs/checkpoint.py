@@ -10,13 +10,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxstyle.errors import CheckpointError
-from jaxstyle.machine.files import remove_leftovers, whole_file
+from jaxstyle.machine.files import BinaryFile, remove_leftovers, whole_file
 
 FILE = "checkpoint.npz"
 """Name of the file in the folder of a checkpoint."""
@@ -94,7 +94,7 @@ def delete(directory: Path) -> None:
         directory.rmdir()
 
 
-def _write(file: BinaryIO, tree: Mapping[str, Any]) -> None:
+def _write(file: BinaryFile, tree: Mapping[str, Any]) -> None:
     arrays: list[np.ndarray] = []
 
     def array_to_reference(value: Any) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _write(file: BinaryIO, tree: Mapping[str, Any]) -> None:
     np.savez(file, np.frombuffer(text, np.uint8), *arrays, sha256=digest)  # named arr_0, arr_1, ...
 
 
-def _read(file: BinaryIO) -> dict[str, Any]:
+def _read(file: BinaryFile) -> dict[str, Any]:
     with np.load(file) as entries:
 
         def reference_to_array(value: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from jaxstyle.images.transparency import have_alpha, split
 from jaxstyle.network import weights
 from jaxstyle.settings import Settings
 
-Image = Float[np.ndarray, "_ _ 3"]
+Image = Float[np.ndarray, "_ _ _"]
 
 
 def regions_of(

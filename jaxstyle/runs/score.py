@@ -27,7 +27,7 @@ from jaxstyle.runs.stylize import Source, read_styles
 from jaxstyle.settings import Settings, resolve
 from jaxstyle.settings.effect import check_effects, is_record
 
-Image = Float[np.ndarray, "_ _ 3"]
+Image = Float[np.ndarray, "_ _ _"]
 
 OF_MAKING = (
     *("steps", "smallest_size", "scale_factor", "original_colors"),
