@@ -55,7 +55,9 @@ def platform_problem() -> str:
         return ""
     try:
         import jax
-
+    except Exception:  # for another variable
+        return ""
+    try:
         jax.devices()
     except Exception:  # each platform raises its own
         return (

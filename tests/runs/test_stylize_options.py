@@ -493,6 +493,7 @@ def test_every_preset_has_a_step(small_weights, name):
     assert_sides(sides, settings)
 
 
+@pytest.mark.filterwarnings("ignore:content_layers. has no effect")  # with a texture's preset
 @pytest.mark.parametrize(
     "name", [*RUN, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 )
