@@ -125,10 +125,10 @@ with deferred_interrupt(tell) as check, saving(check, nullcontext(), save, lambd
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
 IDLE = pytest.mark.skipif("CI" in os.environ, reason="depends on how busy the machine is")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
 @pytest.mark.parametrize(
     ("times", "number", "said"),
     [
