@@ -14,9 +14,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
+def message_of(error: BaseException) -> str:
+    """Return an exception's message as one line; if it has none, the name of its type."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception's message as one non-empty line of at most 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = message_of(error)
     return text if len(text) <= 200 else text[:197] + "..."
 
 

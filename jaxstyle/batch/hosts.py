@@ -18,7 +18,7 @@ import jax
 
 from jaxstyle.batch.meeting import address_parts, met
 from jaxstyle.batch.storage import Folder
-from jaxstyle.errors import DamagedError, HostFlagsError, HostsError, StorageError
+from jaxstyle.errors import DamagedError, HostFlagsError, HostsError, StorageError, message_of
 from jaxstyle.machine.plain_json import parsed
 
 __all__ = ["Host", "HostFlagsError", "HostsError", "Presence", "join", "share"]
@@ -139,7 +139,7 @@ def _detected(timeout: float) -> _Place | None:
     except Exception as error:  # each kind of cluster raises its own
         if kubernetes and not one_of_several:
             return None
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = message_of(error)
         raise HostsError(
             f"JAX detects a cluster but cannot find its hosts ({reason}): give --coordinator, "
             f"--num-hosts and --host-id, {_ALONE}"

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from jaxstyle.errors import StorageError
+from jaxstyle.errors import StorageError, message_of
 from jaxstyle.machine.files import remove_leftovers, write_whole
 from jaxstyle.machine.temporary import temporary_folder
 
@@ -277,7 +277,7 @@ def _one_line(path: str, problem: str) -> Iterator[None]:
         raise StorageError(f"{path}: needs a package that is not installed: {needed}") from error
     except Exception as error:  # each fsspec file system raises its own
         reason = error.strerror if isinstance(error, OSError) else None
-        reason = reason or " ".join(str(error).split()) or type(error).__name__
+        reason = reason or message_of(error)
         raise StorageError(f"{path}: {problem}: {reason}") from error
 
 

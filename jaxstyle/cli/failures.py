@@ -7,7 +7,14 @@ from typing import NoReturn, TypeVar
 
 from jaxstyle.cli.environment import platform_problem, variables
 from jaxstyle.cli.interrupt import Requests, Stopped, deferred_interrupt, leave_now, outcome
-from jaxstyle.errors import HostFlagsError, JaxstyleError, SettingError, UsageError, one_line
+from jaxstyle.errors import (
+    HostFlagsError,
+    JaxstyleError,
+    SettingError,
+    UsageError,
+    message_of,
+    one_line,
+)
 from jaxstyle.machine.command_line import WRONG_USAGE, flag, output_failure, show
 
 FAILED = 1
@@ -116,7 +123,7 @@ def _failed(error: Exception) -> int:
         said = "out of memory: too little is left to this process (see ulimit -v)"
         return _print_failure(said, FAILED, error)
     if isinstance(error, EXPECTED):
-        return _print_failure(str(error) or type(error).__name__, FAILED, error)
+        return _print_failure(message_of(error), FAILED, error)
     if "RESOURCE_EXHAUSTED" in str(error):
         return _print_failure(
             "out of memory: lower --size, or use a device with more memory", FAILED, error

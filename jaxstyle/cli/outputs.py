@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from jaxstyle import images
 from jaxstyle.cli.profile import check_profile
-from jaxstyle.errors import ImageError
+from jaxstyle.errors import ImageError, message_of
 from jaxstyle.images import Picture, timelapse
 from jaxstyle.machine.files import beside, name_with, remove_leftovers
 from jaxstyle.machine.host import cache_directory
@@ -130,7 +130,7 @@ class Outputs:
             else:
                 self.picture = self._write_unused(self.picture, picture, description)
         except Exception as error:
-            return f"{_reason(error)}: {rescued(self.picture, picture, self.bits, description)}"
+            return f"{message_of(error)}: {rescued(self.picture, picture, self.bits, description)}"
         return ""
 
     def save_others(self, result: Result, more: Sequence[Callable[[], None]] = ()) -> list[str]:
@@ -231,13 +231,13 @@ def save_interrupted(
     try:
         picture = so_far()
     except Exception as error:  # memory has run out, or the device is lost
-        return f"{what} cannot be saved: {_reason(error)}"
+        return f"{what} cannot be saved: {message_of(error)}"
     try:
         path = images.write_unused(
             path, picture, bits=bits, description=description, taken=resolved
         )
     except Exception as error:
-        return f"{_reason(error)}: {rescued(path, picture, bits, description)}"
+        return f"{message_of(error)}: {rescued(path, picture, bits, description)}"
     return f"saved {what} as {path}"
 
 
@@ -266,12 +266,8 @@ def _attempt(write: Callable[[], None]) -> str:
     try:
         write()
     except Exception as error:
-        return _reason(error)
+        return message_of(error)
     return ""
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 def _interrupted(description: str, progress: Progress) -> str:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
+from jaxstyle.errors import message_of
 from jaxstyle.images._icc import by_littlecms, curves_and_matrix
 from jaxstyle.images._rgb_space import (
     ADOBE,
@@ -66,7 +67,7 @@ def conversion(image: Image.Image, file: BinaryFile | None, *, deep: bool) -> Co
     try:
         space, note = declared(image, file)
     except Exception as error:  # damaged metadata leads to exceptions of any type
-        space, note = None, f"what it says of its color space is ignored: {_reason(error)}"
+        space, note = None, f"what it says of its color space is ignored: {message_of(error)}"
     notes = (note,) if note else ()
     if isinstance(space, RgbSpace):
         if mode == "CMYK":
@@ -91,7 +92,7 @@ def _of_profile(profile: bytes, mode: str, deep: bool) -> Conversion:
     try:
         convert = by_littlecms(profile, mode)
     except ValueError as error:
-        return Conversion(None, (f"its ICC profile is ignored: {_reason(error)}",))
+        return Conversion(None, (f"its ICC profile is ignored: {message_of(error)}",))
     if mode != "CMYK" and _needed(convert, mode) is None:
         return Conversion()
     if not deep:
@@ -121,10 +122,6 @@ def _needed(convert: Convert, mode: str) -> Convert | None:
     after = convert(before)
     after = after / 255 if after.dtype == np.uint8 else after
     return convert if np.abs(after - before / 255).max() > _SAME + 1e-6 else None
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 # --- what files say -------------------------------------------------------------------------------

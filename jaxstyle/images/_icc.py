@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms
 
+from jaxstyle.errors import message_of
 from jaxstyle.images._rgb_space import Curve, RgbSpace, black_of, from_colorants, power
 
 _NO_DATE = bytes((0x07, 0xD0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0))  # 2000-01-01 00:00:00
@@ -54,7 +55,7 @@ def by_littlecms(
             ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.HIGHRESPRECALC,
         )
     except Exception as error:  # a damaged profile leads to exceptions of any type
-        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+        raise ValueError(message_of(error)) from error
 
     def convert(levels: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
         height, width, _ = levels.shape

@@ -25,7 +25,7 @@ from PIL import (
     features,
 )
 
-from jaxstyle.errors import ImageError
+from jaxstyle.errors import ImageError, message_of
 from jaxstyle.images import _kinds
 from jaxstyle.images._array import read_array
 from jaxstyle.images._color_space import Conversion, Convert, conversion
@@ -296,7 +296,7 @@ def _pillow(name: str) -> Iterator[None]:
                 f"{name}: does not fit in memory, or is damaged; downscale it first"
             ) from error
         except Exception as error:  # on damaged files plugins raise exceptions of any type
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = message_of(error)
             raise ImageError(f"{name}: damaged or unsupported picture: {reason}") from error
 
 

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator
 
 import numpy as np
 
-from jaxstyle.errors import ImageError
+from jaxstyle.errors import ImageError, message_of
 from jaxstyle.images._encode import encode
 from jaxstyle.images._read import Picture
 from jaxstyle.images._strips import strips
@@ -166,7 +166,7 @@ def _encode(file: BinaryFile, name: str, picture: Picture, bits: int, descriptio
     except (OSError, ValueError, MemoryError) as error:  # e.g. EXIF of more than 64 kB in a JPEG
         if isinstance(error, OSError) and error.errno:
             raise
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = message_of(error)
         raise ImageError(f"{name}: cannot be encoded as {kind}: {reason}") from error
 
 
