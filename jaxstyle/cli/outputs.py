@@ -26,6 +26,7 @@ from jaxstyle.machine.files import beside, name_with, remove_leftovers
 from jaxstyle.machine.host import cache_directory
 from jaxstyle.runs import checkpoint
 from jaxstyle.runs.preprocessing import finished
+from jaxstyle.runs.recipe import interrupted
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.settings import Settings
 
@@ -272,9 +273,13 @@ def _attempt(write: Callable[[], None]) -> str:
 
 def _interrupted(description: str, progress: Progress) -> str:
     """Return the metadata of a picture with the step at which its run ended."""
-    where = {"scale": progress.scale + 1, "scales": len(progress.scales)}
-    steps = {"step": progress.step, "steps": progress.steps}
-    return json.dumps({**json.loads(description), "interrupted": {**where, **steps}})
+    return interrupted(
+        description,
+        scale=progress.scale + 1,
+        scales=len(progress.scales),
+        step=progress.step,
+        steps=progress.steps,
+    )
 
 
 def checkpoint_of(picture: Path) -> Path:

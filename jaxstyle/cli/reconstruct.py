@@ -1,7 +1,6 @@
 """The command ``jaxstyle reconstruct IMAGE -o GRID.png``."""
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
 from jaxstyle.machine.files import remove_leftovers
 from jaxstyle.network import weights
-from jaxstyle.runs.recipe import made_by
+from jaxstyle.runs.recipe import interrupted, made_by
 from jaxstyle.runs.reconstruct import (
     GAP,
     Reconstruction,
@@ -106,7 +105,6 @@ def _save_unfinished(
     output: Path, image: Image, made: list[Reconstruction], settings: Settings
 ) -> str:
     """Write the figure of those made so far beside the output; return a message about it."""
-    count = {"made": len(made), "of": len(cells(settings))}
-    text = json.dumps({**json.loads(made_by("reconstruct")), "interrupted": count})
+    text = interrupted(made_by("reconstruct"), made=len(made), of=len(cells(settings)))
     what = f"the {len(made)} made so far"
     return save_interrupted(output, lambda: Picture(figure(image, made, settings)), what, text)

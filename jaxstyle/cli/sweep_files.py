@@ -1,6 +1,5 @@
 """The output files of a sweep: checks before it, cells during it, grid and report after it."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -16,7 +15,7 @@ from jaxstyle.execution.plan import Image
 from jaxstyle.images import Picture
 from jaxstyle.images.grid import grid, layout
 from jaxstyle.network.weights import Loaded
-from jaxstyle.runs.recipe import Recipe, made_by
+from jaxstyle.runs.recipe import Recipe, interrupted, made_by
 from jaxstyle.runs.result import Result, device, versions
 
 MOST_NAMED = 3
@@ -116,8 +115,8 @@ class Files:
         if len(self.made) == len(self.failures()):
             return "there is nothing to save yet"
         made, count = len(self.made), len(self.sweep.cells)
-        record = {**json.loads(made_by("sweep")), "interrupted": {"made": made, "of": count}}
-        what, text, bits = f"{made} of {count} cells", json.dumps(record), self.recipe.bits
+        text = interrupted(made_by("sweep"), made=made, of=count)
+        what, bits = f"{made} of {count} cells", self.recipe.bits
         said = save_interrupted(self.output, self._grid, what, text, bits)
         return f"{said}: {self.whereabouts()}" if self.folder and what not in said else said
 

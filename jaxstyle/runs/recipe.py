@@ -79,6 +79,11 @@ def made_by(command: str) -> str:
     return json.dumps({"command": command})
 
 
+def interrupted(description: str, **reached: int) -> str:
+    """Return the description of an unfinished picture: that of the whole, and how far it came."""
+    return json.dumps({**json.loads(description), "interrupted": reached})
+
+
 def recipe_of(
     content: Any, styles: Sequence[Any], settings: Settings, weights: Any, loaded: Loaded
 ) -> Recipe | None:
