@@ -14,7 +14,7 @@ from jaxstyle.execution.choice import choose
 from jaxstyle.execution.estimate import plannable
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.memory import out_of_memory
-from jaxstyle.execution.plan import Image, Scale, largest_sides, plan, style_size
+from jaxstyle.execution.plan import Image, Scale, plan
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
 from jaxstyle.machine import resources
@@ -63,7 +63,9 @@ def enough_memory(
     there = memory.device_bytes()
     # Linux kills a process that takes too much memory, without a message. The rough estimate is
     # free. Compiling the last scale takes seconds, which the run would spend on it anyway.
-    if there is not None and _rough_peak(loaded, last, styles, settings) > memory.TRUSTED * there:
+    least = memory.bytes_before_network(loaded.weights, settings)
+    rough = memory.rough_peak(least, last, styles, settings)
+    if there is not None and rough > memory.TRUSTED * there:
         peak, fixed = _peak_bytes(loaded, last, styles, settings, regions, there)
         if peak > there:
             found = memory.remedies(last, peak, there, settings, fixed)
@@ -118,7 +120,7 @@ def _peak_bytes(
     """
     fixed = memory.bytes_before_network(loaded.weights, settings)
     if not memory.can_compile(fixed, there):
-        return _rough_peak(loaded, last, styles, settings), fixed
+        return memory.rough_peak(fixed, last, styles, settings), fixed
     try:
         network = tuned_network(loaded, settings)
         before = memory.bytes_before(network)
@@ -127,14 +129,7 @@ def _peak_bytes(
         (peak,) = memory.run_peaks([footprint], before)
         return peak, before + footprint.fixed
     except (MemoryError, jax.errors.JaxRuntimeError):  # no memory even for compiling
-        return _rough_peak(loaded, last, styles, settings), fixed
-
-
-def _rough_peak(loaded: Loaded, last: Scale, styles: Sequence[Image], settings: Settings) -> int:
-    """Return the rough peak bytes of the last scale, before the network is there."""
-    sizes = [style_size(style, i, last, settings) for i, style in enumerate(styles)]
-    before = memory.bytes_before_network(loaded.weights, settings)
-    return before + memory.rough_bytes(*largest_sides(last, sizes), settings)
+        return memory.rough_peak(fixed, last, styles, settings), fixed
 
 
 def advice(

@@ -21,10 +21,10 @@ from jaxstyle.execution.memory import (
     can_compile,
     device_bytes,
     remedies,
-    rough_bytes,
+    rough_peak,
     run_peaks,
 )
-from jaxstyle.execution.plan import Image, Scale, blank, largest_sides, plan, style_size
+from jaxstyle.execution.plan import Image, Scale, blank, plan, style_size
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.machine.host import give_memory_back
@@ -198,13 +198,12 @@ def _rough_estimate(
     """
 
     def rough(scale: Scale) -> ScaleEstimate:
-        sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
         return _of_scale(
             scale,
             styles,
             settings,
             step_flops=step_flops(scale.height, scale.width, settings),
-            peak_bytes=least + rough_bytes(*largest_sides(scale, sizes), settings),
+            peak_bytes=rough_peak(least, scale, styles, settings),
             compile_seconds=0.0,
             run_seconds=None,
         )

@@ -19,7 +19,7 @@ from jaxtyping import PyTree
 from convert_weights.weights_file import Weights
 from jaxstyle.execution import arithmetic
 from jaxstyle.execution.factories import optimizer_of
-from jaxstyle.execution.plan import Scale
+from jaxstyle.execution.plan import Image, Scale, largest_sides, style_size
 from jaxstyle.execution.tiles.grid import untileable
 from jaxstyle.machine import resources
 from jaxstyle.network import tuning, vgg
@@ -262,6 +262,19 @@ def rough_bytes(height: int, width: int, settings: Settings) -> int:
     memory = optimizer_bytes(height, width, settings)
     each = zip(sizes, accumulate(sizes), strict=True)
     return 4 * max((kept + TRANSIENTS * own for own, kept in each), default=0) + memory
+
+
+def rough_peak(least: int, scale: Scale, styles: Sequence[Image], settings: Settings) -> int:
+    """Return the rough peak bytes of a scale, without compiling.
+
+    Args:
+      least: bytes of the run at any size: ``bytes_before_network``.
+      scale: the scale.
+      styles: style pictures.
+      settings: settings of the run.
+    """
+    sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
+    return least + rough_bytes(*largest_sides(scale, sizes), settings)
 
 
 def network_bytes(network: vgg.VGG19, settings: Settings) -> int:
