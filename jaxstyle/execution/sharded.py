@@ -26,11 +26,10 @@ from jaxtyping import Array, Float, PyTree
 from jaxstyle.execution.inputs import LossInputs
 from jaxstyle.execution.memory import Footprint
 from jaxstyle.execution.plan import Scale
-from jaxstyle.execution.strategy import Strategy, do_not_pause
+from jaxstyle.execution.strategy import Strategy, do_not_pause, losses_of
 from jaxstyle.losses import LOSSES, matting
 from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.losses.targets import Padded, unpadded
-from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import optimizers, solve
 from jaxstyle.optim.solve import Hyperparameters, Losses, Reached, State
@@ -98,7 +97,7 @@ class Sharded(Strategy):
         self, objective: ShardedObjective, image: Image
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """Return the total loss of an image and its weighted terms, without a gradient."""
-        return _losses(objective, filled(image, self.mesh).values)
+        return losses_of(objective, filled(image, self.mesh).values)
 
     def step(
         self,
@@ -294,10 +293,3 @@ def _shardings(tree: PyTree, image: tuple[int, ...], mesh: Mesh) -> PyTree:
         return NamedSharding(mesh, PartitionSpec())
 
     return jax.tree.map(of, tree)
-
-
-@jit()
-def _losses(
-    objective: ShardedObjective, image: Float[Array, "h w 3"]
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    return objective(image)

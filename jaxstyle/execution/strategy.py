@@ -104,7 +104,7 @@ class Strategy(OnePicture):
 
     def losses(self, objective: Any, image: Image) -> tuple[Array, dict[str, Array]]:
         """Return the total loss of an image and its weighted terms, without a gradient."""
-        return _losses(objective, jax.device_put(image))
+        return losses_of(objective, jax.device_put(image))
 
     def program(
         self, optimizer: optax.GradientTransformation, precision: str | None
@@ -254,7 +254,8 @@ class Strategy(OnePicture):
 
 
 @jit()
-def _losses(objective: Objective, image: Array) -> tuple[Array, dict[str, Array]]:
+def losses_of(objective: Any, image: Array) -> tuple[Array, dict[str, Array]]:
+    """Return the total loss of an image and its weighted terms, of any strategy's objective."""
     return objective(image)
 
 
