@@ -125,12 +125,8 @@ class StorageError(JaxstyleError, OSError):
     """A file or URL of a batch cannot be read or written; the message names it."""
 
 
-class HostsError(JaxstyleError, RuntimeError):
-    """The hosts of a batch did not find each other."""
-
-
-class HostFlagsError(HostsError):
-    """The flags that describe the hosts of a batch contradict each other."""
+class ClusterError(JaxstyleError, RuntimeError):
+    """A Ray cluster cannot be joined, or its nodes cannot be used."""
 
 
 class IncompleteError(JaxstyleError, RuntimeError):

@@ -5,7 +5,7 @@ to the next of a few bucket shapes, and the results are cropped again. Inside th
 original edge is no border, so the crop shows no border artifacts there.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
@@ -69,6 +69,14 @@ class Batch:
         """The shape that all of its pictures share."""
         return shape_of(self.schedules[0])
 
+    def only(self, which: Sequence[int]) -> "Batch":
+        """Return a batch of some of its jobs, by index, that the same programs make."""
+        jobs, sides, schedules = (
+            tuple(each[index] for index in which)
+            for each in (self.jobs, self.sides, self.schedules)
+        )
+        return replace(self, jobs=jobs, sides=sides, schedules=schedules)
+
 
 class Sized(NamedTuple):
     """A job and the scales that it would go through if it ran alone."""
@@ -94,7 +102,6 @@ def group_into_batches(
     jobs: Sequence[Job],
     sides: Mapping[str, Sides],
     batch_size: Callable[[Job, Sides, int], int],
-    own: Set[str] | None = None,
 ) -> tuple[list[Batch], list[Refused]]:
     """Group jobs into batches.
 
@@ -102,14 +109,13 @@ def group_into_batches(
     that is run again is therefore batched with the same jobs and gives the same result.
 
     Args:
-      jobs: all jobs of all hosts.
+      jobs: all jobs.
       sides: sides of the pictures that the jobs read, by path.
       batch_size: function of a job, the sides of its result and the number of such jobs; returns
         how many of them to run at once.
-      own: outputs that this host has to make; None for all.
 
     Returns:
-      The batches, and the jobs that cannot be run, both of this host only.
+      The batches, and the jobs that cannot be run.
     """
     refused: list[Refused] = []
     alike: dict[Hashable, list[Sized]] = {}
@@ -138,13 +144,11 @@ def group_into_batches(
             schedule = in_bucket(each.schedule, each.job.settings) if bucketed else each.schedule
             together.setdefault(shape_of(schedule), []).append(each)
         for shape, same in together.items():
-            mine = [each for each in same if own is None or each.job.output in own]
-            if mine:
-                most = batch_size(largest(same), shape[-1][:2], len(mine))
-                layers = layers_of(each.job.settings for each in same)
-                parts = [mine[i : i + most] for i in range(0, len(mine), most)]
-                found += [batch_of(part, bucketed, most, layers) for part in parts]
-    return found, [each for each in refused if own is None or each.job.output in own]
+            most = batch_size(largest(same), shape[-1][:2], len(same))
+            layers = layers_of(each.job.settings for each in same)
+            parts = [same[i : i + most] for i in range(0, len(same), most)]
+            found += [batch_of(part, bucketed, most, layers) for part in parts]
+    return found, refused
 
 
 def batch_of(part: Sequence[Sized], bucketed: bool, slots: int, layers: Layers) -> Batch:

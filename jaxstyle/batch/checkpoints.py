@@ -1,7 +1,6 @@
 """Checkpoints of batches, kept beside the outputs, so that an interrupted batch can be resumed."""
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -109,11 +108,6 @@ class Keeper:
         self.unwritten.discard(name)
         if self.folder is not None and name:
             checkpoint.delete(self.folder / name)
-
-    def end(self) -> None:
-        """Delete all checkpoints, once all jobs are done."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _save(self, name: str, reached: RunCheckpoint) -> None:
         if self.folder is None:

@@ -1,45 +1,31 @@
-"""Running the jobs of a batch: read the inputs, run, write the results to a folder.
+"""The jobs of a batch, brought into an output folder by one worker or by those of a cluster.
 
 A folder that was interrupted is completed without repeating finished jobs. Jobs are grouped for the
 whole list before any is run, so that each result is the same wherever an earlier run was killed.
-One thread reads the next batch and another writes the previous one while the devices compute.
+This process alone writes the ledger; workers write the pictures and report on them.
 """
 
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-
-import jax
 
 from jaxstyle import images
 from jaxstyle.batch.buckets import Batch, Refused, Sides, group_into_batches
-from jaxstyle.batch.cells import alone, batch_that_fits
-from jaxstyle.batch.hosts import Host, share
+from jaxstyle.batch.cells import alone, static_key
+from jaxstyle.batch.cluster import Member, Pool
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, is_url, local_copy
-from jaxstyle.batch.task import Options, Read, Status, Task, forget_pictures
+from jaxstyle.batch.worker import Todo, forget_pictures
+from jaxstyle.batch.works import Done, Local, Work
 from jaxstyle.errors import ImageError, StorageError
-from jaxstyle.execution.batched import mesh_of
-from jaxstyle.execution.compilation import one_ahead
-from jaxstyle.execution.plan import blank
-from jaxstyle.images import Picture
-from jaxstyle.network import weights
-from jaxstyle.runs.inputs import Inputs
-from jaxstyle.runs.result import Progress, scale_reports
-
-__all__ = ["Options", "Status", "fingerprint", "run_jobs", "group_jobs", "sides_of"]
-
-AUTO = 32
-"""Default batch size per device, if it fits into memory."""
-
-AUTO_ON_CPU = 4
-"""``AUTO`` on CPU, where larger batches are no faster and more is lost if the process is killed."""
+from jaxstyle.runs.result import Progress
 
 READERS = 16
 """Number of threads that read the sides of pictures; with URLs they mostly wait."""
@@ -51,25 +37,67 @@ Other formats are read whole, since the EXIF orientation may be at their end.
 """
 
 
+@dataclass
+class Status:
+    """Progress of a batch run.
+
+    Attributes:
+      total: number of jobs.
+      found: number of jobs that were done before this run.
+      made: number of jobs done in this run.
+      failed: number of jobs that failed in this run.
+      slots: batch size of the current program.
+      running: progress of the current batch; None between batches, and on a cluster.
+      seconds: time since the run began.
+      capacity: the same of all workers together, without those that had not started.
+      waited: seconds of them in which no batch ran because files were being read or written.
+      stepping: seconds of them in which the optimizer took steps.
+      compilations: number of compiled step programs.
+      target_compilations: number of compiled programs that compute targets.
+      members: the workers of a cluster.
+      lost: number of workers lost.
+    """
+
+    total: int
+    found: int
+    made: int = 0
+    failed: int = 0
+    slots: int = 0
+    running: Progress | None = None
+    seconds: float = 0.0
+    capacity: float = 0.0
+    waited: float = 0.0
+    stepping: float = 0.0
+    compilations: int = 0
+    target_compilations: int = 0
+    members: Sequence[Member] = ()
+    lost: int = 0
+
+    @property
+    def left(self) -> int:
+        """Number of jobs that are still to be done."""
+        return self.total - self.found - self.made - self.failed
+
+
 def run_jobs(
     jobs: Sequence[Job],
-    loaded: weights.Loaded,
     out: Folder,
-    host: Host,
     ledger: Ledger,
-    options: Options,
+    on: Local | Pool,
+    describe: Callable[[Job], str],
     watch: Callable[[Status], None],
+    check: Callable[[], None] = lambda: None,
 ) -> Status:
-    """Run this host's share of the jobs, as far as they are not done yet.
+    """Run the jobs that are not done yet.
 
     Args:
-      jobs: all jobs of all hosts.
-      loaded: weights of the network.
+      jobs: the jobs.
       out: folder of the results.
-      host: this host.
       ledger: the folder's ledger; finished and failed jobs are recorded in it.
-      options: batch size, output format and callbacks.
+      on: what they are run on; its workers are those of ``jaxstyle.batch.worker``.
+      describe: function of a job that returns the text for the result's metadata.
       watch: called with every progress report; its exceptions are passed on.
+      check: called often while pictures are read; may raise.
 
     Returns:
       The final status.
@@ -78,81 +106,106 @@ def run_jobs(
       WouldReplaceError: a result that is there was made in another way.
       StorageError: the disk is full, or the log cannot be written.
     """
-    start, devices = time.perf_counter(), jax.local_devices()
-    found, refused = group_jobs(jobs, loaded, options.batch_size, host, options.keeper.check)
-    own_jobs = [job for batch in found for job in batch.jobs] + [each.job for each in refused]
-    fingerprinted = [(job, fingerprint(job, out.root)) for job in own_jobs]
-    missing = {j.output for j in ledger.missing(fingerprinted, options.describe)}
-    status = Status(len(own_jobs), len(own_jobs) - len(missing))
-    task = Task(loaded, out, ledger, options, missing, status)
-    for each in refused:
-        if each.job.output in missing:
-            task.fail(each.job, each.reason, 0.0)
-    todo = [batch for batch in found if any(job.output in missing for job in batch.jobs)]
-    mesh = mesh_of(devices) if len(devices) > 1 else None
+    start = time.perf_counter()
+    found, refused = group_jobs(jobs, partial(on.ask, "batch_size"), check)
+    all_jobs = [job for batch in found for job in batch.jobs] + [each.job for each in refused]
+    fingerprinted = [(job, fingerprint(job, out.root)) for job in all_jobs]
+    by_output = {job.output: job for job in all_jobs}
+    missing = frozenset(job.output for job in ledger.missing(fingerprinted, describe))
+    status = Status(len(all_jobs), len(all_jobs) - len(missing))
+    there = missing & out.names()
 
-    def report(progress: Progress | None = None) -> None:
-        status.running, status.seconds = progress, time.perf_counter() - start
+    def failed(job: Job, reason: str, seconds: float | None, worker: str = "") -> None:
+        ledger.failed(job, reason, seconds, worker)
+        status.failed += 1
+
+    def done(each: Done) -> None:
+        todo: Todo = each.work.payload
+        if each.report is None:
+            for job in todo.jobs():
+                failed(job, each.reason, None, each.worker)
+            return
+        for outcome in each.report.outcomes:
+            job = by_output[outcome.output]
+            if outcome.reason:
+                failed(job, outcome.reason, outcome.seconds, each.worker)
+            else:
+                ledger.done(job, outcome.seconds, outcome.inputs, each.worker)
+                status.made += 1
+        status.stepping += each.report.stepping
+        status.compilations += each.report.compilations
+        status.target_compilations += each.report.target_compilations
+        for outcome in each.report.outcomes:
+            if outcome.full:
+                raise StorageError(outcome.reason)
+
+    def again(todo: Todo, split: bool) -> list[Todo]:
+        """Return what is left of a batch whose worker was lost, after it may have written some."""
+        written = out.names() - there
+        for job in todo.jobs():
+            if job.output in written:
+                ledger.done(job, None)
+                status.made += 1
+        left = Todo(todo.batch, todo.missing - written)
+        return (left.halves() if split else []) or ([left] if left.jobs() else [])
+
+    def refresh() -> None:
+        status.seconds, status.capacity = time.perf_counter() - start, on.capacity
+        status.waited, status.members, status.lost = on.idle, on.members, on.lost
+        status.running, status.slots = on.running or (None, status.slots)
         watch(status)
 
-    report()
-    with ThreadPoolExecutor(1) as writer:
-        written: Future[None] | None = None
-        for read in _waiting(one_ahead(task.read, todo) if todo else (), status):
-            status.slots = read.batch.slots
-            begin = time.perf_counter()
-            results = task.run(read, report, mesh) if task.is_worth_it(read) else []
-            seconds = time.perf_counter() - begin
-            status.running = None  # it would keep the images on the device
-            for scale in scale_reports(results):
-                status.stepping += scale.run_seconds
-                status.compilations += scale.compilations
-                status.target_compilations += scale.target_compilations
-            with _waited(status):
-                if written:
-                    written.result()
-            written = writer.submit(task.write, read, results, seconds)
-        if written:
-            written.result()
+    for each in refused:
+        if each.job.output in missing:
+            failed(each.job, each.reason, 0.0)
+    batches = (Todo(b, missing & {job.output for job in b.jobs}) for b in found)
+    works = [Work(name_of(todo), kind_of(todo.batch), todo) for todo in batches if todo.missing]
+    refresh()
+    on.run_jobs(works, done, refresh, again)
     forget_pictures()
-    report()
+    refresh()
     return status
+
+
+def name_of(todo: Todo) -> str:
+    """Return the name of a batch in dashboards: its first missing output."""
+    first, *more = todo.jobs()
+    return f"{first.output} and {len(more)} more" if more else first.output
+
+
+def kind_of(batch: Batch) -> object:
+    """Return a key that is equal for batches that share compiled programs."""
+    settings = batch.jobs[0].settings
+    shared = "alone" if alone(settings) else static_key(settings)
+    return shared, repr(batch.layers), batch.shape, batch.slots
 
 
 def group_jobs(
     jobs: Sequence[Job],
-    loaded: weights.Loaded,
-    batch_size: int | None,
-    host: Host,
+    batch_size: Callable[[Job, Sides, int], int],
     check: Callable[[], None] = lambda: None,
 ) -> tuple[list[Batch], list[Refused]]:
-    """Group this host's jobs into batches, whether or not they are already done.
+    """Group jobs into batches, whether or not they are already done.
 
-    Only the sides of the pictures are read. Hosts share out jobs and not batches, since their
-    devices and therefore their batch sizes may differ.
+    Only the sides of the pictures are read.
 
     Args:
-      jobs: all jobs of all hosts.
-      loaded: weights of the network.
-      batch_size: pictures at once; None to choose by memory.
-      host: this host.
+      jobs: the jobs.
+      batch_size: see ``group_into_batches``.
       check: called often while pictures are read; may raise.
 
     Returns:
       The batches, and the jobs that cannot be run.
     """
     sides, unreadable = sides_of((path for job in jobs for path in job.inputs()), check)
-    own = {job.output for job in share(jobs, host)}
     readable, refused = [], []
     for job in jobs:
         reasons = [unreadable[path] for path in job.inputs() if path in unreadable]
-        if not reasons:
-            readable.append(job)
-        elif job.output in own:
+        if reasons:
             refused.append(Refused(job, reasons[0]))
-    devices = len(jax.local_devices())
-    sized = partial(_batch_size, loaded, batch_size, devices)
-    found, unfit = group_into_batches(readable, sides, sized, own)
+        else:
+            readable.append(job)
+    found, unfit = group_into_batches(readable, sides, batch_size)
     return found, refused + unfit
 
 
@@ -212,36 +265,3 @@ def _seen_from(root: str, path: str) -> str:
         return os.path.relpath(path, root)
     except ValueError:  # another drive, on Windows
         return os.path.abspath(path)
-
-
-def _batch_size(
-    loaded: weights.Loaded, wanted: int | None, devices: int, job: Job, sides: Sides, count: int
-) -> int:
-    """Return the batch size for ``count`` jobs like this one, a multiple of ``devices``."""
-    if alone(job.settings):
-        return 1
-    if wanted is None:
-        most = devices * (AUTO_ON_CPU if jax.default_backend() == "cpu" else AUTO)
-        cell = Inputs(Picture(blank(*sides)), [blank(*sides)] * len(job.styles), job.settings)
-        wanted = min(most, batch_that_fits(loaded, cell, count, devices))
-    wanted = min(wanted, count)
-    batches = -(-count // wanted)
-    return -(-count // (batches * devices)) * devices
-
-
-def _waiting(reading: Iterable[tuple[Batch, Read]], status: Status) -> Iterator[Read]:
-    """Yield each batch that was read, adding the time spent waiting to ``status.waited``."""
-    each = iter(reading)
-    while True:
-        with _waited(status):
-            found = next(each, None)
-        if found is None:
-            return
-        yield found[1]
-
-
-@contextmanager
-def _waited(status: Status) -> Iterator[None]:
-    begin = time.perf_counter()
-    yield
-    status.waited += time.perf_counter() - begin

@@ -5,7 +5,7 @@ No picture that is there is replaced by one that is made in another way, unless 
 
 import hashlib
 import json
-import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,9 +14,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
-from jaxstyle.batch.lock import locked
 from jaxstyle.batch.origins import Stamp, changed, description_of, difference
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.errors import DamagedError, LedgerError, StorageError, WouldReplaceError
@@ -24,8 +22,10 @@ from jaxstyle.machine.plain_json import parsed
 
 LOG = "log.jsonl"
 GUARD = "batch.json"
-_OWN = re.compile(r"log.*\.jsonl|batch\.json|\.lock.*|\.host-.*\.json")
-_LOGS = re.compile(r"log(-\d+-of-\d+)?\.jsonl")
+TOKEN = ".token"
+"""A file by which the workers of a cluster know the folder."""
+
+_OWN = (LOG, GUARD, TOKEN, ".lock")
 
 REWRITE_EVERY = 10.0
 """Minimum seconds between two writes of a log at a URL, where each write replaces the whole log."""
@@ -64,30 +64,31 @@ class Entry:
         return json.dumps(asdict(self))
 
 
-class Logs(NamedTuple):
-    """What the logs of a folder say.
+class Log(NamedTuple):
+    """What the log of a folder says.
 
     Attributes:
       entries: latest entry of every output, by output.
-      damage: a line about each log that is damaged.
+      damage: what is damaged in it; empty if nothing is.
     """
 
     entries: dict[str, Entry]
-    damage: list[str]
+    damage: str
 
 
 class Ledger:
-    """One host's view of the log of an output folder. Create it with ``Ledger.open``.
+    """The log of an output folder, which one process writes. Create it with ``Ledger.open``.
 
     Attributes:
       entries: latest entry of every output, by output, including those of earlier runs.
-      damage: a line about each log that was damaged when it was opened.
+      damage: what was damaged in the log when it was opened; empty if nothing was.
+      force: whether everything is done again.
     """
 
-    def __init__(self, folder: Folder, host: Host, guard: Mapping[str, Any], force: bool):
-        self.entries, self.damage = read_logs(folder)
-        self._folder, self._host, self._guard, self._force = folder, host, guard, force
-        self._log = LOG if host.count == 1 else f"log-{host.index}-of-{host.count}.jsonl"
+    def __init__(self, folder: Folder, guard: Mapping[str, Any], force: bool):
+        self.entries, self.damage = read_log(folder)
+        self.force = force
+        self._folder, self._guard = folder, guard
         self._fingerprints: dict[str, str] = {}
         self._pending: list[str] = []
         self._written = 0.0
@@ -96,13 +97,12 @@ class Ledger:
     @classmethod
     @contextmanager
     def open(
-        cls, folder: Folder, host: Host, guard: Mapping[str, Any], force: bool = False
+        cls, folder: Folder, guard: Mapping[str, Any], force: bool = False
     ) -> "Iterator[Ledger]":
         """Open the ledger of a folder, and lock the folder against other processes.
 
         Args:
           folder: folder of the outputs and the log; created if necessary.
-          host: this host.
           guard: values that all outputs depend on, JSON values by name; stored in batch.json.
           force: do everything again, even if the folder was made with another ``guard``.
 
@@ -114,9 +114,9 @@ class Ledger:
           StorageError: the folder cannot be written.
         """
         folder.create()
-        with locked(folder, host):
+        with folder.locked():
             _check_guard(folder, guard, force)
-            ledger = cls(folder, host, guard, force)
+            ledger = cls(folder, guard, force)
             try:
                 yield ledger
             finally:
@@ -145,7 +145,7 @@ class Ledger:
             entry = self.entries.get(job.output)
             if job.output not in existing:
                 missing.append(job)
-            elif self._force:
+            elif self.force:
                 self._record(job, "again")
                 missing.append(job)
             elif self._is_other(job, describe):
@@ -188,34 +188,26 @@ class Ledger:
             "folder, or --force to replace all that is there"
         )
 
-    def done(self, job: Job, seconds: float, inputs: Sequence[Stamp] = ()) -> None:
+    def done(
+        self, job: Job, seconds: float | None, inputs: Sequence[Stamp] = (), host: str = ""
+    ) -> None:
         """Record that a job's output is written. The job must have been given to ``missing``."""
-        self._record(job, "done", "", seconds, inputs)
+        self._record(job, "done", "", seconds, inputs, host)
 
-    def failed(self, job: Job, reason: str, seconds: float) -> None:
+    def failed(self, job: Job, reason: str, seconds: float | None, host: str = "") -> None:
         """Record that a job has failed. The job must have been given to ``missing``."""
-        self._record(job, "failed", " ".join(reason.split()), seconds)
+        self._record(job, "failed", " ".join(reason.split()), seconds, (), host)
 
     def flush(self) -> None:
         """Write all recorded entries to the log."""
         with self._recording:
             self._write_pending()
 
-    def merge(self) -> None:
-        """Merge the logs of all hosts into one, with one line for every output.
-
-        On hosts other than host 0 it only flushes this host's log.
-        """
+    def compact(self) -> None:
+        """Rewrite the log with one line for every output."""
         self.flush()
-        if self._host.index:
-            return
-        logs = _logs(self._folder)
-        self.entries, _ = read_logs(self._folder)
         lines = "".join(entry.line() + "\n" for entry in self.entries.values())
         self._folder.write(LOG, lines.encode())
-        for name in logs:
-            if name != LOG:
-                self._folder.delete(name)
 
     def _record(
         self,
@@ -224,6 +216,7 @@ class Ledger:
         reason: str = "",
         seconds: float | None = None,
         inputs: Sequence[Stamp] = (),
+        host: str = "",
     ) -> None:
         entry = Entry(
             output=job.output,
@@ -232,7 +225,7 @@ class Ledger:
             status=status,
             reason=reason,
             seconds=None if seconds is None else round(seconds, 3),
-            host=self._host.names[self._host.index],
+            host=host or socket.gethostname(),
             fingerprint=self._fingerprints[job.output],
             time=datetime.now(UTC).isoformat(timespec="microseconds"),
             inputs=list(inputs),
@@ -247,7 +240,7 @@ class Ledger:
 
     def _write_pending(self) -> None:
         if self._pending:
-            self._folder.append(self._log, "\n".join(self._pending))
+            self._folder.append(LOG, "\n".join(self._pending))
             self._pending.clear()
             self._written = time.monotonic()
 
@@ -264,7 +257,7 @@ def check_fresh(folder: Folder, outputs: Iterable[str], force: bool = False) -> 
       WouldReplaceError: it would overwrite a file.
       StorageError: a file of ours is a link or the like.
     """
-    folder.check_own(filter(_OWN.fullmatch, folder.all_names()))
+    folder.check_own(folder.all_names().intersection(_OWN))
     existing = folder.names()
     taken = sorted(existing.intersection([*outputs, LOG]))
     if taken and GUARD not in existing and not force:
@@ -274,34 +267,23 @@ def check_fresh(folder: Folder, outputs: Iterable[str], force: bool = False) -> 
         )
 
 
-def read_logs(folder: Folder) -> Logs:
-    """Return what all logs in a folder say: the latest entry of every output.
+def read_log(folder: Folder) -> Log:
+    """Return what the log of a folder says: the latest entry of every output.
 
-    Damaged lines are left out. The last one of a log may end in the middle, after a kill.
+    Damaged lines are left out. The last one may end in the middle, after a kill.
     """
     latest: dict[str, Entry] = {}
-    damage = []
-    for name in _logs(folder):
-        lines = (folder.read(name) or b"").split(b"\n")
-        own: dict[str, Entry] = {}
-        bad: list[str] = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                entry = parsed(line, Entry)
-                own[entry.output] = entry  # within a log, later lines win
-            except DamagedError as error:
-                bad += [f"line {number}: {error}"] if line.strip() and number < len(lines) else []
-        for output, entry in own.items():
-            if output not in latest or entry.time >= latest[output].time:
-                latest[output] = entry
-        if bad:
-            more = f" and {len(bad) - 1} more" if bad[1:] else ""
-            damage.append(f"{folder.path(name)}: is damaged, and repaired: {bad[0]}{more}")
-    return Logs(latest, damage)
-
-
-def _logs(folder: Folder) -> list[str]:
-    return sorted(filter(_LOGS.fullmatch, folder.names()))
+    bad: list[str] = []
+    lines = (folder.read(LOG) or b"").split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = parsed(line, Entry)
+            latest[entry.output] = entry
+        except DamagedError as error:
+            bad += [f"line {number}: {error}"] if line.strip() and number < len(lines) else []
+    more = f" and {len(bad) - 1} more" if bad[1:] else ""
+    damage = f"{folder.path(LOG)}: is damaged, and repaired: {bad[0]}{more}" if bad else ""
+    return Log(latest, damage)
 
 
 def _sealed(guard: Mapping[str, Any], fingerprint: str) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from jaxstyle import __version__
-from jaxstyle.batch import hosts, jobs
+from jaxstyle.batch import jobs
 from jaxstyle.batch.checkpoints import CHECKPOINTS, Keeper
-from jaxstyle.batch.folder import Options, Status, run_jobs
+from jaxstyle.batch.folder import Status, run_jobs
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import LOG, Ledger, check_fresh
 from jaxstyle.batch.sources import pictures
 from jaxstyle.batch.storage import Folder, is_url
-from jaxstyle.cli.batch_files import check_outputs, contact_sheet, describer, not_made_here
+from jaxstyle.batch.worker import PROGRAMS, Options
+from jaxstyle.cli.batch_cluster import add_cluster_flags, check_cluster_flags, workers
+from jaxstyle.cli.batch_files import check_outputs, contact_sheet, description, not_made_here
 from jaxstyle.cli.batch_plan import show_batch_plan
-from jaxstyle.cli.batch_progress import batch_table
+from jaxstyle.cli.batch_progress import batch_progress
 from jaxstyle.cli.common import (
     BITS_HELP,
     DEBUG_HELP,
@@ -33,16 +36,15 @@ from jaxstyle.cli.common import (
     use_precision,
 )
 from jaxstyle.cli.failures import saving
-from jaxstyle.cli.flags import add_settings, argument, given_settings
+from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.interrupt import Requests, deferred_interrupt
 from jaxstyle.cli.notes import idle_notes, network_note, tell_notes
 from jaxstyle.errors import CheckpointError, IncompleteError, StorageError, UsageError
 from jaxstyle.machine.command_line import one_of
 from jaxstyle.network import weights
 from jaxstyle.settings import resolve
-from jaxstyle.settings.text import whole_number
 
-HELP = "Stylize folders of pictures, on all devices and several hosts; resumes where it stopped."
+HELP = "Stylize folders of pictures, on all devices or a cluster; resumes where it stopped."
 
 SHEET = "index.html"
 FORMATS = ("png", "jpg", "webp", "tif")
@@ -86,16 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="save a checkpoint of the running batch this often",
     )
-    add("--coordinator", metavar="HOST:PORT", help="address of the first of several hosts")
-    add("--num-hosts", type=at_least_one, metavar="N", help="number of hosts")
-    add("--host-id", type=argument(whole_number), metavar="I", help="index of this host, from 0")
-    add(
-        "--wait",
-        type=above_zero,
-        default=120.0,
-        metavar="SECONDS",
-        help="how long to wait for the other hosts at the start (default: 120)",
-    )
+    add_cluster_flags(parser)
     add("--bits", type=int, choices=(8, 16), default=8, help=BITS_HELP)
     add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)
     add("--plan", action="store_true", help="print batches, time and memory, and exit")
@@ -106,12 +99,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Read the jobs, run this host's share of them, and print the summary.
+    """Read the jobs, run those that are missing, and print the summary.
 
     Raises:
       IncompleteError: some pictures could not be made; all others were.
     """
     tell = teller(arguments.quiet or arguments.json)
+    check_cluster_flags(arguments)
     settings = resolve(**given_settings(arguments))
     todo = jobs_of(arguments)
     runs = list({id(job.settings): job.settings for job in todo}.values())
@@ -131,38 +125,40 @@ def main(arguments: argparse.Namespace) -> None:
         tell_notes(plan_notes(arguments), tell)
         show_batch_plan(arguments, todo, loaded, tell)
         return
-    # This comes before JAX initializes its devices: hosts may be processes that share a machine.
-    host = hosts.join(arguments.coordinator, arguments.num_hosts, arguments.host_id, arguments.wait)
     for note in network_note(settings, loaded):
         tell(note)
-    tell_of_tuning(settings, tell)
-    out, lost = Folder(arguments.output), []
+    if not arguments.cluster:
+        tell_of_tuning(settings, tell)
+    out = Folder(arguments.output)
     out.create()
     out.check_own([SHEET])
     check_fresh(out, [SHEET, *(job.output for job in todo)], arguments.force)
     guard = {"jaxstyle": __version__, "weights": loaded.sha256, "bits": arguments.bits}
-    with (
-        Ledger.open(out, host, guard, arguments.force) as ledger,
-        hosts.Presence(out, host) as presence,
-        deferred_interrupt(tell) as check,
-    ):
-        for line in ledger.damage:
-            tell(f"note: {line}")
+    with Ledger.open(out, guard, arguments.force) as ledger, deferred_interrupt(tell) as check:
+        if ledger.damage:
+            tell(f"note: {ledger.damage}")
         keeper = Keeper(checkpoints, arguments.checkpoint_every, check, tell)
-        describe = describer(arguments, loaded)
+        describe = partial(
+            description,
+            weights_path=arguments.weights,
+            bits=arguments.bits,
+            sha256=loaded.sha256,
+            root=arguments.output,
+        )
         # Photos may share a mask: its notes are told once.
         note = partial(tell_notes, tell=tell, told=set())
         options = Options(arguments.batch_size, arguments.bits, describe, keeper, note)
-        with _watched(check, keeper, hidden=arguments.quiet or arguments.json) as watch:
-            status = run_jobs(todo, loaded, out, host, ledger, options, watch)
-        if host.index == 0:
-            lost = presence.wait_for_others(hosts.SILENCE, check)
-        ledger.merge()
-        if host.index == 0:
-            out.write(SHEET, contact_sheet(todo, ledger, out, check).encode())
-        if host.count == 1:
-            keeper.end()
-    summarize(arguments, todo, status, ledger, lost, tell)
+        with (
+            _watched(arguments, check, keeper) as watch,
+            workers(arguments, todo, loaded, checkpoints, options, tell, check) as on,
+        ):
+            status = run_jobs(todo, out, ledger, on, describe, watch, check)
+        ledger.compact()
+        out.write(SHEET, contact_sheet(todo, ledger, out, check).encode())
+        for folder in (checkpoints, checkpoints and checkpoints.with_name(PROGRAMS)):
+            if folder:
+                shutil.rmtree(folder, ignore_errors=True)
+    summarize(arguments, todo, status, ledger, tell)
 
 
 def checkpoints_of(arguments: argparse.Namespace) -> Path | None:
@@ -173,10 +169,11 @@ def checkpoints_of(arguments: argparse.Namespace) -> Path | None:
       CheckpointError: there is a link or a file of its name.
     """
     if not is_url(arguments.output):
-        folder = Path(arguments.output) / CHECKPOINTS
-        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise CheckpointError(f"{folder}: is not a folder, and is left alone: remove it")
-        return folder
+        checkpoints, programs = (Path(arguments.output) / n for n in (CHECKPOINTS, PROGRAMS))
+        for folder in (checkpoints, programs):
+            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+                raise CheckpointError(f"{folder}: is not a folder, and is left alone: remove it")
+        return checkpoints
     if arguments.checkpoint_every:
         raise UsageError("--checkpoint-every needs an output folder on this machine, not a URL")
     return None
@@ -210,15 +207,14 @@ def summarize(
     todo: Sequence[Job],
     status: Status,
     ledger: Ledger,
-    lost: Sequence[str],
     tell: Tell,
 ) -> None:
     """Print the summary.
 
     Raises:
-      IncompleteError: a host was lost, or pictures could not be made.
+      IncompleteError: pictures could not be made.
     """
-    seconds = status.seconds or 1.0
+    seconds = status.capacity or 1.0
     # A resumed batch counts seconds of the process before, so the share may exceed 1.
     waited, stepping = status.waited / seconds, min(1.0, status.stepping / seconds)
     told = {
@@ -230,7 +226,11 @@ def summarize(
         "stepping_share": stepping,
         "compilations": status.compilations,
         "target_compilations": status.target_compilations,
-        "lost_hosts": list(lost),
+        "workers": [
+            {"name": each.name, "devices": each.devices, "batches": each.done}
+            for each in status.members
+        ],
+        "lost_workers": status.lost,
     }
     if arguments.json:
         print(json.dumps(told))
@@ -241,10 +241,6 @@ def summarize(
         f"{status.target_compilations} of targets; "
         f"{stepping:.0%} of the time in steps, {waited:.1%} waiting for files"
     )
-    if lost:
-        raise IncompleteError(
-            f"lost {', '.join(lost)}: run the same command again to do what is missing"
-        )
     if status.failed:
         first = next(ledger.entries[job.output] for job in todo if failed(ledger, job))
         raise IncompleteError(
@@ -260,18 +256,21 @@ def failed(ledger: Ledger, job: Job) -> bool:
 
 @contextmanager
 def _watched(
-    check: Requests, keeper: Keeper, *, hidden: bool
+    arguments: argparse.Namespace, check: Requests, keeper: Keeper
 ) -> Iterator[Callable[[Status], None]]:
     """Show progress on standard error; yield a function to call with every status.
 
     The function calls ``check``. A note on how to continue is added to what ends the batch early.
+    Workers of a cluster have to be ended in order, which another thread cannot do.
     """
 
     def save(stop: BaseException) -> None:
         if isinstance(stop, KeyboardInterrupt | StorageError):
             stop.add_note("run the same command again to continue from here")
 
-    with saving(check, batch_table(hidden), save, keeper.save) as show:
+    shown = batch_progress(hidden=arguments.quiet or arguments.json)
+    can_save = (lambda: False) if arguments.cluster else keeper.save
+    with saving(check, shown, save, can_save) as show:
 
         def update(status: Status) -> None:
             show(status)

@@ -1,11 +1,11 @@
 """The files of a batch: checks of inputs and outputs, metadata, and the page that shows all."""
 
-import argparse
 import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
+from typing import Literal
 
 from jaxstyle import images
 from jaxstyle.batch import sheet
@@ -14,7 +14,6 @@ from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.origins import size_and_time
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.errors import ImageError
-from jaxstyle.network import weights
 from jaxstyle.runs.recipe import Recipe
 
 THUMBNAIL = ".thumbnail-"
@@ -53,18 +52,22 @@ def check_outputs(todo: Sequence[Job], root: str, bits: int) -> None:
             )
 
 
-def describer(arguments: argparse.Namespace, loaded: weights.Loaded) -> Callable[[Job], str]:
-    """Return a function that gives a job's metadata: its recipe, or settings alone with URLs."""
+def description(
+    job: Job, weights_path: str | None, bits: Literal[8, 16], sha256: str, root: str
+) -> str:
+    """Return a job's metadata: its recipe or, with URLs, its settings.
 
-    def describe(job: Job) -> str:
-        recipe = Recipe(
-            job.content, job.styles, job.settings, arguments.weights, arguments.bits, loaded.sha256
-        )
-        if any(map(is_url, (arguments.output, job.content, *job.styles))):
-            return json.dumps({"settings": job.settings.to_dict()})
-        return recipe.to_json(Path(arguments.output))
-
-    return describe
+    Args:
+      job: the job.
+      weights_path: the weights file, if one was named.
+      bits: bits per channel of the result.
+      sha256: digest of the weights.
+      root: folder of the results.
+    """
+    if any(map(is_url, (root, job.content, *job.styles))):
+        return json.dumps({"settings": job.settings.to_dict()})
+    recipe = Recipe(job.content, job.styles, job.settings, weights_path, bits, sha256)
+    return recipe.to_json(Path(root))
 
 
 def contact_sheet(

@@ -2,28 +2,31 @@
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
 
 from jaxstyle.batch.buckets import Batch
+from jaxstyle.batch.checkpoints import Keeper
+from jaxstyle.batch.cluster import Pool
 from jaxstyle.batch.folder import group_jobs
-from jaxstyle.batch.hosts import Host
 from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.storage import Folder
+from jaxstyle.batch.worker import Options
+from jaxstyle.batch.works import Local
+from jaxstyle.cli.batch_cluster import workers
 from jaxstyle.cli.common import Tell, count_of
 from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.memory import in_bytes
 from jaxstyle.cli.plan import WIDTH, about
 from jaxstyle.errors import printable
-from jaxstyle.execution import memory
 from jaxstyle.execution.arithmetic import step_flops
-from jaxstyle.execution.estimate import estimate
 from jaxstyle.network.weights import Loaded
-
-ALONE = Host(0, 1, ("this one",))
 
 
 @dataclass(frozen=True)
@@ -58,26 +61,31 @@ def show_batch_plan(
     tell("reading the sizes of the pictures and timing a few steps of the first")
     seconds = None
     with interruptible(tell) as check:
-        found, refused = group_jobs(jobs, loaded, arguments.batch_size, ALONE, check)
-        groups = list(groups_of(found, loaded))
-        if found:
-            first = found[0].jobs[0]
-            sides = [found[0].sides[0]] * len(first.styles)
-            one = estimate(loaded, found[0].sides[0], sides, first.settings, check)
-            if one.seconds is not None:
-                pace = (one.seconds - one.compile_seconds) / one.to_dict()["flops"]
-                seconds = pace * sum(group.flops for group in groups)
+        options = Options(arguments.batch_size, keeper=Keeper(check=check))
+        if arguments.cluster:
+            Folder(arguments.output).create()  # every node checks that it sees it
+        with workers(arguments, jobs, loaded, None, options, tell, check) as on:
+            found, refused = group_jobs(jobs, partial(on.ask, "batch_size"), check)
+            groups, room = list(groups_of(found, on)), workers_of(on)
+            pace = on.ask("pace", found[0].jobs[0], found[0].sides[0]) if found else None
+            available = on.ask("total_bytes")
+    parallel = min(sum(room.values()) or 1, len(found) or 1)
+    if pace is not None:
+        seconds = pace * sum(group.flops for group in groups) / parallel
     if arguments.json:
         failing = [{"output": each.job.output, "reason": each.reason} for each in refused]
         told = {"groups": [asdict(group) for group in groups], "cannot_be_made": failing}
-        print(json.dumps(told | {"seconds": seconds}))
+        print(json.dumps(told | {"seconds": seconds, "workers": room}))
         return
     Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH).print(table(groups))
     compilations = sum(group.compilations for group in groups)
     pictures = sum(group.pictures for group in groups)
     counted = f"{count_of(pictures, 'picture')}, {count_of(compilations, 'compilation')}"
-    print(f"{counted}, {about(seconds)} on this host alone")
-    available = memory.total_bytes()
+    where = f"on {count_of(parallel, 'worker')}" if room else "on this host alone"
+    print(f"{counted}, {about(seconds)} {where}")
+    for node, count in room.items():
+        share = math.ceil(pictures * count / sum(room.values()))
+        print(f"{node}: {count_of(count, 'worker')}, about {count_of(share, 'picture')}")
     if groups and available:
         most = max(group.peak_bytes for group in groups)
         print(f"needs about {in_bytes(most)} of memory of {in_bytes(available)}")
@@ -87,12 +95,17 @@ def show_batch_plan(
         print(f"{len(refused)} cannot be made; the first: {why}")
 
 
-def groups_of(found: Sequence[Batch], loaded: Loaded) -> Iterator[Group]:
+def workers_of(on: Local | Pool) -> dict[str, int]:
+    """Return for how many workers each node of a cluster has room, by its description."""
+    return on.room() if isinstance(on, Pool) else {}
+
+
+def groups_of(found: Sequence[Batch], on: Local | Pool) -> Iterator[Group]:
     """Yield a group for each series of batches with the same scales and number of slots.
 
     Args:
       found: the batches, in order.
-      loaded: weights of the network.
+      on: the workers.
     """
 
     def alike(batch: Batch) -> tuple:
@@ -101,7 +114,6 @@ def groups_of(found: Sequence[Batch], loaded: Loaded) -> Iterator[Group]:
     for (scales, slots), group in groupby(found, alike):
         batches, (height, width, _) = list(group), scales[-1]
         settings = batches[0].jobs[0].settings
-        before = memory.bytes_before_network(loaded.weights, settings)
         one = sum(steps * step_flops(h, w, settings) for h, w, steps in scales)
         yield Group(
             height,
@@ -111,7 +123,7 @@ def groups_of(found: Sequence[Batch], loaded: Loaded) -> Iterator[Group]:
             slots,
             len(scales),
             one * slots * len(batches),
-            before + slots * memory.rough_bytes(height, width, settings),
+            on.ask("peak_bytes", batches[0]),
         )
 
 

@@ -1,5 +1,7 @@
-"""The progress of a batch, as a table on the terminal."""
+"""The progress of a batch: a table on a terminal, else a line once a minute."""
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,33 +10,63 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from jaxstyle.batch.task import Status
+from jaxstyle.batch.folder import Status
+from jaxstyle.cli.common import tell_user
 from jaxstyle.cli.progress import clock, done_share, sides_of
+
+EVERY = 60.0
+"""Seconds between two lines where there is no terminal, as in the log of a cluster's job."""
 
 
 @contextmanager
-def batch_table(hidden: bool = False) -> Iterator[Callable[[Status], None]]:
-    """Show a table on standard error; yield a function to call with every status."""
+def batch_progress(hidden: bool = False) -> Iterator[Callable[[Status], None]]:
+    """Show progress on standard error; yield a function to call with every status."""
     console = Console(stderr=True)
-    if hidden or not console.is_terminal:
+    if hidden:
         yield lambda status: None
-        return
-    with Live(_table({"": "getting ready"}), console=console, transient=True) as live:
-        yield lambda status: live.update(_table(rows(status)))
+    elif console.is_terminal:
+        with Live(_table({"": "getting ready"}), console=console, transient=True) as live:
+            yield lambda status: live.update(_table(rows(status)))
+    else:
+        yield _lines()
 
 
 def rows(status: Status) -> dict[str, str]:
     """Return the text of each row of the table by the row's name."""
-    ready = status.found + status.made + status.failed
     before = f", {status.found} of them by earlier runs" if status.found else ""
     return {
         "done": f"{status.found + status.made} of {status.total}{before}",
         "failed": str(status.failed),
-        "left": str(status.total - ready),
-        "running": _running(status),
+        "left": str(status.left),
+        **(_workers(status) if status.members or status.lost else {"running": _running(status)}),
         "speed": _speed(status),
-        "waiting": f"{status.waited / (status.seconds or 1):.1%} of the time for files",
+        "waiting": f"{status.waited / (status.capacity or 1):.1%} of the time for files",
     }
+
+
+def _lines() -> Callable[[Status], None]:
+    """Return a function that tells a line of progress, but not more often than ``EVERY``."""
+    last = time.monotonic()
+
+    def show(status: Status) -> None:
+        nonlocal last
+        if time.monotonic() - last >= EVERY:
+            last = time.monotonic()
+            said = rows(status)
+            named = (f"{name} {said[name]}" for name in ("failed", "workers") if name in said)
+            tell_user(", ".join([f"{said['done']} done", *named, said["speed"]]))
+
+    return show
+
+
+def _workers(status: Status) -> dict[str, str]:
+    """Return the rows about the workers of a cluster."""
+    kinds = Counter(member.devices for member in status.members)
+    devices = ", ".join(f"{count} of {kind}" for kind, count in kinds.items())
+    lost = f"; {status.lost} lost" if status.lost else ""
+    names = (name for each in status.members for name in [a.work.name for a in each.busy.values()])
+    busy = ", ".join(list(names)[:4])
+    return {"workers": (devices or "none, waiting for one") + lost, "running": busy}
 
 
 def _running(status: Status) -> str:
@@ -49,8 +81,8 @@ def _running(status: Status) -> str:
 
 
 def _speed(status: Status) -> str:
-    """Return the pictures per minute, counting the finished part of the running batch."""
-    left = status.total - status.found - status.made - status.failed
+    """Return the pictures per hour, counting the finished part of the running batch."""
+    left = status.left
     share = 0.0
     if progress := status.running:
         share = done_share(progress.scales, progress.scale, progress.step)
@@ -58,7 +90,7 @@ def _speed(status: Status) -> str:
     pace = (status.made + running) / (status.seconds or 1)
     if not pace:
         return "not known yet"
-    return f"{60 * pace:.3g} pictures per minute, {clock((left - running) / pace)} left"
+    return f"{3600 * pace:.4g} pictures per hour, {clock((left - running) / pace)} left"
 
 
 def _table(said: dict[str, str]) -> Table:

@@ -8,7 +8,6 @@ from typing import NoReturn, TypeVar
 from jaxstyle.cli.environment import platform_problem, variables
 from jaxstyle.cli.interrupt import Requests, Stopped, deferred_interrupt, leave_now, outcome
 from jaxstyle.errors import (
-    HostFlagsError,
     JaxstyleError,
     SettingError,
     UsageError,
@@ -116,7 +115,7 @@ def saving(
 def _failed(error: Exception) -> int:
     if isinstance(error, SettingError):
         return _print_failure(f"{flag(error.name)} {error.problem}", WRONG_USAGE, error)
-    if isinstance(error, UsageError | HostFlagsError):
+    if isinstance(error, UsageError):
         return _print_failure(str(error), WRONG_USAGE, error)
     if repr(error) == "MemoryError()" or "failed to map" in str(error):
         # The latter is of the loader of libraries.

@@ -14,12 +14,13 @@ import pytest
 from jaxstyle import images
 from jaxstyle.__main__ import main
 from jaxstyle.batch import retry
-from jaxstyle.batch import task as tasks
-from jaxstyle.batch.folder import Options, run_jobs
-from jaxstyle.batch.hosts import Host
+from jaxstyle.batch import worker as workers
+from jaxstyle.batch.folder import run_jobs
 from jaxstyle.batch.jobs import product
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder
+from jaxstyle.batch.worker import Options, Worker, undescribed
+from jaxstyle.batch.works import Local
 from jaxstyle.errors import LedgerError, StorageError, WouldReplaceError
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
@@ -31,7 +32,6 @@ from tests.processes import SMALL_COMMAND, process_environment
 SETTINGS = resolve(
     size=32, smallest_size=32, steps=2, style_layers="relu1_1", content_layers="relu1_1"
 )
-ALONE = Host(0, 1, ("here",))
 
 
 @pytest.fixture
@@ -51,12 +51,12 @@ def pictures(tmp_path, picture):
 def do(tmp_path, small_weights):
     """Return a function that runs jobs into a folder."""
 
-    def run(jobs, options=None, host=ALONE, watch=lambda status: None, force=False):
-        tasks.forget_pictures()
+    def run(jobs, options=None, watch=lambda status: None, force=False):
+        workers.forget_pictures()
         out = Folder(str(tmp_path / "out"))
-        with Ledger.open(out, host, {}, force) as ledger:
-            options = options or Options(batch_size=2)
-            return run_jobs(jobs, small_weights, out, host, ledger, options, watch)
+        on = Local(Worker(small_weights, out, options or Options(batch_size=2)))
+        with Ledger.open(out, {}, force) as ledger:
+            return run_jobs(jobs, out, ledger, on, undescribed, watch)
 
     return run
 
@@ -136,13 +136,6 @@ def test_sizes_that_go_into_a_bucket_come_out_exact(tmp_path, picture, do):
         assert made.rgb.shape == (40 + 2 * index, 64, 3)
 
 
-def test_hosts_do_disjoint_shares_of_all(tmp_path, pictures, do):
-    names = ("a", "b", "c")
-    made = [do(pictures, host=Host(index, 3, names)).made for index in range(3)]
-    assert sum(made) == 6
-    assert len(list((tmp_path / "out").glob("*.png"))) == 6
-
-
 def test_running_out_of_memory_halves_the_batch(tmp_path, pictures, do, monkeypatch):
     run_together, sizes = retry.run_together, []
 
@@ -180,7 +173,7 @@ def test_one_bad_row_does_not_stop_the_others(tmp_path, pictures, do, bad):
 
 def test_a_batch_of_which_nothing_can_be_read_is_not_run(pictures, do, monkeypatch):
     do(pictures)
-    monkeypatch.setattr(tasks, "run_in_halves", None)
+    monkeypatch.setattr(workers, "run_in_halves", None)
     assert do(pictures).failed == 2
 
 
@@ -271,7 +264,7 @@ def test_a_killed_batch_is_completed_by_the_next_and_nothing_is_made_twice(
         stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == b"in the middle\n"
-        with pytest.raises(LedgerError) as refused, Ledger.open(Folder("out"), ALONE, {}):
+        with pytest.raises(LedgerError) as refused, Ledger.open(Folder("out"), {}):
             pass
         process.kill()
     assert f"another process (pid {process.pid} on " in str(refused.value)

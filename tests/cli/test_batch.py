@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import re
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,8 +14,8 @@ import numpy as np
 import pytest
 
 from jaxstyle.__main__ import main
-from jaxstyle.batch import hosts, retry, storage
-from jaxstyle.batch.task import Task
+from jaxstyle.batch import retry, storage
+from jaxstyle.batch.worker import Read
 from jaxstyle.cli.batch_files import LARGE
 from tests.cli.conftest import ONE_SCALE, SIGNALS, recipe_of, rgb_of, run, save
 from tests.processes import SMALL_COMMAND, process_environment
@@ -177,7 +175,9 @@ BAD_ARGUMENTS = [
     ("--manifest value.csv", 1, "value.csv: row 2: style_weight"),
     ("--manifest twice.csv", 1, "rows 1 and 2 have the same output, a.png"),
     (f"{PAIRS} --batch-size 0", 2, "least 1"),
-    (f"{PAIRS} --num-hosts 2", 2, "--coordinator and --host-id"),
+    (f"{PAIRS} --worker-resources CPU=1", 2, "--worker-resources needs --cluster"),
+    (f"{PAIRS} --cluster auto --worker-resources GPU", 2, "must be NAME=N, such as GPU=1"),
+    (f"{PAIRS} --cluster auto --retries -1", 2, "--retries: must be 0 or more, not -1"),
     (f"{PAIRS} --format jpg --bits 16", 1, "JPEG does not support 16 bits"),
     (f"{PAIRS} --checkpoint-every 9 -o memory://o", 2, "folder on this machine"),
     (f"{PAIRS} -o photos", 1, "in the output folder"),
@@ -268,16 +268,16 @@ def test_a_forced_batch_that_was_interrupted_goes_on_without_force(photos, monke
     alone = "--batch-size", "1"
     assert batch(*ALL, *alone) == 0
     other = *ALL, *alone, "--style-weight", "50"
-    asked, is_worth_it = [], Task.is_worth_it
+    asked, is_worth_it = [], Read.is_worth_it
 
-    def interrupted(self, read):
+    def interrupted(read):
         asked.append(read)
         if len(asked) == 4:
             raise KeyboardInterrupt
-        return is_worth_it(self, read)
+        return is_worth_it(read)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Task, "is_worth_it", interrupted)
+        patch.setattr(Read, "is_worth_it", interrupted)
         assert batch(*other, "--force") == 130
     made = [
         name for name in EVERY_PAIR if recipe_of(f"out/{name}")["settings"]["style_weight"] == 50
@@ -292,12 +292,12 @@ def test_a_forced_batch_that_was_interrupted_goes_on_without_force(photos, monke
 def test_after_a_forced_batch_that_made_nothing_the_old_one_is_still_done(
     photos, monkeypatch, capsys
 ):
-    def interrupted(self, read):
+    def interrupted(read):
         raise KeyboardInterrupt
 
     assert batch(*ALL) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(Task, "is_worth_it", interrupted)
+        patch.setattr(Read, "is_worth_it", interrupted)
         assert batch(*ALL, "--style-weight", "50", "--force") == 130
     capsys.readouterr()
     assert batch(*ALL, "--json") == 0
@@ -394,7 +394,7 @@ def test_damaged_files_of_a_batch_are_named(photos, refused, capsys):
         assert "--force" in refused(again, 1, "out/batch.json: is damaged (")
 
 
-OWN = [".lock", "log.jsonl", "batch.json", "index.html", ".checkpoints", "log-0-of-2.jsonl"]
+OWN = [".lock", "log.jsonl", "batch.json", "index.html", ".checkpoints", ".token"]
 
 
 @pytest.mark.parametrize("what", ["link", "hard", "dangling", "pipe", "other"])
@@ -495,18 +495,11 @@ def test_an_interrupted_batch_is_resumed(photos, capsys, ended, number, status, 
         assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
 
 
-def test_a_lost_host_is_named(photos, capsys, monkeypatch):
-    monkeypatch.setattr(hosts.Presence, "wait_for_others", lambda *arguments: ["#2"])
-    assert batch(*ALL) == 1
-    assert "lost #2: run the same command again" in capsys.readouterr().err
-
-
 def started(folder, *more, out="out"):
     """Start a batch in a process of its own."""
-    impatient = "from jaxstyle.batch import hosts\nhosts.SILENCE = 6.0\n"
     given = ["batch", *ALL, "-o", out, "--batch-size", "8", *ONE_SCALE, *more]
     return subprocess.Popen(
-        [sys.executable, "-c", impatient + SMALL_COMMAND, *given],
+        [sys.executable, "-c", SMALL_COMMAND, *given],
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
@@ -536,35 +529,4 @@ def test_two_processes_do_not_share_a_folder(photos):
     assert statuses in ([0, 0], [0, 1]), said
     if statuses == [0, 1]:
         assert any("another process" in text for text in said)
-    assert pictures_of() == EVERY_PAIR
-
-
-@pytest.fixture
-def three_hosts(photos):
-    """A function that starts three processes that work on one batch."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = f"127.0.0.1:{probe.getsockname()[1]}"
-    place = "--coordinator", free, "--num-hosts", "3", "--batch-size", "1"
-    return lambda *more: [started(photos, *place, "--host-id", f"{i}", *more) for i in range(3)]
-
-
-@pytest.mark.slow
-def test_three_hosts_share_a_batch(three_hosts):
-    ended_with(0, 0, 0, of=three_hosts())
-    assert pictures_of() == EVERY_PAIR
-    assert len(log_of()) == 6
-    assert len({line["host"] for line in log_of()}) == 3
-
-
-@pytest.mark.slow
-def test_a_lost_host_is_named_and_a_rerun_completes_the_batch(photos, three_hosts):
-    steps = "--steps", "300"
-    processes = three_hosts(*steps)
-    wait_for(photos / "out" / ".host-2-of-3.json")
-    processes[2].kill()
-    said = ended_with(1, 0, -signal.SIGKILL, of=processes)
-    assert re.search(r"lost .*#2: run the same command again", said[0]), said[0]
-    assert len(pictures_of()) < 6
-    ended_with(0, of=[started(photos, *steps)])
     assert pictures_of() == EVERY_PAIR

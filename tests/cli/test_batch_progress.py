@@ -3,9 +3,9 @@
 import pytest
 from rich.console import Console
 
-from jaxstyle.batch.task import Status
+from jaxstyle.batch.folder import Status
 from jaxstyle.cli import batch_progress
-from jaxstyle.cli.batch_progress import batch_table, rows
+from jaxstyle.cli.batch_progress import rows
 from jaxstyle.execution.batched import Batched
 from jaxstyle.execution.plan import Scale
 from jaxstyle.optim.solve import Course, Hyperparameters, Reached, State
@@ -21,14 +21,15 @@ def running(scale, step):
 
 
 def test_the_table_has_all_figures():
-    status = Status(total=48, found=2, made=9, failed=1, slots=4, seconds=60.0, waited=0.6)
+    status = Status(total=48, found=2, made=9, failed=1, slots=4, seconds=60.0, capacity=60.0)
+    status.waited = 0.6
     status.running = running(1, 25)  # two thirds of it are done
     assert rows(status) == {
         "done": "11 of 48, 2 of them by earlier runs",
         "failed": "1",
         "left": "36",
         "running": "4 of 20x20: scale 2 of 2, step 25 of 50",
-        "speed": "11.7 pictures per minute, 2:51 left",
+        "speed": "700 pictures per hour, 2:51 left",
         "waiting": "1.0% of the time for files",
     }
 
@@ -50,7 +51,7 @@ def test_the_table_can_always_be_made(status):
 
 
 def test_off_a_terminal_nothing_is_printed(capsys):
-    with batch_table() as show:
+    with batch_progress.batch_progress() as show:
         show(Status(8, 0))
     printed = capsys.readouterr()
     assert printed.out == printed.err == ""
@@ -61,12 +62,12 @@ def test_on_a_terminal_it_is_shown_and_goes_away(capsys, monkeypatch):
         return Console(stderr=stderr, force_terminal=True, width=60)
 
     monkeypatch.setattr(batch_progress, "Console", terminal)
-    with batch_table() as show:
+    with batch_progress.batch_progress() as show:
         show(Status(8, 3, failed=1))
     shown = capsys.readouterr().err
     for text in ("getting ready", "3 of 8, 3 of them by earlier runs", "failed", "left"):
         assert text in shown
     assert shown.endswith("\x1b[2K")  # the last of its lines is wiped
-    with batch_table(hidden=True) as show:
+    with batch_progress.batch_progress(hidden=True) as show:
         show(Status(8, 3))
     assert capsys.readouterr().err == ""
