@@ -18,6 +18,7 @@ COMMANDS = {
     "lives": "bench.lives",
     "peers": "bench.peers",
     "batch": "bench.batch",
+    "cluster": "bench.cluster",
     "matting": "bench.matting",
     "tiles": "bench.tiles",
     "split": "bench.split",

@@ -18,6 +18,7 @@ TITLES = {
     "peers": "Speed against PyTorch",
     "memory": "Memory, predicted and measured",
     "batch": "Many pictures",
+    "cluster": "Many pictures on a cluster",
     "matting": "The photorealism loss",
     "tiles": "Any size",
     "split": "One picture over several devices",

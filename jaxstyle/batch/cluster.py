@@ -497,14 +497,19 @@ def _check_address(address: str) -> None:
 
 def _reason(error: Exception) -> str:
     """Return why a worker was lost, in one line without Ray's details."""
-    from ray.exceptions import RayTaskError
+    from ray.exceptions import ActorUnavailableError, RayTaskError
 
     if isinstance(error, RayTaskError):
         return message_of(error.cause)
-    text = message_of(error)
-    if "OOM" in text or "low on memory" in text:
-        return "it took too much memory"
-    return "its node is gone" if "node" in text and "process" not in text else "its process died"
+    reasons = {
+        "NODE_OUT_OF_MEMORY": "it took too much memory",
+        "node has died": "its node is gone",
+        "node was": "its node is gone",
+    }
+    usual = "its process died"
+    if isinstance(error, ActorUnavailableError):
+        usual = "it cannot be reached"
+    return next((reason for sign, reason in reasons.items() if sign in str(error)), usual)
 
 
 # --- nodes and their resources --------------------------------------------------------------------
