@@ -132,6 +132,15 @@ class Idler:
         """Return its devices in words."""
         return "nothing"
 
+    def batch_size(self, job: Any, sides: Any, count: int) -> int:
+        """Return the size of batches."""
+        del job, sides, count
+        return 8
+
+    def free_memory(self) -> int:
+        """Return the bytes of memory for pictures."""
+        return 10**9
+
     def prepare(self, payload: Any) -> Any:
         """Return the payload."""
         return payload
@@ -195,6 +204,7 @@ def manifest_row(count: int, folder: str) -> Row:
     from jaxstyle.batch.ledger import Ledger
     from jaxstyle.batch.storage import Folder
     from jaxstyle.batch.worker import undescribed
+    from jaxstyle.batch.works import Local
 
     here = Path(folder)
     photo = next((here / "contents").glob("*.png")).read_bytes()
@@ -207,7 +217,7 @@ def manifest_row(count: int, folder: str) -> Row:
             rows.writerow([f"many/{index}.png", "style.png", 1 + index % 7])
     start = time.perf_counter()
     todo = jobs.from_manifest(str(here / "rows.csv"), {}, (), ())
-    found, _ = group_jobs(todo, lambda job, sides, count: 8)
+    found, _ = group_jobs(todo, Local(Idler()))
     out = Folder(str(here / "settled"))
     with Ledger.open(out, {}) as ledger:
         marked = [(job, fingerprint(job, out.root)) for job in todo]

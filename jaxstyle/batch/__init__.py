@@ -1,1 +1,1 @@
-"""Style transfer of many pictures: sweeps, folders of pictures, several devices and hosts."""
+"""Style transfer of many pictures: sweeps and folders, on one machine or a Ray cluster."""

@@ -448,22 +448,27 @@ def _connected(address: str) -> Iterator[None]:
         raise ClusterError(
             "--cluster needs Ray, which is not installed: pip install 'jaxstyle[ray]'"
         ) from None
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS", address)
-    if address != "auto":
-        _check_address(address)
+    named = os.environ.get("RAY_ADDRESS", "auto")
+    place, origin = (named, " (from $RAY_ADDRESS)") if address == "auto" else (address, "")
+    if place != "auto":
+        _check_address(place, origin)
     main = threading.current_thread() is threading.main_thread()
     handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM) if main}
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR)
         except ConnectionError as error:
             raise ClusterError(
-                "this machine is not part of a Ray cluster: 'ray start --head' makes it the head "
-                "of one, 'ray start --address HOST:6379' joins one"
+                f"this machine is not part of the Ray cluster at {place}{origin}: "
+                "'ray start --address HOST:6379' joins one, 'ray start --head' makes one"
+                if place != "auto"
+                else "this machine is not part of a Ray cluster: 'ray start --address HOST:6379' "
+                "joins one, 'ray start --head' makes one"
             ) from error
         except (RuntimeError, ValueError) as error:  # among them other versions: Ray says which
-            raise ClusterError(f"cannot join the cluster: {message_of(error)}") from error
+            said = message_of(error)
+            more = ": install the same on all machines" if "mismatch" in said else ""
+            raise ClusterError(f"cannot join the cluster: {said}{more}") from error
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -473,11 +478,11 @@ def _connected(address: str) -> Iterator[None]:
             ray.shutdown()
 
 
-def _check_address(address: str) -> None:
+def _check_address(address: str, origin: str) -> None:
     """Raise ClusterError unless there is a gRPC server, as Ray's is: Ray would try for minutes."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ClusterError(f"--cluster must be auto or HOST:PORT, not {address}")
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ClusterError(f"--cluster must be auto or HOST:PORT, not {address}{origin}")
     hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as probe:
@@ -485,13 +490,13 @@ def _check_address(address: str) -> None:
             answer = probe.recv(9)
     except OSError as error:
         raise ClusterError(
-            f"there is no cluster at {address} ({error.strerror or message_of(error)}): is "
+            f"there is no cluster at {address}{origin} ({error.strerror or message_of(error)}): is "
             "'ray start --head' running there, and the port open?"
         ) from error
     if answer[3:4] != b"\x04" and not os.environ.get("RAY_USE_TLS"):  # a frame of settings
         raise ClusterError(
-            f"what answers at {address} is not Ray: give the address that 'ray start --head' "
-            "prints, whose port is 6379 unless told otherwise"
+            f"what answers at {address}{origin} is not Ray: give the address that "
+            "'ray start --head' prints, whose port is 6379 unless told otherwise"
         )
 
 

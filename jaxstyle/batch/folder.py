@@ -18,7 +18,7 @@ from functools import partial
 from jaxstyle import images
 from jaxstyle.batch.buckets import Batch, Refused, Sides, group_into_batches
 from jaxstyle.batch.cells import alone, static_key
-from jaxstyle.batch.cluster import Member, Pool
+from jaxstyle.batch.cluster import POLL, Member, Pool
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, is_url, local_copy
@@ -79,23 +79,41 @@ class Status:
         return self.total - self.found - self.made - self.failed
 
 
+def missing_outputs(
+    jobs: Sequence[Job], out: Folder, ledger: Ledger, describe: Callable[[Job], str]
+) -> frozenset[str]:
+    """Return the outputs that are still to be made.
+
+    Args:
+      jobs: the jobs.
+      out: folder of the results.
+      ledger: the folder's ledger.
+      describe: function of a job that returns the text for the result's metadata.
+
+    Raises:
+      WouldReplaceError: a result that is there was made in another way.
+    """
+    fingerprinted = [(job, fingerprint(job, out.root)) for job in jobs]
+    return frozenset(job.output for job in ledger.missing(fingerprinted, describe))
+
+
 def run_jobs(
     jobs: Sequence[Job],
+    missing: frozenset[str],
     out: Folder,
     ledger: Ledger,
     on: Local | Pool,
-    describe: Callable[[Job], str],
     watch: Callable[[Status], None],
     check: Callable[[], None] = lambda: None,
 ) -> Status:
     """Run the jobs that are not done yet.
 
     Args:
-      jobs: the jobs.
+      jobs: all jobs: which of them go together does not depend on what is missing.
+      missing: see ``missing_outputs``.
       out: folder of the results.
       ledger: the folder's ledger; finished and failed jobs are recorded in it.
       on: what they are run on; its workers are those of ``jaxstyle.batch.worker``.
-      describe: function of a job that returns the text for the result's metadata.
       watch: called with every progress report; its exceptions are passed on.
       check: called often while pictures are read; may raise.
 
@@ -103,16 +121,12 @@ def run_jobs(
       The final status.
 
     Raises:
-      WouldReplaceError: a result that is there was made in another way.
       StorageError: the disk is full, or the log cannot be written.
     """
     start = time.perf_counter()
-    found, refused = group_jobs(jobs, partial(on.ask, "batch_size"), check)
-    all_jobs = [job for batch in found for job in batch.jobs] + [each.job for each in refused]
-    fingerprinted = [(job, fingerprint(job, out.root)) for job in all_jobs]
-    by_output = {job.output: job for job in all_jobs}
-    missing = frozenset(job.output for job in ledger.missing(fingerprinted, describe))
-    status = Status(len(all_jobs), len(all_jobs) - len(missing))
+    found, refused = group_jobs(jobs, on, check)
+    by_output = {job.output: job for job in jobs}
+    status = Status(len(jobs), len(jobs) - len(missing))
     there = missing & out.names()
 
     def failed(job: Job, reason: str, seconds: float | None, worker: str = "") -> None:
@@ -181,9 +195,7 @@ def kind_of(batch: Batch) -> object:
 
 
 def group_jobs(
-    jobs: Sequence[Job],
-    batch_size: Callable[[Job, Sides, int], int],
-    check: Callable[[], None] = lambda: None,
+    jobs: Sequence[Job], on: Local | Pool, check: Callable[[], None] = lambda: None
 ) -> tuple[list[Batch], list[Refused]]:
     """Group jobs into batches, whether or not they are already done.
 
@@ -191,13 +203,14 @@ def group_jobs(
 
     Args:
       jobs: the jobs.
-      batch_size: see ``group_into_batches``.
+      on: what they are run on: one of its workers says how many go together.
       check: called often while pictures are read; may raise.
 
     Returns:
       The batches, and the jobs that cannot be run.
     """
-    sides, unreadable = sides_of((path for job in jobs for path in job.inputs()), check)
+    paths = (path for job in jobs for path in job.inputs())
+    sides, unreadable = sides_of(paths, on.ask("free_memory"), check)
     readable, refused = [], []
     for job in jobs:
         reasons = [unreadable[path] for path in job.inputs() if path in unreadable]
@@ -205,46 +218,47 @@ def group_jobs(
             refused.append(Refused(job, reasons[0]))
         else:
             readable.append(job)
-    found, unfit = group_into_batches(readable, sides, batch_size)
+    found, unfit = group_into_batches(readable, sides, partial(on.ask, "batch_size"))
     return found, refused + unfit
 
 
 def sides_of(
-    paths: Iterable[str], check: Callable[[], None] = lambda: None
+    paths: Iterable[str], free: int | None = None, check: Callable[[], None] = lambda: None
 ) -> tuple[dict[str, Sides], dict[str, str]]:
     """Read the sides of pictures in parallel.
 
     Args:
       paths: paths or URLs; repetitions are read once.
+      free: bytes of memory that are free where they will be decoded; None if unknown.
       check: called often; may raise.
 
     Returns:
       The sides of the readable pictures, and the reasons why the others cannot be read, by path.
     """
-    readers = ThreadPoolExecutor(READERS)
+    readers, sides, reasons = ThreadPoolExecutor(READERS), {}, {}
     try:
-        reading = {path: readers.submit(_sides, path) for path in dict.fromkeys(paths)}
-        while wait(reading.values(), timeout=0.2).not_done:
-            check()
+        reading = {path: readers.submit(_sides, path, free) for path in dict.fromkeys(paths)}
+        for path, read in reading.items():
+            while not read.done():
+                wait([read], timeout=POLL)
+                check()
+            try:
+                sides[path] = read.result()
+            except (ImageError, StorageError) as error:
+                reasons[path] = str(error)
     finally:
         readers.shutdown(wait=False, cancel_futures=True)
-    sides, reasons = {}, {}
-    for path, read in reading.items():
-        try:
-            sides[path] = read.result()
-        except (ImageError, StorageError) as error:
-            reasons[path] = str(error)
     return sides, reasons
 
 
-def _sides(path: str) -> Sides:
+def _sides(path: str, free: int | None) -> Sides:
     """Read the sides of one picture; a JPEG at a URL is fetched only as far as needed."""
     if is_url(path):
         with local_copy(path, HEAD) as local, suppress(ImageError):
             if local.read_bytes().startswith(JPEG):
-                return images.read_sides(local)
+                return images.read_sides(local, free)
     with local_copy(path) as local:
-        return images.read_sides(local)
+        return images.read_sides(local, free)
 
 
 def fingerprint(job: Job, root: str) -> str:

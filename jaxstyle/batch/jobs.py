@@ -104,7 +104,7 @@ def from_manifest(
     resolve(**given)  # raise here, so that the error does not name the manifest's first row
     every_content = [path for source in contents for path in pictures(source)]
     every_style = [(path,) for source in styles for path in pictures(source)]
-    jobs = []
+    jobs, known = [], {}
     for number, row in _rows(path):
         where = f"{path}: row {number}"
         content, style, output = (row.pop(name, None) for name in ("content", "style", "output"))
@@ -120,7 +120,10 @@ def from_manifest(
                 "name one content and one style"
             )
         name = _output(output, where) if output else ""
-        settings = _settings(row, given, max(map(len, paintings)), where, path)
+        most = max(map(len, paintings))
+        key = most, repr(row)  # rows of the same settings share one object
+        settings = known.get(key) or _settings(row, given, most, where, path)
+        known[key] = settings
         jobs += [Job(photo, each, settings, name, number) for photo in photos for each in paintings]
     if not jobs:
         raise JobsError(f"{path}: this manifest has no rows")

@@ -4,6 +4,7 @@ It knows neither the ledger nor the other batches, and runs in the process of th
 cluster, in one of its own.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -30,9 +31,8 @@ from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.inputs import looking_at
 from jaxstyle.execution.plan import Image, blank
 from jaxstyle.images import Picture
-from jaxstyle.machine import host
+from jaxstyle.machine import host, resources
 from jaxstyle.machine.kept import Kept
-from jaxstyle.machine.resources import processors
 from jaxstyle.network import weights
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.runs.inputs import Inputs
@@ -354,6 +354,10 @@ class Worker:
         before = memory.bytes_before_network(self.loaded.weights, settings)
         return before + batch.slots * memory.rough_bytes(height, width, settings)
 
+    def free_memory(self) -> int | None:
+        """Return the bytes of memory in which pictures can be decoded; None if unknown."""
+        return resources.free_memory()
+
     def total_bytes(self) -> int | None:
         """Return the memory of its devices; None if unknown."""
         return memory.total_bytes()
@@ -394,7 +398,7 @@ def set_up(
       WeightsError: there are no such weights here.
     """
     host.keep_memory()
-    os.environ.setdefault("PJRT_NPROC", str(min(processors(), cores or processors())))
+    os.environ.setdefault("PJRT_NPROC", str(min(resources.processors(), cores or math.inf)))
     use_usual_rules()
     if double:
         jax.config.update("jax_enable_x64", True)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 from jaxstyle import __version__
 from jaxstyle.batch import jobs
 from jaxstyle.batch.checkpoints import CHECKPOINTS, Keeper
-from jaxstyle.batch.folder import Status, run_jobs
+from jaxstyle.batch.folder import Status, missing_outputs, run_jobs
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import LOG, Ledger, check_fresh
 from jaxstyle.batch.sources import pictures
@@ -148,11 +149,13 @@ def main(arguments: argparse.Namespace) -> None:
         # Photos may share a mask: its notes are told once.
         note = partial(tell_notes, tell=tell, told=set())
         options = Options(arguments.batch_size, arguments.bits, describe, keeper, note)
-        with (
-            _watched(arguments, check, keeper) as watch,
-            workers(arguments, todo, loaded, checkpoints, options, tell, check) as on,
-        ):
-            status = run_jobs(todo, out, ledger, on, describe, watch, check)
+        missing = missing_outputs(todo, out, ledger, describe)
+        status, working = Status(len(todo), len(todo) - len(missing)), threading.Event()
+        with _watched(arguments, check, keeper, working) as watch:
+            if missing:
+                with workers(arguments, todo, loaded, checkpoints, options, tell, check) as on:
+                    working.set()
+                    status = run_jobs(todo, missing, out, ledger, on, watch, check)
         ledger.compact()
         out.write(SHEET, contact_sheet(todo, ledger, out, check).encode())
         for folder in (checkpoints, checkpoints and checkpoints.with_name(PROGRAMS)):
@@ -256,12 +259,12 @@ def failed(ledger: Ledger, job: Job) -> bool:
 
 @contextmanager
 def _watched(
-    arguments: argparse.Namespace, check: Requests, keeper: Keeper
+    arguments: argparse.Namespace, check: Requests, keeper: Keeper, working: threading.Event
 ) -> Iterator[Callable[[Status], None]]:
     """Show progress on standard error; yield a function to call with every status.
 
     The function calls ``check``. A note on how to continue is added to what ends the batch early.
-    Workers of a cluster have to be ended in order, which another thread cannot do.
+    Workers of a cluster, once they work, are ended in order, which another thread cannot do.
     """
 
     def save(stop: BaseException) -> None:
@@ -269,7 +272,10 @@ def _watched(
             stop.add_note("run the same command again to continue from here")
 
     shown = batch_progress(hidden=arguments.quiet or arguments.json)
-    can_save = (lambda: False) if arguments.cluster else keeper.save
+
+    def can_save() -> bool:
+        return not working.is_set() if arguments.cluster else keeper.save()
+
     with saving(check, shown, save, can_save) as show:
 
         def update(status: Status) -> None:

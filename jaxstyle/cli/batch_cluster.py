@@ -36,8 +36,8 @@ def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--cluster",
         metavar="auto|HOST:PORT",
-        help="use the workers of a running Ray cluster: the one that this machine is part of, or "
-        "that of the head at this address (needs jaxstyle[ray])",
+        help="use the workers of a running Ray cluster that this machine is part of, given the "
+        "address of its head if there are several (needs jaxstyle[ray])",
     )
     add(
         "--worker-resources",
@@ -56,8 +56,8 @@ def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
         "--wait",
         type=above_zero,
         metavar="SECONDS",
-        help="how long to wait for a node with these resources, where nodes are started on demand "
-        "(default: 0)",
+        help="how long to wait for a node with the --worker-resources, where nodes are started on "
+        "demand (default: 0)",
     )
 
 
@@ -68,6 +68,8 @@ def check_cluster_flags(arguments: argparse.Namespace) -> None:
       UsageError: a flag needs ``--cluster``.
     """
     if arguments.cluster:
+        if arguments.wait and not arguments.worker_resources:
+            raise UsageError("--wait needs --worker-resources: what is waited for, such as GPU=1")
         jax.config.update("jax_platforms", "cpu")
         return
     for name in ("worker_resources", "retries", "wait"):

@@ -5,7 +5,6 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import groupby
 
 from rich.console import Console
@@ -65,7 +64,7 @@ def show_batch_plan(
         if arguments.cluster:
             Folder(arguments.output).create()  # every node checks that it sees it
         with workers(arguments, jobs, loaded, None, options, tell, check) as on:
-            found, refused = group_jobs(jobs, partial(on.ask, "batch_size"), check)
+            found, refused = group_jobs(jobs, on, check)
             groups, room = list(groups_of(found, on)), workers_of(on)
             pace = on.ask("pace", found[0].jobs[0], found[0].sides[0]) if found else None
             available = on.ask("total_bytes")

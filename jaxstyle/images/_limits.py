@@ -55,7 +55,7 @@ _BLANK_BMP = 2**22
 
 
 def check_claim(image: ImageFile.ImageFile, file: BinaryFile, name: str) -> None:
-    """Check that a file can hold the picture its header claims, and that decoding it is safe.
+    """Check that a file can hold the picture its header claims, and can be decoded in time.
 
     Args:
       image: The picture, opened but not decoded.
@@ -63,7 +63,7 @@ def check_claim(image: ImageFile.ImageFile, file: BinaryFile, name: str) -> None
       name: Its name in messages.
 
     Raises:
-      ImageError: It cannot, or takes too much time or memory.
+      ImageError: It cannot, or takes too much time or memory for its size.
     """
     size, pixels = file.seek(0, 2), image.width * image.height
     if pixels > _most_pixels(image, size):
@@ -82,16 +82,20 @@ def check_claim(image: ImageFile.ImageFile, file: BinaryFile, name: str) -> None
         most = max(USUAL_SCANS, min(MOST_SCANS, SCANNED // max(1, pixels)))
         if _has_more_scans(file, most):
             raise ImageError(f"{name}: has more than {most} scans: save it again as a plain JPEG")
-    check_memory(image, name)
 
 
-def check_memory(image: Image.Image, name: str) -> None:
+def check_memory(image: Image.Image, name: str, free: int | None = None) -> None:
     """Check that there is memory enough to decode a picture.
+
+    Args:
+      image: The picture.
+      name: Its name in messages.
+      free: Bytes of memory that are free; None to find out, which takes a millisecond.
 
     Raises:
       ImageError: There is not.
     """
-    needed, free = decoding_bytes(image), resources.free_memory()
+    needed, free = decoding_bytes(image), resources.free_memory() if free is None else free
     if free is not None and needed > free:
         raise ImageError(
             f"{name}: needs {in_words(needed)} of memory to be read "

@@ -89,6 +89,7 @@ def read(source: Any) -> Picture:
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         with _opened(name) as (image, file, notes):
+            check_memory(image, name)
             sides = _upright_sides(image)
             bits = _bits(image, file)
             low = low_bytes(image, file, name)
@@ -131,6 +132,7 @@ def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, 
             return _stored(source, PIL_IMAGE)
     name = os.fspath(source)
     with _opened(name, again=True) as (image, _, notes):
+        check_memory(image, name)
         sides = _upright_sides(image)
         picture, indexed = _stored(image, name)
         _check_sides(picture, sides, name)
@@ -141,16 +143,20 @@ def _stored(image: Image.Image, name: str) -> tuple[Picture, bool]:
     return _decode(image, None, Conversion(), name), image.mode in ("P", "PA")
 
 
-def read_sides(path: str | os.PathLike[str]) -> tuple[int, int]:
+def read_sides(path: str | os.PathLike[str], free: int | None = None) -> tuple[int, int]:
     """Return the height and width that `read` gives a picture, from the header of its file alone.
 
-    The file must be one that can be read again.
+    Args:
+      path: The file, which must be one that can be read again.
+      free: Bytes of memory that are free where it will be read; None to find out how many are here.
 
     Raises:
       ImageError: The file cannot be read, or `read` would refuse it from its header. Damaged pixels
         are not detected.
     """
-    with _opened(os.fspath(path), again=True) as (image, _, _):
+    name = os.fspath(path)
+    with _opened(name, again=True) as (image, _, _):
+        check_memory(image, name, free)
         return _upright_sides(image)
 
 
@@ -182,7 +188,7 @@ class _Opened(NamedTuple):
 
 @contextmanager
 def _opened(name: str, *, again: bool = False) -> Iterator[_Opened]:
-    """Open the main picture of a file, after checking that it can be decoded safely.
+    """Open the main picture of a file, after checking what its header claims.
 
     Args:
       name: The path.

@@ -1,7 +1,7 @@
 """The settings of a run, as a dataclass: the one source of flags, keywords, reports and presets."""
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import optax
@@ -324,8 +324,13 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, which `resolve` turns back into the same settings."""
+        values = {f.name: _copy(getattr(self, f.name)) for f in fields(self)}
         named = isinstance(self.optimizer, str)
-        return asdict(self if named else replace(self, optimizer=CUSTOM))
+        return values if named else {**values, "optimizer": CUSTOM}
+
+
+def _copy(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _layer_weights(weight: float, shares: Mapping[str, float]) -> dict[str, float]:

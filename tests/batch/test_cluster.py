@@ -219,12 +219,16 @@ def test_addresses_of_no_cluster_are_told_at_once(monkeypatch):
     wrong = {
         "here": "--cluster must be auto or HOST:PORT, not here",
         "a:99999": "must be auto or HOST:PORT",
+        "ray://a:10001": "must be auto or HOST:PORT",
         "127.0.0.1:1": "no cluster at 127.0.0.1:1 (Connection refused): is 'ray start --head'",
         answering(b"HTTP/1.1 400 Bad Request"): "is not Ray: give the address that 'ray start",
     }
     for address, problem in wrong.items():
         with pytest.raises(ClusterError, match=re.escape(problem)):
             join(address)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(ClusterError, match=r"no cluster at 127.0.0.1:1 \(from \$RAY_ADDRESS\)"):
+        join("auto")
 
 
 def test_a_ray_that_is_not_installed(monkeypatch):

@@ -15,7 +15,7 @@ from jaxstyle import images
 from jaxstyle.__main__ import main
 from jaxstyle.batch import retry
 from jaxstyle.batch import worker as workers
-from jaxstyle.batch.folder import run_jobs
+from jaxstyle.batch.folder import missing_outputs, run_jobs
 from jaxstyle.batch.jobs import product
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder
@@ -56,7 +56,8 @@ def do(tmp_path, small_weights):
         out = Folder(str(tmp_path / "out"))
         on = Local(Worker(small_weights, out, options or Options(batch_size=2)))
         with Ledger.open(out, {}, force) as ledger:
-            return run_jobs(jobs, out, ledger, on, undescribed, watch)
+            missing = missing_outputs(jobs, out, ledger, undescribed)
+            return run_jobs(jobs, missing, out, ledger, on, watch)
 
     return run
 

@@ -71,7 +71,7 @@ def test_every_unreadable_picture_has_its_reason(put, tmp_path):
 def test_reading_sides_can_be_interrupted(monkeypatch):
     ended, begun = threading.Event(), []
 
-    def slow(path):
+    def slow(path, free):
         begun.append(path)
         ended.wait(60)
         return 1, 1
@@ -82,7 +82,7 @@ def test_reading_sides_can_be_interrupted(monkeypatch):
     monkeypatch.setattr(folder, "_sides", slow)
     try:
         with pytest.raises(KeyboardInterrupt):
-            sides_of([f"{n}.png" for n in range(99)], check)
+            sides_of([f"{n}.png" for n in range(99)], check=check)
         assert not ended.is_set()
     finally:
         ended.set()

@@ -177,6 +177,7 @@ BAD_ARGUMENTS = [
     (f"{PAIRS} --batch-size 0", 2, "least 1"),
     (f"{PAIRS} --worker-resources CPU=1", 2, "--worker-resources needs --cluster"),
     (f"{PAIRS} --cluster auto --worker-resources GPU", 2, "must be NAME=N, such as GPU=1"),
+    (f"{PAIRS} --cluster auto --wait 9", 2, "--wait needs --worker-resources"),
     (f"{PAIRS} --cluster auto --retries -1", 2, "--retries: must be 0 or more, not -1"),
     (f"{PAIRS} --format jpg --bits 16", 1, "JPEG does not support 16 bits"),
     (f"{PAIRS} --checkpoint-every 9 -o memory://o", 2, "folder on this machine"),

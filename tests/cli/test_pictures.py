@@ -44,7 +44,7 @@ def test_batch_and_run_turn_a_tiff_alike(folder, options):
 
 
 def test_a_photo_that_is_not_as_it_was_planned_fails_in_a_line(folder, capsys, monkeypatch):
-    monkeypatch.setattr(batch_folder, "_sides", lambda path: (64, 48))
+    monkeypatch.setattr(batch_folder, "_sides", lambda path, free: (64, 48))
     assert batch() == 1
     said = capsys.readouterr().err
     assert "content.png: is read as 64x48 pixels, but was planned with other sides: run" in said
