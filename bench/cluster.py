@@ -171,24 +171,24 @@ def overhead_row(count: int) -> Row:
 def empty_batches(count: int, address: str) -> Row:
     """Have so many batches of no work done; return seconds for all and the driver's memory."""
     from jaxstyle.batch.actor import Needs
-    from jaxstyle.batch.cluster import joined
+    from jaxstyle.batch.cluster import connected, hired
     from jaxstyle.batch.storage import Folder
     from jaxstyle.batch.works import Done, Work
 
     done: list[Done] = []
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "token").write_text("1")
-        with joined(
-            address,
-            needs=Needs(folder, Folder(folder), ("token", "1")),
-            set_up=idler,
-            resources={},
-            retries=3,
-            wait=0.0,
-            most=2,
-            tell=lambda line: None,
-            check=lambda: None,
-        ) as pool:
+        given = {
+            "needs": Needs(folder, Folder(folder), ("token", "1")),
+            "set_up": idler,
+            "resources": {},
+            "retries": 3,
+            "wait": 0.0,
+            "most": 2,
+            "tell": lambda line: None,
+            "check": lambda: None,
+        }
+        with connected(address), hired(**given) as pool:
             works = [Work(f"{index}", index % 6, "x" * 4000) for index in range(count)]
             start = time.perf_counter()
             pool.run_jobs(works, done.append)

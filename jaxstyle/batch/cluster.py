@@ -88,7 +88,7 @@ class Member:
 
 @dataclass
 class Pool:
-    """The workers of a cluster, which do works as ``works.Local`` does. Create it with ``joined``.
+    """The workers of a cluster, which do works as ``works.Local`` does. Create it with ``hired``.
 
     Attributes:
       needs: what a machine must see.
@@ -272,7 +272,8 @@ class Pool:
             max_concurrency=3,  # one work is computed, another read or written; and to stop
             max_restarts=0,
         )
-        cores = math.ceil(self.resources.get("CPU", 0)) or None
+        only_processors = not {"GPU", "TPU"} & self.resources.keys()
+        cores = math.ceil(self.resources.get("CPU", 0)) if only_processors else None
         for _ in range(count):
             one = kind.remote()
             start = one.start.options(name="start")
@@ -415,32 +416,36 @@ def _ignore(attempt: Attempt, worker: str, reason: str) -> None:
 
 
 @contextmanager
-def joined(address: str, **arguments: Any) -> Iterator[Pool]:
-    """Join a running cluster, and yield a pool of workers, of which one is ready.
+def hired(**arguments: Any) -> Iterator[Pool]:
+    """Yield a pool of workers, of which one is ready, and end them after the block.
+
+    Args:
+      **arguments: of ``Pool``.
+
+    Raises:
+      ClusterError: there is no room for a worker, or a node cannot take part.
+    """
+    pool = Pool(**arguments)
+    try:
+        pool.begin()
+        yield pool
+    finally:
+        pool.end()
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Connect to a running cluster, and disconnect after the block. None is ever started.
+
+    Ray takes the handlers of signals, which are given back, and prints news about lost nodes on
+    standard output, which is for results, and therefore closed to it.
 
     Args:
       address: HOST:PORT of the cluster's head, or "auto" for the cluster that this machine is
         part of.
-      **arguments: of ``Pool``.
 
     Raises:
-      ClusterError: Ray is not installed, there is no such cluster, or it cannot be used.
-    """
-    with _connected(address):
-        pool = Pool(**arguments)
-        try:
-            pool.begin()
-            yield pool
-        finally:
-            pool.end()
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[None]:
-    """Connect to a running cluster; never start one.
-
-    Ray takes the handlers of signals, which are given back, and prints news about lost nodes on
-    standard output, which is for results, and therefore closed to it.
+      ClusterError: Ray is not installed, there is no such cluster, or it cannot be joined.
     """
     try:
         import ray
@@ -458,12 +463,10 @@ def _connected(address: str) -> Iterator[None]:
         try:
             ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR)
         except ConnectionError as error:
+            of = "a Ray cluster" if place == "auto" else f"the Ray cluster at {place}{origin}"
             raise ClusterError(
-                f"this machine is not part of the Ray cluster at {place}{origin}: "
-                "'ray start --address HOST:6379' joins one, 'ray start --head' makes one"
-                if place != "auto"
-                else "this machine is not part of a Ray cluster: 'ray start --address HOST:6379' "
-                "joins one, 'ray start --head' makes one"
+                f"this machine is not part of {of}: 'ray start --address HOST:6379' joins one, "
+                "'ray start --head' makes one"
             ) from error
         except (RuntimeError, ValueError) as error:  # among them other versions: Ray says which
             said = message_of(error)

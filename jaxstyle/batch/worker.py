@@ -372,8 +372,9 @@ def set_up(
     sha256: str,
     double: bool,
     out: Folder,
-    checkpoint_every: float | None,
+    programs: str | None,
     checkpoints: Path | None,
+    checkpoint_every: float | None,
     batch_size: int | None,
     bits: int,
     describe: Callable[[Job], str],
@@ -383,13 +384,15 @@ def set_up(
     Args:
       notes: notes are added here.
       stop: raises KeyboardInterrupt if the process has to end.
-      cores: number of processors to use; None for all.
+      cores: number of processors to use, and no accelerators; None for all that there is.
       path: weights file; None for the default weights.
       sha256: digest that the weights must have.
       double: whether to compute in double precision.
       out: folder of the results.
-      checkpoint_every: see ``Keeper``.
+      programs: folder or URL of compiled programs; None for a folder beside the checkpoints or,
+        without those, in the user's cache directory.
       checkpoints: folder of the checkpoints; None to keep none.
+      checkpoint_every: see ``Keeper``.
       batch_size: see ``Options``.
       bits: see ``Options``.
       describe: see ``Options``.
@@ -399,10 +402,12 @@ def set_up(
     """
     host.keep_memory()
     os.environ.setdefault("PJRT_NPROC", str(min(resources.processors(), cores or math.inf)))
+    changes = {"jax_platforms": "cpu"} if cores else {}
+    changes |= {"jax_enable_x64": True} if double else {}
+    changes |= {"jax_compilation_cache_dir": programs} if programs else {}
+    for name, value in changes.items():
+        jax.config.update(name, value)
     use_usual_rules()
-    if double:
-        jax.config.update("jax_enable_x64", True)
-    # A bucket has no folders that JAX could use without more packages; a node has its own cache.
     persist(checkpoints and checkpoints.with_name(PROGRAMS) / host.fingerprint())
     loaded = weights.load(weights.find(path, notes.append))
     if loaded.sha256 != sha256:

@@ -19,7 +19,12 @@ from jaxstyle.batch.ledger import LOG, Ledger, check_fresh
 from jaxstyle.batch.sources import pictures
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.batch.worker import PROGRAMS, Options
-from jaxstyle.cli.batch_cluster import add_cluster_flags, check_cluster_flags, workers
+from jaxstyle.cli.batch_cluster import (
+    add_cluster_flags,
+    check_cluster_flags,
+    cluster_of,
+    workers,
+)
 from jaxstyle.cli.batch_files import check_outputs, contact_sheet, description, not_made_here
 from jaxstyle.cli.batch_plan import show_batch_plan
 from jaxstyle.cli.batch_progress import batch_progress
@@ -130,6 +135,23 @@ def main(arguments: argparse.Namespace) -> None:
         tell(note)
     if not arguments.cluster:
         tell_of_tuning(settings, tell)
+    with cluster_of(arguments):
+        status, ledger = make_missing(arguments, todo, loaded, checkpoints, tell)
+    summarize(arguments, todo, status, ledger, tell)
+
+
+def make_missing(
+    arguments: argparse.Namespace,
+    todo: Sequence[Job],
+    loaded: weights.Loaded,
+    checkpoints: Path | None,
+    tell: Tell,
+) -> tuple[Status, Ledger]:
+    """Make the pictures that are missing, and the page that shows all.
+
+    Returns:
+      The final status, and the ledger, which is closed.
+    """
     out = Folder(arguments.output)
     out.create()
     out.check_own([SHEET])
@@ -153,7 +175,7 @@ def main(arguments: argparse.Namespace) -> None:
         status, working = Status(len(todo), len(todo) - len(missing)), threading.Event()
         with _watched(arguments, check, keeper, working) as watch:
             if missing:
-                with workers(arguments, todo, loaded, checkpoints, options, tell, check) as on:
+                with workers(arguments, todo, loaded, checkpoints, options, check) as on:
                     working.set()
                     status = run_jobs(todo, missing, out, ledger, on, watch, check)
         ledger.compact()
@@ -161,7 +183,7 @@ def main(arguments: argparse.Namespace) -> None:
         for folder in (checkpoints, checkpoints and checkpoints.with_name(PROGRAMS)):
             if folder:
                 shutil.rmtree(folder, ignore_errors=True)
-    summarize(arguments, todo, status, ledger, tell)
+    return status, ledger
 
 
 def checkpoints_of(arguments: argparse.Namespace) -> Path | None:

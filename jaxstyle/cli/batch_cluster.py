@@ -11,13 +11,13 @@ from pathlib import Path
 import jax
 
 from jaxstyle.batch.actor import SEEN, Needs
-from jaxstyle.batch.cluster import Pool, joined
+from jaxstyle.batch.cluster import Pool, connected, hired
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import TOKEN
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.batch.worker import Options, Worker, set_up
 from jaxstyle.batch.works import Local
-from jaxstyle.cli.common import Tell, above_zero
+from jaxstyle.cli.common import above_zero
 from jaxstyle.cli.flags import argument, flag
 from jaxstyle.errors import UsageError
 from jaxstyle.network import weights
@@ -62,19 +62,27 @@ def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def check_cluster_flags(arguments: argparse.Namespace) -> None:
-    """Prepare this process for a cluster, if one is to be used: it leaves its devices to workers.
+    """Raise UsageError if a flag is given without another that it needs."""
+    for name in ("worker_resources", "retries", "wait"):
+        if getattr(arguments, name) is not None and not arguments.cluster:
+            raise UsageError(f"{flag(name)} needs --cluster")
+    if arguments.wait and not arguments.worker_resources:
+        raise UsageError("--wait needs --worker-resources: what is waited for, such as GPU=1")
+
+
+@contextmanager
+def cluster_of(arguments: argparse.Namespace) -> Iterator[None]:
+    """Connect to the cluster, if one is to be used. Nothing can be printed on standard output.
 
     Raises:
-      UsageError: a flag needs ``--cluster``.
+      ClusterError: there is no such cluster, or it cannot be joined.
     """
-    if arguments.cluster:
-        if arguments.wait and not arguments.worker_resources:
-            raise UsageError("--wait needs --worker-resources: what is waited for, such as GPU=1")
-        jax.config.update("jax_platforms", "cpu")
+    if not arguments.cluster:
+        yield
         return
-    for name in ("worker_resources", "retries", "wait"):
-        if getattr(arguments, name) is not None:
-            raise UsageError(f"{flag(name)} needs --cluster")
+    jax.config.update("jax_platforms", "cpu")  # devices are left to workers on this machine
+    with connected(arguments.cluster):
+        yield
 
 
 @contextmanager
@@ -84,7 +92,6 @@ def workers(
     loaded: weights.Loaded,
     checkpoints: Path | None,
     options: Options,
-    tell: Tell,
     check: Callable[[], None],
 ) -> Iterator[Local | Pool]:
     """Yield what the jobs are to be run on: this process, or a cluster.
@@ -95,7 +102,6 @@ def workers(
       loaded: weights of the network.
       checkpoints: folder of the checkpoints; None to keep none.
       options: options of the run.
-      tell: prints a line for the user.
       check: called often; may raise to end it all.
 
     Raises:
@@ -106,14 +112,16 @@ def workers(
         yield Local(Worker(loaded, out, options))
         return
     named = arguments.weights or os.environ.get(weights.ENVIRONMENT)
+    programs = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     start = partial(
         set_up,
         path=named and os.path.abspath(named),
         sha256=loaded.sha256,
         double=bool(jax.config.jax_enable_x64),  # pyright: ignore[reportAttributeAccessIssue]
         out=out,
-        checkpoint_every=arguments.checkpoint_every,
+        programs=programs if programs is None or is_url(programs) else os.path.abspath(programs),
         checkpoints=checkpoints,
+        checkpoint_every=arguments.checkpoint_every,
         batch_size=options.batch_size,
         bits=options.bits,
         describe=options.describe,
@@ -121,15 +129,14 @@ def workers(
     token = secrets.token_hex(8)
     out.write(TOKEN, token.encode())
     try:
-        with joined(
-            arguments.cluster,
+        with hired(
             needs=Needs(os.getcwd(), out, (TOKEN, token), files_of(todo, named)),
             set_up=start,
             resources=arguments.worker_resources or {},
             retries=RETRIES if arguments.retries is None else arguments.retries,
             wait=arguments.wait or 0.0,
             most=len(todo),
-            tell=lambda line: tell(f"note: {line}"),
+            tell=lambda line: options.note([line]),
             check=check,
         ) as pool:
             yield pool

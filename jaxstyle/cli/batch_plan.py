@@ -3,8 +3,11 @@
 import argparse
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 
 from rich.console import Console
@@ -15,13 +18,14 @@ from jaxstyle.batch.checkpoints import Keeper
 from jaxstyle.batch.cluster import Pool
 from jaxstyle.batch.folder import group_jobs
 from jaxstyle.batch.jobs import Job
-from jaxstyle.batch.storage import Folder
+from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.batch.worker import Options
 from jaxstyle.batch.works import Local
-from jaxstyle.cli.batch_cluster import workers
+from jaxstyle.cli.batch_cluster import cluster_of, workers
 from jaxstyle.cli.common import Tell, count_of
 from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.memory import in_bytes
+from jaxstyle.cli.notes import tell_notes
 from jaxstyle.cli.plan import WIDTH, about
 from jaxstyle.errors import printable
 from jaxstyle.execution.arithmetic import step_flops
@@ -60,10 +64,13 @@ def show_batch_plan(
     tell("reading the sizes of the pictures and timing a few steps of the first")
     seconds = None
     with interruptible(tell) as check:
-        options = Options(arguments.batch_size, keeper=Keeper(check=check))
-        if arguments.cluster:
-            Folder(arguments.output).create()  # every node checks that it sees it
-        with workers(arguments, jobs, loaded, None, options, tell, check) as on:
+        note = partial(tell_notes, tell=tell, told=set())
+        options = Options(arguments.batch_size, keeper=Keeper(check=check), note=note)
+        with (
+            cluster_of(arguments),
+            _folder(arguments),
+            workers(arguments, jobs, loaded, None, options, check) as on,
+        ):
             found, refused = group_jobs(jobs, on, check)
             groups, room = list(groups_of(found, on)), workers_of(on)
             pace = on.ask("pace", found[0].jobs[0], found[0].sides[0]) if found else None
@@ -92,6 +99,20 @@ def show_batch_plan(
         first = refused[0]
         why = printable(f"{first.job.output}: {first.reason}")
         print(f"{len(refused)} cannot be made; the first: {why}")
+
+
+@contextmanager
+def _folder(arguments: argparse.Namespace) -> Iterator[None]:
+    """Have an output folder in the block: every node of a cluster checks that it sees it."""
+    out, here = Folder(arguments.output), not is_url(arguments.output)
+    made = arguments.cluster and here and not os.path.isdir(out.root)
+    if arguments.cluster:
+        out.create()
+    try:
+        yield
+    finally:
+        if made:
+            os.rmdir(out.root)
 
 
 def workers_of(on: Local | Pool) -> dict[str, int]:

@@ -18,6 +18,10 @@ EVERY = 60.0
 """Seconds between two lines where there is no terminal, as in the log of a cluster's job."""
 
 
+SHOWN = 4
+"""Number of batches of a cluster that are named."""
+
+
 @contextmanager
 def batch_progress(hidden: bool = False) -> Iterator[Callable[[Status], None]]:
     """Show progress on standard error; yield a function to call with every status."""
@@ -62,11 +66,13 @@ def _lines() -> Callable[[Status], None]:
 def _workers(status: Status) -> dict[str, str]:
     """Return the rows about the workers of a cluster."""
     kinds = Counter(member.devices for member in status.members)
-    devices = ", ".join(f"{count} of {kind}" for kind, count in kinds.items())
+    devices = ", ".join(f"{count} with {kind}" for kind, count in kinds.items())
     lost = f"; {status.lost} lost" if status.lost else ""
-    names = (name for each in status.members for name in [a.work.name for a in each.busy.values()])
-    busy = ", ".join(list(names)[:4])
-    return {"workers": (devices or "none, waiting for one") + lost, "running": busy}
+    names = [a.work.name for member in status.members for a in member.busy.values()]
+    return {
+        "workers": (devices or "none: waiting for one") + lost,
+        "running": ", ".join(names[:SHOWN]) or "nothing",
+    }
 
 
 def _running(status: Status) -> str:

@@ -14,7 +14,7 @@ import pytest
 from bench.nodes import cluster as nodes_of
 from jaxstyle.batch import cluster
 from jaxstyle.batch.actor import Needs
-from jaxstyle.batch.cluster import Attempt, Member, Pool, joined, usual_resources
+from jaxstyle.batch.cluster import Attempt, Member, Pool, connected, hired, usual_resources
 from jaxstyle.batch.storage import Folder
 from jaxstyle.batch.works import Work
 from jaxstyle.errors import ClusterError
@@ -42,7 +42,7 @@ def pool(nodes, tmp_path, told):
     """Return a context manager of a pool of workers that do errands."""
 
     @contextmanager
-    def joining(set_up=runner, address=nodes.address, **changes):
+    def joining(set_up=runner, **changes):
         (tmp_path / "token").write_text("1234")
         given = {
             "needs": Needs(os.getcwd(), Folder(str(tmp_path)), ("token", "1234")),
@@ -54,7 +54,7 @@ def pool(nodes, tmp_path, told):
             "tell": told.append,
             "check": lambda: None,
         }
-        with joined(address, **{**given, **changes}) as found:
+        with connected(nodes.address), hired(**{**given, **changes}) as found:
             yield found
 
     return joining
@@ -210,7 +210,7 @@ def answering(answer):
 
 def join(address):
     """Join a cluster that is not there."""
-    with joined(address):
+    with connected(address):
         pass
 
 

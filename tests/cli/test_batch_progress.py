@@ -3,7 +3,9 @@
 import pytest
 from rich.console import Console
 
+from jaxstyle.batch.cluster import Attempt, Member
 from jaxstyle.batch.folder import Status
+from jaxstyle.batch.works import Work
 from jaxstyle.cli import batch_progress
 from jaxstyle.cli.batch_progress import rows
 from jaxstyle.execution.batched import Batched
@@ -34,6 +36,24 @@ def test_the_table_has_all_figures():
     }
 
 
+def test_the_table_of_a_cluster_has_its_workers():
+    busy = Attempt(Work("cat__s.png and 3 more", "", None))
+    members = [Member(None, None, devices="4 x TPU v6e", busy={1: busy}) for _ in range(2)]
+    status = Status(48, 2, made=9, failed=1, seconds=60.0, capacity=120.0, waited=1.2)
+    status.members, status.lost = members, 1
+    assert rows(status) == {
+        "done": "11 of 48, 2 of them by earlier runs",
+        "failed": "1",
+        "left": "36",
+        "workers": "2 with 4 x TPU v6e; 1 lost",
+        "running": "cat__s.png and 3 more, cat__s.png and 3 more",
+        "speed": "540 pictures per hour, 4:00 left",
+        "waiting": "1.0% of the time for files",
+    }
+    status.members = []
+    assert rows(status)["workers"] == "none: waiting for one; 1 lost"
+
+
 @pytest.mark.parametrize(
     "status",
     [
@@ -50,11 +70,18 @@ def test_the_table_can_always_be_made(status):
     assert len(rows(status)) == 6 and all(rows(status).values())
 
 
-def test_off_a_terminal_nothing_is_printed(capsys):
+def test_off_a_terminal_there_is_a_line_a_minute(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(batch_progress.time, "monotonic", lambda: now[0])
     with batch_progress.batch_progress() as show:
-        show(Status(8, 0))
+        for now[0] in (1.0, 59.0, 61.0, 62.0, 122.0):
+            show(Status(8, 0, made=4, failed=1, seconds=now[0]))
     printed = capsys.readouterr()
-    assert printed.out == printed.err == ""
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        "4 of 8 done, failed 1, 236.1 pictures per hour, 0:46 left",
+        "4 of 8 done, failed 1, 118 pictures per hour, 1:32 left",
+    ]
 
 
 def test_on_a_terminal_it_is_shown_and_goes_away(capsys, monkeypatch):
