@@ -114,7 +114,7 @@ def run(here: Path, address: str, size: int, flags: list[str]) -> dict[str, Any]
         cwd=here,
         capture_output=True,
         text=True,
-        env=environment(),
+        env={**environment(), child.USERS_CACHE: str(here / "programs")},
     )
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
