@@ -23,6 +23,7 @@ from bench import batch, child
 from bench.markdown import table as markdown
 from bench.nodes import cluster
 from bench.worker import Row
+from jaxstyle import __version__
 
 HELP = "batch on a Ray cluster: two workers against one, and the overhead of the driver."
 
@@ -170,29 +171,26 @@ def overhead_row(count: int) -> Row:
 
 def empty_batches(count: int, address: str) -> Row:
     """Have so many batches of no work done; return seconds for all and the driver's memory."""
-    from jaxstyle.batch.actor import Needs
-    from jaxstyle.batch.cluster import connected, hired
-    from jaxstyle.batch.storage import Folder
-    from jaxstyle.batch.works import Done, Work
+    from jaxstyle.execution.workers.cluster import connected, hired
+    from jaxstyle.execution.workers.tasks import Done, Task
 
     done: list[Done] = []
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "token").write_text("1")
-        given = {
-            "needs": Needs(folder, Folder(folder), ("token", "1")),
-            "set_up": idler,
-            "resources": {},
-            "retries": 3,
-            "wait": 0.0,
-            "most": 2,
-            "tell": lambda line: None,
-            "check": lambda: None,
-        }
-        with connected(address), hired(**given) as pool:
-            works = [Work(f"{index}", index % 6, "x" * 4000) for index in range(count)]
-            start = time.perf_counter()
-            pool.run_jobs(works, done.append)
-            seconds = time.perf_counter() - start
+    given = {
+        "version": __version__,
+        "problem": str,
+        "set_up": idler,
+        "resources": {},
+        "retries": 3,
+        "wait": 0.0,
+        "most": 2,
+        "tell": lambda line: None,
+        "check": lambda: None,
+    }
+    with connected(address), hired(**given) as pool:
+        tasks = [Task(f"{index}", index % 6, "x" * 4000) for index in range(count)]
+        start = time.perf_counter()
+        pool.run_jobs(tasks, done.append)
+        seconds = time.perf_counter() - start
     assert len(done) == count
     return {"what": "batches of no work", "count": count, "seconds": seconds, "mb": _peak_mb()}
 
@@ -204,7 +202,7 @@ def manifest_row(count: int, folder: str) -> Row:
     from jaxstyle.batch.ledger import Ledger
     from jaxstyle.batch.storage import Folder
     from jaxstyle.batch.worker import undescribed
-    from jaxstyle.batch.works import Local
+    from jaxstyle.execution.workers.local import Local
 
     here = Path(folder)
     photo = next((here / "contents").glob("*.png")).read_bytes()

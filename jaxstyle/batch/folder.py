@@ -18,13 +18,14 @@ from functools import partial
 from jaxstyle import images
 from jaxstyle.batch.buckets import Batch, Refused, Sides, group_into_batches
 from jaxstyle.batch.cells import alone, static_key
-from jaxstyle.batch.cluster import POLL, Member, Pool
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder, is_url, local_copy
 from jaxstyle.batch.worker import Todo, forget_pictures
-from jaxstyle.batch.works import Done, Local, Work
 from jaxstyle.errors import ImageError, StorageError
+from jaxstyle.execution.workers.cluster import POLL, Member, Pool
+from jaxstyle.execution.workers.local import Local
+from jaxstyle.execution.workers.tasks import Done, Task
 from jaxstyle.runs.result import Progress
 
 READERS = 16
@@ -134,7 +135,7 @@ def run_jobs(
         status.failed += 1
 
     def done(each: Done) -> None:
-        todo: Todo = each.work.payload
+        todo: Todo = each.task.payload
         if each.report is None:
             for job in todo.jobs():
                 failed(job, each.reason, None, each.worker)
@@ -173,9 +174,9 @@ def run_jobs(
         if each.job.output in missing:
             failed(each.job, each.reason, 0.0)
     batches = (Todo(b, missing & {job.output for job in b.jobs}) for b in found)
-    works = [Work(name_of(todo), kind_of(todo.batch), todo) for todo in batches if todo.missing]
+    tasks = [Task(name_of(todo), kind_of(todo.batch), todo) for todo in batches if todo.missing]
     refresh()
-    on.run_jobs(works, done, refresh, again)
+    on.run_jobs(tasks, done, refresh, again)
     forget_pictures()
     refresh()
     return status

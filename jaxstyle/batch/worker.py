@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,9 @@ AUTO = 32
 
 AUTO_ON_CPU = 4
 """``AUTO`` on CPU, where larger batches are no faster and more is lost if the process is killed."""
+
+SEEN = "give a path that all machines see, or a URL"
+"""Advice about a path that a node does not see."""
 
 PROGRAMS = ".programs"
 """Name of the folder of compiled programs that the workers of a cluster share, beside results."""
@@ -361,6 +365,42 @@ class Worker:
     def total_bytes(self) -> int | None:
         """Return the memory of its devices; None if unknown."""
         return memory.total_bytes()
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a machine must see to take part.
+
+    Attributes:
+      directory: the driver's current directory, to which paths are relative.
+      out: folder of the results.
+      token: name and text of a file in it.
+      files: path, size in bytes and advice about each file that must be there.
+    """
+
+    directory: str
+    out: Folder
+    token: tuple[str, str]
+    files: Sequence[tuple[str, int, str]] = ()
+
+    def problem(self) -> str:
+        """Return what this machine does not see; empty if it sees all."""
+        with suppress(OSError):  # all paths may be absolute, or URLs
+            os.chdir(self.directory)
+        try:
+            if self.out.read(self.token[0]) != self.token[1].encode():
+                return f"does not see {self.out.root}: {SEEN}"
+            self.out.create()
+        except StorageError as error:
+            return f"cannot write: {error}"
+        for path, size, advice in self.files:
+            try:
+                found = os.stat(path).st_size
+            except OSError:
+                return f"does not see {path}: {advice}"
+            if found != size:
+                return f"sees another file as {path}, of {found} bytes, not {size}: {advice}"
+        return ""
 
 
 def set_up(

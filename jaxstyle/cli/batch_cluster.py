@@ -10,16 +10,16 @@ from pathlib import Path
 
 import jax
 
-from jaxstyle.batch.actor import SEEN, Needs
-from jaxstyle.batch.cluster import Pool, connected, hired
+from jaxstyle import __version__
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import TOKEN
 from jaxstyle.batch.storage import Folder, is_url
-from jaxstyle.batch.worker import Options, Worker, set_up
-from jaxstyle.batch.works import Local
+from jaxstyle.batch.worker import SEEN, Needs, Options, Worker, set_up
 from jaxstyle.cli.common import above_zero
 from jaxstyle.cli.flags import argument, flag
 from jaxstyle.errors import UsageError
+from jaxstyle.execution.workers.cluster import Pool, connected, hired
+from jaxstyle.execution.workers.local import Local
 from jaxstyle.network import weights
 from jaxstyle.settings.text import number, whole_number
 
@@ -130,7 +130,8 @@ def workers(
     out.write(TOKEN, token.encode())
     try:
         with hired(
-            needs=Needs(os.getcwd(), out, (TOKEN, token), files_of(todo, named)),
+            version=__version__,
+            problem=Needs(os.getcwd(), out, (TOKEN, token), files_of(todo, named)).problem,
             set_up=start,
             resources=arguments.worker_resources or {},
             retries=RETRIES if arguments.retries is None else arguments.retries,

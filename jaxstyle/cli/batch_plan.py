@@ -15,12 +15,10 @@ from rich.table import Table
 
 from jaxstyle.batch.buckets import Batch
 from jaxstyle.batch.checkpoints import Keeper
-from jaxstyle.batch.cluster import Pool
 from jaxstyle.batch.folder import group_jobs
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.batch.worker import Options
-from jaxstyle.batch.works import Local
 from jaxstyle.cli.batch_cluster import cluster_of, workers
 from jaxstyle.cli.common import Tell, count_of
 from jaxstyle.cli.failures import interruptible
@@ -29,6 +27,8 @@ from jaxstyle.cli.notes import tell_notes
 from jaxstyle.cli.plan import WIDTH, about
 from jaxstyle.errors import printable
 from jaxstyle.execution.arithmetic import step_flops
+from jaxstyle.execution.workers.cluster import Pool
+from jaxstyle.execution.workers.local import Local
 from jaxstyle.network.weights import Loaded
 
 

@@ -68,7 +68,7 @@ def _workers(status: Status) -> dict[str, str]:
     kinds = Counter(member.devices for member in status.members)
     devices = ", ".join(f"{count} with {kind}" for kind, count in kinds.items())
     lost = f"; {status.lost} lost" if status.lost else ""
-    names = [a.work.name for member in status.members for a in member.busy.values()]
+    names = [a.task.name for member in status.members for a in member.busy.values()]
     return {
         "workers": (devices or "none: waiting for one") + lost,
         "running": ", ".join(names[:SHOWN]) or "nothing",

@@ -20,8 +20,8 @@ from jaxstyle.batch.jobs import product
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.storage import Folder
 from jaxstyle.batch.worker import Options, Worker, undescribed
-from jaxstyle.batch.works import Local
 from jaxstyle.errors import LedgerError, StorageError, WouldReplaceError
+from jaxstyle.execution.workers.local import Local
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
 from jaxstyle.runs.inputs import Inputs

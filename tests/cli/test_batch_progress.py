@@ -3,13 +3,13 @@
 import pytest
 from rich.console import Console
 
-from jaxstyle.batch.cluster import Attempt, Member
 from jaxstyle.batch.folder import Status
-from jaxstyle.batch.works import Work
 from jaxstyle.cli import batch_progress
 from jaxstyle.cli.batch_progress import rows
 from jaxstyle.execution.batched import Batched
 from jaxstyle.execution.plan import Scale
+from jaxstyle.execution.workers.cluster import Attempt, Member
+from jaxstyle.execution.workers.tasks import Task
 from jaxstyle.optim.solve import Course, Hyperparameters, Reached, State
 from jaxstyle.runs.result import Progress
 
@@ -37,7 +37,7 @@ def test_the_table_has_all_figures():
 
 
 def test_the_table_of_a_cluster_has_its_workers():
-    busy = Attempt(Work("cat__s.png and 3 more", "", None))
+    busy = Attempt(Task("cat__s.png and 3 more", "", None))
     members = [Member(None, None, devices="4 x TPU v6e", busy={1: busy}) for _ in range(2)]
     status = Status(48, 2, made=9, failed=1, seconds=60.0, capacity=120.0, waited=1.2)
     status.members, status.lost = members, 1

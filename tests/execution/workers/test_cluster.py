@@ -1,6 +1,5 @@
-"""Works on a real Ray cluster of nodes on this machine: shared out, lost, done again, given up."""
+"""Tasks on a real Ray cluster of nodes on this machine: shared out, lost, done again, given up."""
 
-import os
 import re
 import socket
 import sys
@@ -12,13 +11,19 @@ from contextlib import contextmanager
 import pytest
 
 from bench.nodes import cluster as nodes_of
-from jaxstyle.batch import cluster
-from jaxstyle.batch.actor import Needs
-from jaxstyle.batch.cluster import Attempt, Member, Pool, connected, hired, usual_resources
-from jaxstyle.batch.storage import Folder
-from jaxstyle.batch.works import Work
+from jaxstyle import __version__
 from jaxstyle.errors import ClusterError
-from tests.batch.errands import Errand, dying, refusing, runner
+from jaxstyle.execution.workers import cluster
+from jaxstyle.execution.workers.cluster import (
+    Attempt,
+    Member,
+    Pool,
+    connected,
+    hired,
+    usual_resources,
+)
+from jaxstyle.execution.workers.tasks import Task
+from tests.execution.workers.errands import Errand, dying, refusing, runner
 from tests.processes import process_environment
 
 pytest.importorskip("ray")
@@ -43,9 +48,9 @@ def pool(nodes, tmp_path, told):
 
     @contextmanager
     def joining(set_up=runner, **changes):
-        (tmp_path / "token").write_text("1234")
         given = {
-            "needs": Needs(os.getcwd(), Folder(str(tmp_path)), ("token", "1234")),
+            "version": __version__,
+            "problem": str,
             "set_up": set_up,
             "resources": {"CPU": 1.0},
             "retries": 3,
@@ -61,9 +66,9 @@ def pool(nodes, tmp_path, told):
 
 
 def errands(folder, *names, seconds=0.0):
-    """Return works that write a file for each letter of a name."""
+    """Return tasks that write a file for each letter of a name."""
     return [
-        Work(name, name[0], Errand(str(folder), tuple(name.split()), seconds)) for name in names
+        Task(name, name[0], Errand(str(folder), tuple(name.split()), seconds)) for name in names
     ]
 
 
@@ -87,7 +92,7 @@ def test_works_are_shared_out_and_each_is_done_once(pool, tmp_path, told):
 
 @pytest.mark.slow
 def test_what_kills_its_workers_is_found_and_given_up_alone(pool, tmp_path, told):
-    works = errands(tmp_path, *[f"a{n}" for n in range(6)], "b1 b2 deadly b3", "b4")
+    tasks = errands(tmp_path, *[f"a{n}" for n in range(6)], "b1 b2 deadly b3", "b4")
     done = []
 
     def halves(errand, split):
@@ -97,12 +102,12 @@ def test_what_kills_its_workers_is_found_and_given_up_alone(pool, tmp_path, told
         return [Errand(errand.folder, tuple(part)) for part in parts if part]
 
     with pool(retries=1) as workers:
-        workers.run_jobs(works, done.append, again=halves)
+        workers.run_jobs(tasks, done.append, again=halves)
         assert workers.lost == 4  # with all of it, twice; with a half; with the part alone
     names = [*(f"a{n}" for n in range(6)), "b1", "b2", "b3", "b4"]
     assert times_written(tmp_path) == dict.fromkeys(names, 1)
     (given_up,) = [each for each in done if each.reason]
-    assert given_up.work.payload.parts == ("deadly",) and given_up.report is None
+    assert given_up.task.payload.parts == ("deadly",) and given_up.report is None
     assert given_up.reason == "2 workers were lost with it; the last: its process died"
     assert sum("is lost: its process died" in line for line in told) == 4
 
@@ -113,7 +118,7 @@ def test_an_error_of_a_worker_costs_it_its_place(pool, tmp_path, told):
     with pool(retries=0) as workers:
         workers.run_jobs(errands(tmp_path, "a1", "faulty", "a2"), done.append)
     (given_up,) = [each for each in done if each.reason]
-    assert given_up.work.name == "faulty" and "the last: a device is broken" in given_up.reason
+    assert given_up.task.name == "faulty" and "the last: a device is broken" in given_up.reason
     assert times_written(tmp_path) == {"a1": 1, "a2": 1}
 
 
@@ -164,32 +169,17 @@ def test_works_are_stopped_when_they_are_ended(pool, tmp_path):
             r"no node .* has GPU=1, but there are .* with CPU=1",
         ),
         ({"resources": {"CPU": 7.0}, "wait": 0.5}, "no node of the cluster has CPU=7"),
+        ({"version": "9.9"}, r"has 0.* of jaxstyle: pip install 'jaxstyle\[ray\]==9.9' there"),
         ({"set_up": dying}, "workers die as they start: its process died"),
         ({"set_up": refusing}, "cannot start: there are no such weights"),
     ],
-    ids=["no resource", "not even later", "dying", "refusing"],
+    ids=["no resource", "not even later", "another version", "dying", "refusing"],
 )
 def test_workers_that_there_are_not(pool, monkeypatch, changes, problem):
     monkeypatch.setattr(cluster, "STARTS", 1)
     with pytest.raises(ClusterError, match=problem) as failure, pool(**changes):
         pass
     assert "\n" not in str(failure.value)
-
-
-def test_a_machine_that_does_not_see_everything(tmp_path):
-    (tmp_path / "token").write_text("1234")
-    picture = tmp_path / "a.png"
-    picture.write_bytes(b"1234567")
-
-    def problem(*files, folder="", token="1234"):
-        return Needs("nowhere", Folder(f"{tmp_path}{folder}"), ("token", token), files).problem()
-
-    assert problem((str(picture), 7, "advice")) == ""
-    assert problem(token="4321").startswith(f"does not see {tmp_path}: give a path that all")
-    assert problem(folder="/no").startswith(f"does not see {tmp_path}/no: give a path")
-    assert not (tmp_path / "no").exists()
-    assert problem((f"{tmp_path}/b", 7, "advice")) == f"does not see {tmp_path}/b: advice"
-    assert "sees another file as" in problem((str(picture), 8, "advice"))
 
 
 # --- addresses ------------------------------------------------------------------------------------
@@ -237,7 +227,7 @@ def test_a_ray_that_is_not_installed(monkeypatch):
         join("auto")
 
 
-# --- which work is given to whom ------------------------------------------------------------------
+# --- which task is given to whom ------------------------------------------------------------------
 
 
 def test_a_worker_takes_all_accelerators_of_the_node_that_has_fewest():
@@ -251,18 +241,18 @@ def test_a_worker_takes_all_accelerators_of_the_node_that_has_fewest():
 
 
 def test_a_worker_goes_on_with_the_kinds_that_it_has_programs_for():
-    idle = Pool(Needs("", Folder(""), ("", "")), print, {}, 3, 0.0, 1, print, print)
+    idle = Pool("", str, str, {}, 3, 0.0, 1, print, print)
     first, second = (Member(None, None, node=node) for node in "12")
     idle.members = [first, second]
     first.kinds, second.kinds = ["a"], ["b"]
     for kind, count in (("a", 2), ("b", 1), ("c", 1), ("d", 9)):
-        idle._new[kind] = deque(Attempt(Work("", kind, None)) for _ in range(count))
+        idle._new[kind] = deque(Attempt(Task("", kind, None)) for _ in range(count))
 
     def takes(member):
         attempt = idle._take_new(member)
         if attempt:
-            member.kinds.insert(0, attempt.work.kind)
-        return attempt and attempt.work.kind
+            member.kinds.insert(0, attempt.task.kind)
+        return attempt and attempt.task.kind
 
     assert [takes(first) for _ in range(4)] == ["a", "a", "c", "d"]
     assert [takes(second) for _ in range(2)] == ["b", "d"]
@@ -270,10 +260,10 @@ def test_a_worker_goes_on_with_the_kinds_that_it_has_programs_for():
 
 
 def test_a_lost_work_goes_to_another_node_if_there_is_one():
-    idle = Pool(Needs("", Folder(""), ("", "")), print, {}, 3, 0.0, 1, print, print)
+    idle = Pool("", str, str, {}, 3, 0.0, 1, print, print)
     first, second = (Member(None, None, node=node) for node in "12")
     idle.members = [first, second]
-    attempt = Attempt(Work("", "a", None), 1, frozenset("1"))
+    attempt = Attempt(Task("", "a", None), 1, frozenset("1"))
     idle._again = [attempt]
     assert idle._take_again(first) is None
     assert idle._take_again(second) is attempt

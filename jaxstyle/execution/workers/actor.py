@@ -1,52 +1,6 @@
-"""What runs on the workers of a cluster: see ``jaxstyle.batch.cluster``."""
+"""What runs on the workers of a cluster: see ``jaxstyle.execution.workers.cluster``."""
 
-import os
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
-
-from jaxstyle.batch.storage import Folder
-from jaxstyle.errors import StorageError
-
-SEEN = "give a path that all machines see, or a URL"
-"""Advice about a path that a node does not see."""
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a machine must see to take part.
-
-    Attributes:
-      directory: the driver's current directory, to which paths are relative.
-      out: folder of the results.
-      token: name and text of a file in it.
-      files: path, size in bytes and advice about each file that must be there.
-    """
-
-    directory: str
-    out: Folder
-    token: tuple[str, str]
-    files: Sequence[tuple[str, int, str]] = ()
-
-    def problem(self) -> str:
-        """Return what this machine does not see; empty if it sees all."""
-        with suppress(OSError):  # all paths may be absolute, or URLs
-            os.chdir(self.directory)
-        try:
-            if self.out.read(self.token[0]) != self.token[1].encode():
-                return f"does not see {self.out.root}: {SEEN}"
-            self.out.create()
-        except StorageError as error:
-            return f"cannot write: {error}"
-        for path, size, advice in self.files:
-            try:
-                found = os.stat(path).st_size
-            except OSError:
-                return f"does not see {path}: {advice}"
-            if found != size:
-                return f"sees another file as {path}, of {found} bytes, not {size}: {advice}"
-        return ""
 
 
 class Actor:
@@ -64,19 +18,20 @@ class Actor:
         self.worker: Any = None
 
     def start(
-        self, version: str, needs: bytes, set_up: bytes, cores: int | None
+        self, version: str, problem: bytes, set_up: bytes, cores: int | None
     ) -> tuple[str, str, str, str]:
         """Set up the worker.
 
         Args:
           version: that jaxstyle must have.
-          needs: pickled ``Needs``.
-          set_up: pickled function: see ``cluster.Pool``.
+          problem: pickled function: see ``cluster.Pool``.
+          set_up: the same.
           cores: number of processors to use; None for all.
 
         Returns:
           What keeps it from taking part, its host, its node and its devices.
         """
+        import importlib
         import pickle
         import socket
 
@@ -84,19 +39,17 @@ class Actor:
 
         host, node = socket.gethostname(), ray.get_runtime_context().get_node_id()
         try:
-            import jaxstyle
-
-            found = jaxstyle.__version__
+            found = importlib.import_module("jaxstyle").__version__
         except ImportError:
             found = "no version"
         if found != version:
-            problem = f"has {found} of jaxstyle: pip install 'jaxstyle[ray]=={version}' there"
-            return problem, host, node, ""
+            said = f"has {found} of jaxstyle: pip install 'jaxstyle[ray]=={version}' there"
+            return said, host, node, ""
         try:
-            problem = pickle.loads(needs).problem()
-            if not problem:
+            said = pickle.loads(problem)()
+            if not said:
                 self.worker = pickle.loads(set_up)(self.notes, self.check, cores)
-            return problem, host, node, problem or self.worker.devices()
+            return said, host, node, said or self.worker.devices()
         except Exception as error:
             return f"cannot start: {str(error) or type(error).__name__}", host, node, ""
 
@@ -114,7 +67,7 @@ class Actor:
         return getattr(self.worker, method)(*arguments)
 
     def run(self, payload: Any) -> tuple[Any, float, list[str]] | None:
-        """Do a work.
+        """Do a task.
 
         Returns:
           The report on it, seconds of computing, and notes; None if it was stopped.

@@ -1,8 +1,8 @@
-"""Works done by the workers of a Ray cluster: https://docs.ray.io.
+"""Tasks done by the workers of a Ray cluster: https://docs.ray.io.
 
-The command is the driver: it hands a work to whichever worker is free, and it alone knows what is
+The command is the driver: it hands a task to whichever worker is free, and it alone knows what is
 done. A worker is an actor with a share of a node's devices. One that is lost is replaced where
-there is room, and its works are done elsewhere. A further one always waits for room: so a node that
+there is room, and its tasks are done elsewhere. A further one always waits for room: so a node that
 joins is used, and a cluster that starts nodes on demand does so.
 
 Ray is imported only if a cluster is used.
@@ -23,11 +23,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jaxstyle import __version__
-from jaxstyle.batch import actor
-from jaxstyle.batch.actor import Needs
-from jaxstyle.batch.works import Done, Work
 from jaxstyle.errors import ClusterError, message_of
+from jaxstyle.execution.workers import actor
+from jaxstyle.execution.workers.tasks import Done, Task
 
 POLL = 0.2
 """Longest time in seconds between two calls of the functions that show progress and check."""
@@ -42,7 +40,7 @@ STARTS = 5
 """Number of workers in succession that may die as they start."""
 
 REMEMBERED = 16
-"""Number of kinds of works whose programs a worker is thought to have at hand."""
+"""Number of kinds of tasks whose programs a worker is thought to have at hand."""
 
 ACCELERATORS = ("TPU", "GPU", "CPU")
 """Resources of which a worker takes all that a node has: the first that there are."""
@@ -50,9 +48,9 @@ ACCELERATORS = ("TPU", "GPU", "CPU")
 
 @dataclass
 class Attempt:
-    """A work, the number of workers that were lost with it, and the ids of their nodes."""
+    """A task, the number of workers that were lost with it, and the ids of their nodes."""
 
-    work: Work
+    task: Task
     losses: int = 0
     nodes: frozenset[str] = frozenset()
 
@@ -69,9 +67,9 @@ class Member:
       devices: its devices in words.
       problem: why it cannot take part; empty if it can.
       since: when it was ready, by ``time.monotonic``.
-      busy: the works that it does, by reference of the answer.
-      kinds: kinds of works that it has programs for, the latest first.
-      done: number of works that it has done.
+      busy: the tasks that it does, by reference of the answer.
+      kinds: kinds of tasks that it has programs for, the latest first.
+      done: number of tasks that it has done.
     """
 
     actor: Any
@@ -88,26 +86,28 @@ class Member:
 
 @dataclass
 class Pool:
-    """The workers of a cluster, which do works as ``works.Local`` does. Create it with ``hired``.
+    """The workers of a cluster, which do tasks as ``local.Local`` does. Create it with ``hired``.
 
     Attributes:
-      needs: what a machine must see.
+      version: version of jaxstyle that workers must have.
+      problem: function that returns why the machine it is called on cannot take part, if it cannot.
       set_up: function of a list of notes, a function that raises KeyboardInterrupt if the worker
         has to stop, and the number of processors; returns the worker.
       resources: what a worker takes of its node, by Ray's names; if empty, all accelerators.
-      retries: how often a work is done again whose worker was lost.
+      retries: how often a task is done again whose worker was lost.
       wait: seconds to wait for a node that has the resources.
       most: number of workers that can be of use.
       tell: called with notes.
       check: called often; may raise to end it all.
-      members: workers that do works.
+      members: workers that do tasks.
       refused: workers that cannot take part. They keep their resources, or Ray would start the
         next one in their place.
       lost: number of workers lost.
-      running: None: workers report on works only when they are done.
+      running: None: workers report on tasks only when they are done.
     """
 
-    needs: Needs
+    version: str
+    problem: Callable[[], str]
     set_up: Callable[..., Any]
     resources: dict[str, float]
     retries: int
@@ -121,7 +121,7 @@ class Pool:
     running: None = None
 
     def __post_init__(self) -> None:
-        self._setting_up = pickle.dumps(self.needs), pickle.dumps(self.set_up)
+        self._setting_up = pickle.dumps(self.problem), pickle.dumps(self.set_up)
         self._starting: list[Member] = []
         self._failed_starts, self._next_start = 0, 0.0
         self._past, self._computing = 0.0, 0.0
@@ -194,29 +194,29 @@ class Pool:
 
     def run_jobs(
         self,
-        works: Sequence[Work],
+        tasks: Sequence[Task],
         done: Callable[[Done], None],
         watch: Callable[[], None] = lambda: None,
         again: Callable[[Any, bool], list[Any]] = lambda payload, split: [payload],
     ) -> None:
-        """Do works, in any order.
+        """Do tasks, in any order.
 
         Args:
-          works: the works.
-          done: called with each work that is done or given up; may raise to end it all.
+          tasks: the tasks.
+          done: called with each task that is done or given up; may raise to end it all.
           watch: called often; may raise to end it all.
-          again: function of the payload of a work whose worker was lost; returns what is left to be
+          again: function of the payload of a task whose worker was lost; returns what is left to be
             done of it. If the second argument is true, in parts, if it has any, to find out what in
             it loses workers.
         """
-        for work in works:
-            self._new.setdefault(work.kind, deque()).append(Attempt(work))
-        self._left = len(works)
+        for task in tasks:
+            self._new.setdefault(task.kind, deque()).append(Attempt(task))
+        self._left = len(tasks)
 
         def repeat(attempt: Attempt, worker: str, reason: str) -> None:
             last = attempt.losses > self.retries
-            left = again(attempt.work.payload, last and self.retries > 0)
-            parts = [replace(attempt.work, payload=payload) for payload in left]
+            left = again(attempt.task.payload, last and self.retries > 0)
+            parts = [replace(attempt.task, payload=payload) for payload in left]
             if last and len(parts) == 1:
                 lost = f"{attempt.losses} workers were lost with it; the last: {reason}"
                 done(Done(parts[0], None, worker, lost))
@@ -269,7 +269,7 @@ class Pool:
             num_gpus=resources.pop("GPU", 0),
             memory=resources.pop("memory", None),
             resources=resources,
-            max_concurrency=3,  # one work is computed, another read or written; and to stop
+            max_concurrency=3,  # one task is computed, another read or written; and to stop
             max_restarts=0,
         )
         only_processors = not {"GPU", "TPU"} & self.resources.keys()
@@ -277,13 +277,13 @@ class Pool:
         for _ in range(count):
             one = kind.remote()
             start = one.start.options(name="start")
-            started = start.remote(__version__, *self._setting_up, cores)
+            started = start.remote(self.version, *self._setting_up, cores)
             self._starting.append(Member(one, started))
 
-    def _hire(self, works: int) -> None:
+    def _hire(self, tasks: int) -> None:
         """Have workers wait for room: at least one, or as many as there are, if of use."""
         if time.monotonic() >= self._next_start:
-            useful = min(works - len(self.members), max(1, len(self.members)))
+            useful = min(tasks - len(self.members), max(1, len(self.members)))
             self._start(useful - len(self._starting))
 
     def _collect(
@@ -317,7 +317,7 @@ class Pool:
                 self._computing += seconds
                 for note in notes:
                     self.tell(note)
-                done(Done(attempt.work, report, member.name))
+                done(Done(attempt.task, report, member.name))
 
     def _welcome(self, member: Member, problem: str, host: str, node: str, devices: str) -> None:
         self._starting.remove(member)
@@ -334,7 +334,7 @@ class Pool:
     def _lose(
         self, member: Member, error: Exception, repeat: Callable[[Attempt, str, str], None]
     ) -> None:
-        """Strike off a worker that is lost, and have its works done elsewhere.
+        """Strike off a worker that is lost, and have its tasks done elsewhere.
 
         Raises:
           ClusterError: several workers in succession have died as they started.
@@ -361,12 +361,12 @@ class Pool:
             attempt.nodes |= {member.node}
             repeat(attempt, member.name, reason)
 
-    # --- works that are given to them -------------------------------------------------------------
+    # --- tasks that are given to them -------------------------------------------------------------
 
     def _give(self) -> None:
-        """Give every worker a work, and then a second, to be read meanwhile.
+        """Give every worker a task, and then a second, to be read meanwhile.
 
-        There is no second where it might wait while others have none, nor beside a work that may
+        There is no second where it might wait while others have none, nor beside a task that may
         have killed a worker: so that nothing else is blamed for it.
         """
         for member in self.members:
@@ -380,13 +380,13 @@ class Pool:
     def _give_to(self, member: Member, attempt: Attempt | None) -> None:
         if attempt:
             self._left -= 1
-            kind = attempt.work.kind
+            kind = attempt.task.kind
             member.kinds = [kind, *(k for k in member.kinds if k != kind)][:REMEMBERED]
-            run = member.actor.run.options(name=attempt.work.name)
-            member.busy[run.remote(attempt.work.payload)] = attempt
+            run = member.actor.run.options(name=attempt.task.name)
+            member.busy[run.remote(attempt.task.payload)] = attempt
 
     def _take_again(self, member: Member) -> Attempt | None:
-        """Take a work that was lost on another node, or on all there are."""
+        """Take a task that was lost on another node, or on all there are."""
         nodes = {each.node for each in self.members}
         for index, attempt in enumerate(self._again):
             if member.node not in attempt.nodes or nodes <= attempt.nodes:
@@ -403,7 +403,7 @@ class Pool:
         return attempt
 
     def _kinds_for(self, member: Member) -> Iterator[Hashable]:
-        """Yield kinds of works: those it has programs for, those nobody has, the most frequent."""
+        """Yield kinds of tasks: those it has programs for, those nobody has, the most frequent."""
         known = {kind for each in self.members for kind in each.kinds}
         yield from filter(self._new.__contains__, member.kinds)
         yield from (kind for kind in self._new if kind not in known)

@@ -1,4 +1,4 @@
-"""A worker for tests of a cluster: its works are to write a file, and what goes wrong meanwhile."""
+"""A worker for tests of a cluster: its tasks are to write a file, and what goes wrong meanwhile."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Errand:
-    """A work of several parts, each a file that gets a line.
+    """A task of several parts, each a file that gets a line.
 
     Attributes:
       folder: where to write.
@@ -26,7 +26,7 @@ class Errand:
 
 @dataclass
 class Runner:
-    """Does errands; see ``jaxstyle.batch.works``."""
+    """Does errands; see ``jaxstyle.batch.tasks``."""
 
     notes: list[str]
     check: Callable[[], None]
