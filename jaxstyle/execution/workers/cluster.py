@@ -167,10 +167,14 @@ class Pool:
         self._start(min(room, self.most) - len(self._starting))
         told = time.monotonic() + PATIENCE
         while not self.members:
+            self._hire(self.most)
             self._collect()
             if time.monotonic() > told:
                 told = math.inf
-                self.tell(f"waiting for a worker: {_text(self.resources)} are in use by others")
+                said = (
+                    f"still waiting for a worker: {_text(self.resources)} may be in use by others"
+                )
+                self.tell(f"{said} (see 'ray status')")
             if self.refused:  # it knows at once, while another is still getting ready
                 first = self.refused[0]
                 raise ClusterError(f"node {first.name} ({first.node[:6]}) {first.problem}")

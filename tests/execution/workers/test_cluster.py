@@ -176,7 +176,7 @@ def test_works_are_stopped_when_they_are_ended(pool, tmp_path):
     ids=["no resource", "not even later", "another version", "dying", "refusing"],
 )
 def test_workers_that_there_are_not(pool, monkeypatch, changes, problem):
-    monkeypatch.setattr(cluster, "STARTS", 1)
+    monkeypatch.setattr(cluster, "STARTS", 2)
     with pytest.raises(ClusterError, match=problem) as failure, pool(**changes):
         pass
     assert "\n" not in str(failure.value)
