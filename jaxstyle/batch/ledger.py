@@ -22,10 +22,10 @@ from jaxstyle.machine.plain_json import parsed
 
 LOG = "log.jsonl"
 GUARD = "batch.json"
-TOKEN = ".token"
-"""A file by which the workers of a cluster know the folder."""
+TOKEN = ".token-"
+"""Beginning of the name of a file by which the workers of a cluster know the folder."""
 
-_OWN = (LOG, GUARD, TOKEN, ".lock")
+_OWN = (LOG, GUARD, ".lock")
 
 REWRITE_EVERY = 10.0
 """Minimum seconds between two writes of a log at a URL, where each write replaces the whole log."""
@@ -115,6 +115,9 @@ class Ledger:
         """
         folder.create()
         with folder.locked():
+            for name in folder.names():
+                if name.startswith(TOKEN):  # of a driver that was killed
+                    folder.delete(name)
             _check_guard(folder, guard, force)
             ledger = cls(folder, guard, force)
             try:

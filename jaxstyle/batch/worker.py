@@ -52,8 +52,8 @@ AUTO_ON_CPU = 4
 SEEN = "give a path that all machines see, or a URL"
 """Advice about a path that a node does not see."""
 
-PROGRAMS = ".programs"
-"""Name of the folder of compiled programs that the workers of a cluster share, beside results."""
+PROGRAMS = "programs"
+"""Name of the folder of compiled programs that workers of a cluster share, among checkpoints."""
 
 
 def undescribed(job: Job) -> str:
@@ -392,7 +392,7 @@ class Needs:
                 return f"does not see {self.out.root}: {SEEN}"
             self.out.create()
         except StorageError as error:
-            return f"cannot write: {error}"
+            return f"cannot use the output folder: {error}"
         for path, size, advice in self.files:
             try:
                 found = os.stat(path).st_size
@@ -429,7 +429,7 @@ def set_up(
       sha256: digest that the weights must have.
       double: whether to compute in double precision.
       out: folder of the results.
-      programs: folder or URL of compiled programs; None for a folder beside the checkpoints or,
+      programs: folder or URL of compiled programs; None for a folder among the checkpoints or,
         without those, in the user's cache directory.
       checkpoints: folder of the checkpoints; None to keep none.
       checkpoint_every: see ``Keeper``.
@@ -448,13 +448,13 @@ def set_up(
     for name, value in changes.items():
         jax.config.update(name, value)
     use_usual_rules()
-    persist(checkpoints and checkpoints.with_name(PROGRAMS) / host.fingerprint())
     loaded = weights.load(weights.find(path, notes.append))
     if loaded.sha256 != sha256:
         raise WeightsError(
             f"{loaded.path}: are other weights than those of the command: give both the same, by "
             "--weights with a path that all machines see"
         )
+    persist(checkpoints and checkpoints / PROGRAMS / host.fingerprint())
     keeper = Keeper(checkpoints, checkpoint_every, stop, notes.append)
     return Worker(loaded, out, Options(batch_size, bits, describe, keeper, notes.extend))
 

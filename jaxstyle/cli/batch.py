@@ -18,7 +18,7 @@ from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import LOG, Ledger, check_fresh
 from jaxstyle.batch.sources import pictures
 from jaxstyle.batch.storage import Folder, is_url
-from jaxstyle.batch.worker import PROGRAMS, Options
+from jaxstyle.batch.worker import Options
 from jaxstyle.cli.batch_cluster import (
     add_cluster_flags,
     check_cluster_flags,
@@ -135,7 +135,7 @@ def main(arguments: argparse.Namespace) -> None:
         tell(note)
     if not arguments.cluster:
         tell_of_tuning(settings, tell)
-    with cluster_of(arguments):
+    with cluster_of(arguments, tell):
         status, ledger = make_missing(arguments, todo, loaded, checkpoints, tell)
     summarize(arguments, todo, status, ledger, tell)
 
@@ -171,18 +171,19 @@ def make_missing(
         # Photos may share a mask: its notes are told once.
         note = partial(tell_notes, tell=tell, told=set())
         options = Options(arguments.batch_size, arguments.bits, describe, keeper, note)
-        missing = missing_outputs(todo, out, ledger, describe)
-        status, working = Status(len(todo), len(todo) - len(missing)), threading.Event()
+        working = threading.Event()
         with _watched(arguments, check, keeper, working) as watch:
+            missing = missing_outputs(todo, out, ledger, describe)
+            status = Status(len(todo), len(todo) - len(missing))
+            watch(status)
             if missing:
                 with workers(arguments, todo, loaded, checkpoints, options, check) as on:
                     working.set()
                     status = run_jobs(todo, missing, out, ledger, on, watch, check)
         ledger.compact()
         out.write(SHEET, contact_sheet(todo, ledger, out, check).encode())
-        for folder in (checkpoints, checkpoints and checkpoints.with_name(PROGRAMS)):
-            if folder:
-                shutil.rmtree(folder, ignore_errors=True)
+        if checkpoints:
+            shutil.rmtree(checkpoints, ignore_errors=True)
     return status, ledger
 
 
@@ -194,11 +195,10 @@ def checkpoints_of(arguments: argparse.Namespace) -> Path | None:
       CheckpointError: there is a link or a file of its name.
     """
     if not is_url(arguments.output):
-        checkpoints, programs = (Path(arguments.output) / n for n in (CHECKPOINTS, PROGRAMS))
-        for folder in (checkpoints, programs):
-            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-                raise CheckpointError(f"{folder}: is not a folder, and is left alone: remove it")
-        return checkpoints
+        folder = Path(arguments.output) / CHECKPOINTS
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise CheckpointError(f"{folder}: is not a folder, and is left alone: remove it")
+        return folder
     if arguments.checkpoint_every:
         raise UsageError("--checkpoint-every needs an output folder on this machine, not a URL")
     return None

@@ -4,7 +4,7 @@ import argparse
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,16 +15,20 @@ from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import TOKEN
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.batch.worker import SEEN, Needs, Options, Worker, set_up
-from jaxstyle.cli.common import above_zero
+from jaxstyle.cli.common import Tell, above_zero
+from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.flags import argument, flag
 from jaxstyle.errors import UsageError
-from jaxstyle.execution.workers.cluster import Pool, connected, hired
+from jaxstyle.execution.workers.cluster import Pool, connected, hired, is_address
 from jaxstyle.execution.workers.local import Local
 from jaxstyle.network import weights
 from jaxstyle.settings.text import number, whole_number
 
 RETRIES = 3
 """Default of ``--retries``."""
+
+LEAST_SHARE = 0.0001
+"""Smallest share of a resource that Ray knows."""
 
 MOST_FILES = 1000
 """Number of folders of which each node checks that it sees a file."""
@@ -35,6 +39,7 @@ def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--cluster",
+        type=argument(_address),
         metavar="auto|HOST:PORT",
         help="use the workers of a running Ray cluster that this machine is part of, given the "
         "address of its head if there are several (needs jaxstyle[ray])",
@@ -71,7 +76,7 @@ def check_cluster_flags(arguments: argparse.Namespace) -> None:
 
 
 @contextmanager
-def cluster_of(arguments: argparse.Namespace) -> Iterator[None]:
+def cluster_of(arguments: argparse.Namespace, tell: Tell) -> Iterator[None]:
     """Connect to the cluster, if one is to be used. Nothing can be printed on standard output.
 
     Raises:
@@ -81,7 +86,9 @@ def cluster_of(arguments: argparse.Namespace) -> Iterator[None]:
         yield
         return
     jax.config.update("jax_platforms", "cpu")  # devices are left to workers on this machine
-    with connected(arguments.cluster):
+    with ExitStack() as stack:
+        with interruptible(tell):
+            stack.enter_context(connected(arguments.cluster))
         yield
 
 
@@ -127,11 +134,12 @@ def workers(
         describe=options.describe,
     )
     token = secrets.token_hex(8)
-    out.write(TOKEN, token.encode())
+    name = TOKEN + token
+    out.write(name, token.encode())
     try:
         with hired(
             version=__version__,
-            problem=Needs(os.getcwd(), out, (TOKEN, token), files_of(todo, named)).problem,
+            problem=Needs(os.getcwd(), out, (name, token), files_of(todo, named)).problem,
             set_up=start,
             resources=arguments.worker_resources or {},
             retries=RETRIES if arguments.retries is None else arguments.retries,
@@ -142,7 +150,7 @@ def workers(
         ) as pool:
             yield pool
     finally:
-        out.delete(TOKEN)
+        out.delete(name)
 
 
 def files_of(todo: Sequence[Job], weights_path: str | None) -> list[tuple[str, int, str]]:
@@ -165,14 +173,22 @@ def resources(text: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for part in text.replace(",", " ").split():
         name, sign, count = part.partition("=")
-        if not (name and sign):
+        if not (name and sign) or "memory" in name:
             raise ValueError(f"must be NAME=N, such as GPU=1, not {part!r}")
+        if name in found:
+            raise ValueError(f"names {name} twice")
         found[name] = number(count)
-        if not found[name] > 0 or (found[name] > 1 and found[name] % 1):
-            raise ValueError(f"must be a whole number above 0, or a share below 1, not {part!r}")
+        if not found[name] >= LEAST_SHARE or (found[name] > 1 and found[name] % 1):
+            raise ValueError(f"must be a whole number, or a share from 0.0001 to 1, not {part!r}")
     if not found:
         raise ValueError("must name a resource, such as GPU=1")
     return found
+
+
+def _address(text: str) -> str:
+    if text != "auto" and not is_address(text):
+        raise ValueError(f"must be auto or HOST:PORT, not {text!r}")
+    return text
 
 
 def _count(text: str) -> int:

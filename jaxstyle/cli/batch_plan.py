@@ -3,12 +3,12 @@
 import argparse
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +22,7 @@ from jaxstyle.batch.worker import Options
 from jaxstyle.cli.batch_cluster import cluster_of, workers
 from jaxstyle.cli.common import Tell, count_of
 from jaxstyle.cli.failures import interruptible
+from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import in_bytes
 from jaxstyle.cli.notes import tell_notes
 from jaxstyle.cli.plan import WIDTH, about
@@ -63,11 +64,12 @@ def show_batch_plan(
     """Print the plan of a batch on standard output, as JSON with ``--json``."""
     tell("reading the sizes of the pictures and timing a few steps of the first")
     seconds = None
-    with interruptible(tell) as check:
+    # The workers of a cluster have to be ended in order.
+    with (deferred_interrupt if arguments.cluster else interruptible)(tell) as check:
         note = partial(tell_notes, tell=tell, told=set())
         options = Options(arguments.batch_size, keeper=Keeper(check=check), note=note)
         with (
-            cluster_of(arguments),
+            cluster_of(arguments, tell),
             _folder(arguments),
             workers(arguments, jobs, loaded, None, options, check) as on,
         ):
@@ -104,15 +106,18 @@ def show_batch_plan(
 @contextmanager
 def _folder(arguments: argparse.Namespace) -> Iterator[None]:
     """Have an output folder in the block: every node of a cluster checks that it sees it."""
-    out, here = Folder(arguments.output), not is_url(arguments.output)
-    made = arguments.cluster and here and not os.path.isdir(out.root)
-    if arguments.cluster:
-        out.create()
+    if not arguments.cluster:
+        yield
+        return
+    path = Path(arguments.output)
+    new = [] if is_url(arguments.output) else [p for p in (path, *path.parents) if not p.exists()]
+    Folder(arguments.output).create()
     try:
         yield
     finally:
-        if made:
-            os.rmdir(out.root)
+        with suppress(OSError):  # somebody uses it
+            for each in new:
+                each.rmdir()
 
 
 def workers_of(on: Local | Pool) -> dict[str, int]:

@@ -177,6 +177,12 @@ BAD_ARGUMENTS = [
     (f"{PAIRS} --batch-size 0", 2, "least 1"),
     (f"{PAIRS} --worker-resources CPU=1", 2, "--worker-resources needs --cluster"),
     (f"{PAIRS} --cluster auto --worker-resources GPU", 2, "must be NAME=N, such as GPU=1"),
+    (f"{PAIRS} --cluster auto --worker-resources CPU=1.5", 2, "share from 0.0001 to 1"),
+    (f"{PAIRS} --cluster auto --worker-resources CPU=1,CPU=2", 2, "names CPU twice"),
+    *(
+        (f"{PAIRS} --cluster={text} --quiet", 2, "--cluster: must be auto or HOST:PORT, not")
+        for text in ("", "here", "a:99999", ":1", "ray://a:10001", "AUTO")
+    ),
     (f"{PAIRS} --cluster auto --wait 9", 2, "--wait needs --worker-resources"),
     (f"{PAIRS} --cluster auto --retries -1", 2, "--retries: must be 0 or more, not -1"),
     (f"{PAIRS} --format jpg --bits 16", 1, "JPEG does not support 16 bits"),
@@ -395,7 +401,7 @@ def test_damaged_files_of_a_batch_are_named(photos, refused, capsys):
         assert "--force" in refused(again, 1, "out/batch.json: is damaged (")
 
 
-OWN = [".lock", "log.jsonl", "batch.json", "index.html", ".checkpoints", ".token"]
+OWN = [".lock", "log.jsonl", "batch.json", "index.html", ".checkpoints"]
 
 
 @pytest.mark.parametrize("what", ["link", "hard", "dangling", "pipe", "other"])

@@ -39,12 +39,11 @@ class Actor:
 
         host, node = socket.gethostname(), ray.get_runtime_context().get_node_id()
         try:
-            found = importlib.import_module("jaxstyle").__version__
+            found = f"jaxstyle {importlib.import_module('jaxstyle').__version__}"
         except ImportError:
-            found = "no version"
-        if found != version:
-            said = f"has {found} of jaxstyle: pip install 'jaxstyle[ray]=={version}' there"
-            return said, host, node, ""
+            found = "no jaxstyle"
+        if found != f"jaxstyle {version}":
+            return f"has {found}: install version {version} there", host, node, ""
         try:
             said = pickle.loads(problem)()
             if not said:

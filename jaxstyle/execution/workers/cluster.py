@@ -39,6 +39,9 @@ STOPPING = 10.0
 STARTS = 5
 """Number of workers in succession that may die as they start."""
 
+SLOWEST = 16.0
+"""Longest time in seconds between two starts of workers, if they die as they start."""
+
 REMEMBERED = 16
 """Number of kinds of tasks whose programs a worker is thought to have at hand."""
 
@@ -66,8 +69,8 @@ class Member:
       node: id of its node.
       devices: its devices in words.
       problem: why it cannot take part; empty if it can.
-      since: when it was ready, by ``time.monotonic``.
       busy: the tasks that it does, by reference of the answer.
+      begun: when it got the first of them, by ``time.monotonic``.
       kinds: kinds of tasks that it has programs for, the latest first.
       done: number of tasks that it has done.
     """
@@ -78,8 +81,8 @@ class Member:
     node: str = ""
     devices: str = ""
     problem: str = ""
-    since: float = 0.0
     busy: dict[Any, Attempt] = field(default_factory=dict)
+    begun: float = 0.0
     kinds: list[Hashable] = field(default_factory=list)
     done: int = 0
 
@@ -124,7 +127,7 @@ class Pool:
         self._setting_up = pickle.dumps(self.problem), pickle.dumps(self.set_up)
         self._starting: list[Member] = []
         self._failed_starts, self._next_start = 0, 0.0
-        self._past, self._computing = 0.0, 0.0
+        self._busy, self._computing = 0.0, 0.0
         self._hosts: Counter[str] = Counter()
         self._new: dict[Hashable, deque[Attempt]] = {}
         self._again: list[Attempt] = []
@@ -132,9 +135,9 @@ class Pool:
 
     @property
     def capacity(self) -> float:
-        """Seconds of all workers so far."""
+        """Seconds in which workers had tasks, of all workers together."""
         now = time.monotonic()
-        return self._past + sum(now - member.since for member in self.members)
+        return self._busy + sum(now - member.begun for member in self.members if member.busy)
 
     @property
     def idle(self) -> float:
@@ -157,10 +160,11 @@ class Pool:
             if time.monotonic() >= deadline:
                 there = _nodes()
                 have = "; ".join(map(_described, there[:5])) + "; ..." * (len(there) > 5)
+                wanted = _text(self.resources) or "a processor for workers"
+                more = "" if self.wait else ", or --wait SECONDS where nodes are started on demand"
                 raise ClusterError(
-                    f"no node of the cluster has {_text(self.resources) or 'a processor'}, but "
-                    f"there are {have}: give other --worker-resources, or --wait SECONDS where "
-                    "nodes are started on demand"
+                    f"no node of the cluster has {wanted}, but there are {have}: give other "
+                    f"--worker-resources{more}"
                 )
             self._start(int(bool(self.resources)) - len(self._starting))  # the demand for a node
             self._collect()
@@ -175,7 +179,7 @@ class Pool:
                     f"still waiting for a worker: {_text(self.resources)} may be in use by others"
                 )
                 self.tell(f"{said} (see 'ray status')")
-            if self.refused:  # it knows at once, while another is still getting ready
+            if self.refused:  # before any work, all nodes have to be in order
                 first = self.refused[0]
                 raise ClusterError(f"node {first.name} ({first.node[:6]}) {first.problem}")
 
@@ -190,9 +194,12 @@ class Pool:
                 self._collect()
                 continue
             try:
-                return ray.get(self.members[0].actor.ask.remote(method, *arguments))
+                answer = self.members[0].actor.ask.remote(method, *arguments)
+                while not ray.wait([answer], timeout=POLL)[0]:
+                    self.check()
+                return ray.get(answer)
             except RayTaskError as error:
-                raise error.as_instanceof_cause() from None
+                raise error.cause from None
             except RayError as error:
                 self._lose(self.members[0], error, _ignore)
 
@@ -222,7 +229,8 @@ class Pool:
             left = again(attempt.task.payload, last and self.retries > 0)
             parts = [replace(attempt.task, payload=payload) for payload in left]
             if last and len(parts) == 1:
-                lost = f"{attempt.losses} workers were lost with it; the last: {reason}"
+                workers = "workers were" if attempt.losses > 1 else "worker was"
+                lost = f"{attempt.losses} {workers} lost with it; the last: {reason}"
                 done(Done(parts[0], None, worker, lost))
                 return
             losses = min(attempt.losses, self.retries)
@@ -271,7 +279,6 @@ class Pool:
         kind = ray.remote(actor.Actor).options(
             num_cpus=resources.pop("CPU", 0),
             num_gpus=resources.pop("GPU", 0),
-            memory=resources.pop("memory", None),
             resources=resources,
             max_concurrency=3,  # one task is computed, another read or written; and to stop
             max_restarts=0,
@@ -317,6 +324,7 @@ class Pool:
             elif value is not None:  # it was not stopped
                 report, seconds, notes = value
                 attempt = member.busy.pop(answer)
+                self._busy += 0.0 if member.busy else time.monotonic() - member.begun
                 member.done += 1
                 self._computing += seconds
                 for note in notes:
@@ -330,10 +338,12 @@ class Pool:
         number = self._hosts[host]
         member.name = host if number == 1 else f"{host}#{number}"
         member.node, member.devices, member.problem = node, devices, problem
-        member.since = time.monotonic()
         (self.refused if problem else self.members).append(member)
-        if problem and self.members:
-            self.tell(f"node {host} is not used: it {problem}")
+        if not problem:
+            return
+        if not self.members and len(self.refused) >= self._find_room():
+            raise ClusterError(f"node {member.name} ({node[:6]}) {problem}")
+        self.tell(f"node {member.name} ({node[:6]}) is not used: it {problem}")
 
     def _lose(
         self, member: Member, error: Exception, repeat: Callable[[Attempt, str, str], None]
@@ -352,12 +362,12 @@ class Pool:
         if member in self._starting:
             self._starting.remove(member)
             self._failed_starts += 1
-            self._next_start = time.monotonic() + 2.0**self._failed_starts
+            self._next_start = time.monotonic() + min(SLOWEST, 2.0**self._failed_starts)
             if self._failed_starts >= STARTS and not self.members:
                 raise ClusterError(f"workers die as they start: {reason}")
             return
         self.members.remove(member)
-        self._past += time.monotonic() - member.since
+        self._busy += time.monotonic() - member.begun if member.busy else 0.0
         self.lost += 1
         self.tell(f"worker {member.name} is lost: {reason}")
         for attempt in member.busy.values():
@@ -384,6 +394,7 @@ class Pool:
     def _give_to(self, member: Member, attempt: Attempt | None) -> None:
         if attempt:
             self._left -= 1
+            member.begun = member.begun if member.busy else time.monotonic()
             kind = attempt.task.kind
             member.kinds = [kind, *(k for k in member.kinds if k != kind)][:REMEMBERED]
             run = member.actor.run.options(name=attempt.task.name)
@@ -451,13 +462,14 @@ def connected(address: str) -> Iterator[None]:
     Raises:
       ClusterError: Ray is not installed, there is no such cluster, or it cannot be joined.
     """
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process; errors are raised
     try:
         import ray
     except ImportError:
         raise ClusterError(
             "--cluster needs Ray, which is not installed: pip install 'jaxstyle[ray]'"
         ) from None
-    named = os.environ.get("RAY_ADDRESS", "auto")
+    named = os.environ.get("RAY_ADDRESS") or "auto"
     place, origin = (named, " (from $RAY_ADDRESS)") if address == "auto" else (address, "")
     if place != "auto":
         _check_address(place, origin)
@@ -485,11 +497,17 @@ def connected(address: str) -> Iterator[None]:
             ray.shutdown()
 
 
+def is_address(text: str) -> bool:
+    """Return whether a text is HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and "/" not in host and port.isdecimal() and 0 < int(port) < 65536
+
+
 def _check_address(address: str, origin: str) -> None:
     """Raise ClusterError unless there is a gRPC server, as Ray's is: Ray would try for minutes."""
+    if not is_address(address):
+        raise ClusterError(f"the address of a cluster must be HOST:PORT, not {address}{origin}")
     host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ClusterError(f"--cluster must be auto or HOST:PORT, not {address}{origin}")
     hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as probe:
@@ -550,7 +568,7 @@ def _room(node: Mapping[str, Any], resources: Mapping[str, float]) -> int:
 
 def _described(node: Mapping[str, Any]) -> str:
     has = {name: node["Resources"].get(name, 0) for name in ACCELERATORS}
-    told = _text({name: count for name, count in has.items() if count}) or "no accelerators"
+    told = _text({name: count for name, count in has.items() if count}) or "nothing of that kind"
     return f"{node['NodeManagerHostname']} ({node['NodeID'][:6]}) with {told}"
 
 

@@ -34,7 +34,7 @@ class Local:
 
     @property
     def capacity(self) -> float:
-        """Seconds of all workers so far."""
+        """Seconds in which it had tasks."""
         return time.perf_counter() - self._start
 
     def ask(self, method: str, *arguments: Any) -> Any:

@@ -169,7 +169,7 @@ def test_works_are_stopped_when_they_are_ended(pool, tmp_path):
             r"no node .* has GPU=1, but there are .* with CPU=1",
         ),
         ({"resources": {"CPU": 7.0}, "wait": 0.5}, "no node of the cluster has CPU=7"),
-        ({"version": "9.9"}, r"has 0.* of jaxstyle: pip install 'jaxstyle\[ray\]==9.9' there"),
+        ({"version": "9.9"}, r"has jaxstyle 0.*: install version 9.9 there"),
         ({"set_up": dying}, "workers die as they start: its process died"),
         ({"set_up": refusing}, "cannot start: there are no such weights"),
     ],
@@ -207,18 +207,16 @@ def join(address):
 def test_addresses_of_no_cluster_are_told_at_once(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     wrong = {
-        "here": "--cluster must be auto or HOST:PORT, not here",
-        "a:99999": "must be auto or HOST:PORT",
-        "ray://a:10001": "must be auto or HOST:PORT",
         "127.0.0.1:1": "no cluster at 127.0.0.1:1 (Connection refused): is 'ray start --head'",
         answering(b"HTTP/1.1 400 Bad Request"): "is not Ray: give the address that 'ray start",
     }
     for address, problem in wrong.items():
         with pytest.raises(ClusterError, match=re.escape(problem)):
             join(address)
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(ClusterError, match=r"no cluster at 127.0.0.1:1 \(from \$RAY_ADDRESS\)"):
-        join("auto")
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(ClusterError, match=rf"{address} \(from \$RAY_ADDRESS\)"):
+            join("auto")
 
 
 def test_a_ray_that_is_not_installed(monkeypatch):
