@@ -177,6 +177,12 @@ def run_jobs(
     tasks = [Task(name_of(todo), kind_of(todo.batch), todo) for todo in batches if todo.missing]
     refresh()
     on.run_jobs(tasks, done, refresh, again)
+    there = out.names()
+    for output in sorted(missing - there):
+        if ledger.entries[output].status == "done":  # as where a shared folder is unmounted
+            status.made -= 1
+            worker = ledger.entries[output].host
+            failed(by_output[output], "is not here, although a worker wrote it", None, worker)
     forget_pictures()
     refresh()
     return status

@@ -333,3 +333,19 @@ def test_killed_at_any_moment_nothing_is_lost(tmp_path, picture, monkeypatch):
     for path in out.glob("*.png"):
         images.read(path)
     assert not list(out.glob(".jaxstyle-*"))
+
+
+def test_a_picture_that_a_worker_wrote_elsewhere_is_not_done(tmp_path, pictures, do, monkeypatch):
+    write, lost = Folder.write, "c0__s0.png"
+
+    def unmounted(self, name, data):
+        if name != lost:
+            write(self, name, data)
+
+    monkeypatch.setattr(Folder, "write", unmounted)
+    status = do(pictures)
+    assert (status.made, status.failed) == (5, 3)
+    (line,) = [line for line in log_of(tmp_path) if line["output"] == lost][-1:]
+    assert line["status"] == "failed" and "is not here, although a worker" in line["reason"]
+    monkeypatch.undo()
+    assert do(pictures).made == 1
