@@ -20,6 +20,7 @@ from jaxstyle.batch.buckets import Batch, Refused, Sides, group_into_batches
 from jaxstyle.batch.cells import alone, static_key
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
+from jaxstyle.batch.origins import size_and_time
 from jaxstyle.batch.storage import Folder, is_url, local_copy
 from jaxstyle.batch.worker import Todo, forget_pictures
 from jaxstyle.errors import ImageError, StorageError
@@ -128,7 +129,7 @@ def run_jobs(
     found, refused = group_jobs(jobs, on, check)
     by_output = {job.output: job for job in jobs}
     status = Status(len(jobs), len(jobs) - len(missing))
-    there = missing & out.names()
+    before = {output: size_and_time(out.path(output)) for output in missing & out.names()}
 
     def failed(job: Job, reason: str, seconds: float | None, worker: str = "") -> None:
         ledger.failed(job, reason, seconds, worker)
@@ -154,12 +155,14 @@ def run_jobs(
             if outcome.full:
                 raise StorageError(outcome.reason)
 
-    def again(todo: Todo, split: bool) -> list[Todo]:
+    def again(todo: Todo, split: bool, worker: str) -> list[Todo]:
         """Return what is left of a batch whose worker was lost, after it may have written some."""
-        written = out.names() - there
+        names = out.names()
+        at = {job.output: size_and_time(out.path(job.output)) for job in todo.jobs()}
+        written = {o for o in at if o in names and (o not in before or at[o] != before[o])}
         for job in todo.jobs():
             if job.output in written:
-                ledger.done(job, None)
+                ledger.done(job, None, (), worker)
                 status.made += 1
         left = Todo(todo.batch, todo.missing - written)
         return (left.halves() if split else []) or ([left] if left.jobs() else [])

@@ -115,8 +115,8 @@ class Ledger:
         """
         folder.create()
         with folder.locked():
-            for name in folder.names():
-                if name.startswith(TOKEN):  # of a driver that was killed
+            for name in folder.names() if not is_url(folder.root) else ():
+                if name.startswith(TOKEN):  # of a driver that was killed: nobody else has the lock
                     folder.delete(name)
             _check_guard(folder, guard, force)
             ledger = cls(folder, guard, force)

@@ -455,7 +455,9 @@ def set_up(
             "--weights with a path that all machines see"
         )
     persist(checkpoints and checkpoints / PROGRAMS / host.fingerprint())
-    keeper = Keeper(checkpoints, checkpoint_every, stop, notes.append)
+    keeper = Keeper(
+        checkpoints, checkpoint_every, stop, lambda line: notes.append(line.removeprefix("note: "))
+    )
     return Worker(loaded, out, Options(batch_size, bits, describe, keeper, notes.extend))
 
 

@@ -144,7 +144,7 @@ def workers(
             resources=arguments.worker_resources or {},
             retries=RETRIES if arguments.retries is None else arguments.retries,
             wait=arguments.wait or 0.0,
-            most=len(todo),
+            most=1 if arguments.plan else len(todo),
             tell=lambda line: options.note([line]),
             check=check,
         ) as pool:

@@ -72,7 +72,9 @@ class Actor:
           The report on it, seconds of computing, and notes; None if it was stopped.
         """
         import time
+        from contextlib import suppress
 
+        notes: list[str] = []
         try:
             ready = self.worker.prepare(payload)
             with self.computing:
@@ -83,4 +85,7 @@ class Actor:
             report = self.worker.finish(ready, computed)
         except KeyboardInterrupt:
             return None
-        return report, seconds, [self.notes.pop(0) for _ in [*self.notes]]
+        with suppress(IndexError):  # another thread may take some
+            while True:
+                notes.append(self.notes.pop(0))
+        return report, seconds, notes

@@ -208,7 +208,7 @@ class Pool:
         tasks: Sequence[Task],
         done: Callable[[Done], None],
         watch: Callable[[], None] = lambda: None,
-        again: Callable[[Any, bool], list[Any]] = lambda payload, split: [payload],
+        again: Callable[[Any, bool, str], list[Any]] = lambda payload, split, worker: [payload],
     ) -> None:
         """Do tasks, in any order.
 
@@ -218,7 +218,7 @@ class Pool:
           watch: called often; may raise to end it all.
           again: function of the payload of a task whose worker was lost; returns what is left to be
             done of it. If the second argument is true, in parts, if it has any, to find out what in
-            it loses workers.
+            it loses workers. The third is the name of the worker.
         """
         for task in tasks:
             self._new.setdefault(task.kind, deque()).append(Attempt(task))
@@ -226,7 +226,7 @@ class Pool:
 
         def repeat(attempt: Attempt, worker: str, reason: str) -> None:
             last = attempt.losses > self.retries
-            left = again(attempt.task.payload, last and self.retries > 0)
+            left = again(attempt.task.payload, last and self.retries > 0, worker)
             parts = [replace(attempt.task, payload=payload) for payload in left]
             if last and len(parts) == 1:
                 workers = "workers were" if attempt.losses > 1 else "worker was"
@@ -307,6 +307,8 @@ class Pool:
         from ray.exceptions import RayError
 
         self.check()
+        if not self.members and ray.get_runtime_context().get_node_id() not in _ids():
+            raise ClusterError("Ray has ended on this machine: see 'ray status'")
         waiting = {member.started: member for member in self._starting}
         waiting |= {answer: member for member in self.members for answer in member.busy}
         if not waiting:
@@ -341,7 +343,8 @@ class Pool:
         (self.refused if problem else self.members).append(member)
         if not problem:
             return
-        if not self.members and len(self.refused) >= self._find_room():
+        there = sum(each.node in _ids() for each in self.refused)
+        if not self.members and there >= self._find_room():
             raise ClusterError(f"node {member.name} ({node[:6]}) {problem}")
         self.tell(f"node {member.name} ({node[:6]}) is not used: it {problem}")
 
@@ -363,6 +366,7 @@ class Pool:
             self._starting.remove(member)
             self._failed_starts += 1
             self._next_start = time.monotonic() + min(SLOWEST, 2.0**self._failed_starts)
+            self.tell(f"a worker was lost as it started: {reason}")
             if self._failed_starts >= STARTS and not self.members:
                 raise ClusterError(f"workers die as they start: {reason}")
             return
@@ -527,19 +531,16 @@ def _check_address(address: str, origin: str) -> None:
 
 def _reason(error: Exception) -> str:
     """Return why a worker was lost, in one line without Ray's details."""
-    from ray.exceptions import ActorUnavailableError, RayTaskError
+    from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayTaskError
 
     if isinstance(error, RayTaskError):
         return message_of(error.cause)
-    reasons = {
-        "NODE_OUT_OF_MEMORY": "it took too much memory",
-        "node has died": "its node is gone",
-        "node was": "its node is gone",
-    }
-    usual = "its process died"
+    if isinstance(error, OutOfMemoryError):
+        return "it took too much memory"
     if isinstance(error, ActorUnavailableError):
-        usual = "it cannot be reached"
-    return next((reason for sign, reason in reasons.items() if sign in str(error)), usual)
+        return "it cannot be reached"
+    gone = any(sign in str(error) for sign in ("node has died", "node was"))
+    return "its node is gone" if gone else "its process died"
 
 
 # --- nodes and their resources --------------------------------------------------------------------
@@ -558,6 +559,10 @@ def _nodes() -> list[dict[str, Any]]:
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _ids() -> set[str]:
+    return {node["NodeID"] for node in _nodes()}
 
 
 def _room(node: Mapping[str, Any], resources: Mapping[str, float]) -> int:

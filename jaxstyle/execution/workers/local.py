@@ -46,7 +46,7 @@ class Local:
         tasks: Sequence[Task],
         done: Callable[[Done], None],
         watch: Callable[[], None] = lambda: None,
-        again: Callable[[Any, bool], list[Any]] | None = None,
+        again: Callable[[Any, bool, str], list[Any]] | None = None,
     ) -> None:
         """Do tasks in their order.
 

@@ -95,7 +95,7 @@ def test_what_kills_its_workers_is_found_and_given_up_alone(pool, tmp_path, told
     tasks = errands(tmp_path, *[f"a{n}" for n in range(6)], "b1 b2 deadly b3", "b4")
     done = []
 
-    def halves(errand, split):
+    def halves(errand, split, worker):
         there = [part for part in errand.parts if not (tmp_path / part).exists()]
         middle = len(there) // 2
         parts = [there[:middle], there[middle:]] if split and middle else [there]
@@ -134,7 +134,7 @@ def test_a_node_that_is_lost_and_one_that_joins(pool, nodes, tmp_path):
                 nodes.remove(third)
                 joined_later.append(nodes.add())
 
-        def again(errand, split):
+        def again(errand, split, worker):
             return [] if (tmp_path / errand.parts[0]).exists() else [errand]
 
         workers.run_jobs(errands(tmp_path, *names, seconds=0.3), done.append, change, again)
