@@ -95,7 +95,7 @@ def is_full(error: Exception) -> bool:
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL
 
 
-def open_own(path: str) -> int:
+def _open_own(path: str) -> int:
     """Open a local file of our own to read and to append; create it if there is none.
 
     Raises:
@@ -193,12 +193,7 @@ class Folder:
     def append(self, name: str, line: str) -> None:
         """Append a line to a file, after ending a last line that has no line break.
 
-        Several processes may append to one local file at once. At a URL the whole file is
-        rewritten, so only one process may append to it.
-
-        Args:
-          name: name of the file.
-          line: the line, without line break.
+        At a URL the whole file is rewritten.
         """
         with _one_line(self.path(name), "cannot be written"):
             if is_url(self.root):
@@ -225,7 +220,7 @@ class Folder:
         if fcntl is None or is_url(self.root):
             yield
             return
-        descriptor = open_own(self.path(".lock"))
+        descriptor = _open_own(self.path(".lock"))
         try:
             _lock(descriptor, self.root)
             yield
@@ -320,8 +315,8 @@ def _package(url: str) -> str | None:
 
 
 def _append(path: str, line: bytes) -> None:
-    """Append a line in a single write, so that processes do not mix up their lines."""
-    descriptor = open_own(path)
+    """Append a line in a single write: a kill leaves all of it, or nothing."""
+    descriptor = _open_own(path)
     try:
         last = b""
         if os.fstat(descriptor).st_size:

@@ -5,7 +5,6 @@ import os
 import secrets
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -92,23 +91,6 @@ def test_a_line_after_a_truncated_line_is_whole(folder):
     folder.write("log", b'one\n{"torn')
     folder.append("log", "two")
     assert folder.read("log") == b'one\n{"torn\ntwo\n'
-
-
-def test_lines_appended_at_once_are_whole(tmp_path):
-    folder = Folder(str(tmp_path))
-    lines = [str(index) * 3000 for index in range(4)]
-
-    def append(line: str) -> None:
-        for _ in range(25):
-            folder.append("log", line)
-
-    threads = [threading.Thread(target=append, args=[line]) for line in lines]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    written = (folder.read("log") or b"").decode().split()  # with empty lines, where two met
-    assert sorted(written) == sorted(lines * 25)
 
 
 def test_a_url_is_copied_for_as_long_as_needed(folder, root):
