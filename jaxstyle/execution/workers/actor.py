@@ -1,8 +1,9 @@
 """What runs on the workers of a cluster: see ``jaxstyle.execution.workers.cluster``."""
 
-from typing import Any
+from typing import Any, no_type_check
 
 
+@no_type_check  # what checks types at run time wraps methods, which Ray could not send then
 class Actor:
     """A worker in a process of its own.
 
