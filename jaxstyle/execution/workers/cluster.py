@@ -466,7 +466,6 @@ def connected(address: str) -> Iterator[None]:
     Raises:
       ClusterError: Ray is not installed, there is no such cluster, or it cannot be joined.
     """
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process; errors are raised
     try:
         import ray
     except ImportError:
