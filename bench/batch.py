@@ -5,7 +5,6 @@ persistent compilation cache.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import work
-from bench.child import ROOT, USERS_CACHE
+from bench.child import inherited
 from bench.markdown import table as markdown
 from bench.worker import Row
 from jaxstyle import images
@@ -121,25 +120,28 @@ def single_runs(folder: Path, flags: Sequence[str], weights: Sequence[str]) -> f
 
 
 def one_command(folder: Path, command: str, flags: Sequence[str]) -> float:
-    """Run a jaxstyle command in a new process; return its wall time in seconds.
+    """Run a jaxstyle command in a new process; return its wall time in seconds."""
+    start = time.perf_counter()
+    output_of(folder, [*command.split(), *flags])
+    return time.perf_counter() - start
+
+
+def output_of(folder: Path, words: Sequence[str], **variables: str) -> str:
+    """Run a jaxstyle command in a new process; return what it prints on standard output.
 
     Raises:
       RuntimeError: the command failed; the message is its last line on standard error.
     """
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    ours = {name: value for name, value in os.environ.items() if name != USERS_CACHE}
-    start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "jaxstyle", *command.split(), *flags],
+        [sys.executable, "-m", "jaxstyle", *words],
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**ours, "PYTHONPATH": path},
+        env={**inherited(), **variables},
     )
-    seconds = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
-    return seconds
+    return done.stdout
 
 
 COLUMNS = {

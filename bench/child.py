@@ -16,6 +16,13 @@ USERS_CACHE = "JAX_COMPILATION_CACHE_DIR"
 """The user's compilation cache. jaxstyle prefers it, so it is removed from the environment."""
 
 
+def inherited() -> dict[str, str]:
+    """Return this process's environment for others: they find the project, and no user's cache."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    ours = {name: value for name, value in os.environ.items() if name != USERS_CACHE}
+    return {**ours, "PYTHONPATH": path}
+
+
 def call(
     function: str, environment: Mapping[str, str] = MappingProxyType({}), **options: Any
 ) -> Any:
@@ -29,13 +36,11 @@ def call(
     Raises:
       RuntimeError: the process failed; the message is its last line on standard error.
     """
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    ours = {name: value for name, value in os.environ.items() if name != USERS_CACHE}
     done = subprocess.run(
         [sys.executable, "-m", "bench.child", function, json.dumps(options)],
         capture_output=True,
         text=True,
-        env={**ours, "PYTHONPATH": path, **environment},
+        env={**inherited(), **environment},
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

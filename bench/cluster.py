@@ -8,8 +8,6 @@ import csv
 import json
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -90,36 +88,18 @@ def speed_rows(
 @contextmanager
 def workers(count: int) -> Iterator[str]:
     """Start a cluster with a worker on each of the first cores; yield its address."""
-    with cluster(environment(), head_works=False) as nodes:
+    with cluster(child.inherited(), head_works=False) as nodes:
         for core in sorted(os.sched_getaffinity(0))[:count]:
             nodes.add(core)
         yield nodes.address
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of this process, with which others find the project."""
-    path = os.pathsep.join([str(child.ROOT), os.environ.get("PYTHONPATH", "")])
-    ours = {name: value for name, value in os.environ.items() if name != child.USERS_CACHE}
-    return {**ours, "PYTHONPATH": path}
-
-
 def run(here: Path, address: str, size: int, flags: list[str]) -> dict[str, Any]:
-    """Run a batch of the pictures on a cluster; return its summary.
-
-    Raises:
-      RuntimeError: it failed.
-    """
+    """Run a batch of the pictures on a cluster; return its summary."""
     given = f"batch --contents contents --styles style.png -o out --force --json --size {size}"
-    done = subprocess.run(
-        [sys.executable, "-m", "jaxstyle", *given.split(), "--cluster", address, *flags],
-        cwd=here,
-        capture_output=True,
-        text=True,
-        env={**environment(), child.USERS_CACHE: str(here / "programs")},
-    )
-    if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
-    return json.loads(done.stdout)
+    words = [*given.split(), "--cluster", address, *flags]
+    programs = {child.USERS_CACHE: str(here / "programs")}
+    return json.loads(batch.output_of(here, words, **programs))
 
 
 # --- the driver by itself -------------------------------------------------------------------------
@@ -198,7 +178,7 @@ def empty_batches(count: int, address: str) -> Row:
 def manifest_row(count: int, folder: str) -> Row:
     """Return a row of a manifest that is read, settled into batches and looked up in the ledger."""
     from jaxstyle.batch import jobs
-    from jaxstyle.batch.folder import fingerprint, group_jobs
+    from jaxstyle.batch.folder import group_jobs, missing_outputs
     from jaxstyle.batch.ledger import Ledger
     from jaxstyle.batch.storage import Folder
     from jaxstyle.batch.worker import undescribed
@@ -218,8 +198,7 @@ def manifest_row(count: int, folder: str) -> Row:
     found, _ = group_jobs(todo, Local(Idler()))
     out = Folder(str(here / "settled"))
     with Ledger.open(out, {}) as ledger:
-        marked = [(job, fingerprint(job, out.root)) for job in todo]
-        missing = ledger.missing(marked, undescribed)
+        missing = missing_outputs(todo, out, ledger, undescribed)
     seconds = time.perf_counter() - start
     assert len(missing) == count and sum(len(each.jobs) for each in found) == count
     return {

@@ -154,14 +154,12 @@ class Report:
 
     Attributes:
       outcomes: one for each missing output.
-      seconds: time in which it ran.
       stepping: seconds in which the optimizer took steps.
       compilations: number of compiled step programs.
       target_compilations: number of compiled programs that compute targets.
     """
 
     outcomes: tuple[Outcome, ...]
-    seconds: float = 0.0
     stepping: float = 0.0
     compilations: int = 0
     target_compilations: int = 0
@@ -310,7 +308,6 @@ class Worker:
         scales = scale_reports(made.results)
         return Report(
             outcomes,
-            made.seconds,
             sum(scale.run_seconds for scale in scales),
             sum(scale.compilations for scale in scales),
             sum(scale.target_compilations for scale in scales),
@@ -468,9 +465,9 @@ def _filled(read: Read) -> list[Inputs]:
     others.
     """
     devices, slots = len(jax.local_devices()), read.batch.slots
-    if not alone(next(iter(read.cells.values())).settings):
-        slots = -(-slots // devices) * devices
     filler = next(iter(read.cells.values()))
+    if not alone(filler.settings):
+        slots = -(-slots // devices) * devices
     return [read.cells.get(index, filler) for index in range(slots)]
 
 

@@ -270,7 +270,9 @@ class Pool:
         return room
 
     def _start(self, count: int) -> None:
-        """Start workers, each as soon as there is room for it."""
+        """Start workers, if any, each as soon as there is room for it."""
+        if count < 1:  # as at most turns of the loop
+            return
         import ray
         from ray.cloudpickle import register_pickle_by_value
 
@@ -343,7 +345,8 @@ class Pool:
         (self.refused if problem else self.members).append(member)
         if not problem:
             return
-        there = sum(each.node in _ids() for each in self.refused)
+        alive = _ids()
+        there = sum(each.node in alive for each in self.refused)
         if not self.members and there >= self._find_room():
             raise ClusterError(f"node {member.name} ({node[:6]}) {problem}")
         self.tell(f"node {member.name} ({node[:6]}) is not used: it {problem}")

@@ -20,7 +20,7 @@ class Local:
       members: workers of other processes: none.
       lost: number of them lost.
       idle: seconds in which the devices waited for reading or writing.
-      running: what the worker has reported last of the task that it computes; None of none.
+      running: what the worker has reported last of the task that it computes; None between tasks.
     """
 
     members: Sequence[Any] = ()
