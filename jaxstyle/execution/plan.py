@@ -7,7 +7,7 @@ section 6).
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -36,6 +36,7 @@ class Scale(NamedTuple):
       size: the nominal size from which both sides were computed.
       steps: optimizer steps.
       photorealism: weight of the matting-Laplacian energy.
+      content: factor of the content weight.
     """
 
     height: int
@@ -43,6 +44,7 @@ class Scale(NamedTuple):
     size: int
     steps: int
     photorealism: float = 0.0
+    content: float = 1.0
 
 
 def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Scale]:
@@ -93,6 +95,7 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
         steps=settings.steps,
         usable=usable,
         photorealism=settings.photorealism_weight,
+        content=settings.content_factors,
     )
     last = scales[-1]
     if max(last.height, last.width) > MAX_SIZE:
@@ -137,6 +140,7 @@ def schedule(
     steps: Sequence[int],
     usable: Callable[[int], bool] = lambda size: True,
     photorealism: Sequence[float] = (0.0,),
+    content: Sequence[float] = (1.0,),
 ) -> list[Scale]:
     """Return the scales of a run, coarsest first.
 
@@ -149,14 +153,21 @@ def schedule(
       usable: function that returns whether a size can be run; the last size is kept in any case.
       photorealism: photorealism weights. The finest scale is run once with each, in this order; the
         coarser scales use the first.
+      content: factors of the content weight per scale, in the manner of ``steps``.
     """
     ladder = sizes.ladder_of(size, smallest, factor)
     chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(photorealism)]
     weights = [photorealism[0]] * (len(chosen) - len(photorealism)) + list(photorealism)
-    # Step counts belong to places in the full ladder: a scale left out does not shift the others.
+    # Numbers belong to places in the full ladder: a scale left out does not shift the others.
     first = len(ladder) - 1 + len(photorealism) - len(chosen)
-    per_scale = [steps[min(first + i, len(steps) - 1)] for i in range(len(chosen))]
-    return [Scale(*fitted(s), s, n, w) for s, n, w in zip(chosen, per_scale, weights, strict=True)]
+
+    def at(numbers: Sequence[Any], index: int) -> Any:
+        return numbers[min(first + index, len(numbers) - 1)]
+
+    return [
+        Scale(*fitted(size), size, at(steps, index), weight, at(content, index))
+        for index, (size, weight) in enumerate(zip(chosen, weights, strict=True))
+    ]
 
 
 def check_counts(styles: Sequence[Image], settings: Settings) -> None:
