@@ -13,17 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxstyle.execution.formulation import objective_at
 from PIL import Image
 
 from jaxstyle import Result, images, resolve
 from jaxstyle.cli.flags import add_settings, given_settings
-from jaxstyle.execution.factories import network_of
 from jaxstyle.execution.plan import plan, resize
 from jaxstyle.network import weights
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.score import score_pictures
 from jaxstyle.runs.stylize import run
 from jaxstyle.settings import Settings
 
@@ -72,17 +70,18 @@ def main() -> None:
 def make(loaded: weights.Loaded, photo: Path, style: Path, settings: Settings) -> Pair:
     """Run one pair and score it."""
     content, painting = images.read(photo), images.read(style).rgb
-    result = run(loaded, content, [painting], settings, lambda progress: None)
-    scale = plan(content.rgb, [painting], settings)[-1]
-    scored = objective_at(scale, network_of(loaded, settings), content.rgb, [painting], settings)
-    score = jax.jit(lambda image: sums(scored(image)[1]))
-    pictures = resize(content.rgb, scale, settings), result.image, resize(painting, scale, settings)
-    pair = Pair(photo, style, result, *(jax.device_get(score(jnp.asarray(p))) for p in pictures))
+    result = run(loaded, Inputs(content, [painting], settings))
     print(f"{photo.stem} x {style.stem}: {result.seconds:.0f} s", file=sys.stderr)
-    return pair
+    scale = plan(content.rgb, [painting], settings)[-1]
+    pictures = resize(content.rgb, scale, settings), result.image, resize(painting, scale, settings)
+    scores = [
+        score_pictures(loaded, picture, content.rgb, [painting], settings, resized=True)
+        for picture in pictures
+    ]
+    return Pair(photo, style, result, *(sums(score.terms) for score in scores))
 
 
-def sums(terms: dict[str, jax.Array]) -> dict[str, jax.Array]:
+def sums(terms: dict[str, float]) -> dict[str, float]:
     """Content and style losses, summed over layers."""
     return {
         kind: sum(value for name, value in terms.items() if name.startswith(kind))

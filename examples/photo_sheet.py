@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxstyle import images, stylize
-from jaxstyle.execution import pyramid
+from jaxstyle.images import sizes
 
 PHOTOS = Path(__file__).resolve().parent / "photos"
 PAIRS = (("coffee", "chelsea"), ("rocket", "hubble"))
@@ -20,7 +20,7 @@ HEIGHT, GAP = 300, 8
 def fitted(name: str, height: int) -> np.ndarray:
     """A photo at a height."""
     rgb = images.read(PHOTOS / f"{name}.jpg").rgb
-    return images.resize(rgb, *pyramid.fit(*rgb.shape[:2], height, "height"))
+    return images.resize(rgb, *sizes.fit(*rgb.shape[:2], height, "height"))
 
 
 def column(photo: str, style: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from jaxstyle import images, resolve
 from jaxstyle.network import weights
 from jaxstyle.presets import PRESETS
+from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.result import Result
 from jaxstyle.runs.stylize import run
 
@@ -41,7 +42,7 @@ def main() -> None:
     cells = []
     for name in arguments.systems:
         given = {"size": arguments.size, "steps": arguments.steps, **equivalent(name, loaded)}
-        result = run(loaded, photo, [style], resolve(name, **given), lambda progress: None)
+        result = run(loaded, Inputs(photo, [style], resolve(name, **given)))
         label = name + ("*" if equivalent(name, loaded) else "")
         cells.append((label, result.image))
         print(f"{label}: {result.seconds:.0f} s, {account(result)}", file=sys.stderr, flush=True)
