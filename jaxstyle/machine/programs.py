@@ -27,7 +27,7 @@ MOST_MAPS = 15_000
 
 MOST_DROPPED = 50
 """Number of jitted functions dropped after which it does so: of each, JAX keeps parts of the trace.
-With the default settings, those are the functions of about four sizes, and 40 MB."""
+Of pictures made at three scales, those are the functions of about four sizes, and 40 MB."""
 
 SMALL = 4_000_000
 """Bytes of what is kept for an ordinary function."""

@@ -87,7 +87,7 @@ class Settings:
         (1.0,),
         "factors of the content weight at each scale, coarsest first; the last number repeats",
     )
-    style_weight: float = _setting(3.0, "weight of the style loss")
+    style_weight: float = _setting(3.0, "weight of the style loss at --strength 0.5")
     tv_weight: float = _setting(25.0, "weight of the total variation loss")
     content_layers: dict[str, float] = _setting(
         {"relu4_2": 1.0},
