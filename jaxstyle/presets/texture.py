@@ -1,12 +1,13 @@
 """jaxstyle's own settings for textures: no content, from noise, coarse to fine."""
 
-from jaxstyle.presets.preset import STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import PIXELS, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="jaxstyle's own settings for texture synthesis",
     link="",
     differs="no content, from noise; the default of `texture`",
     settings={
+        **PIXELS,  # from noise at 64 pixels a cosine schedule is far too slow at the larger scales
         "content_weight": 0,
         "style_weight": 1,
         "style_layers": STYLE_1_TO_5,
