@@ -34,7 +34,7 @@ def first_image(
     """Return the initial image of the optimization.
 
     Depending on ``settings.init``: the content picture, the content picture in the colors of the
-    styles, noise, or a picture read from a file. ``settings.init_noise`` is the share of noise
+    styles (partly, below half the strength), noise, or a picture read from a file. ``settings.init_noise`` is the share of noise
     blended in.
     """
     if settings.init == "noise":
@@ -43,7 +43,8 @@ def first_image(
     seen, share = resize(picture, scale, settings), np.float32(settings.init_noise)
     image = seen[..., :3]
     if settings.init == "colors":
-        image = recolor.recolored(seen, styles, regions)
+        painted = np.float32(min(1, 2 * settings.strength))
+        image = (1 - painted) * image + painted * recolor.recolored(seen, styles, regions)
     return (1 - share) * image + share * noise(scale, network, settings) if share else image
 
 

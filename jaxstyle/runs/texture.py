@@ -20,7 +20,7 @@ from jaxstyle.images import Picture, sizes
 from jaxstyle.network import weights
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
-from jaxstyle.runs.preprocessing import picture_notes
+from jaxstyle.runs.preprocessing import KEEPING, picture_notes
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.stylize import Source, in_words, read_styles, run, telling, warn
 from jaxstyle.settings import Settings, resolve
@@ -91,7 +91,7 @@ def on_canvas(
         size=size,
         size_rule="longest",
         content_weight=0.0,
-        init="noise" if settings.init == "content" else settings.init,
+        init="noise" if settings.init in KEEPING else settings.init,
         style_scale=tuple(scales),
         style_fit="size",
         padding="circular" if periodic else settings.padding,

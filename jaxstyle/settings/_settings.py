@@ -69,7 +69,7 @@ class Settings:
         (*SIZE_RULES, "own"),
     )
     steps: tuple[int, ...] = _setting(
-        (50, 20), "optimizer steps at each scale, coarsest first; the last number repeats"
+        (42, 28), "optimizer steps at each scale, coarsest first; the last number repeats"
     )
     smallest_size: int = _setting(
         256, "smallest size that the coarsest scale may have; equal to --size: one scale only"
@@ -215,7 +215,7 @@ class Settings:
 
     # The starting image
     init: str = _setting(
-        "content",
+        "colors",
         "starting image: content, noise, colors (the content in the style's colors), or a "
         "picture's path",
         metavar="content|noise|colors|FILE",
