@@ -36,6 +36,7 @@ class Scale(NamedTuple):
       size: the nominal size from which both sides were computed.
       steps: optimizer steps.
       photorealism: weight of the matting-Laplacian energy.
+      style_loss: name of the style loss; empty for that of the settings.
     """
 
     height: int
@@ -43,6 +44,7 @@ class Scale(NamedTuple):
     size: int
     steps: int
     photorealism: float = 0.0
+    style_loss: str = ""
 
 
 def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Scale]:
@@ -93,6 +95,7 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
         steps=settings.steps,
         usable=usable,
         photorealism=settings.photorealism_weight,
+        last_style_loss=settings.last_style_loss,
     )
     last = scales[-1]
     if max(last.height, last.width) > MAX_SIZE:
@@ -112,6 +115,11 @@ def check_execution(settings: Settings) -> None:
     Raises:
       SettingError: they are not.
     """
+    for name, loss in settings.joint_losses().items():
+        if settings.normalize_gradients:
+            raise SettingError("normalize_gradients", f"does not go with --{_flag(name)} {loss}")
+        if settings.shard == "space":
+            raise SettingError("shard", f"space does not go with --{_flag(name)} {loss}")
     if settings.shard == "space":
         if settings.tile_side:
             raise SettingError("shard", "space does not go with tiles: leave --tile out")
@@ -128,6 +136,10 @@ def check_execution(settings: Settings) -> None:
         )
 
 
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
 def schedule(
     fitted: Callable[[int], tuple[int, int]],
     *,
@@ -137,6 +149,7 @@ def schedule(
     steps: Sequence[int],
     usable: Callable[[int], bool] = lambda size: True,
     photorealism: Sequence[float] = (0.0,),
+    last_style_loss: str = "none",
 ) -> list[Scale]:
     """Return the scales of a run, coarsest first.
 
@@ -149,14 +162,19 @@ def schedule(
       usable: function that returns whether a size can be run; the last size is kept in any case.
       photorealism: photorealism weights. The finest scale is run once with each, in this order; the
         coarser scales use the first.
+      last_style_loss: style loss of one more pass at the finest scale; "none" for no such pass.
     """
     ladder = sizes.ladder_of(size, smallest, factor)
-    chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(photorealism)]
-    weights = [photorealism[0]] * (len(chosen) - len(photorealism)) + list(photorealism)
+    more = last_style_loss != "none"
+    finest = [*photorealism, *photorealism[-1:] * more]
+    chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(finest)]
+    weights = [photorealism[0]] * (len(chosen) - len(finest)) + finest
     # Step counts belong to places in the full ladder: a scale left out does not shift the others.
-    first = len(ladder) - 1 + len(photorealism) - len(chosen)
+    first = len(ladder) - 1 + len(finest) - len(chosen)
     per_scale = [steps[min(first + i, len(steps) - 1)] for i in range(len(chosen))]
-    return [Scale(*fitted(s), s, n, w) for s, n, w in zip(chosen, per_scale, weights, strict=True)]
+    each = zip(chosen, per_scale, weights, strict=True)
+    scales = [Scale(*fitted(size), size, count, weight) for size, count, weight in each]
+    return [*scales[:-1], scales[-1]._replace(style_loss=last_style_loss)] if more else scales
 
 
 def check_counts(styles: Sequence[Image], settings: Settings) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from jaxstyle.errors import SettingError
 from jaxstyle.images.sizes import ladder_of
+from jaxstyle.losses import JOINT
 from jaxstyle.network.vgg import smallest_side
 from jaxstyle.optim.solve import PATIENCE
 from jaxstyle.presets.preset import ONE_SCALE
@@ -88,7 +89,8 @@ def _scales(settings: Settings) -> float:
     if settings.size_rule == "own":
         return float("inf")
     sizes = ladder_of(settings.size, settings.smallest_size, settings.scale_factor)
-    return len(sizes) + len(settings.photorealism_weight) - 1
+    more = settings.last_style_loss != "none"
+    return len(sizes) + len(settings.photorealism_weight) - 1 + more
 
 
 def _named(settings: Settings) -> bool:
@@ -203,7 +205,10 @@ SUPERFLUOUS = (
         "has no effect with --content-weight 0",
     ),
     Rule(
-        ("style_layers", "style_loss", "style_scale", "style_fit", "fine_style", "sum_styles"),
+        (
+            *("style_layers", "style_loss", "last_style_loss", "style_scale", "style_fit"),
+            *("fine_style", "sum_styles"),
+        ),
         lambda settings, _: settings.style_weight > 0,
         "has no effect with --style-weight 0",
     ),
@@ -224,7 +229,9 @@ SUPERFLUOUS = (
     ),
     Rule(
         ("seed",),
-        lambda settings, _: _noisy(settings),
+        lambda settings, _: (
+            _noisy(settings) or any(JOINT[n].random for n in settings.joint_losses().values())
+        ),
         "has no effect, as nothing is random without --init noise or --init-noise",
     ),
     Rule(
@@ -248,6 +255,7 @@ SUPERFLUOUS = (
 ALWAYS = (
     *("preset", "size_rule", "resampling", "content_weight", "style_weight", "tv_weight"),
     *("normalize_gradients", "photorealism_weight", "smooth_radius", "refine", "color_match"),
+    "style_colors",
     *("padding", "network_white", "network_mean", "init", "optimizer", "white", "clamp"),
     *("keep_best", "precision", "tile", "shard"),
 )

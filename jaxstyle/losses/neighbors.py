@@ -1,0 +1,285 @@
+"""Losses of Neural Neighbor Style Transfer: every place of the image resembles a place of a style.
+
+Kolkin, Kucera, Paris, Sykora, Shechtman, Shakhnarovich, "Neural Neighbor Style Transfer",
+arXiv:2203.13215 (2022), by the authors' code. Places are compared by *centered* cosine distance: of
+features from which the mean over all places of their picture is subtracted.
+
+    "neighbors"         mean over places i of 1 - cos(F_i, T_i)
+    "neighbors-split"   sum over layers of mean over i of min over j of 1 - cos(F_i - F, S_j - S)
+
+F are the image's hypercolumns. Each of the targets T is the hypercolumn of a style that is nearest
+to that of a search picture; they are found once, at the start of a scale. The search picture is
+mostly the content, with a share of the image as the scale begins. In the second form there are no
+fixed targets, and each layer has its own neighbors. The minimum is differentiated through the pair
+that attains it. The styles are also seen turned by 90, 180 and 270 degrees.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxstyle.losses.hypercolumns import (
+    PIXELS,
+    Given,
+    Maps,
+    average,
+    drawn,
+    inside,
+    places,
+    resized,
+    unit,
+)
+
+SHARE = 0.25
+"""Share of the image in the search picture: one minus the authors' alpha."""
+
+STRIDE = 4
+"""Pixels from one hypercolumn to the next."""
+
+SAMPLED = 64
+"""Places that each side of a layer is sampled at, about, in the second form."""
+
+ROWS = 256
+"""Places of the image that are compared with all of a style at once."""
+
+LEAST = 1e-4
+"""Least length of a vector of features, as in the authors' code."""
+
+TURNS = 4
+
+
+class Search(NamedTuple):
+    """What the targets of a scale are found from.
+
+    Attributes:
+      content: pixels of the content.
+      style: pixels of the style.
+      guide: guide of a region of the style, None for all of it.
+      factors: factor of each layer.
+    """
+
+    content: Any
+    style: Any
+    guide: Any
+    factors: dict[str, Any]
+
+
+def columns(maps: Maps, factors: dict[str, Any]) -> list[Float[Array, "n _"]]:
+    """Return the hypercolumns, by layer: each divided by its number of channels."""
+    height, width, _ = maps[PIXELS].shape
+    sides = max(1, height // STRIDE), max(1, width // STRIDE)
+    return [
+        factors[name] / x.shape[-1] * resized(x, *sides).reshape(-1, x.shape[-1])
+        for name, x in maps.items()
+        if name != PIXELS
+    ]
+
+
+def distance(
+    maps: Maps, target: Float[Array, "n c"], guide: Float[Array, "_ _"] | None, given: Given
+) -> Float[Array, ""]:
+    """Return the mean cosine distance of the image's hypercolumns to their targets."""
+    height, width, _ = maps[PIXELS].shape
+    dots, squares, first = 0.0, 0.0, 0
+    for x in columns(maps, given.factors):
+        own = target[:, first : first + x.shape[1]]
+        dots, squares = dots + jnp.sum(x * own, axis=1), squares + jnp.sum(x**2, axis=1)
+        first += x.shape[1]
+    lengths = [jnp.maximum(each, LEAST**2) for each in (squares, jnp.sum(target**2, axis=1))]
+    cosines = dots * jax.lax.rsqrt(lengths[0] * lengths[1])
+    sides = max(1, height // STRIDE), max(1, width // STRIDE)
+    return average(1 - cosines, None if guide is None else inside(guide, *sides))
+
+
+def search(
+    measure: Callable[[Array], Maps],
+    content: Float[Array, "h w 3"],
+    style: Float[Array, "_ _ 3"],
+    guide: Float[Array, "_ _"] | None,
+    given: Given,
+) -> Search:
+    """Return what the targets of a scale will be found from."""
+    del measure
+    return Search(content, style, guide, given.factors)
+
+
+def found(
+    measure: Callable[[Array], Maps], image: Float[Array, "h w 3"], of: Search
+) -> Float[Array, "n c"]:
+    """Return the targets of a scale that begins with an image: a style hypercolumn for each place.
+
+    Args:
+      measure: function from a picture to its features.
+      image: the image.
+      of: content and style.
+    """
+    whole = partial(_whole, measure, of.factors)
+    wanted = whole(searched(image, of.content))
+    styles = [whole(jnp.rot90(of.style, turn)) for turn in range(TURNS)]
+    absent = [_outside(of, turn) for turn in range(TURNS)]
+    counts = sum(style.shape[0] for style in styles)
+    mean = sum(jnp.sum(style, axis=0) for style in styles) / counts
+    wanted = wanted - jnp.mean(wanted, axis=0)
+    best, chosen = jnp.full(wanted.shape[0], -jnp.inf, wanted.dtype), jnp.zeros_like(wanted)
+    for style, outside in zip(styles, absent, strict=True):
+        likeness, at = most_alike(wanted, style, mean, outside)
+        better = likeness > best
+        best = jnp.where(better, likeness, best)
+        chosen = jnp.where(better[:, None], style[at], chosen)
+    return chosen
+
+
+def searched(image: Float[Array, "h w 3"], content: Float[Array, "h w 3"]) -> Array:
+    """Return the search picture: the content, with a share of the image's coarser levels."""
+    sharpened = _coarse(image) + content - _coarse(content)
+    return SHARE * sharpened + (1 - SHARE) * content
+
+
+def _coarse(image: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
+    """Return an image without the finest level of its Laplacian pyramid."""
+    height, width, _ = image.shape
+    half = max(1, height // 2), max(1, width // 2), 3
+    small = jax.image.resize(image, half, "linear", antialias=False)
+    return jax.image.resize(small, image.shape, "linear", antialias=False)
+
+
+def _whole(
+    measure: Callable[[Array], Maps], factors: dict[str, Any], picture: Float[Array, "h w 3"]
+) -> Float[Array, "n c"]:
+    return jnp.concatenate(columns(measure(picture), factors), axis=1)
+
+
+def _outside(of: Search, turn: int) -> Float[Array, " n"] | float:
+    """Return what is subtracted from the likeness of each place: more than any, outside a region.
+
+    A place belongs to a region where its weight is at least half of the largest.
+    """
+    if of.guide is None:
+        return 0.0
+    height, width = jnp.rot90(of.style, turn).shape[:2]
+    sides = max(1, height // STRIDE), max(1, width // STRIDE)
+    weights = inside(jnp.rot90(of.guide, turn), *sides).reshape(-1)
+    return jnp.where(weights >= jnp.max(weights) / 2, 0.0, 4.0).astype(weights.dtype)
+
+
+def most_alike(
+    wanted: Float[Array, "n c"],
+    style: Float[Array, "m c"],
+    mean: Float[Array, " c"],
+    outside: Float[Array, " m"] | float = 0.0,
+) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
+    """Return for each row the largest cosine with a row of ``style`` less ``mean``, and its index.
+
+    Memory grows with the number of rows, not with its square.
+
+    Args:
+      wanted: rows, about their own mean.
+      style: rows to choose from.
+      mean: mean to subtract from those.
+      outside: subtracted from the cosines with each of them.
+    """
+    highest = jax.lax.Precision.HIGHEST
+    lengths = jnp.sqrt(jnp.maximum(jnp.sum((style - mean) ** 2, axis=1), LEAST**2))
+    to_mean = wanted @ mean
+    own = jnp.sqrt(jnp.maximum(jnp.sum(wanted**2, axis=1), LEAST**2))
+
+    def one(row: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        x, along, length = row
+        dots = jnp.matmul(style, x, precision=highest) - along
+        cosines = dots / (lengths * length) - outside
+        at = jnp.argmax(cosines)
+        return cosines[at], at
+
+    return jax.lax.map(one, (wanted, to_mean, own), batch_size=ROWS)
+
+
+# --- each layer by itself -------------------------------------------------------------------------
+
+
+def samples(
+    measure: Callable[[Array], Maps],
+    content: Float[Array, "h w 3"],
+    style: Float[Array, "_ _ 3"],
+    guide: Float[Array, "_ _"] | None,
+    given: Given,
+) -> dict[str, Float[Array, "_ _"]]:
+    """Return sampled features of a style by layer, about their mean and of length one.
+
+    Of each turned style there are as many as of the image: the same for styles of all sizes.
+    """
+    counts = {n: _count(x) for n, x in jax.eval_shape(measure, content).items() if n != PIXELS}
+    turned: dict[str, list[Array]] = {name: [] for name in counts}
+    for turn in range(TURNS):
+        maps = measure(jnp.rot90(style, turn))
+        mask = None if guide is None else jnp.rot90(guide, turn)
+        for name, count in counts.items():
+            turned[name].append(_sampled(maps[name], count, mask, given))
+    each = {name: jnp.concatenate(rows) for name, rows in turned.items()}
+    return {name: unit(rows - jnp.mean(rows, axis=0), LEAST) for name, rows in each.items()}
+
+
+def _stride(x: Any) -> int:
+    return max(1, max(x.shape[:2]) // SAMPLED)
+
+
+def _count(x: Any) -> int:
+    stride = _stride(x)
+    return max(1, x.shape[0] // stride) * max(1, x.shape[1] // stride)
+
+
+def _sampled(
+    x: Float[Array, "h w c"], count: int, guide: Float[Array, "_ _"] | None, given: Given
+) -> Float[Array, "n c"]:
+    """Return the features at sampled places of a map, of a region if there is a guide."""
+    if guide is not None:
+        guide = jax.image.resize(guide, x.shape[:2], "nearest")
+    rows, across = places(*x.shape[:2], count, drawn(given._replace(step=None)), guide)
+    return x[rows, across]
+
+
+def split_distance(
+    maps: Maps,
+    target: dict[str, Float[Array, "_ _"]],
+    guide: Float[Array, "_ _"] | None,
+    given: Given,
+) -> Float[Array, ""]:
+    """Return the sum over layers of the mean distance to the nearest neighbor."""
+    total = jnp.zeros((), maps[PIXELS].dtype)
+    for name, style in target.items():
+        offsets = drawn(given)
+        x = _strided(maps[name], offsets)
+        weights = None
+        if guide is not None:
+            own = jax.image.resize(guide[..., None], (*maps[name].shape[:2], 1), "nearest")
+            weights = _strided(own, offsets)[:, 0] ** 2
+        total = total + given.factors[name] * average(_to_nearest(x, style), weights)
+    return total
+
+
+def _strided(x: Float[Array, "h w c"], offsets: Any) -> Float[Array, "n c"]:
+    """Return the features at every few places of a map, from an offset on."""
+    stride, (height, width, channels) = _stride(x), x.shape
+    if stride == 1:
+        return x.reshape(-1, channels)
+    counts = [max(1, side // stride) for side in (height, width)]
+    steps = [min(stride, side) for side in (height, width)]
+    first = (
+        jnp.asarray(offset * step).astype(jnp.int32)
+        for offset, step in zip(offsets, steps, strict=True)
+    )
+    rows, across = (
+        at + step * jnp.arange(count) for at, step, count in zip(first, steps, counts, strict=True)
+    )
+    return x[rows][:, across].reshape(-1, channels)
+
+
+def _to_nearest(x: Float[Array, "n c"], style: Float[Array, "m c"]) -> Float[Array, " n"]:
+    """Return the centered cosine distance of each place to its nearest of a style."""
+    own = unit(x - jnp.mean(x, axis=0), LEAST)
+    zeros = jnp.zeros(style.shape[1], style.dtype)
+    _, at = most_alike(jax.lax.stop_gradient(own), style, zeros)
+    return 1 - jnp.sum(own * style[at], axis=1)
