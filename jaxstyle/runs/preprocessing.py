@@ -157,8 +157,8 @@ def finished(
     """Return the picture at its final size, after the optional post-processing steps.
 
     These are, as the settings ask: smoothing local color maps, refining edges with a guided filter,
-    restoring the content's colors, or moving them to those of the styles. The content's alpha channel
-    is resized along.
+    restoring the content's colors, or moving those to the styles'. The content's alpha channel is
+    resized along.
 
     Args:
       image: the result of the last scale.
@@ -178,16 +178,17 @@ def finished(
     if settings.refine:
         image = np.asarray(refined(*jax.device_put((image, photo))))
     if settings.style_colors and styles:
-        sides = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
-        sized = [
-            images.resize(s, *size, settings.resampling)
-            for s, size in zip(styles, sides, strict=True)
-        ]
+        paint = [_at_scale(style, i, scale, settings) for i, style in enumerate(styles)]
         shares = settings.style_blend or [1.0] * len(styles)
-        image = with_style_colors(image, photo, sized, shares)
+        image = with_style_colors(image, photo, paint, shares)
     if settings.original_colors or settings.color_match == "luminance":
         image = color.original_colors(image, photo, settings.luminance)
     return Finished(np.clip(image, 0, 1), alpha, maps)
+
+
+def _at_scale(style: Image, index: int, scale: Scale, settings: Settings) -> Image:
+    size = style_size(style, index, scale, settings)
+    return images.resize(style, *size, settings.resampling)
 
 
 def _gray(luminance: np.ndarray) -> Image:
