@@ -189,10 +189,12 @@ def most_alike(
 
     def one(row: tuple[Array, Array, Array]) -> tuple[Array, Array]:
         x, along, length = row
-        dots = jnp.matmul(style, x, precision=highest) - along
+        dots = jnp.matmul(x, style.T, precision=highest) - along
         cosines = dots / (lengths * length) - outside
-        at = jnp.argmax(cosines)
-        return cosines[at], at
+        best = jnp.max(cosines)
+        # On CPU this is twice as fast as argmax. A row that is not finite has no best: the first.
+        at = jnp.min(jnp.where(cosines >= best, jnp.arange(len(cosines)), len(cosines)))
+        return best, jnp.where(at < len(cosines), at, 0)
 
     return jax.lax.map(one, (wanted, to_mean, own), batch_size=ROWS)
 
@@ -206,10 +208,11 @@ def samples(
     style: Float[Array, "_ _ 3"],
     guide: Float[Array, "_ _"] | None,
     given: Given,
-) -> dict[str, Float[Array, "_ _"]]:
+) -> dict[str, Float[Array, "_ _ _"]]:
     """Return sampled features of a style by layer, about their mean and of length one.
 
-    Of each turned style there are as many as of the image: the same for styles of all sizes.
+    Of each turned style there are as many as of the image: the same for styles of all sizes. They
+    are in parts, one of which a step takes.
     """
     counts = {n: _count(x) for n, x in jax.eval_shape(measure, content).items() if n != PIXELS}
     turned: dict[str, list[Array]] = {name: [] for name in counts}
@@ -219,7 +222,12 @@ def samples(
         for name, count in counts.items():
             turned[name].append(_sampled(maps[name], count, mask, given))
     each = {name: jnp.concatenate(rows) for name, rows in turned.items()}
-    return {name: unit(rows - jnp.mean(rows, axis=0), LEAST) for name, rows in each.items()}
+    return {name: _parts(unit(x - jnp.mean(x, axis=0), LEAST)) for name, x in each.items()}
+
+
+def _parts(x: Float[Array, "n c"]) -> Float[Array, "p m c"]:
+    """Return the rows in ``TURNS`` parts, of every fourth row from the first, second ... on."""
+    return jnp.swapaxes(x.reshape(-1, TURNS, x.shape[1]), 0, 1)
 
 
 def _stride(x: Any) -> int:
@@ -243,14 +251,16 @@ def _sampled(
 
 def split_distance(
     maps: Maps,
-    target: dict[str, Float[Array, "_ _"]],
+    target: dict[str, Float[Array, "_ _ _"]],
     guide: Float[Array, "_ _"] | None,
     given: Given,
 ) -> Float[Array, ""]:
     """Return the sum over layers of the mean distance to the nearest neighbor."""
     total = jnp.zeros((), maps[PIXELS].dtype)
-    for name, style in target.items():
-        offsets = drawn(given)
+    *offsets, chosen = drawn(given, 3)
+    part = jnp.asarray(chosen * TURNS).astype(jnp.int32)
+    for name, parts in target.items():
+        style = jnp.take(parts, part, axis=0)
         x = _strided(maps[name], offsets)
         weights = None
         if guide is not None:
