@@ -63,7 +63,7 @@ def test_a_map_is_resized_between_its_corners():
 def test_places_cover_a_picture_evenly():
     rows, columns = hypercolumns.places(64, 48, 768, np.array([0.2, 0.9]))
     cells, _, _ = np.histogram2d(rows, columns, (8, 6), ((0, 64), (0, 48)))
-    assert 12 <= cells.min() and cells.max() <= 20  # 16 in each
+    assert cells.min() >= 12 and cells.max() <= 20  # 16 in each
 
 
 def test_places_of_a_region_are_in_it_in_proportion_to_its_weights():
