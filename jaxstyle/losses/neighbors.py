@@ -10,7 +10,7 @@ features from which the mean over all places of their picture is subtracted.
 F are the image's hypercolumns. Each of the targets T is the hypercolumn of a style that is nearest
 to that of a search picture; they are found once, at the start of a scale. The search picture is
 mostly the content, with a share of the image as the scale begins. In the second form there are no
-fixed targets, and each layer has its own neighbors. The minimum is differentiated through the pair
+fixed targets, and each layer has its own neighbors; all layers count alike. The minimum is differentiated through the pair
 that attains it. The styles are also seen turned by 90, 180 and 270 degrees.
 """
 
@@ -266,7 +266,8 @@ def split_distance(
         if guide is not None:
             own = jax.image.resize(guide[..., None], (*maps[name].shape[:2], 1), "nearest")
             weights = _strided(own, offsets)[:, 0] ** 2
-        total = total + given.factors[name] * average(_to_nearest(x, style), weights)
+        counts = given.factors[name] > 0  # a batch measures the layers of all its pictures
+        total = total + counts * average(_to_nearest(x, style), weights)
     return total
 
 

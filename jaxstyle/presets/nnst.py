@@ -5,10 +5,14 @@ nkolkin13/NeuralNeighborStyleTransfer has VGG-16; here it is the same layers of 
 
 from jaxstyle.presets.preset import Preset
 
-LAYERS = (
-    *("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3"),
-    *("relu4_1", "relu4_2", "relu4_3"),
-)
+LAYERS = {
+    **{"relu1_1": 0.1, "relu1_2": 0.2, "relu2_1": 0.5, "relu2_2": 0.5},
+    **dict.fromkeys(("relu3_1", "relu3_2", "relu3_3"), 1.0),
+    **dict.fromkeys(("relu4_1", "relu4_2", "relu4_3"), 2.0),
+}
+"""Factors of the layers, all 1 in the authors' code. There deeper features are larger; with those of
+the normalized network, all of one size, places would be matched by color above all. Chosen so that
+pictures resemble the published ones."""
 
 PRESET = Preset(
     title="Kolkin et al.: Neural Neighbor Style Transfer (2022)",
@@ -36,5 +40,5 @@ PRESET = Preset(
         "clamp": False,
         "style_colors": True,
     },
-    network="any",
+    equivalent={"style_layers": dict.fromkeys(LAYERS, 1.0)},
 )

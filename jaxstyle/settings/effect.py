@@ -245,6 +245,16 @@ SUPERFLUOUS = (
         "has no effect with --color-match luminance, which keeps the colors too",
     ),
     Rule(
+        ("style_colors",),
+        lambda settings, _: not settings.original_colors and settings.color_match != "luminance",
+        "has no effect with --original-colors or --color-match luminance",
+    ),
+    Rule(
+        ("sum_styles",),
+        lambda settings, _: settings.style_loss not in JOINT,
+        "has no effect with this style loss, which has a target for each style",
+    ),
+    Rule(
         ("tolerance",),
         lambda settings, _: not settings.tolerance or max(settings.steps) > PATIENCE,
         f"has no effect with {PATIENCE} steps or fewer",

@@ -24,6 +24,7 @@ NNST_LAYERS = (
     *("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3"),
     *("relu4_1", "relu4_2", "relu4_3"),
 )
+NNST_FACTORS = (0.1, 0.2, 0.5, 0.5, 1, 1, 1, 2, 2, 2)  # for normalized weights; else all 1
 STROTSS_LAYERS = (*NNST_LAYERS[:7], "relu4_3", "relu5_3")
 PALETTE = torch.tensor(
     [
@@ -143,11 +144,12 @@ def with_colors_of(content: Tensor, style: Tensor) -> Tensor:
     return moved.clamp(0, 1).view_as(style)
 
 
-def hypercolumns(measure: Measure, picture: Tensor, layers: tuple[str, ...]) -> Tensor:
+def hypercolumns(measure: Measure, picture: Tensor) -> Tensor:
     """Places x channels: maps over their number of channels, resized to a fourth of the picture."""
     size = picture.shape[1] // 4, picture.shape[2] // 4
-    maps = measure(picture)
-    each = [maps[layer][None] / len(maps[layer]) for layer in layers]
+    maps, mean = measure(picture), sum(NNST_FACTORS) / len(NNST_FACTORS)
+    factors = zip(NNST_LAYERS, NNST_FACTORS, strict=True)
+    each = [factor / mean * maps[layer][None] / len(maps[layer]) for layer, factor in factors]
     resized = [functional.interpolate(x, size, mode="bilinear", align_corners=True) for x in each]
     return torch.cat(resized, dim=1)[0].flatten(1).T
 
@@ -156,13 +158,14 @@ def neighbors(measure: Measure, image: Tensor, content: Tensor, style: Tensor) -
     """NNST: the distance of the image's hypercolumns to their neighbors, if it were to start."""
     detail = content - coarse(content)
     searched = 0.25 * (coarse(image) + detail) + 0.75 * content
-    wanted = hypercolumns(measure, searched, NNST_LAYERS)
+    wanted = hypercolumns(measure, searched)
     turned = [torch.rot90(style, turn, (1, 2)) for turn in range(4)]
-    styles = torch.cat([hypercolumns(measure, each, NNST_LAYERS) for each in turned])
+    styles = torch.cat([hypercolumns(measure, each) for each in turned])
     likeness = normal(wanted - wanted.mean(0)) @ normal(styles - styles.mean(0)).T
     targets = styles[likeness.argmax(1)]
-    found = hypercolumns(measure, image, NNST_LAYERS)
-    return {"style/hypercolumns": 1 - (normal(found) * normal(targets)).sum(1).mean()}
+    found = hypercolumns(measure, image)
+    weight = sum(NNST_FACTORS) / len(NNST_FACTORS)
+    return {"style/hypercolumns": weight * (1 - (normal(found) * normal(targets)).sum(1).mean())}
 
 
 def coarse(image: Tensor) -> Tensor:
