@@ -51,6 +51,9 @@ LEAST = 1e-4
 
 TURNS = 4
 
+OUTSIDE = 4.0
+"""Subtracted from the cosine with a place outside a region: more than cosines are apart."""
+
 
 class Search(NamedTuple):
     """What the targets of a scale are found from.
@@ -70,8 +73,7 @@ class Search(NamedTuple):
 
 def columns(maps: Maps, factors: dict[str, Any]) -> list[Float[Array, "n _"]]:
     """Return the hypercolumns, by layer: each divided by its number of channels."""
-    height, width, _ = maps[PIXELS].shape
-    sides = max(1, height // STRIDE), max(1, width // STRIDE)
+    sides = _sides(maps[PIXELS])
     return [
         factors[name] / x.shape[-1] * resized(x, *sides).reshape(-1, x.shape[-1])
         for name, x in maps.items()
@@ -83,7 +85,6 @@ def distance(
     maps: Maps, target: Float[Array, "n c"], guide: Float[Array, "_ _"] | None, given: Given
 ) -> Float[Array, ""]:
     """Return the mean cosine distance of the image's hypercolumns to their targets."""
-    height, width, _ = maps[PIXELS].shape
     dots, squares, first = 0.0, 0.0, 0
     for x in columns(maps, given.factors):
         own = target[:, first : first + x.shape[1]]
@@ -91,8 +92,8 @@ def distance(
         first += x.shape[1]
     lengths = [jnp.maximum(each, LEAST**2) for each in (squares, jnp.sum(target**2, axis=1))]
     cosines = dots * jax.lax.rsqrt(lengths[0] * lengths[1])
-    sides = max(1, height // STRIDE), max(1, width // STRIDE)
-    return average(1 - cosines, None if guide is None else inside(guide, *sides))
+    weights = None if guide is None else _weights(maps[PIXELS], guide)
+    return average(1 - cosines, weights)
 
 
 def search(
@@ -108,7 +109,10 @@ def search(
 
 
 def found(
-    measure: Callable[[Array], Maps], image: Float[Array, "h w 3"], of: Search
+    measure: Callable[[Array], Maps],
+    image: Float[Array, "h w 3"],
+    of: Search,
+    guide: Float[Array, "_ _"] | None,
 ) -> Float[Array, "n c"]:
     """Return the targets of a scale that begins with an image: a style hypercolumn for each place.
 
@@ -116,17 +120,18 @@ def found(
       measure: function from a picture to its features.
       image: the image.
       of: content and style.
+      guide: guide of the region of the image, None for all of it.
     """
     whole = partial(_whole, measure, of.factors)
     wanted = whole(searched(image, of.content))
     styles = [whole(jnp.rot90(of.style, turn)) for turn in range(TURNS)]
-    absent = [_outside(of, turn) for turn in range(TURNS)]
-    counts = sum(style.shape[0] for style in styles)
-    mean = sum(jnp.sum(style, axis=0) for style in styles) / counts
-    wanted = wanted - jnp.mean(wanted, axis=0)
+    present = [_present(of, turn, style) for turn, style in enumerate(styles)]
+    sums = [jnp.sum(own[:, None] * x, axis=0) for own, x in zip(present, styles, strict=True)]
+    mean = sum(sums) / jnp.maximum(sum(map(jnp.sum, present)), 1)
+    wanted = wanted - _mean(wanted, None if guide is None else _weights(image, guide))
     best, chosen = jnp.full(wanted.shape[0], -jnp.inf, wanted.dtype), jnp.zeros_like(wanted)
-    for style, outside in zip(styles, absent, strict=True):
-        likeness, at = most_alike(wanted, style, mean, outside)
+    for own, style in zip(present, styles, strict=True):
+        likeness, at = most_alike(wanted, style, mean, OUTSIDE * (1 - own))
         better = likeness > best
         best = jnp.where(better, likeness, best)
         chosen = jnp.where(better[:, None], style[at], chosen)
@@ -153,17 +158,32 @@ def _whole(
     return jnp.concatenate(columns(measure(picture), factors), axis=1)
 
 
-def _outside(of: Search, turn: int) -> Float[Array, " n"] | float:
-    """Return what is subtracted from the likeness of each place: more than any, outside a region.
+def _sides(picture: Float[Array, "h w 3"]) -> tuple[int, int]:
+    """Return the numbers of rows and columns of hypercolumns."""
+    return max(1, picture.shape[0] // STRIDE), max(1, picture.shape[1] // STRIDE)
 
-    A place belongs to a region where its weight is at least half of the largest.
+
+def _weights(picture: Float[Array, "h w 3"], guide: Float[Array, "_ _"]) -> Float[Array, " n"]:
+    """Return the weight of each hypercolumn in a region."""
+    return inside(guide, *_sides(picture)).reshape(-1)
+
+
+def _mean(x: Float[Array, "n c"], weights: Float[Array, " n"] | None) -> Float[Array, " c"]:
+    """Return the mean over places, weighted if there are weights."""
+    if weights is None:
+        return jnp.mean(x, axis=0)
+    return jnp.sum(weights[:, None] * x, axis=0) / jnp.maximum(jnp.sum(weights), 1e-12)
+
+
+def _present(of: Search, turn: int, style: Float[Array, "n c"]) -> Float[Array, " n"]:
+    """Return 1 for each hypercolumn of a turned style that belongs to the region, else 0.
+
+    Those do whose weight is at least half of the largest.
     """
     if of.guide is None:
-        return 0.0
-    height, width = jnp.rot90(of.style, turn).shape[:2]
-    sides = max(1, height // STRIDE), max(1, width // STRIDE)
-    weights = inside(jnp.rot90(of.guide, turn), *sides).reshape(-1)
-    return jnp.where(weights >= jnp.max(weights) / 2, 0.0, 4.0).astype(weights.dtype)
+        return jnp.ones(style.shape[0], style.dtype)
+    weights = _weights(jnp.rot90(of.style, turn), jnp.rot90(of.guide, turn))
+    return (weights >= jnp.max(weights) / 2).astype(style.dtype)
 
 
 def most_alike(
@@ -267,7 +287,7 @@ def split_distance(
             own = jax.image.resize(guide[..., None], (*maps[name].shape[:2], 1), "nearest")
             weights = _strided(own, offsets)[:, 0] ** 2
         counts = given.factors[name] > 0  # a batch measures the layers of all its pictures
-        total = total + counts * average(_to_nearest(x, style), weights)
+        total = total + counts * average(_to_nearest(x, style, weights), weights)
     return total
 
 
@@ -288,9 +308,11 @@ def _strided(x: Float[Array, "h w c"], offsets: Any) -> Float[Array, "n c"]:
     return x[rows][:, across].reshape(-1, channels)
 
 
-def _to_nearest(x: Float[Array, "n c"], style: Float[Array, "m c"]) -> Float[Array, " n"]:
+def _to_nearest(
+    x: Float[Array, "n c"], style: Float[Array, "m c"], weights: Float[Array, " n"] | None
+) -> Float[Array, " n"]:
     """Return the centered cosine distance of each place to its nearest of a style."""
-    own = unit(x - jnp.mean(x, axis=0), LEAST)
+    own = unit(x - _mean(x, weights), LEAST)
     zeros = jnp.zeros(style.shape[1], style.dtype)
     _, at = most_alike(jax.lax.stop_gradient(own), style, zeros)
     return 1 - jnp.sum(own * style[at], axis=1)

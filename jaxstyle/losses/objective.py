@@ -122,7 +122,9 @@ class Term:
         if found is None:
             return self
         measure = partial(measured, network, self.layers)
-        return replace(self, targets=tuple(found(measure, image, of) for of in self.targets))
+        return replace(
+            self, targets=tuple(found(measure, image, of, self.guide) for of in self.targets)
+        )
 
 
 @jax.tree_util.register_dataclass

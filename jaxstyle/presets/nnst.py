@@ -10,8 +10,8 @@ LAYERS = {
     **dict.fromkeys(("relu3_1", "relu3_2", "relu3_3"), 1.0),
     **dict.fromkeys(("relu4_1", "relu4_2", "relu4_3"), 2.0),
 }
-"""Factors of the layers, all 1 in the authors' code. There deeper features are larger; with those of
-the normalized network, all of one size, places would be matched by color above all. Chosen so that
+"""Factors of the layers, all 1 in the authors' code, where deeper features are larger. Those of the
+normalized network are all of one size, and would match places by color above all. Chosen so that
 pictures resemble the published ones."""
 
 PRESET = Preset(

@@ -251,7 +251,7 @@ SUPERFLUOUS = (
     ),
     Rule(
         ("sum_styles",),
-        lambda settings, _: settings.style_loss not in JOINT,
+        lambda settings, styles: styles == 1 or settings.style_loss not in JOINT,
         "has no effect with this style loss, which has a target for each style",
     ),
     Rule(
@@ -265,7 +265,6 @@ SUPERFLUOUS = (
 ALWAYS = (
     *("preset", "size_rule", "resampling", "content_weight", "style_weight", "tv_weight"),
     *("normalize_gradients", "photorealism_weight", "smooth_radius", "refine", "color_match"),
-    "style_colors",
     *("padding", "network_white", "network_mean", "init", "optimizer", "white", "clamp"),
     *("keep_best", "precision", "tile", "shard"),
 )
