@@ -27,8 +27,8 @@ class Joint(NamedTuple):
         The style is that of a style picture, with the guide of its region, or None for a content
         loss.
       distance: (features of the image, target, guide, given) -> a scalar.
-      found: (function from a picture to its features, image, target, guide) -> what takes the place of the
-        target once a scale begins with an image; None if targets do not depend on it.
+      found: (function from a picture to its features, image, target, guide) -> what takes the place
+        of the target once a scale begins with an image; None if targets do not depend on it.
       random: whether some of it is drawn at random at every step.
     """
 

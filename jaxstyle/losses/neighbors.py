@@ -10,8 +10,9 @@ features from which the mean over all places of their picture is subtracted.
 F are the image's hypercolumns. Each of the targets T is the hypercolumn of a style that is nearest
 to that of a search picture; they are found once, at the start of a scale. The search picture is
 mostly the content, with a share of the image as the scale begins. In the second form there are no
-fixed targets, and each layer has its own neighbors; all layers count alike. The minimum is differentiated through the pair
-that attains it. The styles are also seen turned by 90, 180 and 270 degrees.
+fixed targets, and each layer has its own neighbors; all layers count alike. The minimum is
+differentiated through the pair that attains it. The styles are also seen turned by 90, 180 and 270
+degrees.
 """
 
 from collections.abc import Callable
