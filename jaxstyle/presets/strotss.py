@@ -11,7 +11,7 @@ LAYERS = (
 )
 
 PRESET = Preset(
-    title="Kolkin et al.: Style Transfer by Relaxed Optimal Transport and Self-Similarity (2019)",
+    title="Kolkin et al.: STROTSS (CVPR 2019)",
     link="https://github.com/nkolkin13/STROTSS",
     differs="relaxed optimal transport of sampled hypercolumns, self-similarity of the content, "
     "whose weight halves with each scale",
