@@ -40,5 +40,4 @@ PRESET = Preset(
         "clamp": False,
         "style_colors": True,
     },
-    equivalent={"style_layers": dict.fromkeys(LAYERS, 1.0)},
 )
