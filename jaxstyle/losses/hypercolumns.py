@@ -104,23 +104,19 @@ def between(
 
 def resized(x: Float[Array, "h w c"], height: int, width: int) -> Float[Array, "h2 w2 c"]:
     """Resize a map by bilinear interpolation between its corners, which stay where they are."""
-    down, across = (
-        jnp.asarray(_between_corners(*sides), x.dtype)
-        for sides in ((x.shape[0], height), (x.shape[1], width))
-    )
-    highest = jax.lax.Precision.HIGHEST
-    return jnp.einsum("ph,qw,hwc->pqc", down, across, x, precision=highest)
+    return _along(_along(x, 0, height), 1, width)
 
 
-def _between_corners(before: int, after: int) -> Float[np.ndarray, "m n"]:
-    """Return the matrix of linear interpolation from ``before`` positions to ``after``."""
+def _along(x: Float[Array, "h w c"], axis: int, after: int) -> Float[Array, "h2 w2 c"]:
+    """Interpolate along one axis."""
+    before = x.shape[axis]
+    if before == after:
+        return x
     at = np.linspace(0, before - 1, after) if after > 1 else np.zeros(1)
     low = np.minimum(at.astype(int), max(before - 2, 0))
-    rows, matrix = np.arange(after), np.zeros((after, before))
-    matrix[rows, low] = 1 - (at - low)
-    if before > 1:
-        matrix[rows, low + 1] = at - low
-    return matrix
+    share = np.expand_dims(at - low, [1, 2] if axis == 0 else [0, 2]).astype(x.dtype)
+    first, second = (jnp.take(x, each, axis) for each in (low, np.minimum(low + 1, before - 1)))
+    return (1 - share) * first + share * second
 
 
 def inside(guide: Float[Array, "h w"], height: int, width: int) -> Float[Array, "h2 w2"]:
