@@ -93,7 +93,8 @@ def _statistics(chroma: Float64[np.ndarray, "n 2"]) -> Statistics:
 
 def _blended(each: Sequence[Statistics], shares: Sequence[float]) -> Statistics:
     means, covariances = zip(*each, strict=True)
-    return Statistics(*(np.average(x, axis=0, weights=shares) for x in (means, covariances)))
+    mean, covariance = (np.average(x, axis=0, weights=shares) for x in (means, covariances))
+    return Statistics(mean, covariance)
 
 
 def _smoothed(

@@ -54,8 +54,7 @@ def drawn(given: Given, count: int = 2) -> Float[Array, " n"] | Float[np.ndarray
 
 
 def places(
-    height: int,
-    width: int,
+    sides: tuple[int, ...],
     count: int,
     shift: Float[Array, "2"] | Float[np.ndarray, "2"],
     guide: Float[Array, "h w"] | None = None,
@@ -63,24 +62,21 @@ def places(
     """Return rows and columns of sampled positions.
 
     Args:
-      height, width: number of rows and columns to choose from: those of the guide, if there is one.
+      sides: number of rows and columns to choose from: those of the guide, if there is one.
       count: number of positions.
       shift: shift of the sequence, each number from 0 to 1.
       guide: guide of a region: a position is sampled in proportion to its square.
     """
     sequence = np.arange(1, count + 1)[:, None] * np.array([RATIO, RATIO**2])
-    points = (sequence % 1 + shift) % 1
-    down, across = points[:, 0], points[:, 1]
+    points: Any = (sequence % 1 + shift) % 1
+    (height, width), down, across = sides, points[:, 0], points[:, 1]
     if guide is None:
-        kind = (lambda x: x.astype(int)) if isinstance(points, np.ndarray) else _whole
-        return kind(down * height).clip(0, height - 1), kind(across * width).clip(0, width - 1)
+        whole = int if isinstance(points, np.ndarray) else jnp.int32
+        rows, columns = (down * height).astype(whole), (across * width).astype(whole)
+        return rows.clip(0, height - 1), columns.clip(0, width - 1)
     in_rows = jnp.cumsum(guide**2, axis=1)
     rows = _at_share(jnp.cumsum(in_rows[:, -1])[None], down).clip(0, height - 1)
     return rows, _at_share(in_rows[rows], across).clip(0, width - 1)
-
-
-def _whole(x: Array) -> Int[Array, " n"]:
-    return x.astype(jnp.int32)
 
 
 def _at_share(sums: Float[Array, "m k"], share: Any) -> Int[Array, " n"]:
@@ -114,7 +110,7 @@ def _along(x: Float[Array, "h w c"], axis: int, after: int) -> Float[Array, "h2 
         return x
     at = np.linspace(0, before - 1, after) if after > 1 else np.zeros(1)
     low = np.minimum(at.astype(int), max(before - 2, 0))
-    share = np.expand_dims(at - low, [1, 2] if axis == 0 else [0, 2]).astype(x.dtype)
+    share = jnp.expand_dims(jnp.asarray(at - low, x.dtype), [1, 2] if axis == 0 else [0, 2])
     first, second = (jnp.take(x, each, axis) for each in (low, np.minimum(low + 1, before - 1)))
     return (1 - share) * first + share * second
 

@@ -266,7 +266,7 @@ def _sampled(
     """Return the features at sampled places of a map, of a region if there is a guide."""
     if guide is not None:
         guide = jax.image.resize(guide, x.shape[:2], "nearest")
-    rows, across = places(*x.shape[:2], count, drawn(given._replace(step=None)), guide)
+    rows, across = places(x.shape[:2], count, drawn(given._replace(step=None)), guide)
     return x[rows, across]
 
 

@@ -375,7 +375,8 @@ def _given(spec: LossSpec, kind: str) -> Given:
     plain = jax.tree.map(
         lambda x: x if isinstance(x, jax.Array) else np.asarray(x, number), (factors, content)
     )
-    return Given(*jax.device_put(plain), jax.device_put(np.uint32(spec.seed)))
+    factors, content = jax.device_put(plain)
+    return Given(factors, content, jax.device_put(np.uint32(spec.seed)))
 
 
 def _by_term(weights: Mapping[str, Weight], loss: str) -> dict[str, Weight]:

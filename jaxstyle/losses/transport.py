@@ -71,7 +71,7 @@ def sampled(
     """
     height, width, _ = maps[PIXELS].shape
     sides = (height, width) if guide is None else guide.shape
-    rows, across = places(*sides, count, drawn(given), guide)
+    rows, across = places(sides, count, drawn(given), guide)
     down, beside = jnp.asarray(rows) * (height / sides[0]), jnp.asarray(across) * (width / sides[1])
     parts = []
     for name, x in maps.items():

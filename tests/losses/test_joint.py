@@ -61,7 +61,7 @@ def test_a_map_is_resized_between_its_corners():
 
 
 def test_places_cover_a_picture_evenly():
-    rows, columns = hypercolumns.places(64, 48, 768, np.array([0.2, 0.9]))
+    rows, columns = hypercolumns.places((64, 48), 768, np.array([0.2, 0.9]))
     cells, _, _ = np.histogram2d(rows, columns, (8, 6), ((0, 64), (0, 48)))
     assert cells.min() >= 12 and cells.max() <= 20  # 16 in each
 
@@ -69,7 +69,7 @@ def test_places_cover_a_picture_evenly():
 def test_places_of_a_region_are_in_it_in_proportion_to_its_weights():
     guide = np.zeros((20, 30), np.float32)
     guide[3:9, 5:11], guide[3:9, 11:17] = 1, np.sqrt(3)
-    rows, columns = hypercolumns.places(20, 30, 4000, np.array([0.3, 0.6]), jnp.asarray(guide))
+    rows, columns = hypercolumns.places((20, 30), 4000, np.array([0.3, 0.6]), jnp.asarray(guide))
     assert np.asarray(guide)[rows, columns].all()
     assert np.mean(np.asarray(columns) >= 11) == pytest.approx(0.75, abs=0.01)
 
