@@ -110,11 +110,10 @@ class Batched(Strategy):
 
     def carried(self, before: State, fresh: State, earlier: Scale, scale: Scale) -> State:
         """Return fresh states with the optimizer's moments resized from the scale before."""
-        del earlier
-        sides = scale.height, scale.width
+        del earlier, scale
 
         def one(before: State, fresh: State) -> State:
-            moments = optimizers.resize_moments(before.optimizer, fresh.optimizer, *sides)
+            moments = optimizers.resize_moments(before.optimizer, fresh.optimizer)
             return replace(fresh, optimizer=moments)
 
         return sharded(jax.vmap(one)(before, fresh), self.mesh)

@@ -13,6 +13,7 @@ import optax
 from jaxstyle.errors import SettingError
 from jaxstyle.network import tuning, vgg, weights
 from jaxstyle.optim import optimizers, solve
+from jaxstyle.optim.pyramid import on_levels
 from jaxstyle.settings import Settings
 
 
@@ -75,24 +76,42 @@ def optimizer_of(settings: Settings) -> optax.GradientTransformation:
     }
     history = {} if settings.history is None else {"history": settings.history}
     chosen = options.get(settings.optimizer, history)
-    return _optimizer(settings.optimizer, settings.white, tuple(chosen.items()))
+    # The levels of a pyramid do not wrap around: they would make a seam.
+    levels = 1 if settings.padding == "circular" else settings.pyramid_levels
+    name = settings.optimizer
+    return _optimizer(name, settings.white, levels, tuple(chosen.items()))
 
 
 @lru_cache(maxsize=64)
 def _optimizer(
-    name: str, white: float, options: tuple[tuple[str, Any], ...]
+    name: str, white: float, levels: int, options: tuple[tuple[str, Any], ...]
 ) -> optax.GradientTransformation:
     """Return one object for the same arguments, since programs are cached by their optimizer."""
-    return optimizers.in_units(optimizers.OPTIMIZERS[name](**dict(options)), white)
+    if name == "lbfgs":
+        chosen = optimizers.lbfgs(levels=levels, **dict(options))
+    else:
+        chosen = optimizers.OPTIMIZERS[name](**dict(options))
+        if levels > 1 and name in ("adam", "sgd"):
+            chosen = on_levels(chosen, levels)
+    return optimizers.in_units(chosen, white)
 
 
-def rates_of(settings: Settings) -> solve.Hyperparameters:
-    """Return the numeric hyperparameters of a step, which are traced: no change recompiles it."""
+def rates_of(settings: Settings, steps: int = 0, share: float = 1.0) -> solve.Hyperparameters:
+    """Return the numeric hyperparameters of a step, which are traced: no change recompiles it.
+
+    Args:
+      settings: settings of the run.
+      steps: number of steps of the scale.
+      share: size of the coarsest scale over that of this one. With a cosine schedule it multiplies
+        the learning rate: where the picture is nearly done, large steps would undo it.
+    """
     bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
+    cosine = settings.schedule == "cosine" and settings.optimizer in ("adam", "sgd")
     return solve.Hyperparameters.of(
-        settings.rate,
+        settings.rate * share if cosine else settings.rate,
         average_decay=settings.average,
         decay=settings.learning_rate_decay,
+        cosine_steps=steps if cosine else 0,
         **bounds,
     )
 

@@ -76,6 +76,7 @@ def inputs_at(
       precision: matmul precision; if None, that of the settings.
     """
     sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
+    settings = replace(settings, content_weight=settings.content_weight * scale.content)
     return inputs_of(
         network,
         resized(content, scale.height, scale.width, settings.resampling),

@@ -7,7 +7,7 @@ section 6).
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -36,6 +36,7 @@ class Scale(NamedTuple):
       size: the nominal size from which both sides were computed.
       steps: optimizer steps.
       photorealism: weight of the matting-Laplacian energy.
+      content: factor of the content weight.
       style_loss: name of the style loss; empty for that of the settings.
     """
 
@@ -44,6 +45,7 @@ class Scale(NamedTuple):
     size: int
     steps: int
     photorealism: float = 0.0
+    content: float = 1.0
     style_loss: str = ""
 
 
@@ -95,6 +97,7 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
         steps=settings.steps,
         usable=usable,
         photorealism=settings.photorealism_weight,
+        content=settings.content_factors,
         last_style_loss=settings.last_style_loss,
     )
     last = scales[-1]
@@ -149,6 +152,7 @@ def schedule(
     steps: Sequence[int],
     usable: Callable[[int], bool] = lambda size: True,
     photorealism: Sequence[float] = (0.0,),
+    content: Sequence[float] = (1.0,),
     last_style_loss: str = "none",
 ) -> list[Scale]:
     """Return the scales of a run, coarsest first.
@@ -162,6 +166,7 @@ def schedule(
       usable: function that returns whether a size can be run; the last size is kept in any case.
       photorealism: photorealism weights. The finest scale is run once with each, in this order; the
         coarser scales use the first.
+      content: factors of the content weight per scale, in the manner of ``steps``.
       last_style_loss: style loss of one more pass at the finest scale; "none" for no such pass.
     """
     ladder = sizes.ladder_of(size, smallest, factor)
@@ -169,11 +174,16 @@ def schedule(
     finest = [*photorealism, *photorealism[-1:] * more]
     chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(finest)]
     weights = [photorealism[0]] * (len(chosen) - len(finest)) + finest
-    # Step counts belong to places in the full ladder: a scale left out does not shift the others.
+    # Numbers belong to places in the full ladder: a scale left out does not shift the others.
     first = len(ladder) - 1 + len(finest) - len(chosen)
-    per_scale = [steps[min(first + i, len(steps) - 1)] for i in range(len(chosen))]
-    each = zip(chosen, per_scale, weights, strict=True)
-    scales = [Scale(*fitted(size), size, count, weight) for size, count, weight in each]
+
+    def at(numbers: Sequence[Any], index: int) -> Any:
+        return numbers[min(first + index, len(numbers) - 1)]
+
+    scales = [
+        Scale(*fitted(size), size, at(steps, index), weight, at(content, index))
+        for index, (size, weight) in enumerate(zip(chosen, weights, strict=True))
+    ]
     return [*scales[:-1], scales[-1]._replace(style_loss=last_style_loss)] if more else scales
 
 

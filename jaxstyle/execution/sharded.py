@@ -32,6 +32,7 @@ from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.losses.targets import Padded, unpadded
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import optimizers, solve
+from jaxstyle.optim.pyramid import MOST_LEVELS, sides_of
 from jaxstyle.optim.solve import Hyperparameters, Losses, Reached, State
 
 ROWS = "rows"
@@ -126,11 +127,11 @@ class Sharded(Strategy):
 
     def carried(self, before: State, fresh: State, earlier: Scale, scale: Scale) -> State:
         """Return a fresh state with the optimizer's moments resized from the scale before."""
-        padded = before.image.shape
 
         def resized(old: PyTree, new: PyTree) -> PyTree:
-            own = jax.tree.map(lambda x: x[: earlier.height] if x.shape == padded else x, old)
-            moments = optimizers.resize_moments(own, new, scale.height, scale.width)
+            own = _without_padding(old, before.image.shape, earlier.height)
+            shown = _without_padding(new, fresh.image.shape, scale.height)
+            moments = optimizers.resize_moments(own, shown)
             return jax.tree.map(lambda x, like: _enlarged(x, like.shape), moments, new)
 
         shardings = self._shardings(fresh).optimizer
@@ -153,12 +154,10 @@ class Sharded(Strategy):
           state: a state anywhere, maybe padded for another number of devices; arrays or shapes.
           scale: its scale.
         """
-        image = state.image.shape
+        image, needed = state.image.shape, scale.height + -scale.height % self.mesh.size
 
         def fitted(x: Any) -> Any:
-            if x.shape[-3:] != image:
-                return x
-            return _refilled(x, scale.height, self.mesh.size)
+            return _refilled(x, _rows(x, image, scale.height), _rows(x, image, needed))
 
         even = jax.tree.map(fitted, state)
         return jax.tree.map(_put, even, self._shardings(even))
@@ -193,20 +192,42 @@ class Sharded(Strategy):
 
 def filled(image: Image, mesh: Mesh) -> Padded:
     """Return a picture split over the devices by rows, padded with zeros to an even split."""
-    whole = _refilled(np.asarray(image), image.shape[0], mesh.size)
+    height = image.shape[0]
+    whole = _refilled(np.asarray(image), height, height + -height % mesh.size)
     return Padded(jax.device_put(whole, _placement(whole, mesh, 0)), image.shape)
 
 
-def _refilled(x: Any, height: int, devices: int) -> Any:
-    """Return an array of pictures, or its shape, with the rows padded to a multiple of ``devices``.
+def _rows(x: Any, image: tuple[int, ...], height: int) -> int:
+    """Return the rows that an array would have if the image had ``height`` rows.
+
+    Args:
+      x: any array of a state, or its shape.
+      image: shape of the state's image.
+      height: another number of rows.
+
+    Returns:
+      The rows of the image, or of a level of its pyramid; 0 for arrays without rows.
+    """
+    sides, others = (sides_of(rows, image[1], MOST_LEVELS) for rows in (image[0], height))
+    if x.shape[-1:] != (3,) or x.shape[-3:-1] not in sides:
+        return 0
+    return others[sides.index(x.shape[-3:-1])][0]
+
+
+def _without_padding(tree: PyTree, image: tuple[int, ...], height: int) -> PyTree:
+    """Return the arrays of an optimizer's state without the padding below the image's rows."""
+    return jax.tree.map(lambda x: x[: _rows(x, image, height)] if x.ndim == 3 else x, tree)
+
+
+def _refilled(x: Any, height: int, needed: int) -> Any:
+    """Return an array of pictures, or its shape, with as many rows as needed.
 
     Args:
       x: rows are the last but two of its axes; padding that it has is cut off first.
       height: number of rows without padding.
-      devices: number of devices.
+      needed: number of rows with padding; 0 for an array without rows, which is left as it is.
     """
-    needed = height + -height % devices
-    if x.shape[-3] == needed:
+    if not needed or x.shape[-3] == needed:
         return x
     if isinstance(x, jax.ShapeDtypeStruct):
         return jax.ShapeDtypeStruct((*x.shape[:-3], needed, *x.shape[-2:]), x.dtype)

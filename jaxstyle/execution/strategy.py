@@ -156,9 +156,8 @@ class Strategy(OnePicture):
           earlier: the scale before.
           scale: the scale that begins.
         """
-        del earlier
-        sides = scale.height, scale.width
-        moments = optimizers.resize_moments(before.optimizer, fresh.optimizer, *sides)
+        del earlier, scale
+        moments = optimizers.resize_moments(before.optimizer, fresh.optimizer)
         return replace(fresh, optimizer=moments)
 
     def state_shape(self, scale: Scale, optimizer: optax.GradientTransformation) -> State:

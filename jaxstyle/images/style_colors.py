@@ -121,4 +121,4 @@ def _coarse(plane: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
         height, width = sides[-1]
         sides.append((max(1, height // 2), max(1, width // 2)))
     path = [*sides[1:], *reversed(sides[:-1])]
-    return reduce(lambda x, size: resample(x, *size, "linear"), path, plane)
+    return reduce(lambda x, size: resample(x, size[0], size[1], "linear"), path, plane)

@@ -5,6 +5,8 @@ that a new rate does not recompile the step. Any other Optax transformation can 
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from jaxstyle.errors import SettingError
+from jaxstyle.optim import pyramid
 from jaxstyle.optim.lbfgs import lbfgs as torch_lbfgs
 
 
@@ -31,9 +34,16 @@ def sgd(*, momentum: float = 0.9) -> optax.GradientTransformationExtraArgs:
     return optax.with_extra_args_support(optax.sgd(1.0, momentum, nesterov=True))
 
 
-def lbfgs(*, history: int = 100) -> optax.GradientTransformationExtraArgs:
-    """Return L-BFGS as in Torch and PyTorch: one evaluation per step and no line search."""
-    return optax.with_extra_args_support(torch_lbfgs(history))
+def lbfgs(*, history: int = 100, levels: int = 1) -> optax.GradientTransformationExtraArgs:
+    """Return L-BFGS as in Torch and PyTorch: one evaluation per step and no line search.
+
+    Args:
+      history: maximum number of pairs.
+      levels: number of levels of the pyramid that it works on; 1 for pixels.
+    """
+    if levels == 1:
+        return torch_lbfgs(history)
+    return torch_lbfgs(history, partial(pyramid.smoothed, levels=levels))
 
 
 def lbfgs_zoom(*, history: int = 10) -> optax.GradientTransformationExtraArgs:
@@ -90,7 +100,7 @@ def in_units(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def resize_moments(before: PyTree, fresh: PyTree, height: int, width: int) -> PyTree:
+def resize_moments(before: PyTree, fresh: PyTree) -> PyTree:
     """Resize Adam's moments from one scale to the next, as crowsonkb/style-transfer-pytorch does.
 
     The first moment is resized by bicubic interpolation, the second, which must not become
@@ -99,26 +109,29 @@ def resize_moments(before: PyTree, fresh: PyTree, height: int, width: int) -> Py
     Args:
       before: the optimizer's state at the end of the previous scale.
       fresh: its initial state at the new scale.
-      height, width: size of the image at the new scale.
 
     Returns:
-      ``fresh`` with the counts and moments of every Adam in it replaced; all else is unchanged.
+      ``fresh`` with the counts and moments of every Adam in it replaced; all else is unchanged, and
+      moments of pyramids whose numbers of levels differ.
     """
 
-    def of_an_image(state: PyTree) -> bool:
-        return isinstance(state, optax.ScaleByAdamState) and getattr(state.mu, "ndim", 0) == 3
+    def of_images(state: PyTree) -> bool:
+        moments = jax.tree.leaves(getattr(state, "mu", None))
+        kind = isinstance(state, optax.ScaleByAdamState)
+        return kind and all(getattr(moment, "ndim", 0) == 3 for moment in moments)
 
-    def resized(moment: Array, method: str) -> Array:
-        shape = (height, width, 3)
-        return jax.image.resize(moment, shape, method, antialias=False).astype(moment.dtype)
+    def resized(moment: Array, like: Any, method: str) -> Array:
+        return jax.image.resize(moment, like.shape, method, antialias=False).astype(moment.dtype)
 
     def carried(old: PyTree, new: PyTree) -> PyTree:
-        if not of_an_image(old):
+        if not of_images(old) or jax.tree.structure(old) != jax.tree.structure(new):
             return new
-        positive = jnp.maximum(resized(old.nu, "linear"), 0)
-        return new._replace(count=old.count, mu=resized(old.mu, "cubic"), nu=positive)
+        first = jax.tree.map(partial(resized, method="cubic"), old.mu, new.mu)
+        second = jax.tree.map(partial(resized, method="linear"), old.nu, new.nu)
+        positive = jax.tree.map(lambda moment: jnp.maximum(moment, 0), second)
+        return new._replace(count=old.count, mu=first, nu=positive)
 
-    return jax.tree.map(carried, before, fresh, is_leaf=of_an_image)
+    return jax.tree.map(carried, before, fresh, is_leaf=of_images)
 
 
 def searches_line(optimizer: optax.GradientTransformation) -> bool:

@@ -18,6 +18,12 @@ from jaxtyping import Array, Float, PyTree
 from jaxstyle.errors import SettingError
 from jaxstyle.machine.programs import jit
 
+WARM_UP = 5
+"""Number of steps, a quarter of all at most, in which a cosine schedule rises to its full rate."""
+
+LEAST = 0.05
+"""Share of the learning rate at which a cosine schedule ends."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -29,12 +35,15 @@ class Hyperparameters:
         for the named optimizers, whose own learning rate is 1, it is the learning rate.
       average_decay: decay of the moving average of the iterates; 0 keeps only the last one.
       decay: factor of ``learning_rate`` from one step to the next.
+      cosine_steps: number of steps in which the rate rises and falls again: see ``rate_at``; 0
+        leaves it as it is.
       low, high: bounds that pixels are clipped to after each step.
     """
 
     learning_rate: PyTree = 1.0
     average_decay: PyTree = 0.0
     decay: PyTree = 1.0
+    cosine_steps: PyTree = 0.0
     low: PyTree = 0.0
     high: PyTree = 1.0
 
@@ -166,7 +175,7 @@ def apply_update(
         grad=gradient,
         value_fn=value_of or _no_value_of_other_images,
     )
-    rate = rates.learning_rate * rates.decay**state.step
+    rate: Any = rate_at(rates, state.step)  # for Optax, updates are any tree
     image = jnp.clip(state.image + rate * updates, rates.low, rates.high)
     image = image.astype(state.image.dtype)
     better = total < state.best_total
@@ -180,6 +189,20 @@ def apply_update(
     )
     finite = jnp.isfinite(total) & jnp.all(jnp.isfinite(image))
     return after, Losses(total, terms, finite)
+
+
+def rate_at(rates: Hyperparameters, step: Array) -> Float[Array, ""]:
+    """Return the factor of the updates at a step.
+
+    With a number of cosine steps it rises linearly over the first ones (``WARM_UP``) and falls by
+    half a cosine wave to ``LEAST`` of its value. Adam's first updates are as large as any, however
+    small the gradient: in full they would wipe out the photo.
+    """
+    rate = rates.learning_rate * rates.decay**step
+    rise = jnp.minimum((step + 1) / jnp.clip(rates.cosine_steps / 4, 1, WARM_UP), 1)
+    part = jnp.minimum(step / jnp.maximum(rates.cosine_steps - 1, 1), 1)
+    fall = LEAST + (1 - LEAST) * (1 + jnp.cos(jnp.pi * part)) / 2
+    return rate * jnp.where(rates.cosine_steps > 0, rise * fall, 1)
 
 
 def _no_value_of_other_images(image: Array) -> Array:

@@ -3,13 +3,14 @@
 Quanfita/Neural-Style is an older copy of it.
 """
 
-from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import ONE_SCALE, PIXELS, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="anishathalye/neural-style",
     link="https://github.com/anishathalye/neural-style",
     differs="the photo's own size, pooling with ceil rounding, one loss per style picture, Adam",
     settings={
+        **PIXELS,
         "size_rule": "own",
         "resampling": "bicubic",  # Image.resize, imresize
         "smallest_size": ONE_SCALE,

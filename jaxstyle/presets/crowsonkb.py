@@ -1,6 +1,6 @@
 """crowsonkb/style-transfer-pytorch, style_transfer.py at commit e7e2c71 (line numbers below)."""
 
-from jaxstyle.presets.preset import Preset
+from jaxstyle.presets.preset import PIXELS, Preset
 
 STYLE_WEIGHTS = {"relu1_1": 256, "relu2_1": 64, "relu3_1": 16, "relu4_1": 4, "relu5_1": 1}
 
@@ -9,6 +9,7 @@ PRESET = Preset(
     link="https://github.com/crowsonkb/style-transfer-pytorch",
     differs="Wasserstein-2 style loss, scales a factor of sqrt(2) apart, averaged iterates",
     settings={
+        **PIXELS,
         "size": 512,  # end_scale
         "smallest_size": 128,  # min_scale
         "scale_factor": 2**0.5,  # gen_scales

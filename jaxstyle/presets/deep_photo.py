@@ -1,7 +1,7 @@
 """Luan, Paris, Shechtman, Bala, "Deep Photo Style Transfer", CVPR 2017, by the authors' code."""
 
 from jaxstyle.presets import neural_style
-from jaxstyle.presets.preset import Preset
+from jaxstyle.presets.preset import PIXELS, Preset
 
 PRESET = Preset(
     title="Luan et al.: Deep Photo Style Transfer (CVPR 2017)",
@@ -9,6 +9,7 @@ PRESET = Preset(
     differs="keeps a photo photorealistic: matting-Laplacian energy in a second stage, one style "
     "loss per region (--content-mask, --style-mask), smoothing by local affine maps",
     settings={
+        **PIXELS,
         **neural_style.PRESET.settings,  # both of its programs are based on it
         "size": 700,  # of the published pictures
         "steps": (1000, 1000),  # gen_all.py: num_iterations of both stages

@@ -6,5 +6,5 @@ PRESET = Preset(
     title="jaxstyle's own settings, with more steps",
     link="",
     differs="1024 pixels and more steps than the default, for a GPU",
-    settings={"size": 1024, "steps": (500, 400, 300, 200)},
+    settings={"size": 1024, "steps": (300, 200, 100)},
 )

@@ -1,12 +1,13 @@
 """Gatys, Ecker, Bethge, "A Neural Algorithm of Artistic Style", arXiv:1508.06576 (2015)."""
 
-from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import ONE_SCALE, PIXELS, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="Gatys, Ecker, Bethge: A Neural Algorithm of Artistic Style (2015)",
     link="https://arxiv.org/abs/1508.06576",
     differs="sums as in equations 1 and 4, average pooling, from white noise",
     settings={
+        **PIXELS,
         "size": 512,
         "smallest_size": ONE_SCALE,
         "steps": 1000,

@@ -7,13 +7,14 @@ content-sum (twice equation 1) and gram-sum (equation 4).
 """
 
 from jaxstyle.presets.gatys_pytorch import IMAGENET_MEAN
-from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import ONE_SCALE, PIXELS, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="Gatys, Ecker, Bethge: Image Style Transfer Using CNNs (CVPR 2016)",
     link="https://doi.org/10.1109/CVPR.2016.265",
     differs="the normalized network, average pooling, alpha / beta = 1e-3, L-BFGS from white noise",
     settings={
+        **PIXELS,
         "size": 512,  # section 3.4: about 512 x 512
         "smallest_size": ONE_SCALE,
         "steps": 500,

@@ -1,7 +1,7 @@
 """Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer", CVPR 2017."""
 
 from jaxstyle.presets.gatys_pytorch import IMAGENET_MEAN, STYLE_LAYERS
-from jaxstyle.presets.preset import Preset
+from jaxstyle.presets.preset import PIXELS, Preset
 
 PRESET = Preset(
     title="Gatys et al.: Controlling Perceptual Factors in Neural Style Transfer (CVPR 2017)",
@@ -9,6 +9,7 @@ PRESET = Preset(
     differs="two scales (512^2, then 1024^2 pixels); --fine-style PICTURE takes the fine texture "
     "from another picture",
     settings={
+        **PIXELS,
         # BasicStyleTransfer.ipynb of leongatys/NeuralImageSynthesis; section 6
         "size": 1024,
         "size_rule": "area",

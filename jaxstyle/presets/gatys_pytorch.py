@@ -1,6 +1,6 @@
 """leongatys/PytorchNeuralStyleTransfer: the authors' own notebook, NeuralStyleTransfer.ipynb."""
 
-from jaxstyle.presets.preset import Preset
+from jaxstyle.presets.preset import PIXELS, Preset
 
 CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}
 STYLE_LAYERS = {layer: 1 / n**2 for layer, n in CHANNELS.items()}
@@ -12,6 +12,7 @@ PRESET = Preset(
     link="https://github.com/leongatys/PytorchNeuralStyleTransfer",
     differs="Gram / (H W), weight 1e3 / C^2 per layer, two scales, L-BFGS from the photo",
     settings={
+        **PIXELS,
         "size": 800,  # img_size_hr
         "size_rule": "shortest",  # transforms.Scale
         "resampling": "bilinear",  # its default interpolation

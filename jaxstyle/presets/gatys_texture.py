@@ -1,13 +1,14 @@
 """Gatys, Ecker, Bethge, "Texture Synthesis Using Convolutional Neural Networks", NIPS 2015."""
 
 from jaxstyle.presets.gatys_pytorch import IMAGENET_MEAN
-from jaxstyle.presets.preset import ONE_SCALE, Preset
+from jaxstyle.presets.preset import ONE_SCALE, PIXELS, Preset
 
 PRESET = Preset(
     title="Gatys, Ecker, Bethge: Texture Synthesis Using CNNs (NIPS 2015)",
     link="https://arxiv.org/abs/1505.07376",
     differs="no content, from noise, average pooling, Gram matrices of pooling layers, L-BFGS",
     settings={
+        **PIXELS,
         "size": 256,  # im_size, Example.ipynb of leongatys/DeepTextures
         "size_rule": "area",  # load_image, Misc.py
         "smallest_size": ONE_SCALE,

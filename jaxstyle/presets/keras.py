@@ -1,13 +1,14 @@
 """The neural style transfer example of Keras (F. Chollet),
 keras-io/examples/generative/neural_style_transfer.py."""
 
-from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import ONE_SCALE, PIXELS, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="Keras example: Neural style transfer (F. Chollet)",
     link="https://keras.io/examples/generative/neural_style_transfer/",
     differs="sums of squares, content at relu5_2, gradient descent from the photo, decaying rate",
     settings={
+        **PIXELS,
         "size": 400,  # img_nrows
         "size_rule": "height",
         "resampling": "nearest",  # load_img

@@ -1,12 +1,13 @@
 """jcjohnson/neural-style, neural_style.lua at commit 07c4b82 (line numbers below)."""
 
-from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import ONE_SCALE, PIXELS, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="jcjohnson/neural-style",
     link="https://github.com/jcjohnson/neural-style",
     differs="Gram / (C H W), white is 256, max pooling with ceil rounding, Torch7's resizing",
     settings={
+        **PIXELS,
         "size": 512,  # L15
         "size_rule": "longest-floor",  # image.scale
         "resampling": "area",  # image.scale(img, size, 'bilinear'), L58

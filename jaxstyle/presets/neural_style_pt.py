@@ -1,12 +1,13 @@
 """ProGamerGov/neural-style-pt, neural_style.py at commit 7251405 (line numbers below)."""
 
-from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import ONE_SCALE, PIXELS, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="ProGamerGov/neural-style-pt",
     link="https://github.com/ProGamerGov/neural-style-pt",
     differs="Gram / (C H W), total variation of absolute differences, L-BFGS from noise",
     settings={
+        **PIXELS,
         "size": 512,  # L17
         "size_rule": "longest-floor",
         "resampling": "bilinear",  # transforms.Resize

@@ -38,6 +38,7 @@ PRESET = Preset(
         "optimizer": "adam",
         "learning_rate": 2e-3,
         "betas": (0.9, 0.999),
+        "pyramid_levels": 8,
         "clamp": False,
         "style_colors": True,
     },

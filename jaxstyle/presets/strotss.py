@@ -33,6 +33,8 @@ PRESET = Preset(
         "optimizer": "adam",
         "learning_rate": 2e-3,
         "betas": (0, 0.99),
+        "pyramid_levels": 5,
+        "content_factors": (1, 0.5, 0.25, 0.125),
         "clamp": False,
     },
     network="any",

@@ -4,13 +4,14 @@ The code names no learning rate; 5 is that of the most similar published noteboo
 sjchoi86/Tensorflow-101, notebooks/neural_style.ipynb.
 """
 
-from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import ONE_SCALE, PIXELS, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="TensorFlow code of many blogs, for imagenet-vgg-verydeep-19.mat",
     link="https://github.com/sjchoi86/Tensorflow-101/blob/master/notebooks/neural_style.ipynb",
     differs="average pooling, Gram / (C H W), weights 5 and 0.2, Adam from faint noise",
     settings={
+        **PIXELS,
         "size": 512,
         "smallest_size": ONE_SCALE,
         "resampling": "bilinear",

@@ -1,12 +1,13 @@
 """rjnp2/neural-style-transfer, neural_style.ipynb: TensorFlow's first style transfer tutorial."""
 
-from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import ONE_SCALE, PIXELS, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="rjnp2/neural-style-transfer (TensorFlow's tutorial)",
     link="https://github.com/rjnp2/neural-style-transfer",
     differs="content at relu5_2, Gram / (H W), Adam with epsilon 0.1, clipped, best iterate kept",
     settings={
+        **PIXELS,
         "size": 512,  # max_dim
         "resampling": "lanczos",  # Image.ANTIALIAS
         "smallest_size": ONE_SCALE,

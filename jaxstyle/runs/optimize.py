@@ -231,7 +231,6 @@ class Problem:
       colored: pixels of content and styles of each picture, after color matching.
       regions: guidance regions of each picture, if any; if any picture has some, all have.
       optimizer: the optimizer.
-      rates: hyperparameters of each picture.
       precision: matmul precision, as JAX names it.
     """
 
@@ -245,7 +244,6 @@ class Problem:
     colored: list[tuple[Image, list[Image]]]
     regions: list[Regions | None]
     optimizer: optax.GradientTransformation
-    rates: list[Hyperparameters]
     precision: str | None
 
     @classmethod
@@ -281,7 +279,6 @@ class Problem:
             colored=[picture.recolored() for picture in pictures],
             regions=regions,
             optimizer=optimizer_of(settings[0]),
-            rates=[rates_of(each) for each in settings],
             precision=matmul_precision(settings[0]),
         )
 
@@ -314,7 +311,7 @@ class Problem:
             strategy = self.strategy(scale)
             objective = strategy.objective(self._inputs(index), pause)
             program = strategy.program(self.optimizer, self.precision)
-            rates, state = strategy.rates(self.rates), strategy.state_shape(scale, self.optimizer)
+            rates, state = self.rates(strategy, scale), strategy.state_shape(scale, self.optimizer)
             begun = strategy.begun_shape(objective, scale)
             with counted(here=True) as compiling:
                 program.compile(begun, rates, state)
@@ -337,6 +334,11 @@ class Problem:
             return Batched(len(self.pictures), self.mesh)
         styles = self.pictures[0].styles
         return choose(scale, self.network, styles, self.settings[0], self.regions[0])
+
+    def rates(self, strategy: Strategy, scale: Scale) -> Hyperparameters:
+        """Return the hyperparameters of all pictures at a scale."""
+        share = self.scales[0].size / scale.size
+        return strategy.rates([rates_of(each, scale.steps, share) for each in self.settings])
 
     def _inputs(self, index: int) -> list[LossInputs]:
         resized = cached_resize(self.pictures)
@@ -392,7 +394,7 @@ class Problem:
             state = strategy.carried(before.state, state, self.scales[index - 1], scale)
         earlier = before.courses if before else (Course(),) * len(self.pictures)
         courses = tuple(Course(diverged=course.diverged) for course in earlier)  # given up for good
-        return Reached(strategy.rates(self.rates), state, courses)
+        return Reached(self.rates(strategy, scale), state, courses)
 
     def _check(self, restored: Reached, stage: Stage, started: Sequence[Image]) -> None:
         """Raise CheckpointError if what a checkpoint holds is not of these pictures and scale."""
@@ -402,7 +404,7 @@ class Problem:
             [course.step in steps for course in restored.courses] != [True] * len(self.pictures)
             or _shapes(restored.state) != _shapes(wanted)
             or list(map(np.shape, jax.tree.leaves(restored.rates)))
-            != list(map(np.shape, jax.tree.leaves(stage.strategy.rates(self.rates))))
+            != list(map(np.shape, jax.tree.leaves(self.rates(stage.strategy, stage.scale))))
             or list(map(np.shape, started))
             != [(*stage.scale[:2], 3)] * (len(self.pictures) if stage.waited else 0)
         ):

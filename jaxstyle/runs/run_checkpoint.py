@@ -92,7 +92,7 @@ class RunCheckpoint:
             kept = checked(tree, _Tree)
         except DamagedError as error:
             raise CheckpointError(f"is damaged ({error})") from error
-        structure = jax.tree.structure(_state_shape(settings))
+        structure = jax.tree.structure(_state_shape(settings, kept.solver))
         if kept.structure != str(structure):
             raise CheckpointError("was made with another optimizer: give the same one")
         try:
@@ -151,9 +151,10 @@ def _on_device(saved: Any) -> jax.Array:
     return jnp.array(saved)
 
 
-def _state_shape(settings: Settings) -> Any:
-    """Return shapes of rates and state; their tree structure is the same for every picture size."""
-    image = jax.ShapeDtypeStruct((1, 1, 3), jnp.float32)
+def _state_shape(settings: Settings, leaves: Sequence[Any]) -> Any:
+    """Return shapes of rates and state, whose tree has these leaves: the image is the first."""
+    sides = next((x.shape[-3:-1] for x in leaves if getattr(x, "ndim", 0) >= 3), (1, 1))
+    image = jax.ShapeDtypeStruct((*sides, 3), jnp.float32)
     state = jax.eval_shape(partial(solve.init, optimizer=optimizer_of(settings)), image)
     return rates_of(settings), state
 

@@ -32,7 +32,8 @@ Image = Float[np.ndarray, "_ _ _"]
 OF_MAKING = (
     *("steps", "smallest_size", "scale_factor", "original_colors", "style_colors"),
     *("init", "init_noise", "noise", "noise_level", "seed", "optimizer"),
-    *("learning_rate", "learning_rate_decay", "betas", "epsilon", "momentum", "history", "clamp"),
+    *("learning_rate", "learning_rate_decay", "schedule", "pyramid_levels"),
+    *("betas", "epsilon", "momentum", "history", "clamp", "content_factors"),
     *("smooth_radius", "smooth_edge", "refine"),
     *("carry", "average", "keep_best", "tolerance", "normalize_gradients", "shard"),
     "last_style_loss",

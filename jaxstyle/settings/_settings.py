@@ -27,6 +27,7 @@ OF_OPTIMIZERS = ("learning_rate", "learning_rate_decay", "history")
 """Settings of a preset that are for its own optimizer."""
 
 PATHS = ("init", "fine_style", "content_mask", "style_mask")
+SCHEDULES = ("constant", "cosine")
 NOISES = ("uniform", "gaussian")
 STYLE_FITS = ("size", "no-enlarging", "width", "stretch")
 PRECISIONS = ("auto", "float32", "bfloat16", "float64")
@@ -68,17 +69,25 @@ class Settings:
         (*SIZE_RULES, "own"),
     )
     steps: tuple[int, ...] = _setting(
-        (100, 60, 30), "optimizer steps at each scale, coarsest first; the last number repeats"
+        (50, 20), "optimizer steps at each scale, coarsest first; the last number repeats"
     )
     smallest_size: int = _setting(
-        128, "smallest size that the coarsest scale may have; equal to --size: one scale only"
+        256, "smallest size that the coarsest scale may have; equal to --size: one scale only"
     )
     scale_factor: float = _setting(2.0, "ratio of a scale's size to that of the next coarser scale")
     resampling: str = _setting("lanczos", "interpolation used to resize pictures", RESAMPLINGS)
 
     # The losses
+    strength: float = _setting(
+        0.5,
+        "from the photo (0) to the painting (1): multiplies the style weight by 1/100 to 100",
+    )
     content_weight: float = _setting(1.0, "weight of the content loss")
-    style_weight: float = _setting(5.0, "weight of the style loss")
+    content_factors: tuple[float, ...] = _setting(
+        (1.0,),
+        "factors of the content weight at each scale, coarsest first; the last number repeats",
+    )
+    style_weight: float = _setting(3.0, "weight of the style loss")
     tv_weight: float = _setting(25.0, "weight of the total variation loss")
     content_layers: dict[str, float] = _setting(
         {"relu4_2": 1.0},
@@ -239,6 +248,17 @@ class Settings:
     learning_rate_decay: float = _setting(
         1.0, "factor of the learning rate from one step to the next"
     )
+    schedule: str = _setting(
+        "cosine",
+        "learning rate of adam and sgd; cosine: at each scale it rises over the first five steps "
+        "and falls to a twentieth, and it is lower at larger scales",
+        SCHEDULES,
+    )
+    pyramid_levels: int = _setting(
+        4,
+        "number of levels of the Laplacian pyramid that is optimized, so that large areas change "
+        "in few steps; 1: the pixels themselves",
+    )
     betas: tuple[float, ...] = _setting((0.9, 0.99), "Adam's decay rates beta1,beta2")
     epsilon: float = _setting(1e-8, "Adam's epsilon")
     momentum: float = _setting(0.9, "Nesterov momentum of sgd")
@@ -293,8 +313,8 @@ class Settings:
         return _layer_weights(self.content_weight, self.content_layers)
 
     def style_weights(self) -> dict[str, float]:
-        """Return the weight of each style layer, without layers of weight 0."""
-        return _layer_weights(self.style_weight, self.style_layers)
+        """Return the weight of each style layer at this strength, without layers of weight 0."""
+        return _layer_weights(self.style_weight * 100 ** (2 * self.strength - 1), self.style_layers)
 
     def layers(self) -> list[str]:
         """Return the layers that the losses use: those of the content, then of the style."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxstyle.errors import SettingError, UnknownLayerError, did_you_mean
 from jaxstyle.network.vgg import canonical_layer
+from jaxstyle.optim.pyramid import MOST_LEVELS
 
 MAX_SIZE = 32768
 MAX_STEPS = 1_000_000
@@ -165,9 +166,11 @@ CLEANERS = {
     "steps": _steps,
     "smallest_size": lambda name, value: _whole(name, value, 1, MAX_SIZE),
     "scale_factor": lambda name, value: _number(name, value, 1.1, 100),
+    "strength": lambda name, value: _number(name, value, 0, 1),
     "content_weight": _weight,
     "style_weight": _weight,
     "tv_weight": _weight,
+    "content_factors": _weights,
     "content_layers": _layers,
     "style_layers": _layers,
     "normalize_gradients": _truth,
@@ -193,6 +196,7 @@ CLEANERS = {
     "seed": lambda name, value: _whole(name, value, 0, 2**32 - 1),
     "learning_rate": _rate,
     "learning_rate_decay": lambda name, value: _number(name, value, 0, 1, above=True),
+    "pyramid_levels": lambda name, value: _whole(name, value, 1, MOST_LEVELS),
     "betas": _betas,
     "epsilon": lambda name, value: _number(name, value, 0, 1, above=True),
     "momentum": lambda name, value: _number(name, value, 0, 0.9999),

@@ -114,7 +114,7 @@ CONTRADICTIONS = (
         "has no effect without --optimizer lbfgs or lbfgs-zoom",
     ),
     Rule(
-        ("learning_rate", "learning_rate_decay"),
+        ("learning_rate", "learning_rate_decay", "pyramid_levels"),
         lambda settings, _: _named(settings),
         "is for optimizers with a name: set it in your own",
     ),
@@ -122,6 +122,21 @@ CONTRADICTIONS = (
         ("carry",),
         lambda settings, _: settings.optimizer == "adam" or not _named(settings),
         "has no effect without --optimizer adam",
+    ),
+    Rule(
+        ("schedule",),
+        lambda settings, _: settings.optimizer in ("adam", "sgd"),
+        "has no effect without --optimizer adam or sgd",
+    ),
+    Rule(
+        ("pyramid_levels",),
+        lambda settings, _: settings.optimizer != "lbfgs-zoom",
+        "has no effect with --optimizer lbfgs-zoom, whose line search moves pixels",
+    ),
+    Rule(
+        ("pyramid_levels",),
+        lambda settings, _: settings.padding != "circular",
+        "has no effect with --padding circular, as its levels do not wrap around",
     ),
     Rule(
         ("average",),
@@ -186,6 +201,11 @@ SUPERFLUOUS = (
         "has more numbers than there are scales: the last have no effect",
     ),
     Rule(
+        ("content_factors",),
+        lambda settings, _: len(settings.content_factors) <= _scales(settings),
+        "has more numbers than there are scales: the last have no effect",
+    ),
+    Rule(
         ("smallest_size",),
         lambda settings, _: (
             settings.smallest_size in (settings.size, ONE_SCALE)
@@ -200,13 +220,14 @@ SUPERFLUOUS = (
         "has no effect with one scale",
     ),
     Rule(
-        ("content_layers", "content_loss"),
+        ("content_layers", "content_loss", "content_factors"),
         lambda settings, _: settings.content_weight > 0,
         "has no effect with --content-weight 0",
     ),
     Rule(
         (
-            *("style_layers", "style_loss", "last_style_loss", "style_scale", "style_fit"),
+            *("strength", "style_layers", "style_loss", "last_style_loss", "style_scale"),
+            "style_fit",
             *("fine_style", "sum_styles"),
         ),
         lambda settings, _: settings.style_weight > 0,

@@ -131,10 +131,12 @@ for name, strategy in (("", WHOLE), (" split", Sharded())):
         key: filled(value, strategy.mesh).values if name else jnp.asarray(value)
         for key, value in moments.items()
     }}
-    before = replace(before, optimizer=optax.tree.set(before.optimizer, **known))
+    coarser = optax.tree.get(before.optimizer, "mu")[1:]
+    levels = {{key: [finest, *coarser] for key, finest in known.items()}}
+    before = replace(before, optimizer=optax.tree.set(before.optimizer, **levels))
     after = strategy.carried(before, start, small, large)
     for key in moments:
-        np.save(directory / f"{{key}}{{name}}.npy", optax.tree.get(after.optimizer, key)[:75])
+        np.save(directory / f"{{key}}{{name}}.npy", optax.tree.get(after.optimizer, key)[0][:75])
 network = tuned_network(loaded, resolve())
 photo = resolve(**shallow, shard="space", photorealism_weight=10.0)
 inputs = [inputs_at(large, network, content, [style], photo)]
@@ -242,10 +244,9 @@ def test_four_devices_give_the_picture_of_one(request, made, name, sides):
 @pytest.mark.parametrize("made", ["begun", "restarted"])
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
 def test_every_device_stores_a_quarter_of_the_large_arrays(four, name, made):
-    large = [leaf for leaf in four[1][f"{name} {made}"] if len(leaf[0]) >= 3]
+    large = [leaf for leaf in four[1][f"{name} {made}"] if leaf[0][-3:] == [76, 101, 3]]
     assert len(large) >= 5  # image, average, best, and two of the optimizer's own
     for shape, of_devices in large:
-        assert shape[-3:] == [76, 101, 3]
         assert of_devices == [[*shape[:-3], 19, 101, 3]]
 
 

@@ -201,7 +201,7 @@ def test_a_real_overflow_is_noticed_and_named(scored, image):
 
 def test_default_hyperparameters_are_arrays_that_change_nothing():
     plain = solve.Hyperparameters.of(0.5)
-    assert [float(x) for x in jax.tree.leaves(plain)] == [0.5, 0.0, 1.0, 0.0, 1.0]
+    assert [float(x) for x in jax.tree.leaves(plain)] == [0.5, 0.0, 1.0, 0.0, 0.0, 1.0]
     told = solve.Hyperparameters.of(0.5, average_decay=0.25, decay=0.75, low=-np.inf, high=2.0)
     assert (told.average_decay, told.decay, told.low, told.high) == (0.25, 0.75, -np.inf, 2.0)
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves((plain, told)))

@@ -74,7 +74,7 @@ def test_the_last_scales_of_a_large_picture_have_few_steps():
         steps=settings.steps,
     )
     found = {scale.width: scale.steps for scale in scales}
-    assert found == {188: 100, 375: 100, 750: 60, 1500: 30, 3000: 8, 6000: 6}
+    assert found == {375: 100, 750: 60, 1500: 30, 3000: 8, 6000: 6}
 
 
 KNOWN_FOR = {

@@ -14,6 +14,7 @@ from jaxstyle import images, resolve
 from jaxstyle.errors import CheckpointError
 from jaxstyle.images import Picture
 from jaxstyle.optim import solve
+from jaxstyle.presets.preset import PIXELS
 from jaxstyle.runs import checkpoint
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
@@ -102,7 +103,7 @@ def test_resuming_from_any_report_gives_the_same_bytes(made, tmp_path, name):
 
 def test_a_resumed_run_stops_early_at_the_same_step(made, tmp_path):
     """Both scales end where the second twenty steps have gained too little."""
-    settings = resolve(**{**QUICK, "steps": (60, 50)}, tolerance=0.45)
+    settings = resolve(**{**QUICK, "steps": (60, 50)}, **PIXELS, style_weight=5, tolerance=0.45)
     untouched = made(settings)
     assert [scale.steps for scale in untouched.scales] == [41, 41]
     kept, _ = kept_at_reports(made, settings, tmp_path, wanted=(39, 40, 62))
@@ -175,7 +176,7 @@ def test_a_halved_learning_rate_stays_halved(made, tmp_path, monkeypatch):
         return after, losses
 
     monkeypatch.setattr(solve.Program, "__call__", sabotaged)
-    settings = resolve(**QUICK)
+    settings = resolve(**QUICK, schedule="constant")
     untouched = made(settings)
     rates = [record["learning_rate"] for record in untouched.losses]
     np.testing.assert_allclose(rates, [0.02, 0.01, 0.01, 0.02, 0.02])
@@ -341,11 +342,11 @@ def test_a_state_that_does_not_fit_the_run_is_refused(made, tmp_path):
         (["courses", 0, "step"], 99),
         (["courses", 0, "step"], -1),
         (["solver", image], np.zeros((8, 8, 3), np.float32)),
-        (["solver", image], np.float32(0)),
         (["solver", 0], np.zeros(7, np.float32)),
         (["solver_seconds"], 10**400),
+        (["solver", image], np.float32(0)),
         (["mixtures"], ["x"]),
     ]:
-        with pytest.raises(CheckpointError, match="damaged"):
+        with pytest.raises(CheckpointError, match="damaged|another optimizer"):
             saved = RunCheckpoint.from_tree(changed(tree, *path, to=value), settings)
             made(settings, saved=saved)

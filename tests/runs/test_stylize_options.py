@@ -22,6 +22,7 @@ from jaxstyle.images.style_colors import with_style_colors
 from jaxstyle.losses import objective
 from jaxstyle.optim.optimizers import OPTIMIZERS, adam
 from jaxstyle.presets import PRESETS
+from jaxstyle.presets.preset import PIXELS
 from jaxstyle.runs.score import score
 from jaxstyle.runs.stylize import stylize
 from jaxstyle.settings import resolve
@@ -115,7 +116,7 @@ def pale(pictures):
 @pytest.mark.parametrize("settings", [{"original_colors": True}, {"color_match": "luminance"}])
 def test_the_result_has_the_colors_of_the_content(made, pale, settings):
     colors = images.resize(pale, 34, 48)
-    result = made(content=pale, **settings).image
+    result = made(content=pale, learning_rate=0.05, **settings).image
     assert 0 < result.min() < result.max() < 1
     np.testing.assert_allclose(chroma(result), chroma(colors), atol=1e-5)
     assert np.abs(result - colors).max() > 0.01  # the luminance is the run's
@@ -516,7 +517,7 @@ def test_every_preset_runs_in_small(made, name):
 
 def test_an_optax_transformation_is_used_as_it_is(made):
     own = made(optimizer=optax.adam(0.03, b1=0.9, b2=0.99), steps=3)
-    np.testing.assert_array_equal(own.image, made(learning_rate=0.03, steps=3).image)
+    np.testing.assert_array_equal(own.image, made(learning_rate=0.03, steps=3, **PIXELS).image)
     assert own.report()["settings"]["optimizer"] == "custom"
 
 

@@ -25,6 +25,8 @@ NUMBERS = {  # lowest and highest of what will do, and what is just outside
     "size": (1, 32768, 0, 32769),
     "smallest_size": (1, 32768, 0, 32769),
     "scale_factor": (1.1, 100, 1.09, 100.1),
+    "strength": (0, 1, -0.1, 1.1),
+    "pyramid_levels": (1, 16, 0, 17),
     "content_weight": (0, 1e15, -1e-9, 1.1e15),
     "style_weight": (0, 1e15, -1e-9, 1.1e15),
     "tv_weight": (0, 1e15, -1e-9, 1.1e15),
@@ -48,6 +50,7 @@ OPTIONAL = {"learning_rate", "history"}
 LISTS = {
     "steps": (0, 1_000_000, -1, 1_000_001),
     "style_scale": (1e-4, 100, 9e-5, 100.1),
+    "content_factors": (0, 1e15, -1e-9, 1.1e15),
     "betas": (0, 0.999999, -0.1, 1),
     "style_blend": (0, 1e6, -0.1, 1.1e6),
     "photorealism_weight": (0, 1e15, -1e-9, 1.1e15),
