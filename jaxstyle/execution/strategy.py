@@ -212,7 +212,8 @@ class Strategy(OnePicture):
         start = time.perf_counter()
         sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
         pictures = blank(scale.height, scale.width), [blank(*size) for size in sizes]
-        inputs = inputs_of(network, *pictures, settings, regions)
+        loss = scale.style_loss
+        inputs = inputs_of(network, *pictures, settings, regions, style_loss=loss)
         optimizer, rates = optimizer_of(settings), rates_of(settings)
         scored = self.objective_shape(inputs)
         program = self.program(optimizer, inputs.precision)
