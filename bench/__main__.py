@@ -12,6 +12,7 @@ from jaxstyle.machine.command_line import Parser, one_of, open_streams
 from jaxstyle.machine.host import keep_memory
 
 COMMANDS = {
+    "first-picture": "bench.first_picture",
     "compile": "bench.compile",
     "speed": "bench.speed",
     "memory": "bench.memory",

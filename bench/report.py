@@ -13,6 +13,7 @@ from jaxstyle.errors import UsageError
 HELP = "Write BENCHMARKS.md and bench/plots from the records in bench/results."
 
 TITLES = {
+    "first-picture": "The first picture",
     "compile": "Compile time against run time",
     "speed": "Speed against the machine's limit",
     "peers": "Speed against PyTorch",
@@ -122,7 +123,7 @@ def page(records: Sequence[Record], links: Sequence[str | None]) -> str:
     for command, title in TITLES.items():
         of = [(r, link) for r, link in zip(records, links, strict=True) if r["command"] == command]
         if of:
-            module = importlib.import_module(f"bench.{command}")
+            module = importlib.import_module(f"bench.{command.replace('-', '_')}")
             sections.append(f"## {title}\n\n{module.HELP}\n")
             sections += [section(each, link, module.table) for each, link in of]
     return "\n".join(sections)

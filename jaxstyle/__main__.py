@@ -12,7 +12,7 @@ from jaxstyle.cli.environment import check_xla_flags
 from jaxstyle.cli.failures import exit_status
 from jaxstyle.errors import did_you_mean
 from jaxstyle.machine.command_line import Parser, open_streams
-from jaxstyle.machine.host import keep_memory
+from jaxstyle.machine.host import collect_rarely, keep_memory
 from jaxstyle.machine.resources import processors
 
 COMMANDS = ("run", "photo", "sweep", "batch", "texture", "reconstruct", "score", "presets")
@@ -47,6 +47,8 @@ def _run(words: list[str], own_process: bool) -> None:
         if own_process:
             check_xla_flags()
         _prepare()
+        if own_process:
+            collect_rarely()
     command.main(parsed)
 
 

@@ -145,7 +145,7 @@ class Strategy(OnePicture):
     def begin(self, images: Sequence[Image], optimizer: optax.GradientTransformation) -> State:
         """Return the solver state before the first step."""
         (image,) = images
-        return solve.init(jnp.asarray(image), optimizer)
+        return solve.init(jax.device_put(image), optimizer)
 
     def carried(self, before: State, fresh: State, earlier: Scale, scale: Scale) -> State:
         """Return a fresh state with the optimizer's moments resized from the scale before.

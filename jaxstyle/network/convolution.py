@@ -8,6 +8,7 @@ convolution too, with the kernel rotated by 180 degrees and its channels swapped
 transformed once, not in every step.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial, reduce
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 TILE = 4  # side of a tile of outputs
 WINDOW = TILE + 2  # side of the window of inputs that a tile depends on
+
+ALIGNMENT = 64  # bytes, of arrays on CPU
 
 # Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308, section 4.2:
 # the transforms of F(4, 3), which interpolates at 0, 1, -1, 2, -2 and infinity.
@@ -181,8 +184,18 @@ def winograd_kernels(kernel: Float[np.ndarray, "3 3 n m"]) -> list[Float[Array, 
 
     They are separate arrays because XLA would copy slices of a single one.
     """
-    points = np.kron(OF_KERNEL, OF_KERNEL).astype(kernel.dtype) @ kernel.reshape(9, -1)
-    return jax.device_put(list(points.reshape(WINDOW, WINDOW, *kernel.shape[2:])))
+    transform = np.kron(OF_KERNEL, OF_KERNEL).astype(kernel.dtype)
+    points = _aligned((WINDOW, WINDOW, *kernel.shape[2:]), kernel.dtype)
+    np.matmul(transform, kernel.reshape(9, -1), out=points.reshape(WINDOW**2, -1))
+    return jax.device_put(list(points))
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> Float[np.ndarray, "..."]:
+    """Return an array, not filled, that JAX takes without copying it: at a multiple of 64 bytes."""
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    return room[start : start + size].view(dtype).reshape(shape)
 
 
 @jit(size=500_000, static_argnames="margin")

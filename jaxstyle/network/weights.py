@@ -144,10 +144,10 @@ def network(
     # Converted on the host, so that nothing has to be compiled.
     arrays = {n: (np.asarray(k, dtype), np.asarray(b, dtype)) for n, (k, b) in convolutions.items()}
     precise = jnp.promote_types(dtype, jnp.float32)
+    gain, offset = weights.scale * (white / 255) / std, zero / std
     return VGG19(
         jax.device_put(arrays),
-        gain=jnp.asarray(weights.scale * (white / 255) / std, precise),
-        offset=jnp.asarray(zero / std, precise),
+        *jax.device_put((np.asarray(gain, precise), np.asarray(offset, precise))),
         pooling=pooling,
         rounding=rounding,
         pooling_scale=pooling_scale,

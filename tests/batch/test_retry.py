@@ -64,7 +64,7 @@ OWN = {
     "only content": {"style_weight": 0.0},
     "original colors": {"original_colors": True},
     "matched colors": {"color_match": "luminance"},
-    "far steps": {"learning_rate": 0.1},
+    "far steps": {"learning_rate": 0.05},
     "best of far steps": {"keep_best": True, "learning_rate": 0.5},
 }
 """Settings that may differ within a batch, by name."""

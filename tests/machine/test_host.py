@@ -81,3 +81,12 @@ def test_a_cache_that_cannot_be_written_is_a_problem(monkeypatch, tmp_path, unpr
     ):
         monkeypatch.setattr(host, "cache_directory", lambda found=directory: found)
         assert host.cache_problem() == problem
+
+
+def test_what_is_there_is_left_out_of_garbage_collections():
+    code = (
+        "import gc; from jaxstyle.machine.host import collect_rarely; collect_rarely(); "
+        "print(gc.get_freeze_count() > 1000, gc.get_threshold()[0] > 700)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]

@@ -13,6 +13,7 @@ from jaxstyle.execution.compilation import counted
 from jaxstyle.losses import objective
 from jaxstyle.optim import solve
 from jaxstyle.optim.optimizers import LEARNING_RATES, OPTIMIZERS, adam, sgd
+from jaxstyle.optim.step import rate_at
 
 SHARED = {name: make() for name, make in OPTIMIZERS.items()}
 """Of each optimizer one, so that its program is compiled once for all tests."""
@@ -484,3 +485,17 @@ def test_a_picture_that_diverges_is_given_up_and_harms_no_other():
     assert "not finite in the image at step 2" in second.diverged
     np.testing.assert_allclose(image_of(found[-1])[0], image_of(alone[-1]), rtol=1e-6)
     np.testing.assert_array_equal(found[-1].state.image[1], found[0].state.image[1])
+
+
+@pytest.mark.parametrize("steps", [1, 3, 20, 50])
+def test_a_cosine_schedule_rises_and_falls(steps):
+    rates = solve.Hyperparameters.of(0.02, cosine_steps=steps)
+    found = np.array([rate_at(rates, jnp.int32(step)) for step in range(steps)]) / 0.02
+    assert found.max() <= 1
+    if steps > 1:
+        assert found[-1] == pytest.approx(0.05)
+        assert found.max() > 0.8
+    peak = int(found.argmax())
+    assert peak <= 5
+    assert (np.diff(found[: peak + 1]) > 0).all() and (np.diff(found[peak:]) < 0).all()
+    assert float(rate_at(solve.Hyperparameters.of(0.02), jnp.int32(7))) == pytest.approx(0.02)
