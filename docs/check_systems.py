@@ -126,7 +126,8 @@ def runs_table() -> str:
 def run_of(settings: Settings) -> list[str]:
     """One row of ``runs_table``."""
     scales = ladder_of(settings.size, settings.smallest_size, settings.scale_factor)
-    scales += scales[-1:] * (len(settings.photorealism_weight) - 1)
+    more = len(settings.photorealism_weight) - 1 + (settings.last_style_loss != "none")
+    scales += scales[-1:] * more
     steps = [settings.steps[min(i, len(settings.steps) - 1)] for i in range(len(scales))]
     each = [f"{n} at {scale}" for n, scale in zip(steps, scales, strict=True)]
     return [
@@ -141,8 +142,8 @@ def run_of(settings: Settings) -> list[str]:
 
 
 def start_of(settings: Settings) -> str:
-    if settings.init == "content":
-        return "the photo"
+    if settings.init in ("content", "colors"):
+        return "the photo" + ", in the style's colors" * (settings.init == "colors")
     if settings.noise == "uniform":
         return "uniform noise"
     return f"Gaussian noise, deviation {settings.white * settings.noise_level:g}"

@@ -34,6 +34,7 @@ OWN = (
     "noise_level",
     "seed",
     "original_colors",
+    "style_colors",
     "color_match",
     "luminance",
     "keep_best",

@@ -79,11 +79,11 @@ def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
     wanted, settings = arguments.affine_map or arguments.full_size, job.settings
     if wanted and not settings.smooth_radius:
         raise UsageError("--affine-map and --full-size need --smooth-radius above 0")
-    more = settings.original_colors or settings.refine or settings.color_match == "luminance"
-    if wanted and more:
+    recolored = settings.original_colors or settings.style_colors
+    if wanted and (recolored or settings.refine or settings.color_match == "luminance"):
         raise UsageError(
-            "--affine-map and --full-size do not go with --original-colors, --refine or "
-            "--color-match luminance: color maps alone do not give the result then"
+            "--affine-map and --full-size do not go with --original-colors, --style-colors, "
+            "--refine or --color-match luminance: color maps alone do not give the result then"
         )
     if arguments.affine_map:
         images.check_target(arguments.affine_map, (".npz",))

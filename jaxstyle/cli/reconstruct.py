@@ -41,7 +41,7 @@ HELP = "Reconstruct a picture from each layer of the network: the figure of Gaty
 FIGURE_HELP = "the figure: PNG, JPEG, WebP or TIFF; replaces an existing file"
 ABOUT_STYLE_PICTURES = (
     *("style_scale", "style_fit", "style_blend", "sum_styles", "fine_style", "color_match"),
-    *("original_colors", "luminance"),
+    *("original_colors", "style_colors", "luminance"),
     *ABOUT_PHOTOS,
 )
 

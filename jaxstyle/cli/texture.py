@@ -31,7 +31,7 @@ SHAPE_HELP = "width and height in pixels (default: the style picture's shape, lo
 PERIODIC_HELP = "make the texture tile without seams (both sides must be multiples of 16)"
 ABOUT_CONTENT = (
     *("content_weight", "content_layers", "content_loss", "style_fit", "color_match"),
-    *("original_colors", "luminance"),
+    *("original_colors", "style_colors", "luminance"),
     *ABOUT_PHOTOS,
 )
 

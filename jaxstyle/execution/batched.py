@@ -54,10 +54,34 @@ class Batched(Strategy):
 
     def objective(
         self, inputs: Sequence[LossInputs], pause: Callable[[], None] = do_not_pause
-    ) -> Objective:
-        """Build the objectives of all pictures, stacked: see ``stacked_objective``."""
+    ) -> Objective | list[Objective]:
+        """Build the objectives of all pictures, stacked: see ``stacked_objective``.
+
+        Those whose targets are yet to be found are in a list, to be stacked by ``begun``.
+        """
         each = [Strategy().objective([one], pause) for one in inputs]
-        return stacked_objective(each, self.mesh)
+        return each if each[0].waits else stacked_objective(each, self.mesh)
+
+    def begun(self, objective: Any, images: Sequence[Image]) -> Objective:
+        """Return the objective of a scale that begins with images, one for each picture."""
+        if not isinstance(objective, list):
+            return objective
+        pairs = zip(objective, images, strict=True)
+        return stacked_objective(
+            [Strategy().begun(one, [image]) for one, image in pairs], self.mesh
+        )
+
+    def begun_shape(self, objective: Any, scale: Scale) -> Any:
+        """Return the objective that ``begun`` will return, with shapes in place of new arrays."""
+        if not isinstance(objective, list):
+            return objective
+        one, sharding = super().begun_shape(objective[0], scale), self._sharding
+
+        def all_of(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((self.count, *x.shape), x.dtype, sharding=sharding)
+
+        shared = _placed(replace(objective[0], terms={}), self.mesh, PartitionSpec())
+        return replace(shared, terms=jax.tree.map(all_of, one.terms))
 
     def step(
         self,
@@ -69,7 +93,8 @@ class Batched(Strategy):
         """Take one step of every picture."""
 
         def one(terms: PyTree, rates: Hyperparameters, state: State) -> tuple[State, Losses]:
-            return step(replace(objective, terms=terms), rates, state, optimizer=optimizer)
+            own = replace(objective, terms=terms).at(state.step)
+            return step(own, rates, state, optimizer=optimizer)
 
         return self._kept_sharded(jax.vmap(one)(objective.terms, rates, state))
 
@@ -97,12 +122,17 @@ class Batched(Strategy):
         """Return the shapes, dtypes and shardings of the states at a scale."""
         images = jax.ShapeDtypeStruct((self.count, scale.height, scale.width, 3), jnp.float32)
         shapes = jax.eval_shape(lambda images: _init(images, Batched(), optimizer), images)
-        sharding = None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec(PICTURES))
+        sharding = self._sharding
 
         def placed(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
         return jax.tree.map(placed, shapes)
+
+    @property
+    def _sharding(self) -> NamedSharding | None:
+        """The sharding of arrays with a leading axis of pictures; None for the default device."""
+        return None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec(PICTURES))
 
     def restored(self, saved: Reached, scale: Scale) -> Reached:
         """Return what a checkpoint holds, sharded over the devices."""

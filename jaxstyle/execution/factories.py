@@ -102,8 +102,8 @@ def rates_of(settings: Settings, steps: int = 0, share: float = 1.0) -> solve.Hy
     Args:
       settings: settings of the run.
       steps: number of steps of the scale.
-      share: size of the coarsest scale over that of this one. With a cosine schedule it multiplies
-        the learning rate: where the picture is nearly done, large steps would undo it.
+      share: with a cosine schedule, factor of the learning rate, less than 1 at larger scales:
+        where the picture is nearly done, large steps would undo it.
     """
     bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
     cosine = settings.schedule == "cosine" and settings.optimizer in ("adam", "sgd")

@@ -86,6 +86,7 @@ def inputs_at(
         layers=layers,
         weighted=weighted,
         photorealism=scale.photorealism,
+        style_loss=scale.style_loss,
         precision=precision,
     )
 
@@ -100,6 +101,7 @@ def inputs_of(
     layers: Layers = NO_LAYERS,
     weighted: bool = False,
     photorealism: float | None = None,
+    style_loss: str = "",
     precision: str | None = None,
 ) -> LossInputs:
     """Return the inputs of the objective for pictures that have been resized already.
@@ -114,6 +116,7 @@ def inputs_of(
       weighted: whether to weight the content loss by alpha even if the content is opaque, since
         another content of the batch is not.
       photorealism: photorealism weight; if None, the last one of the settings.
+      style_loss: name of the style loss; if empty, that of the settings.
       precision: matmul precision; if None, that of the settings.
     """
     content_layers, style_layers = layers
@@ -136,11 +139,12 @@ def inputs_of(
         style_blend=settings.style_blend,
         sum_styles=settings.sum_styles,
         content_loss=settings.content_loss,
-        style_loss=settings.style_loss,
+        style_loss=style_loss or settings.style_loss,
         tv_loss=settings.tv_loss,
         white=settings.white,
         normalize_gradients=settings.normalize_gradients,
         photorealism_weight=photorealism,
+        seed=settings.seed,
     )
     photo, precision = settings.photorealistic, precision or matmul_precision(settings)
     return LossInputs(network, content, styles, spec, guides, photo, precision)

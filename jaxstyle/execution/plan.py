@@ -37,6 +37,7 @@ class Scale(NamedTuple):
       steps: optimizer steps.
       photorealism: weight of the matting-Laplacian energy.
       content: factor of the content weight.
+      style_loss: name of the style loss; empty for that of the settings.
     """
 
     height: int
@@ -45,6 +46,7 @@ class Scale(NamedTuple):
     steps: int
     photorealism: float = 0.0
     content: float = 1.0
+    style_loss: str = ""
 
 
 def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Scale]:
@@ -96,6 +98,7 @@ def plan(content: Image, styles: Sequence[Image], settings: Settings) -> list[Sc
         usable=usable,
         photorealism=settings.photorealism_weight,
         content=settings.content_factors,
+        last_style_loss=settings.last_style_loss,
     )
     last = scales[-1]
     if max(last.height, last.width) > MAX_SIZE:
@@ -115,6 +118,11 @@ def check_execution(settings: Settings) -> None:
     Raises:
       SettingError: they are not.
     """
+    for name, loss in settings.joint_losses().items():
+        if settings.normalize_gradients:
+            raise SettingError("normalize_gradients", f"does not go with --{_flag(name)} {loss}")
+        if settings.shard == "space":
+            raise SettingError("shard", f"space does not go with --{_flag(name)} {loss}")
     if settings.shard == "space":
         if settings.tile_side:
             raise SettingError("shard", "space does not go with tiles: leave --tile out")
@@ -131,6 +139,10 @@ def check_execution(settings: Settings) -> None:
         )
 
 
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
 def schedule(
     fitted: Callable[[int], tuple[int, int]],
     *,
@@ -141,6 +153,7 @@ def schedule(
     usable: Callable[[int], bool] = lambda size: True,
     photorealism: Sequence[float] = (0.0,),
     content: Sequence[float] = (1.0,),
+    last_style_loss: str = "none",
 ) -> list[Scale]:
     """Return the scales of a run, coarsest first.
 
@@ -154,20 +167,24 @@ def schedule(
       photorealism: photorealism weights. The finest scale is run once with each, in this order; the
         coarser scales use the first.
       content: factors of the content weight per scale, in the manner of ``steps``.
+      last_style_loss: style loss of one more pass at the finest scale; "none" for no such pass.
     """
     ladder = sizes.ladder_of(size, smallest, factor)
-    chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(photorealism)]
-    weights = [photorealism[0]] * (len(chosen) - len(photorealism)) + list(photorealism)
+    more = last_style_loss != "none"
+    finest = [*photorealism, *photorealism[-1:] * more]
+    chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(finest)]
+    weights = [photorealism[0]] * (len(chosen) - len(finest)) + finest
     # Numbers belong to places in the full ladder: a scale left out does not shift the others.
-    first = len(ladder) - 1 + len(photorealism) - len(chosen)
+    first = len(ladder) - 1 + len(finest) - len(chosen)
 
     def at(numbers: Sequence[Any], index: int) -> Any:
         return numbers[min(first + index, len(numbers) - 1)]
 
-    return [
+    scales = [
         Scale(*fitted(size), size, at(steps, index), weight, at(content, index))
         for index, (size, weight) in enumerate(zip(chosen, weights, strict=True))
     ]
+    return [*scales[:-1], scales[-1]._replace(style_loss=last_style_loss)] if more else scales
 
 
 def check_counts(styles: Sequence[Image], settings: Settings) -> None:

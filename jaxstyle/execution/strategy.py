@@ -28,13 +28,14 @@ from jaxstyle.execution.inputs import LossInputs, inputs_of
 from jaxstyle.execution.memory import Footprint, network_bytes, peak_bytes, shapes
 from jaxstyle.execution.plan import Scale, blank, style_size
 from jaxstyle.guidance.masks import Regions
-from jaxstyle.losses import matting, targets
+from jaxstyle.losses import JOINT, matting, targets
 from jaxstyle.losses.objective import Objective, build
 from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import optimizers, solve
 from jaxstyle.optim.solve import (
     Hyperparameters,
+    Losses,
     OnePicture,
     Program,
     Reached,
@@ -101,6 +102,35 @@ class Strategy(OnePicture):
                 guides=inputs.guides,
                 local_colors=local_colors,
             )
+
+    def begun(self, objective: Any, images: Sequence[Image]) -> Any:
+        """Return the objective of a scale that begins with images, one for each picture.
+
+        Some targets depend on them: see ``jaxstyle.losses.joint``.
+        """
+        if not isinstance(objective, Objective) or not objective.waits:
+            return objective
+        (image,) = images
+        return objective.begun(jax.device_put(np.asarray(image)))
+
+    def begun_shape(self, objective: Any, scale: Scale) -> Any:
+        """Return the objective that ``begun`` will return, with shapes in place of new arrays."""
+        if not isinstance(objective, Objective) or not objective.waits:
+            return objective
+        image = jax.ShapeDtypeStruct((scale.height, scale.width, 3), jnp.float32)
+        return jax.eval_shape(Objective.begun, objective, image)
+
+    def step(
+        self,
+        objective: Any,
+        rates: Hyperparameters,
+        state: State,
+        optimizer: optax.GradientTransformation,
+    ) -> tuple[State, Losses]:
+        """Take one step, with the random numbers of that step."""
+        if isinstance(objective, Objective):
+            objective = objective.at(state.step)
+        return super().step(objective, rates, state, optimizer)
 
     def losses(self, objective: Any, image: Image) -> tuple[Array, dict[str, Array]]:
         """Return the total loss of an image and its weighted terms, without a gradient."""
@@ -182,7 +212,8 @@ class Strategy(OnePicture):
         start = time.perf_counter()
         sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
         pictures = blank(scale.height, scale.width), [blank(*size) for size in sizes]
-        inputs = inputs_of(network, *pictures, settings, regions)
+        loss = scale.style_loss
+        inputs = inputs_of(network, *pictures, settings, regions, style_loss=loss)
         optimizer, rates = optimizer_of(settings), rates_of(settings)
         scored = self.objective_shape(inputs)
         program = self.program(optimizer, inputs.precision)
@@ -204,13 +235,19 @@ class Strategy(OnePicture):
 
         def scored(network: VGG19) -> Any:
             given = replace(inputs, network=network)
-            return self.build(given, given.content, given.styles, local)
+            found = self.build(given, given.content, given.styles, local)
+            return found.begun(jnp.zeros_like(given.content))
 
         return shapes(scored, inputs.network)
 
     def _compile_targets(self, inputs: LossInputs) -> list[jax.stages.Compiled]:
-        """Compile the programs that compute the targets of content and styles."""
+        """Compile the programs that compute the targets of content and styles.
+
+        Not those on several layers, which need less than a step.
+        """
         network, spec = inputs.network.direct(), inputs.spec
+        if spec.content_loss in JOINT or spec.style_loss in JOINT:
+            return []
         content, styles = jax.tree.map(solve.shape_of, (inputs.content, list(inputs.styles)))
         shares = targets.shares_of(spec.style_blend or [1.0] * len(styles), inputs.guides)
         guides = [dict(of) for of in inputs.guides.styles] if inputs.guides else None

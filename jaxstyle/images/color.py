@@ -95,7 +95,7 @@ def map_between(
     """
     if method not in COLOR_MATCHES:
         raise ValueError(f"unknown color match {method!r}: choose from {', '.join(COLOR_MATCHES)}")
-    before, after = (each.covariance + ridge * np.eye(3) for each in (source, target))
+    before, after = (each.covariance + ridge * np.eye(len(each.mean)) for each in (source, target))
     if method == "cholesky":
         matrix = np.linalg.cholesky(after) @ np.linalg.inv(np.linalg.cholesky(before))
     elif method == "pca":

@@ -7,17 +7,28 @@ weights is how a sweep is run. Losses and layers are static.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxstyle.errors import SettingError
+from jaxstyle.losses.hypercolumns import HYPERCOLUMNS, PIXELS, Given
+from jaxstyle.losses.joint import (
+    CONTENT_CHOICES,
+    JOINT,
+    STYLE_CHOICES,
+    exact,
+    in_order,
+    joint_target,
+    measured,
+)
 from jaxstyle.losses.matting import LocalColors
-from jaxstyle.losses.registry import CONTENT_LOSSES, LOSSES, STYLE_LOSSES, TV_LOSSES
+from jaxstyle.losses.registry import LOSSES, TV_LOSSES
 from jaxstyle.losses.targets import (
     IMAGE,
     Guides,
@@ -29,6 +40,7 @@ from jaxstyle.losses.targets import (
     statistics,
     style_targets,
 )
+from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import LAYERS, VGG19, require_image
 
 Weight = float | Float[Array, ""]
@@ -40,16 +52,19 @@ PHOTOREALISM = "matting-laplacian"
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Term:
-    """A weighted loss on one layer.
+    """A weighted loss on one layer, or on all layers at once.
 
     Attributes:
       weight: scalar.
       targets: one target for each picture (None for a prior).
       shares: weight of each target.
-      loss: name in ``jaxstyle.losses.LOSSES``.
-      layer: layer name, or ``IMAGE``.
+      loss: name in ``LOSSES`` or ``JOINT``.
+      layer: layer name, ``IMAGE``, or ``HYPERCOLUMNS`` for several layers.
       normalize: whether the gradient is normalized: see ``unit_gradient``.
-      guide: guide of the region, height x width of the layer; None for the whole picture.
+      guide: guide of the region, height x width of the layer (of several, the first); None for the
+        whole picture.
+      layers: names of several layers, in the order of the network.
+      given: what a loss on several layers is given besides.
     """
 
     weight: PyTree
@@ -59,11 +74,15 @@ class Term:
     layer: str = field(metadata={"static": True})
     normalize: bool = field(default=False, metadata={"static": True})
     guide: PyTree = None
+    layers: tuple[str, ...] = field(default=(), metadata={"static": True})
+    given: PyTree = None
 
     def __call__(
         self, features: Mapping[str, Array], image_size: tuple[int, int]
     ) -> Float[Array, ""]:
         """Return the weighted loss of an image from its features by layer name."""
+        if self.layers:
+            return self._of_hypercolumns(features)
         x = features[self.layer]
         if self.normalize:
             x = unit_gradient(x, self.weight)
@@ -77,6 +96,35 @@ class Term:
             for share, target in zip(self.shares, self.targets, strict=True)
         ]
         return self.weight * loss.image_factor(height, width) * sum(distances)
+
+    def _of_hypercolumns(self, features: Mapping[str, Array]) -> Float[Array, ""]:
+        maps = exact({name: features[name] for name in (PIXELS, *self.layers)})
+        distances = [
+            share * JOINT[self.loss].distance(maps, target, self.guide, self.given)
+            for share, target in zip(self.shares, self.targets, strict=True)
+        ]
+        return self.weight * sum(distances)
+
+    def at(self, step: Int[Array, ""]) -> "Term":
+        """Return the term with the random numbers of a step."""
+        if not self.layers or not JOINT[self.loss].random:
+            return self
+        return replace(self, given=self.given._replace(step=step))
+
+    @property
+    def waits(self) -> bool:
+        """Whether its targets depend on the image that a scale begins with."""
+        return bool(self.layers) and JOINT[self.loss].found is not None
+
+    def begun(self, network: VGG19, image: Float[Array, "h w 3"]) -> "Term":
+        """Return the term with the targets of a scale that begins with an image."""
+        found = JOINT[self.loss].found if self.waits else None
+        if found is None:
+            return self
+        measure = partial(measured, network, self.layers)
+        return replace(
+            self, targets=tuple(found(measure, image, of, self.guide) for of in self.targets)
+        )
 
 
 @jax.tree_util.register_dataclass
@@ -107,11 +155,31 @@ class Objective:
           ImageError: not an array of floats of shape height x width x 3.
         """
         require_image("the image", image)
-        layers = [term.layer for term in self.terms.values()]
-        features = features_and_image(self.network, image, layers, self.white)
+        layers = [name for term in self.terms.values() for name in term.layers or (term.layer,)]
+        features = features_and_image(self.network, image, layers, self.white) | {PIXELS: image}
         size = image.shape[0], image.shape[1]
         parts = {name: term(features, size) for name, term in self.terms.items()}
         return sum(parts.values(), jnp.zeros((), image.dtype)), parts
+
+    def at(self, step: Int[Array, ""]) -> "Objective":
+        """Return the objective with the random numbers of a step, for losses that draw some."""
+        return replace(self, terms={name: term.at(step) for name, term in self.terms.items()})
+
+    @property
+    def waits(self) -> bool:
+        """Whether some targets depend on the image that a scale begins with: see ``begun``."""
+        return any(term.waits for term in self.terms.values())
+
+    def begun(self, image: Float[Array, "h w 3"]) -> "Objective":
+        """Return the objective of a scale that begins with an image."""
+        if not self.waits:
+            return self
+        return replace(self, terms=_begun(self.network.direct(), self.terms, image))
+
+
+@jit()
+def _begun(network: VGG19, terms: dict[str, Term], image: Float[Array, "h w 3"]) -> dict[str, Term]:
+    return {name: term.begun(network, image) for name, term in terms.items()}
 
 
 @jax.custom_vjp
@@ -148,10 +216,12 @@ class LossSpec:
       tv_weight: weight of the total variation of the image.
       style_blend: share of each style picture, normalized to sum to one; equal if empty.
       sum_styles: add up a loss for each style picture, instead of one for their blended statistics.
-      content_loss, style_loss, tv_loss: names in ``jaxstyle.losses.LOSSES``.
+      content_loss, style_loss: names in ``LOSSES`` or ``JOINT``.
+      tv_loss: name in ``LOSSES``.
       white: value of a white pixel in the units of the total variation.
       normalize_gradients: normalize the gradients of content and style losses: ``unit_gradient``.
       photorealism_weight: weight of the matting-Laplacian energy.
+      seed: seed of losses that draw random numbers.
 
     Raises:
       SettingError: there is no loss of that name, a layer is not canonical, or all shares are zero.
@@ -168,11 +238,12 @@ class LossSpec:
     white: float = 1.0
     normalize_gradients: bool = False
     photorealism_weight: Weight = 0.0
+    seed: int = 0
 
     def __post_init__(self):
         for kind, names in (
-            ("content_loss", CONTENT_LOSSES),
-            ("style_loss", STYLE_LOSSES),
+            ("content_loss", CONTENT_CHOICES),
+            ("style_loss", STYLE_CHOICES),
             ("tv_loss", TV_LOSSES),
         ):
             name = getattr(self, kind)
@@ -226,23 +297,93 @@ def build(
     # With normalized gradients, targets must be computed by the same algorithms as the image's
     # features: a rounding difference where the gradient is zero would be scaled up.
     measuring = network if spec.normalize_gradients else network.direct()
-    of_content = content_targets(
-        measuring,
-        content,
-        seen_by(guides),
-        layers=tuple(spec.content_weights),
-        loss=spec.content_loss,
-    )
-    of_styles = style_targets(
-        measuring,
-        list(styles),
-        shares,
-        [dict(of) for of in guides.styles] if guides else None,
-        layers=tuple(spec.style_weights),
-        loss=spec.style_loss,
-        sum_styles=spec.sum_styles,
-    )
+    if spec.content_loss in JOINT:
+        of_content = {HYPERCOLUMNS: _joint_content(measuring, content, spec, seen_by(guides))}
+    else:
+        of_content = content_targets(
+            measuring,
+            content,
+            seen_by(guides),
+            layers=tuple(spec.content_weights),
+            loss=spec.content_loss,
+        )
+    if spec.style_loss in JOINT:
+        of_styles = _joint_styles(measuring, content, styles, spec, guides)
+    else:
+        of_styles = style_targets(
+            measuring,
+            list(styles),
+            shares,
+            [dict(of) for of in guides.styles] if guides else None,
+            layers=tuple(spec.style_weights),
+            loss=spec.style_loss,
+            sum_styles=spec.sum_styles,
+        )
     return assembled(network, of_content, of_styles, shares, spec, guides, local_colors)
+
+
+def _joint_content(
+    network: VGG19, content: Any, spec: LossSpec, seen: Mapping[str, Any] | None
+) -> PyTree:
+    """Return the target of a content loss on several layers."""
+    layers, given = in_order(spec.content_weights), _given(spec, "content")
+    if not layers:
+        return None
+    guide = seen[layers[0]] if seen else None
+    named = {"layers": layers, "loss": spec.content_loss}
+    return joint_target(network, content, None, guide, given, **named)
+
+
+def _joint_styles(
+    network: VGG19,
+    content: Any,
+    styles: Sequence[Any],
+    spec: LossSpec,
+    guides: Guides | None,
+) -> list[dict[str, list[PyTree]]]:
+    """Return the targets of a style loss on several layers: those of each style, by region."""
+    layers, given = in_order(spec.style_weights), _given(spec, "style")
+    named = {"layers": layers, "loss": spec.style_loss}
+    bordered = network.padded("reflect") if network.padding == "circular" else network
+
+    def of(style: Any, guide: Any) -> PyTree:
+        return joint_target(bordered, content, style, guide, given, **named)
+
+    if not layers:
+        return []
+    if guides is None:
+        return [{HYPERCOLUMNS: [of(style, None)]} for style in styles]
+    return [
+        {HYPERCOLUMNS: [of(style, guide) for guide in masks[layers[0]]]}
+        for style, masks in zip(styles, guides.styles, strict=True)
+    ]
+
+
+def _mean(weights: Mapping[str, Weight]) -> Any:
+    """Return the mean of the weights that are not zero."""
+    count = sum((weight > 0) * 1.0 for weight in weights.values())
+    return sum(weights.values()) / (count + (count == 0))
+
+
+def _given(spec: LossSpec, kind: str) -> Given:
+    """Return what a loss on several layers is given: each layer's weight relative to their mean."""
+    weights = spec.content_weights if kind == "content" else spec.style_weights
+    mean, style = _mean(weights), _mean(spec.style_weights)
+    number = jnp.result_type(float)
+    factors = {name: weight / (mean + (mean == 0)) for name, weight in weights.items()}
+    content = _mean(spec.content_weights) / (style + (style == 0))
+    plain = jax.tree.map(
+        lambda x: x if isinstance(x, jax.Array) else np.asarray(x, number), (factors, content)
+    )
+    factors, content = jax.device_put(plain)
+    return Given(factors, content, jax.device_put(np.uint32(spec.seed)))
+
+
+def _by_term(weights: Mapping[str, Weight], loss: str) -> dict[str, Weight]:
+    """Return the weights of the terms of a loss, by layer."""
+    if loss not in JOINT:
+        return dict(weights)
+    return {HYPERCOLUMNS: _mean(weights)} if weights else {}
 
 
 def style_terms(layer: str, guides: Guides | None) -> list[str]:
@@ -271,21 +412,29 @@ def assembled(
         scalar, of_each = jax.device_put((scalar, of_each))
         return Term(scalar, tuple(targets), of_each, loss, layer, normalize, guide)
 
-    seen = jax.device_put(seen_by(guides)) or {}
-    terms = {
-        f"content/{layer}": term(
-            weight, [of_content[layer]], spec.content_loss, layer, guide=seen.get(layer)
-        )
-        for layer, weight in spec.content_weights.items()
-    }
-    for layer, weight in spec.style_weights.items():
+    def several(loss: str, kind: str) -> dict[str, Any]:
+        if loss not in JOINT:
+            return {}
+        weights = spec.content_weights if kind == "content" else spec.style_weights
+        return {"layers": in_order(weights), "given": _given(spec, kind)}
+
+    seen, terms = seen_by(guides) or {}, {}
+    for layer, weight in _by_term(spec.content_weights, spec.content_loss).items():
+        joint = several(spec.content_loss, "content")
+        guide = jax.device_put(seen.get(joint["layers"][0] if joint else layer))
+        plain = term(weight, [of_content[layer]], spec.content_loss, layer, guide=guide)
+        terms[f"content/{layer}"] = replace(plain, **joint)
+    for layer, weight in _by_term(spec.style_weights, spec.style_loss).items():
+        joint = several(spec.style_loss, "style")
+        guided = joint["layers"][0] if joint else layer
         each = [[of[layer][region] for of in of_styles] for region in range(len(shares))]
         for region, name in enumerate(style_terms(layer, guides)):
             guide, share = None, 1.0
             if guides is not None:
-                guide = jax.device_put(guides.content[layer][region])
-                share = float(guides.weights[layer][region])
-            terms[name] = term(weight * share, each[region], spec.style_loss, layer, region, guide)
+                guide = jax.device_put(guides.content[guided][region])
+                share = float(guides.weights[guided][region])
+            plain = term(weight * share, each[region], spec.style_loss, layer, region, guide)
+            terms[name] = replace(plain, **joint)
     terms["tv"] = term(spec.tv_weight, [None], spec.tv_loss, IMAGE)
     if local_colors is not None:
         # The papers define the energy for images whose white is 1.

@@ -20,8 +20,10 @@ from jaxstyle.presets import (
     large,
     neural_style,
     neural_style_pt,
+    nnst,
     photo,
     reconstruction,
+    strotss,
     texture,
     tf_mat,
     tf_tutorial,
@@ -52,6 +54,8 @@ PRESETS: dict[str, Preset] = {
     "tf-mat": tf_mat.PRESET,
     "tf-tutorial": tf_tutorial.PRESET,
     "crowsonkb": crowsonkb.PRESET,
+    "strotss": strotss.PRESET,
+    "nnst": nnst.PRESET,
 }
 
 ALIASES = {"quanfita": "anishathalye", "fast": "photo"}

@@ -7,7 +7,7 @@ total variation losses, measured on the features of a fixed VGG-19 (Gatys, Ecker
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -116,13 +116,17 @@ def optimize(
     images, reached = problem.first_images(), None
 
     for index, stage in problem.stages(saved.scale, hooks.pause):  # coarse to fine
-        reached = problem.begin(index, stage, images, reached, saved.reached)
+        started = saved.started if saved.reached else problem.enlarged(stage, images)
+        reached = problem.begin(index, stage, started, reached, saved.reached)
+        stage = stage.begun(started)
         saved = RunCheckpoint()  # only the first scale resumes; the solver donates its buffers
         give_memory_back()  # that of the compiler, and of the scale before
         for now in stage.minimize(reached, hooks.every):
             trace.note(index, before=reached, now=now)
             reached, seconds = now, time.perf_counter() - start
             kept = RunCheckpoint(index, reached, trace.scales, trace.losses, seconds)
+            if stage.waited:
+                kept = replace(kept, started=started)
             hooks.report(stage.progress(problem.scales, index, reached, seconds), kept)
         images = stage.images(reached)
         trace.scales.append(stage.scale_report(reached))
@@ -142,6 +146,7 @@ class Stage(NamedTuple):
       compile_seconds: time of all compilations for the scale.
       compilations: number of programs that were compiled for the step.
       target_compilations: number of programs that were compiled for the targets.
+      waited: whether some targets depend on the images that the scale begins with.
     """
 
     scale: Scale
@@ -152,6 +157,19 @@ class Stage(NamedTuple):
     compile_seconds: float
     compilations: int
     target_compilations: int
+    waited: bool = False
+
+    def begun(self, images: Sequence[Image]) -> "Stage":
+        """Return the stage with the targets of a scale that begins with these images."""
+        if not self.waited:
+            return self
+        with counted(here=True) as finding:
+            objective = jax.block_until_ready(self.strategy.begun(self.objective, images))
+        return self._replace(
+            objective=objective,
+            compile_seconds=self.compile_seconds + finding.seconds,
+            target_compilations=self.target_compilations + finding.count,
+        )
 
     def minimize(self, begin: Reached, every: int | None) -> Iterator[Reached]:
         """Take the steps of the scale: see ``jaxstyle.optim.solve.minimize``."""
@@ -294,8 +312,9 @@ class Problem:
             objective = strategy.objective(self._inputs(index), pause)
             program = strategy.program(self.optimizer, self.precision)
             rates, state = self.rates(strategy, scale), strategy.state_shape(scale, self.optimizer)
+            begun = strategy.begun_shape(objective, scale)
             with counted(here=True) as compiling:
-                program.compile(objective, rates, state)
+                program.compile(begun, rates, state)
             jax.block_until_ready(objective)  # so that the steps find that memory free
         return Stage(
             scale,
@@ -306,6 +325,7 @@ class Problem:
             compile_seconds=preparing.seconds,
             compilations=compiling.count,
             target_compilations=preparing.count - compiling.count,
+            waited=begun is not objective,
         )
 
     def strategy(self, scale: Scale) -> Strategy:
@@ -317,7 +337,7 @@ class Problem:
 
     def rates(self, strategy: Strategy, scale: Scale) -> Hyperparameters:
         """Return the hyperparameters of all pictures at a scale."""
-        share = self.scales[0].size / scale.size
+        share = (self.scales[0].size / scale.size) ** 0.5
         return strategy.rates([rates_of(each, scale.steps, share) for each in self.settings])
 
     def _inputs(self, index: int) -> list[LossInputs]:
@@ -338,11 +358,19 @@ class Problem:
             for scales, colored, settings, regions in each
         ]
 
+    def enlarged(self, stage: Stage, images: Sequence[Image]) -> list[Image]:
+        """Return the images that a scale begins with, from those of the scale before."""
+        resized = cached_resize(self.pictures)
+        each = zip(images, self.colored, self.settings, strict=True)
+        return [
+            enlarged(image, photo, stage.scale, own, resized) for image, (photo, _), own in each
+        ]
+
     def begin(
         self,
         index: int,
         stage: Stage,
-        images: Sequence[Image],
+        started: Sequence[Image],
         before: Reached | None,
         saved: Reached | None,
     ) -> Reached:
@@ -351,7 +379,7 @@ class Problem:
         Args:
           index: index of the scale.
           stage: the scale.
-          images: results of the scale before, or the initial images.
+          started: the images it begins with.
           before: what was reached at the scale before, None for the first one. If the settings ask
             for it, the optimizer's moments are resized from it.
           saved: what was reached at this scale, from a checkpoint.
@@ -359,19 +387,16 @@ class Problem:
         scale, strategy = stage.scale, stage.strategy
         if saved:
             restored = strategy.restored(saved, scale)
-            self._check(restored, stage)
+            self._check(restored, stage, started)
             return restored
-        resized = cached_resize(self.pictures)
-        each = zip(images, self.colored, self.settings, strict=True)
-        larger = [enlarged(image, photo, scale, own, resized) for image, (photo, _), own in each]
-        state = strategy.begin(larger, self.optimizer)
+        state = strategy.begin(started, self.optimizer)
         if before and self.settings[0].carry:
             state = strategy.carried(before.state, state, self.scales[index - 1], scale)
         earlier = before.courses if before else (Course(),) * len(self.pictures)
         courses = tuple(Course(diverged=course.diverged) for course in earlier)  # given up for good
         return Reached(self.rates(strategy, scale), state, courses)
 
-    def _check(self, restored: Reached, stage: Stage) -> None:
+    def _check(self, restored: Reached, stage: Stage, started: Sequence[Image]) -> None:
         """Raise CheckpointError if what a checkpoint holds is not of these pictures and scale."""
         steps = range(stage.scale.steps + 1)
         wanted = stage.strategy.state_shape(stage.scale, self.optimizer)
@@ -380,6 +405,8 @@ class Problem:
             or _shapes(restored.state) != _shapes(wanted)
             or list(map(np.shape, jax.tree.leaves(restored.rates)))
             != list(map(np.shape, jax.tree.leaves(self.rates(stage.strategy, stage.scale))))
+            or list(map(np.shape, started))
+            != [(*stage.scale[:2], 3)] * (len(self.pictures) if stage.waited else 0)
         ):
             raise CheckpointError(OTHER_RUN)
 
@@ -396,7 +423,7 @@ class Problem:
 
     def _result(self, index: int, image: Image, trace: Trace, seconds: float) -> Result:
         one = self.pictures[index]
-        done = finished(image, one.content, self.scales[-1], one.settings)
+        done = finished(image, one.content, self.scales[-1], one.settings, one.styles)
         return Result(
             done.image,
             done.alpha,

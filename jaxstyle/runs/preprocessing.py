@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import images
-from jaxstyle.execution.plan import Image, Scale, resize, seamless
+from jaxstyle.execution.plan import Image, Scale, resize, seamless, style_size
 from jaxstyle.guidance import recolor
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture, affine, color, full_size
 from jaxstyle.images.guided_filter import refined
+from jaxstyle.images.style_colors import with_style_colors
 from jaxstyle.images.transparency import joined, split
 from jaxstyle.network import vgg
 from jaxstyle.settings import INITS, Settings
@@ -34,8 +35,8 @@ def first_image(
     """Return the initial image of the optimization.
 
     Depending on ``settings.init``: the content picture, the content picture in the colors of the
-    styles, noise, or a picture read from a file. ``settings.init_noise`` is the share of noise
-    blended in.
+    styles (partly, below half the strength), noise, or a picture read from a file.
+    ``settings.init_noise`` is the share of noise blended in.
     """
     if settings.init == "noise":
         return noise(scale, network, settings)
@@ -43,7 +44,8 @@ def first_image(
     seen, share = resize(picture, scale, settings), np.float32(settings.init_noise)
     image = seen[..., :3]
     if settings.init == "colors":
-        image = recolor.recolored(seen, styles, regions)
+        painted = np.float32(min(1, 2 * settings.strength))
+        image = (1 - painted) * image + painted * recolor.recolored(seen, styles, regions)
     return (1 - share) * image + share * noise(scale, network, settings) if share else image
 
 
@@ -150,11 +152,21 @@ class Finished(NamedTuple):
     maps: Maps | None
 
 
-def finished(image: Image, content: Picture, scale: Scale, settings: Settings) -> Finished:
+def finished(
+    image: Image, content: Picture, scale: Scale, settings: Settings, styles: Sequence[Image] = ()
+) -> Finished:
     """Return the picture at its final size, after the optional post-processing steps.
 
     These are, as the settings ask: smoothing local color maps, refining edges with a guided filter,
-    and restoring the content's colors. The content's alpha channel is resized along.
+    restoring the content's colors, or moving those to the styles'. The content's alpha channel is
+    resized along.
+
+    Args:
+      image: the result of the last scale.
+      content: the content picture.
+      scale: the last scale.
+      settings: settings of the run.
+      styles: style pictures at full size.
     """
     image = resize(image, scale, settings)
     photo = resize(content.pixels, scale, settings)[..., :3]
@@ -166,9 +178,18 @@ def finished(image: Image, content: Picture, scale: Scale, settings: Settings) -
         image, maps = np.asarray(affine.applied(smooth, photo)), np.asarray(smooth)
     if settings.refine:
         image = np.asarray(refined(*jax.device_put((image, photo))))
+    if settings.style_colors and styles:
+        paint = [_at_scale(style, i, scale, settings) for i, style in enumerate(styles)]
+        shares = settings.style_blend or [1.0] * len(styles)
+        image = with_style_colors(image, photo, paint, shares)
     if settings.original_colors or settings.color_match == "luminance":
         image = color.original_colors(image, photo, settings.luminance)
     return Finished(np.clip(image, 0, 1), alpha, maps)
+
+
+def _at_scale(style: Image, index: int, scale: Scale, settings: Settings) -> Image:
+    size = style_size(style, index, scale, settings)
+    return images.resize(style, *size, settings.resampling)
 
 
 def _gray(luminance: np.ndarray) -> Image:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from jaxstyle import images
 from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.strategy import WHOLE, Strategy
+from jaxstyle.losses.hypercolumns import HYPERCOLUMNS
 from jaxstyle.network.weights import Loaded
 from jaxstyle.optim.solve import Reached
 from jaxstyle.runs.recipe import Recipe
@@ -229,7 +230,7 @@ def _own_terms(terms: Mapping[str, float], settings: Settings) -> dict[str, floa
 
     def own(name: str) -> bool:
         kind, *layer = name.split("/")
-        return kind not in layers or layer[0] in layers[kind]
+        return kind not in layers or layer[0] in (HYPERCOLUMNS, *layers[kind])
 
     return {name: value for name, value in terms.items() if own(name)}
 

@@ -35,6 +35,7 @@ class RunCheckpoint:
       losses: loss trace of each picture so far.
       seconds: wall-clock time so far.
       mixtures: finished style pictures of ``fine_style``.
+      started: images that the scale began with, where targets depend on them.
       preparing: whether ``scale`` and ``reached`` belong to the next one of these mixtures.
     """
 
@@ -45,6 +46,7 @@ class RunCheckpoint:
     seconds: float = 0.0
     mixtures: Sequence[Image] = ()
     preparing: bool = False
+    started: Sequence[Image] = ()
 
     def to_tree(self) -> dict[str, Any]:
         """Return the state as a tree of plain values and host arrays, for ``checkpoint.save``.
@@ -64,6 +66,7 @@ class RunCheckpoint:
             "seconds": self.seconds,
             "mixtures": list(self.mixtures),
             "preparing": self.preparing,
+            "started": list(self.started),
         }
 
     def is_whole(self) -> bool:
@@ -104,6 +107,7 @@ class RunCheckpoint:
             seconds=kept.seconds,
             mixtures=kept.mixtures,
             preparing=kept.preparing,
+            started=kept.started,
         )
 
 
@@ -121,6 +125,7 @@ class _Tree:
     seconds: float
     mixtures: list[np.ndarray]
     preparing: bool
+    started: list[np.ndarray]
 
 
 def on_host(leaves: Sequence[jax.Array]) -> list[Any]:
@@ -154,7 +159,7 @@ def _state_shape(settings: Settings, leaves: Sequence[Any]) -> Any:
     return rates_of(settings), state
 
 
-AFTERWARDS = ("preset", "original_colors", "smooth_radius", "refine")
+AFTERWARDS = ("preset", "original_colors", "style_colors", "smooth_radius", "refine")
 """Settings that do not affect the state of a run: the preset's name, and post-processing."""
 
 

@@ -30,12 +30,13 @@ from jaxstyle.settings.effect import check_effects, is_record
 Image = Float[np.ndarray, "_ _ _"]
 
 OF_MAKING = (
-    *("steps", "smallest_size", "scale_factor", "original_colors"),
+    *("steps", "smallest_size", "scale_factor", "original_colors", "style_colors"),
     *("init", "init_noise", "noise", "noise_level", "seed", "optimizer"),
     *("learning_rate", "learning_rate_decay", "schedule", "pyramid_levels"),
     *("betas", "epsilon", "momentum", "history", "clamp", "content_factors"),
     *("smooth_radius", "smooth_edge", "refine"),
     *("carry", "average", "keep_best", "tolerance", "normalize_gradients", "shard"),
+    "last_style_loss",
 )
 """Settings that affect how a picture is made, but not its losses."""
 
@@ -174,7 +175,7 @@ def score_pictures(
             regions = regions or everywhere(len(styles))
         strategy = choose_for_score(scale, style_sizes, settings)
         inputs = inputs_of(network, content, pictures, settings, regions)
-        scored = strategy.objective([inputs])
+        scored = strategy.begun(strategy.objective([inputs]), [measured])
         _, terms = strategy.losses(scored, measured)
     values = {
         name: float(terms[name]) for name in scored.terms if name != "tv" or settings.tv_weight

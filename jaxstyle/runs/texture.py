@@ -17,10 +17,11 @@ from jaxstyle.execution import plan
 from jaxstyle.execution.compilation import usual_rules
 from jaxstyle.execution.plan import PERIOD, Image
 from jaxstyle.images import Picture, sizes
+from jaxstyle.losses import JOINT
 from jaxstyle.network import weights
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks
-from jaxstyle.runs.preprocessing import picture_notes
+from jaxstyle.runs.preprocessing import KEEPING, picture_notes
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.stylize import Source, in_words, read_styles, run, telling, warn
 from jaxstyle.settings import Settings, resolve
@@ -76,6 +77,9 @@ def on_canvas(
       SettingError: the shape is invalid, or cannot tile the plane.
     """
     plan.check_counts(styles, settings)
+    for name, loss in settings.joint_losses().items():
+        if JOINT[loss].found:
+            raise SettingError(name, f"{loss} follows a photo, and a texture has none: use another")
     if shape and not all(isinstance(side, int) and 0 < side <= MAX_SIZE for side in shape):
         raise SettingError("shape", f"must be two sides from 1 to {MAX_SIZE}, not {shape}")
     height, width = shape or _like(styles[0], periodic, settings)
@@ -91,12 +95,13 @@ def on_canvas(
         size=size,
         size_rule="longest",
         content_weight=0.0,
-        init="noise" if settings.init == "content" else settings.init,
+        init="noise" if settings.init in KEEPING else settings.init,
         style_scale=tuple(scales),
         style_fit="size",
         padding="circular" if periodic else settings.padding,
         color_match="none",
         original_colors=False,
+        style_colors=False,
     )
 
 

@@ -12,7 +12,7 @@ from jaxstyle.guidance.propagate import GUIDANCES
 from jaxstyle.images.color import COLOR_MATCHES, LUMINANCES
 from jaxstyle.images.resample import RESAMPLINGS
 from jaxstyle.images.sizes import SIZE_RULES, SizeRule
-from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES
+from jaxstyle.losses import CONTENT_CHOICES, JOINT, STYLE_CHOICES, TV_LOSSES
 from jaxstyle.network.vgg import PADDINGS, POOLINGS, ROUNDINGS, Padding, Pooling, Rounding
 from jaxstyle.optim.optimizers import LEARNING_RATES, OPTIMIZERS, searches_line
 from jaxstyle.presets.preset import ONE_SCALE
@@ -69,7 +69,7 @@ class Settings:
         (*SIZE_RULES, "own"),
     )
     steps: tuple[int, ...] = _setting(
-        (50, 20), "optimizer steps at each scale, coarsest first; the last number repeats"
+        (42, 28), "optimizer steps at each scale, coarsest first; the last number repeats"
     )
     smallest_size: int = _setting(
         256, "smallest size that the coarsest scale may have; equal to --size: one scale only"
@@ -80,7 +80,8 @@ class Settings:
     # The losses
     strength: float = _setting(
         0.5,
-        "from the photo (0) to the painting (1): multiplies the style weight by 1/100 to 100",
+        "from the photo (0) to the painting (1): multiplies the style weight by 1/100 to 100; below "
+        "0.5, --init colors keeps some of the photo's colors",
     )
     content_weight: float = _setting(1.0, "weight of the content loss")
     content_factors: tuple[float, ...] = _setting(
@@ -100,12 +101,17 @@ class Settings:
     content_loss: str = _setting(
         "content-relative",
         "form of the content loss; relative: divided by the mean square of the photo's features",
-        CONTENT_LOSSES,
+        CONTENT_CHOICES,
     )
     style_loss: str = _setting(
         "gram-relative",
         "form of the style loss; relative: divided by the mean square of the style's Gram matrix",
-        STYLE_LOSSES,
+        STYLE_CHOICES,
+    )
+    last_style_loss: str = _setting(
+        "none",
+        "form of the style loss in one more pass at the final size; none: no such pass",
+        ("none", *STYLE_CHOICES),
     )
     tv_loss: str = _setting("total-variation", "form of the total variation loss", TV_LOSSES)
     normalize_gradients: bool = _setting(
@@ -181,6 +187,11 @@ class Settings:
     original_colors: bool = _setting(
         False, "after the run, give the result the photo's colors, keeping its luminance"
     )
+    style_colors: bool = _setting(
+        False,
+        "after the run, give the result the photo's colors, moved to the styles' mean and "
+        "covariance, keeping its finest detail",
+    )
     luminance: str = _setting(
         "rec601",
         "definition of luminance where colors are kept; rec601: the Y of YUV, YIQ and YCbCr",
@@ -215,7 +226,7 @@ class Settings:
 
     # The starting image
     init: str = _setting(
-        "content",
+        "colors",
         "starting image: content, noise, colors (the content in the style's colors), or a "
         "picture's path",
         metavar="content|noise|colors|FILE",
@@ -228,7 +239,7 @@ class Settings:
         NOISES,
     )
     noise_level: float = _setting(0.25, "standard deviation of Gaussian noise, where white is 1")
-    seed: int = _setting(0, "seed of the noise")
+    seed: int = _setting(0, "seed of the noise, and of losses that sample positions")
 
     # The optimizer
     optimizer: str | optax.GradientTransformation = _setting("adam", "optimizer", OPTIMIZERS)
@@ -309,6 +320,13 @@ class Settings:
     def layers(self) -> list[str]:
         """Return the layers that the losses use: those of the content, then of the style."""
         return [*self.content_weights(), *self.style_weights()]
+
+    def joint_losses(self) -> dict[str, str]:
+        """Return the losses in use that are on all layers at once, by setting."""
+        used = {"content_loss": self.content_weights(), "style_loss": self.style_weights()}
+        used["last_style_loss"] = used["style_loss"]
+        names = {name: getattr(self, name) for name, weights in used.items() if weights}
+        return {name: loss for name, loss in names.items() if loss in JOINT}
 
     @property
     def guided(self) -> bool:

@@ -186,6 +186,7 @@ CLEANERS = {
     "smooth_edge": lambda name, value: _number(name, value, 0, 10, above=True),
     "refine": _truth,
     "original_colors": _truth,
+    "style_colors": _truth,
     "pooling_scale": _truth,
     "network_white": lambda name, value: _number(name, value, 1, 65535),
     "network_mean": _mean,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from jaxstyle.errors import SettingError
 from jaxstyle.images.sizes import ladder_of
+from jaxstyle.losses import JOINT
 from jaxstyle.network.vgg import smallest_side
 from jaxstyle.optim.solve import PATIENCE
 from jaxstyle.presets.preset import ONE_SCALE
@@ -88,7 +89,8 @@ def _scales(settings: Settings) -> float:
     if settings.size_rule == "own":
         return float("inf")
     sizes = ladder_of(settings.size, settings.smallest_size, settings.scale_factor)
-    return len(sizes) + len(settings.photorealism_weight) - 1
+    more = settings.last_style_loss != "none"
+    return len(sizes) + len(settings.photorealism_weight) - 1 + more
 
 
 def _named(settings: Settings) -> bool:
@@ -224,7 +226,8 @@ SUPERFLUOUS = (
     ),
     Rule(
         (
-            *("strength", "style_layers", "style_loss", "style_scale", "style_fit"),
+            *("strength", "style_layers", "style_loss", "last_style_loss", "style_scale"),
+            "style_fit",
             *("fine_style", "sum_styles"),
         ),
         lambda settings, _: settings.style_weight > 0,
@@ -247,7 +250,9 @@ SUPERFLUOUS = (
     ),
     Rule(
         ("seed",),
-        lambda settings, _: _noisy(settings),
+        lambda settings, _: (
+            _noisy(settings) or any(JOINT[n].random for n in settings.joint_losses().values())
+        ),
         "has no effect, as nothing is random without --init noise or --init-noise",
     ),
     Rule(
@@ -259,6 +264,16 @@ SUPERFLUOUS = (
         ("original_colors",),
         lambda settings, _: settings.color_match != "luminance",
         "has no effect with --color-match luminance, which keeps the colors too",
+    ),
+    Rule(
+        ("style_colors",),
+        lambda settings, _: not settings.original_colors and settings.color_match != "luminance",
+        "has no effect with --original-colors or --color-match luminance",
+    ),
+    Rule(
+        ("sum_styles",),
+        lambda settings, styles: styles == 1 or settings.style_loss not in JOINT,
+        "has no effect with this style loss, which has a target for each style",
     ),
     Rule(
         ("tolerance",),

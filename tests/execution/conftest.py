@@ -28,6 +28,7 @@ class Prepared:
     settings: Settings
     styles: Sequence[np.ndarray]
     starts: Sequence[np.ndarray]
+    waiting: Any
     objective: Any
     program: solve.StepProgram
     rates: solve.Hyperparameters
@@ -94,14 +95,17 @@ def prepared(network, picture):
         )
         scale = Scale(*sides, max(sides), 4)
         each = [inputs_at(scale, network, content, [style], chosen) for content, style in pictures]
+        starts = [start for (start,) in starts]
+        waiting = strategy.objective(each)
         return Prepared(
             strategy,
             scale,
             network,
             chosen,
             pictures[0][1:],
-            [start for (start,) in starts],
-            strategy.objective(each),
+            starts,
+            waiting,
+            strategy.begun(waiting, starts),
             strategy.program(optimizer_of(chosen), matmul_precision(chosen)),
             strategy.rates([rates_of(chosen)] * len(pictures)),
         )

@@ -193,6 +193,32 @@ def test_impossible_tiles_and_sharding_are_refused(settings, problem):
     assert plan(*pictures, resolve())
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"preset": "nnst", "tile": 64}, "tile: does not go with --style-loss neighbors, which"),
+        ({"content_loss": "self-similarity", "shard": "space"}, "shard: space does not go with"),
+        ({"last_style_loss": "neighbors-split", "normalize_gradients": True}, "--last-style-loss"),
+    ],
+)
+def test_losses_on_several_layers_see_the_whole_picture(settings, problem):
+    with pytest.raises(SettingError, match=problem):
+        check_execution(resolve(**settings))
+
+
+def test_a_last_pass_at_the_final_size_has_another_style_loss():
+    given = {"size": 128, "smallest_size": 64, "steps": (5, 4, 3)}
+    found = plan(blank(80, 128), [blank(40, 40)], resolve("nnst", **given))
+    scales = [(scale.width, scale.steps, scale.style_loss) for scale in found]
+    assert scales == [(64, 5, ""), (128, 4, ""), (128, 3, "neighbors-split")]
+    both = plan(
+        blank(80, 128),
+        [blank(40, 40)],
+        resolve("nnst", photorealism_weight=(0, 2), **given),
+    )
+    assert [scale.photorealism for scale in both] == [0, 0, 2, 2]
+
+
 def test_shallow_layers_allow_any_even_tile():
     shallow = {"content_layers": "relu2_1", "style_layers": ["relu1_1", "relu2_1"]}
     check_execution(resolve(tile=74, **shallow))

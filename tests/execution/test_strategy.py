@@ -151,6 +151,29 @@ def test_every_strategy_takes_the_same_steps(prepared, strategy):
             assert np.mean(np.abs(image - solve.result(alone, best))) < 1e-5
 
 
+JOINT = {"style_loss": "neighbors", "content_loss": "self-similarity"}
+TRANSPORT = {"style_loss": "relaxed-transport", "content_weight": 0}
+SPLIT = {"style_loss": "neighbors-split", "content_weight": 0}
+
+
+@pytest.mark.parametrize("losses", [JOINT, TRANSPORT, SPLIT], ids=lambda x: x["style_loss"])
+def test_losses_on_several_layers_are_those_of_each_picture_alone(prepared, losses):
+    made = prepared(Batched(2), **losses)
+    state, together = made.steps(2)
+    for index in range(2):
+        alone, expected = prepared(WHOLE, seeds=[index], **losses).steps(2)
+        np.testing.assert_allclose(together.total[index], expected.total, rtol=1e-4)
+        assert np.mean(np.abs(state.image[index] - alone.image)) < 1e-4
+
+
+@pytest.mark.parametrize("strategy", [WHOLE, *BATCHES], ids=str)
+def test_targets_yet_to_be_found_are_compiled_for(prepared, strategy):
+    made = prepared(strategy, **JOINT)
+    shape = strategy.begun_shape(made.waiting, made.scale)
+    compiled, ran = (jax.tree.map(solve.shape_of, x) for x in (shape, made.objective))
+    assert jax.tree.flatten(compiled) == jax.tree.flatten(ran)
+
+
 @each_of_one
 def test_losses_without_a_gradient_are_those_of_a_step(prepared, strategy):
     made = prepared(strategy)

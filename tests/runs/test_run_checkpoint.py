@@ -77,6 +77,12 @@ RUNS = {
         "learning_rate": 0.3,  # up and down
     },
     "lbfgs": {"optimizer": "lbfgs", "history": 3, "smallest_size": 64, "steps": (3,)},
+    "neighbors": {
+        "style_loss": "neighbors",
+        "last_style_loss": "neighbors-split",
+        "content_loss": "self-similarity",
+        "steps": (2, 2, 2),
+    },
 }
 
 

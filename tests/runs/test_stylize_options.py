@@ -18,6 +18,7 @@ from jaxstyle.execution.inputs import inputs_of
 from jaxstyle.execution.plan import Scale, blank, plan, style_size
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.images import Picture, color
+from jaxstyle.images.style_colors import with_style_colors
 from jaxstyle.losses import objective
 from jaxstyle.optim.optimizers import OPTIMIZERS, adam
 from jaxstyle.presets import PRESETS
@@ -127,6 +128,15 @@ def test_original_colors_are_put_back_after_the_same_run(made, pale):
     assert plain.losses == kept.losses
     luma = np.float32([0.299, 0.587, 0.114])
     np.testing.assert_allclose(kept.image @ luma, plain.image @ luma, atol=1e-5)
+
+
+def test_colors_are_moved_to_the_styles_after_the_same_run(made, pale, pictures):
+    plain, moved = made(content=pale), made(content=pale, style_colors=True)
+    assert plain.losses == moved.losses
+    expected = with_style_colors(
+        plain.image, images.resize(pale, 34, 48), [images.resize(pictures[1], 48, 48)], [1]
+    )
+    np.testing.assert_allclose(moved.image, expected.clip(0, 1), atol=1e-6)
 
 
 def test_in_luminance_mode_the_objective_sees_gray_pictures(made, small_weights, pictures):

@@ -156,6 +156,7 @@ def test_two_styles_are_blended(made, picture, style):
         ({"style_scale": (1, 2)}, SettingError, "style_scale: has 2 scales for 1 style pictures"),
         ({"preset": "textrue"}, SettingError, "did you mean texture"),
         ({"size": 0}, SettingError, "size: must be at least 1"),
+        ({"style_loss": "neighbors"}, SettingError, "follows a photo, and a texture has none"),
         ({"shape": (1, 64)}, PictureSizeError, "1 pixels, too small"),
         ({"shape": (40000, 64)}, SettingError, "shape: must be two sides from 1 to 32768"),
     ],

@@ -18,7 +18,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 CHOICES = {name: f.metadata["choices"] for name, f in FIELDS.items() if f.metadata["choices"]}
 TRUTHS = [
     *("normalize_gradients", "sum_styles", "original_colors", "pooling_scale", "clamp", "carry"),
-    *("keep_best", "refine"),
+    *("keep_best", "refine", "style_colors"),
 ]
 
 NUMBERS = {  # lowest and highest of what will do, and what is just outside

@@ -92,6 +92,9 @@ def test_a_contradiction_is_refused_in_a_line_that_says_what_to_do(name, given):
         ),
         ("original_colors", {"original_colors": True, "color_match": "luminance"}),
         ("tolerance", {"tolerance": 0.1, "steps": 20}),
+        ("seed", {"style_loss": "neighbors", "seed": 3}),
+        ("style_colors", {"style_colors": True, "original_colors": True}),
+        ("last_style_loss", {"style_weight": 0, "last_style_loss": "gram"}),
     ],
 )
 def test_what_could_be_left_out_is_remarked_on(name, given):
@@ -124,6 +127,9 @@ def test_what_could_be_left_out_is_remarked_on(name, given):
         {"photorealism_weight": (1, 2), "size": 128, "steps": (1, 2)},
         {"style_weight": 0, "init": "colors", **MASKS},
         {"average": 0.0, "keep_best": True},
+        {"preset": "nnst", "seed": 3},
+        {"content_loss": "self-similarity", "seed": 3},
+        {"last_style_loss": "gram", "size": 128, "steps": (1, 2)},
     ],
 )
 def test_what_has_an_effect_passes(given):
@@ -131,6 +137,7 @@ def test_what_has_an_effect_passes(given):
 
 
 def test_several_styles_are_blended_or_summed():
+    assert check({"preset": "nnst", "sum_styles": True}, styles=2) == ["sum_styles"]
     assert check({"style_blend": (1, 2), "sum_styles": True}, styles=2) == []
     assert check({"style_blend": (1, 2)}) == []  # refused for its length, later
 

@@ -18,6 +18,22 @@ CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu
 # image's maps and the other picture's; style terms also of the image's number of pixels.
 ContentTerm = Callable[[Tensor, Tensor], Tensor]
 StyleTerm = Callable[[Tensor, Tensor, int], Tensor]
+Measure = Callable[[Tensor], Mapping[str, Tensor]]
+
+NNST_LAYERS = (
+    *("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3"),
+    *("relu4_1", "relu4_2", "relu4_3"),
+)
+NNST_FACTORS = (0.1, 0.2, 0.5, 0.5, 1, 1, 1, 2, 2, 2)  # for normalized weights; else all 1
+STROTSS_LAYERS = (*NNST_LAYERS[:7], "relu4_3", "relu5_3")
+PALETTE = torch.tensor(
+    [
+        [0.577350, 0.577350, 0.577350],
+        [-0.577350, 0.788675, -0.211325],
+        [-0.577350, -0.211325, 0.788675],
+    ],
+    dtype=torch.float64,
+)
 
 
 def gram(maps: Tensor) -> Tensor:
@@ -128,6 +144,96 @@ def with_colors_of(content: Tensor, style: Tensor) -> Tensor:
     return moved.clamp(0, 1).view_as(style)
 
 
+def hypercolumns(measure: Measure, picture: Tensor) -> Tensor:
+    """Places x channels: maps over their number of channels, resized to a fourth of the picture."""
+    size = picture.shape[1] // 4, picture.shape[2] // 4
+    maps, mean = measure(picture), sum(NNST_FACTORS) / len(NNST_FACTORS)
+    factors = zip(NNST_LAYERS, NNST_FACTORS, strict=True)
+    each = [factor / mean * maps[layer][None] / len(maps[layer]) for layer, factor in factors]
+    resized = [functional.interpolate(x, size, mode="bilinear", align_corners=True) for x in each]
+    return torch.cat(resized, dim=1)[0].flatten(1).T
+
+
+def neighbors(measure: Measure, image: Tensor, content: Tensor, style: Tensor) -> dict:
+    """NNST: the distance of the image's hypercolumns to their neighbors, if it were to start."""
+    detail = content - coarse(content)
+    searched = 0.25 * (coarse(image) + detail) + 0.75 * content
+    wanted = hypercolumns(measure, searched)
+    turned = [torch.rot90(style, turn, (1, 2)) for turn in range(4)]
+    styles = torch.cat([hypercolumns(measure, each) for each in turned])
+    likeness = normal(wanted - wanted.mean(0)) @ normal(styles - styles.mean(0)).T
+    targets = styles[likeness.argmax(1)]
+    found = hypercolumns(measure, image)
+    weight = sum(NNST_FACTORS) / len(NNST_FACTORS)
+    return {"style/hypercolumns": weight * (1 - (normal(found) * normal(targets)).sum(1).mean())}
+
+
+def coarse(image: Tensor) -> Tensor:
+    height, width = image.shape[1:]
+    small = functional.interpolate(image[None], (height // 2, width // 2), mode="bilinear")
+    return functional.interpolate(small, (height, width), mode="bilinear")[0]
+
+
+def normal(x: Tensor) -> Tensor:
+    return x / x.norm(dim=1, keepdim=True).clamp_min(1e-4)
+
+
+def transport(measure: Measure, image: Tensor, content: Tensor, style: Tensor) -> dict:
+    """STROTSS at its first scale, where the content's weight is 16."""
+    ours, theirs, painted = (
+        sampled(picture, measure(picture), count)
+        for picture, count in ((image, 1024), (content, 1024), (style, 5000))
+    )
+    alike = [distances(x, x) / distances(x, x).sum(1, keepdim=True) for x in (ours, theirs)]
+    features = relaxed(distances(ours[:, 3:], painted[:, 3:]))
+    moments = (ours.mean(0) - painted.mean(0)).abs().mean()
+    moments += (torch.cov(ours.T) - torch.cov(painted.T)).abs().mean()
+    colors = [x[:, :3] @ PALETTE.T for x in (ours, painted)]
+    apart = (torch.cdist(*colors) ** 2).clamp_min(1e-5).div(3).sqrt()
+    palette = relaxed(distances(*colors) + apart)
+    return {
+        "content/hypercolumns": 16 * len(ours) * (alike[0] - alike[1]).abs().mean(),
+        "style/hypercolumns": features + moments + palette / 16,
+    }
+
+
+def sampled(picture: Tensor, maps: Mapping[str, Tensor], count: int) -> Tensor:
+    """Places x channels: pixels and features at the points of Roberts' sequence."""
+    ratio = 1 / 1.32471795724474602596
+    index = torch.arange(1, count + 1, dtype=torch.float64)
+    rows, columns = (
+        (((index * ratio**power) % 1 + 0.5) % 1 * side).floor()
+        for power, side in ((1, picture.shape[1]), (2, picture.shape[2]))
+    )
+    parts = [picture[:, rows.long(), columns.long()]]
+    for layer in STROTSS_LAYERS:
+        stride = 2 ** (int(layer[4]) - 1)
+        parts.append(between(maps[layer], rows / stride, columns / stride))
+    return torch.cat(parts).T
+
+
+def between(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Bilinear interpolation, with the border repeated."""
+    found, (height, width) = 0, maps.shape[1:]
+    for down in (0, 1):
+        for beside in (0, 1):
+            row, column = rows.floor() + down, columns.floor() + beside
+            share = (1 - (rows - row).abs()) * (1 - (columns - column).abs())
+            at = row.clamp(0, height - 1).long(), column.clamp(0, width - 1).long()
+            found = found + share * maps[:, at[0], at[1]]
+    return found
+
+
+def distances(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine distances of all pairs of rows."""
+    a, b = (x / x.norm(dim=1, keepdim=True).clamp_min(1e-6) for x in (a, b))
+    return 1 - a @ b.T
+
+
+def relaxed(costs: Tensor) -> Tensor:
+    return torch.maximum(costs.amin(0).mean(), costs.amin(1).mean())
+
+
 @dataclass(frozen=True)
 class System:
     """What a system computes by default.
@@ -143,6 +249,7 @@ class System:
       replicate_first: repeats the border of the image for the first convolution; all others, and
         all those of the other systems, see zeros.
       recolored: the style picture is given the content's colors first.
+      whole: all of the terms, of a system whose losses are on several layers at once.
     """
 
     content: Mapping[str, float]
@@ -156,6 +263,7 @@ class System:
     keep_odd: bool = False
     replicate_first: bool = False
     recolored: bool = False
+    whole: Callable[[Measure, Tensor, Tensor, Tensor], dict[str, Tensor]] | None = None
 
 
 def each(weight: float, layers: tuple[str, ...] = CONV1_TO_5) -> dict[str, float]:
@@ -226,6 +334,8 @@ SYSTEMS = {
         style_term=gram_of_the_paper,
         **CAFFE,
     ),
+    "nnst": System(content={}, style={}, whole=neighbors),
+    "strotss": System(content={}, style={}, whole=transport),
     "gatys-2016": GATYS_2016,
     "gatys-color": replace(GATYS_2016, recolored=True),
     "gatys-2017": System(

@@ -25,6 +25,7 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -73,9 +74,9 @@ def network_input(system: System, weights: Weights, image: Tensor) -> Tensor:
 
 
 def features(system: System, weights: Weights, image: Tensor) -> dict[str, Tensor]:
-    """All ReLUs and pools to relu5_2."""
+    """All ReLUs and pools to relu5_3."""
     x, found = network_input(system, weights, image)[None], {}
-    for block, convolutions in enumerate((2, 2, 4, 4, 2), start=1):
+    for block, convolutions in enumerate((2, 2, 4, 4, 3), start=1):
         for index in range(1, convolutions + 1):
             first = (block, index) == (1, 1)
             mode = "replicate" if first and system.replicate_first else "constant"
@@ -98,6 +99,9 @@ def terms(
     system: System, weights: Weights, image: Tensor, content: Tensor, style: Tensor
 ) -> dict[str, float]:
     """The weighted terms, by name."""
+    if system.whole:
+        measure = partial(features, system, weights)
+        return {n: float(x) for n, x in system.whole(measure, image, content, style).items()}
     if system.recolored:
         style = with_colors_of(content, style)
     of_image, of_content, of_style = (

@@ -71,6 +71,9 @@ def halo(layers: Iterable[str]) -> int:
 
 def untileable(settings: Settings) -> str:
     """Return the reason why these settings rule out tiles, an empty string if they do not."""
+    for name, loss in settings.joint_losses().items():
+        flag = name.replace("_", "-")
+        return f"does not go with --{flag} {loss}, which needs the whole picture: --tile off"
     if settings.optimizer == "lbfgs-zoom":
         return "does not go with lbfgs-zoom, which searches along a line: use lbfgs or adam"
     if not isinstance(settings.optimizer, str) and searches_line(settings.optimizer):
