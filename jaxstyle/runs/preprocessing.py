@@ -35,8 +35,8 @@ def first_image(
     """Return the initial image of the optimization.
 
     Depending on ``settings.init``: the content picture, the content picture in the colors of the
-    styles (partly, below half the strength), noise, or a picture read from a file. ``settings.init_noise`` is the share of noise
-    blended in.
+    styles (partly, below half the strength), noise, or a picture read from a file.
+    ``settings.init_noise`` is the share of noise blended in.
     """
     if settings.init == "noise":
         return noise(scale, network, settings)
