@@ -171,7 +171,7 @@ def schedule(
     """
     ladder = sizes.ladder_of(size, smallest, factor)
     more = last_style_loss != "none"
-    finest = [*photorealism, *photorealism[-1:] * more]
+    finest = [*photorealism, photorealism[-1]] if more else [*photorealism]
     chosen = [*filter(usable, ladder[:-1]), *[ladder[-1]] * len(finest)]
     weights = [photorealism[0]] * (len(chosen) - len(finest)) + finest
     # Numbers belong to places in the full ladder: a scale left out does not shift the others.

@@ -37,6 +37,7 @@ PRESET = Preset(
         "init": "content",
         "optimizer": "adam",
         "learning_rate": 2e-3,
+        "schedule": "constant",
         "betas": (0.9, 0.999),
         "pyramid_levels": 8,
         "clamp": False,

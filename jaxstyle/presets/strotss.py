@@ -32,6 +32,7 @@ PRESET = Preset(
         "init": "colors",
         "optimizer": "adam",
         "learning_rate": 2e-3,
+        "schedule": "constant",
         "betas": (0, 0.99),
         "pyramid_levels": 5,
         "content_factors": (1, 0.5, 0.25, 0.125),
