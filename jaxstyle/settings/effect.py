@@ -226,15 +226,14 @@ SUPERFLUOUS = (
     ),
     Rule(
         (
-            *("strength", "style_layers", "style_loss", "last_style_loss", "style_scale"),
-            "style_fit",
+            *("style_layers", "style_loss", "last_style_loss", "style_scale", "style_fit"),
             *("fine_style", "sum_styles"),
         ),
         lambda settings, _: settings.style_weight > 0,
         "has no effect with --style-weight 0",
     ),
     Rule(
-        ("style_blend", "content_mask", "style_mask", "auto_masks", "guidance"),
+        ("strength", "style_blend", "content_mask", "style_mask", "auto_masks", "guidance"),
         lambda settings, _: settings.style_weight > 0 or settings.init == "colors",
         "has no effect with --style-weight 0",
     ),
