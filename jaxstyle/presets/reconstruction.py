@@ -1,12 +1,13 @@
 """jaxstyle's own settings for reconstructions: from noise, with a weak total variation loss."""
 
-from jaxstyle.presets.preset import ONE_SCALE, STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import ONE_SCALE, PIXELS, STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="jaxstyle's own settings for reconstructions",
     link="",
     differs="one loss at a time, from noise; the default of `reconstruct`",
     settings={
+        **PIXELS,  # from noise, a pyramid leaves two to ten times the loss
         "size": 256,
         "smallest_size": ONE_SCALE,
         "steps": 100,
