@@ -7,7 +7,7 @@ PRESET = Preset(
     link="",
     differs="one loss at a time, from noise; the default of `reconstruct`",
     settings={
-        **PIXELS,  # from noise, a pyramid leaves two to ten times the loss
+        **PIXELS,  # from noise, a pyramid leaves up to ten times the loss
         "size": 256,
         "smallest_size": ONE_SCALE,
         "steps": 100,

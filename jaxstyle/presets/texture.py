@@ -7,7 +7,7 @@ PRESET = Preset(
     link="",
     differs="no content, from noise; the default of `texture`",
     settings={
-        **PIXELS,  # from noise, a pyramid and a cosine schedule leave several times the loss
+        **PIXELS,  # from noise, a pyramid and a cosine schedule leave two to five times the loss
         "content_weight": 0,
         "style_weight": 1,
         "style_layers": STYLE_1_TO_5,
