@@ -22,7 +22,6 @@ OWN = (
     "schedule",
     "strength",
     "content_factors",
-    "content_factors",
     "average",
     "clamp",
     "style_blend",

@@ -87,12 +87,9 @@ def _optimizer(
     name: str, white: float, levels: int, options: tuple[tuple[str, Any], ...]
 ) -> optax.GradientTransformation:
     """Return one object for the same arguments, since programs are cached by their optimizer."""
-    if name == "lbfgs":
-        chosen = optimizers.lbfgs(levels=levels, **dict(options))
-    else:
-        chosen = optimizers.OPTIMIZERS[name](**dict(options))
-        if levels > 1 and name in ("adam", "sgd"):
-            chosen = on_levels(chosen, levels)
+    chosen = optimizers.OPTIMIZERS[name](**dict(options))
+    if levels > 1 and name in optimizers.OF_LEVELS:
+        chosen = on_levels(chosen, levels)
     return optimizers.in_units(chosen, white)
 
 
@@ -106,7 +103,7 @@ def rates_of(settings: Settings, steps: int = 0, share: float = 1.0) -> solve.Hy
         where the picture is nearly done, large steps would undo it.
     """
     bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
-    cosine = settings.schedule == "cosine" and settings.optimizer in ("adam", "sgd")
+    cosine = settings.schedule == "cosine" and settings.optimizer in optimizers.OF_LEVELS
     return solve.Hyperparameters.of(
         settings.rate * share if cosine else settings.rate,
         average_decay=settings.average,

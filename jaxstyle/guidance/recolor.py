@@ -47,30 +47,33 @@ def recolored(
     regions: Regions | None = None,
     method: str = "symmetric",
     ridge: float = RIDGE,
+    shares: Sequence[float] = (),
 ) -> Float32[np.ndarray, "_ _ 3"]:
     """Transfer the colors of the style pictures to the photo, region by region.
 
     Args:
       photo: The photo to recolor, RGB, or RGB and alpha: the weights of the pixels.
-      styles: The style pictures, whose pixels are pooled with equal weight per picture; likewise.
+      styles: The style pictures, whose pixels are pooled; likewise.
       regions: The regions of photo and styles; None: the whole pictures.
       method: One of `jaxstyle.images.color.COLOR_MATCHES`.
       ridge: Variance added to the colors of photo and style.
+      shares: Weight of each style picture; equal if empty.
 
     Returns:
       The recolored photo, clipped to [0, 1]. Pixels outside all regions are unchanged.
     """
     if regions is None or regions.names == (EVERYWHERE,):
-        return _mapped(photo, None, styles, [None] * len(styles), method, ridge).clip(0, 1)
+        everywhere = [None] * len(styles)
+        return _mapped(photo, None, styles, everywhere, method, ridge, shares).clip(0, 1)
     height, width, _ = photo.shape
     small, _ = split(_small(photo, LARGE))
     rows, columns, _ = small.shape
     masks = np.stack([images.resize(mask, rows, columns, "area") for mask in regions.content])
-    *shares, left = (images.resize(s, height, width, "bilinear") for s in _soft(small, masks))
+    *visible, left = (images.resize(s, height, width, "bilinear") for s in _soft(small, masks))
     result = left[..., None] * photo[..., :3]
-    for index, (mask, share) in enumerate(zip(masks, shares, strict=True)):
+    for index, (mask, share) in enumerate(zip(masks, visible, strict=True)):
         of_styles = [of[index] for of in regions.styles]
-        result += share[..., None] * _mapped(photo, mask, styles, of_styles, method, ridge)
+        result += share[..., None] * _mapped(photo, mask, styles, of_styles, method, ridge, shares)
     return result.clip(0, 1)
 
 
@@ -103,13 +106,16 @@ def _mapped(
     masks: Sequence[np.ndarray | None],
     method: str,
     ridge: float,
+    given: Sequence[float],
 ) -> Float32[np.ndarray, "_ _ 3"]:
     """Recolor the whole photo by the map of one region."""
-    pairs = [_reduced(style, of) for style, of in zip(styles, masks, strict=True)]
-    seen = [(style, of) for style, of in pairs if of is None or of.any()]
-    seen = seen or [_reduced(style, None) for style in styles]  # of the region, nothing is visible
-    pixels = np.concatenate([style.reshape(-1, 3) for style, _ in seen])[None]
-    counts = np.concatenate([_weights(style, of) for style, of in seen])[None]
+    shares = given or [1.0] * len(styles)
+    each = [(*_reduced(x, of), w) for x, of, w in zip(styles, masks, shares, strict=True) if w]
+    seen = [(style, of, share) for style, of, share in each if of is None or of.any()]
+    # Where nothing of the region is visible, the whole styles stand for it.
+    seen = seen or [(*_reduced(x, None), w) for x, w in zip(styles, shares, strict=True) if w]
+    pixels = np.concatenate([style.reshape(-1, 3) for style, _, _ in seen])[None]
+    counts = np.concatenate([share * _weights(style, of) for style, of, share in seen])[None]
     before = color.statistics(*_reduced(photo, mask))
     matrix, shift = color.map_between(before, color.statistics(pixels, counts), method, ridge)
     return photo[..., :3] @ matrix.T.astype(np.float32) + shift.astype(np.float32)

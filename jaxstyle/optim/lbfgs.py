@@ -14,9 +14,6 @@ computed from the parameters, so it accounts for transformations chained after i
 clipping):
 
     optax.chain(lbfgs(), optax.scale(rate))
-
-With a precondition P, a linear map that is symmetric and positive, H0 = P (s.y) / (y.Py): the same
-steps as L-BFGS takes in coordinates c with x = A c and P = A A^T.
 """
 
 import math
@@ -57,9 +54,7 @@ class LbfgsState(NamedTuple):
     scale: Array
 
 
-def lbfgs(
-    history: int = 100, precondition: Callable[[PyTree], PyTree] = lambda gradient: gradient
-) -> optax.GradientTransformationExtraArgs:
+def lbfgs(history: int = 100) -> optax.GradientTransformationExtraArgs:
     """Return L-BFGS without line search, as an Optax transformation.
 
     Its updates are descent directions, to be added to the parameters. It needs the parameters:
@@ -68,7 +63,6 @@ def lbfgs(
 
     Args:
       history: maximum number of pairs. Torch and the neural style programs keep 100.
-      precondition: P; by default none.
 
     Raises:
       ValueError: ``history`` is less than 1, or ``update`` is called without params.
@@ -103,10 +97,9 @@ def lbfgs(
         if params is None:
             raise ValueError("L-BFGS needs the parameters: call update(gradient, state, params)")
         first = state.count == 0
-        state = _remember(state, params, updates, precondition)
-        direction = _direction(state, updates, precondition)
+        state = _remember(state, params, updates)
         length = jnp.where(first, 1 / jnp.maximum(1, _l1_norm(updates)), 1)
-        direction = _scaled(length, direction)
+        direction = _scaled(length, _direction(state, updates))
         return jax.tree.map(lambda d, g: d.astype(g.dtype), direction, updates), state
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -131,19 +124,14 @@ def memory_bytes(
     return 2 * (history + 1) * math.prod(shape) * jnp.dtype(dtype).itemsize
 
 
-def _remember(
-    state: LbfgsState,
-    params: PyTree,
-    gradient: PyTree,
-    precondition: Callable[[PyTree], PyTree],
-) -> LbfgsState:
+def _remember(state: LbfgsState, params: PyTree, gradient: PyTree) -> LbfgsState:
     """Add the pair of the last step to the state, unless its curvature is too small."""
     step = jax.tree.map(jnp.subtract, params, state.params)
     change = jax.tree.map(jnp.subtract, gradient, state.gradient)
     curvature = _dot(change, step)
     kept = (state.count > 0) & (curvature > CURVATURE)
     curvature = jnp.where(kept, curvature, 1)  # avoids a division by zero for a skipped pair
-    square = jnp.where(kept, _dot(change, precondition(change)), 1)
+    square = jnp.where(kept, _dot(change, change), 1)
     history = state.inverse_curvatures.shape[0]
 
     def write(ring: PyTree, value: PyTree) -> PyTree:
@@ -165,9 +153,7 @@ def _remember(
     )
 
 
-def _direction(
-    state: LbfgsState, gradient: PyTree, precondition: Callable[[PyTree], PyTree]
-) -> PyTree:
+def _direction(state: LbfgsState, gradient: PyTree) -> PyTree:
     """Compute -H g by the two-loop recursion (algorithm 7.4), over the filled slots.
 
     Forms with matrix products over the whole history were at most a third faster (512 x 512,
@@ -189,8 +175,7 @@ def _direction(
     # Half precision is for storage only: sums are at least float32.
     q = jax.tree.map(lambda g: -g.astype(jnp.promote_types(g.dtype, jnp.float32)), gradient)
     q, alphas = jax.lax.fori_loop(0, state.pairs, backward, (q, jnp.zeros_like(inverse)))
-    start = _scaled(state.scale, precondition(q))
-    return jax.lax.fori_loop(0, state.pairs, forward, start)
+    return jax.lax.fori_loop(0, state.pairs, forward, _scaled(state.scale, q))
 
 
 def _row(ring: PyTree, at: Array) -> PyTree:

@@ -14,7 +14,6 @@ import optax
 from jaxtyping import Array, PyTree
 
 from jaxstyle.errors import SettingError
-from jaxstyle.optim import pyramid
 from jaxstyle.optim.lbfgs import lbfgs as torch_lbfgs
 
 
@@ -34,16 +33,9 @@ def sgd(*, momentum: float = 0.9) -> optax.GradientTransformationExtraArgs:
     return optax.with_extra_args_support(optax.sgd(1.0, momentum, nesterov=True))
 
 
-def lbfgs(*, history: int = 100, levels: int = 1) -> optax.GradientTransformationExtraArgs:
-    """Return L-BFGS as in Torch and PyTorch: one evaluation per step and no line search.
-
-    Args:
-      history: maximum number of pairs.
-      levels: number of levels of the pyramid that it works on; 1 for pixels.
-    """
-    if levels == 1:
-        return torch_lbfgs(history)
-    return torch_lbfgs(history, partial(pyramid.smoothed, levels=levels))
+def lbfgs(*, history: int = 100) -> optax.GradientTransformationExtraArgs:
+    """Return L-BFGS as in Torch and PyTorch: one evaluation per step and no line search."""
+    return optax.with_extra_args_support(torch_lbfgs(history))
 
 
 def lbfgs_zoom(*, history: int = 10) -> optax.GradientTransformationExtraArgs:
@@ -57,6 +49,11 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
     "lbfgs": lbfgs,
     "lbfgs-zoom": lbfgs_zoom,
 }
+
+OF_LEVELS = ("adam", "sgd")
+"""Optimizers that work on the levels of a pyramid, with a schedule. L-BFGS does not: it finds the
+curvature itself, and was slower on levels (120 steps of neural-style-pt at 128 pixels ended at a
+loss of 13.6 on three levels and 31.6 on five, at 12.3 on pixels)."""
 
 LEARNING_RATES: dict[str, Callable[[float], float]] = {
     "adam": lambda white: 0.02 * white,

@@ -70,11 +70,6 @@ def taken_apart(image: Float[Array, "h w 3"], levels: int) -> Levels:
     return found
 
 
-def smoothed(gradient: Float[Array, "h w 3"], levels: int) -> Float[Array, "h w 3"]:
-    """Return A A^T g: the steepest descent on the levels, as a change of the image."""
-    return assembled(taken_apart(gradient, levels))
-
-
 def on_levels(
     optimizer: optax.GradientTransformation, levels: int
 ) -> optax.GradientTransformationExtraArgs:

@@ -45,7 +45,8 @@ def first_image(
     image = seen[..., :3]
     if settings.init == "colors":
         painted = np.float32(min(1, 2 * settings.strength))
-        image = (1 - painted) * image + painted * recolor.recolored(seen, styles, regions)
+        colored = recolor.recolored(seen, styles, regions, shares=settings.style_blend)
+        image = (1 - painted) * image + painted * colored
     return (1 - share) * image + share * noise(scale, network, settings) if share else image
 
 

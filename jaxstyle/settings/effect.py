@@ -11,6 +11,7 @@ from jaxstyle.errors import SettingError
 from jaxstyle.images.sizes import ladder_of
 from jaxstyle.losses import JOINT
 from jaxstyle.network.vgg import smallest_side
+from jaxstyle.optim.optimizers import OF_LEVELS
 from jaxstyle.optim.solve import PATIENCE
 from jaxstyle.presets.preset import ONE_SCALE
 from jaxstyle.settings._settings import Settings
@@ -114,7 +115,7 @@ CONTRADICTIONS = (
         "has no effect without --optimizer lbfgs or lbfgs-zoom",
     ),
     Rule(
-        ("learning_rate", "learning_rate_decay", "pyramid_levels"),
+        ("learning_rate", "learning_rate_decay"),
         lambda settings, _: _named(settings),
         "is for optimizers with a name: set it in your own",
     ),
@@ -124,14 +125,9 @@ CONTRADICTIONS = (
         "has no effect without --optimizer adam",
     ),
     Rule(
-        ("schedule",),
-        lambda settings, _: settings.optimizer in ("adam", "sgd"),
+        ("schedule", "pyramid_levels"),
+        lambda settings, _: settings.optimizer in OF_LEVELS,
         "has no effect without --optimizer adam or sgd",
-    ),
-    Rule(
-        ("pyramid_levels",),
-        lambda settings, _: settings.optimizer != "lbfgs-zoom",
-        "has no effect with --optimizer lbfgs-zoom, whose line search moves pixels",
     ),
     Rule(
         ("pyramid_levels",),

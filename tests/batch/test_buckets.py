@@ -12,7 +12,7 @@ from jaxstyle.execution.plan import plan
 from jaxstyle.images import Picture
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.stylize import run
-from jaxstyle.settings import resolve
+from jaxstyle.settings import INITS, resolve
 
 SETTINGS = resolve(
     size=64, smallest_size=32, steps=1, style_layers="relu1_1", content_layers="relu1_1"
@@ -127,7 +127,7 @@ def test_pictures_of_their_own_sizes_go_together_each_with_its_own_sizes_of_styl
     plain = run(small_weights, Inputs(photos[1], style, settings))
     assert cut(made, work.sides[1]).shape == plain.image.shape
     inner = np.abs(cut(made, work.sides[1]) - plain.image)[:-8, :-8]
-    assert inner.mean() < 0.01  # a border that is not there is missed a little everywhere
+    assert inner.mean() < 0.015  # a border that is not there is missed a little everywhere
 
 
 def test_padding_is_decided_for_each_job():
@@ -136,9 +136,7 @@ def test_padding_is_decided_for_each_job():
     mixed = [replace(job, settings=other) if i % 2 else job for i, job in enumerate(jobs)]
     found, _ = group_into_batches(mixed, sides, most(9))
     for work in found:
-        assert all(
-            (job.settings.init == "content") is (work.bucket is not None) for job in work.jobs
-        )
+        assert all((job.settings.init in INITS) is (work.bucket is not None) for job in work.jobs)
 
 
 @pytest.mark.parametrize(

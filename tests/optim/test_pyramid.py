@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxstyle.optim.optimizers import adam, lbfgs
+from jaxstyle.optim.optimizers import adam, sgd
 from jaxstyle.optim.pyramid import assembled, on_levels, sides_of, taken_apart
 
 
@@ -61,25 +61,19 @@ def trajectory(optimizer, loss, start, rate):
     return place
 
 
-@pytest.mark.parametrize(
-    ("make", "on_image", "rate", "tolerance"),
-    [
-        (adam, lambda: on_levels(adam(), 3), 0.1, 1e-5),
-        (lbfgs, lambda: lbfgs(levels=3), 1.0, 1e-3),
-    ],
-)
-def test_steps_are_those_of_the_levels_themselves(make, on_image, rate, tolerance):
+@pytest.mark.parametrize("make", [adam, sgd])
+def test_steps_are_those_of_the_levels_themselves(make):
     """The same optimizer takes its steps on the levels c of the image x = A c."""
     goal, weights = random(12, 16, 3), np.linspace(0.5, 1, 16, dtype=np.float32)[None, :, None]
 
-    def loss(image):  # so flat that the first step of L-BFGS is not shortened
-        return 1e-3 * jnp.sum(weights * (image - goal) ** 2)
+    def loss(image):
+        return 1e-2 * jnp.sum(weights * (image - goal) ** 2)
 
     image = jnp.zeros((12, 16, 3))
-    moved = trajectory(on_image(), loss, image, rate)
-    levels = trajectory(make(), lambda c: loss(assembled(c)), taken_apart(image, 3), rate)
-    np.testing.assert_allclose(moved, assembled(levels), atol=tolerance)
-    assert np.abs(moved).max() > 0.1
+    moved = trajectory(on_levels(make(), 3), loss, image, 0.1)
+    levels = trajectory(make(), lambda c: loss(assembled(c)), taken_apart(image, 3), 0.1)
+    np.testing.assert_allclose(moved, assembled(levels), atol=1e-5)
+    assert np.abs(moved).max() > 0.01
 
 
 def test_large_even_areas_change_in_few_steps():

@@ -35,7 +35,7 @@ def pictures(picture):
 
 MEAN_COLOR = np.array([123.68, 116.779, 103.939]) / 255
 SHALLOW = {"content_layers": ["relu2_1"], "style_layers": ["relu1_1", "relu2_1"]}
-SMALL = {"size": 48, "smallest_size": 48, "steps": 2, **SHALLOW}
+SMALL = {"size": 48, "smallest_size": 48, "steps": 2, **SHALLOW, "init": "content"}
 
 
 @pytest.fixture
@@ -375,7 +375,7 @@ def traced(loaded, settings):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_float64_is_kept_by_a_step_of_every_optimizer(small_weights, float64, optimizer):
-    step, _ = traced(small_weights, resolve(optimizer=optimizer, **ONE_POOLING, **IN_FLOAT64))
+    step, _ = traced(small_weights, resolve(optimizer=optimizer, **{**ONE_POOLING, **IN_FLOAT64}))
     _, losses = step.out_info
     assert {x.dtype for x in losses.terms.values()} == {np.dtype("float64")}
 
