@@ -103,7 +103,7 @@ def rates_of(settings: Settings, steps: int = 0, share: float = 1.0) -> solve.Hy
         where the picture is nearly done, large steps would undo it.
     """
     bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
-    cosine = settings.schedule == "cosine" and settings.optimizer in optimizers.OF_LEVELS
+    cosine = settings.follows_schedule
     return solve.Hyperparameters.of(
         settings.rate * share if cosine else settings.rate,
         average_decay=settings.average,

@@ -55,6 +55,9 @@ OF_LEVELS = ("adam", "sgd")
 curvature itself, and was slower on levels (120 steps of neural-style-pt at 128 pixels ended at a
 loss of 13.6 on three levels and 31.6 on five, at 12.3 on pixels)."""
 
+COSINE_PEAK = 1.5
+"""Factor of a default learning rate as the highest of a cosine schedule, whose mean is lower."""
+
 LEARNING_RATES: dict[str, Callable[[float], float]] = {
     "adam": lambda white: 0.02 * white,
     "sgd": lambda white: 0.1 * white**2,

@@ -14,7 +14,13 @@ from jaxstyle.images.resample import RESAMPLINGS
 from jaxstyle.images.sizes import SIZE_RULES, SizeRule
 from jaxstyle.losses import CONTENT_CHOICES, JOINT, STYLE_CHOICES, TV_LOSSES
 from jaxstyle.network.vgg import PADDINGS, POOLINGS, ROUNDINGS, Padding, Pooling, Rounding
-from jaxstyle.optim.optimizers import LEARNING_RATES, OPTIMIZERS, searches_line
+from jaxstyle.optim.optimizers import (
+    COSINE_PEAK,
+    LEARNING_RATES,
+    OF_LEVELS,
+    OPTIMIZERS,
+    searches_line,
+)
 from jaxstyle.presets.preset import ONE_SCALE
 from jaxstyle.settings.checks import CLEANERS, INITS, TILE_CHOICES, shown
 
@@ -69,7 +75,7 @@ class Settings:
         (*SIZE_RULES, "own"),
     )
     steps: tuple[int, ...] = _setting(
-        (42, 28), "optimizer steps at each scale, coarsest first; the last number repeats"
+        (40, 26), "optimizer steps at each scale, coarsest first; the last number repeats"
     )
     smallest_size: int = _setting(
         256, "smallest size that the coarsest scale may have; equal to --size: one scale only"
@@ -244,7 +250,9 @@ class Settings:
     # The optimizer
     optimizer: str | optax.GradientTransformation = _setting("adam", "optimizer", OPTIMIZERS)
     learning_rate: float | None = _setting(
-        None, "learning rate; if omitted 0.02 x white for adam, 0.1 x white^2 for sgd, 1 for L-BFGS"
+        None,
+        "learning rate; if omitted 0.02 x white for adam, 0.1 x white^2 for sgd (half as much more "
+        "with --schedule cosine), 1 for L-BFGS",
     )
     learning_rate_decay: float = _setting(
         1.0, "factor of the learning rate from one step to the next"
@@ -296,13 +304,19 @@ class Settings:
     )
 
     @property
+    def follows_schedule(self) -> bool:
+        """Return whether the learning rate rises and falls at each scale."""
+        return self.schedule == "cosine" and self.optimizer in OF_LEVELS
+
+    @property
     def rate(self) -> float:
         """Return the learning rate, or the optimizer's default if none is set."""
         if self.learning_rate is not None:
             return self.learning_rate
         if not isinstance(self.optimizer, str):  # it has its own
             return 1.0
-        return LEARNING_RATES[self.optimizer](self.white)
+        usual = LEARNING_RATES[self.optimizer](self.white)
+        return usual * (COSINE_PEAK if self.follows_schedule else 1)
 
     @property
     def tile_side(self) -> int:

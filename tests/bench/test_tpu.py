@@ -28,7 +28,7 @@ def test_a_step_takes_at_least_its_arithmetic_or_its_traffic():
 
 
 def test_a_default_run_costs_as_much_as_so_many_steps_at_its_full_size():
-    assert tpu.full_size_steps(resolve(size=512)) == 42 / 4 + 28
+    assert tpu.full_size_steps(resolve(size=512)) == 40 / 4 + 26
 
 
 def test_clocks_follow_from_the_published_peaks():

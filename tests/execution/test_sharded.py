@@ -279,7 +279,7 @@ def test_a_batch_over_four_devices_equals_one_device_without_communication(four)
     assert found["everywhere"], "and the whole network"
 
 
-@pytest.mark.parametrize(("name", "rates"), [("split", [0.01]), ("batch", [0.01] * 4)])
+@pytest.mark.parametrize(("name", "rates"), [("split", [0.015]), ("batch", [0.015] * 4)])
 def test_steps_over_four_devices_are_compiled_ahead_and_taken_back_if_bad(four, name, rates):
     found = four[1][name]
     assert found["compiled in steps"] == 0

@@ -73,10 +73,11 @@ def test_an_alias_is_the_preset_by_its_own_name():
 @for_each(
     ("given", "rate"),
     [
-        ({}, 0.02),
-        ({"white": 255}, 5.1),
-        ({"optimizer": "sgd"}, 0.1),
-        ({"optimizer": "sgd", "white": 255}, 6502.5),
+        ({}, 0.03),
+        ({"schedule": "constant"}, 0.02),
+        ({"schedule": "constant", "white": 255}, 5.1),
+        ({"optimizer": "sgd"}, 0.15),
+        ({"optimizer": "sgd", "schedule": "constant", "white": 255}, 6502.5),
         ({"optimizer": "lbfgs", "white": 255}, 1.0),
         ({"optimizer": "lbfgs-zoom"}, 1.0),
         ({"learning_rate": 3}, 3.0),
@@ -133,4 +134,4 @@ def test_another_optimizer_has_its_own_rate_and_history():
     assert (other.rate, other.learning_rate_decay, other.history) == (1.0, 1.0, None)
     assert resolve("keras", optimizer="lbfgs", learning_rate=3).rate == 3
     assert resolve("keras", optimizer="sgd").rate == 100
-    assert resolve("default", optimizer="adam", white=255).rate == pytest.approx(5.1)
+    assert resolve("default", optimizer="adam", white=255).rate == pytest.approx(7.65)

@@ -45,7 +45,7 @@ def test_a_bad_step_is_taken_back_and_adam_starts_afresh(prepared):
     reached = made.sabotaged(limit=0.006).minimized(5)
     assert [each.step for each in reached] == [1, 2, 3, 4, 5]
     rates = [float(each.rates.learning_rate) for each in reached]
-    np.testing.assert_allclose(rates, [0.02] * 2 + [0.005] * 3)
+    np.testing.assert_allclose(rates, [0.03] * 2 + [0.0075] * 3)
     images = [np.asarray(each.state.image) for each in reached]
     assert np.isfinite(images).all()
     afresh = made.program.restarted(reached[1].state)
