@@ -42,7 +42,7 @@ def test_steps_in_tiles_are_steps(prepared, settings):
 
 def test_a_bad_step_is_taken_back_and_adam_starts_afresh(prepared):
     made = prepared(TILES)
-    reached = made.sabotaged(limit=0.006).minimized(5)
+    reached = made.sabotaged(limit=0.008).minimized(5)
     assert [each.step for each in reached] == [1, 2, 3, 4, 5]
     rates = [float(each.rates.learning_rate) for each in reached]
     np.testing.assert_allclose(rates, [0.03] * 2 + [0.0075] * 3)
