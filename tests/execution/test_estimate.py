@@ -123,7 +123,7 @@ def test_the_size_that_is_advised_fits(small_weights, limited, monkeypatch, shar
     settings = shallow(size=256, smallest_size=256, tile="off")
     sides = (256, 256), [(256, 256)]
     resident = memory.resources.resident_memory()  # the process grows as it estimates
-    monkeypatch.setattr(memory.resources, "resident_memory", lambda: resident)
+    monkeypatch.setattr(memory.resources, "resident_memory", lambda *_: resident)
     found = estimate(small_weights, *sides, settings)
     limited(COMPILING + round(share * (found.peak_bytes - found.fixed_bytes)))
     found = estimate(small_weights, *sides, settings)
