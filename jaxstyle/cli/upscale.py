@@ -45,20 +45,22 @@ def larger_run(picture: Path, given: Mapping[str, Any]) -> Recipe:
         )
     if size <= own:
         raise SettingError("size", f"{size} is not larger than {picture}, of {width}x{height}")
-    smallest, steps = _scales(job.settings, own)
+    smallest, places = _scales(job.settings, own)
+    steps, factors = (
+        tuple(numbers[min(place, len(numbers) - 1)] for place in places)
+        for numbers in (job.settings.steps, job.settings.content_factors)
+    )
     changes: dict[str, Any] = {"init": os.fspath(picture), "smallest_size": smallest}
     # No noise is added to the finished picture unless asked for.
-    for name, value in (("steps", steps), ("init_noise", 0.0)):
+    for name, value in (("steps", steps), ("content_factors", factors), ("init_noise", 0.0)):
         if name not in given:
             changes[name] = value
     return replace(job, settings=replace(job.settings, **changes))
 
 
-def _scales(settings: Settings, own: int) -> tuple[int, tuple[int, ...]]:
-    """Return the smallest scale above the size ``own``, and the steps of each scale above it."""
+def _scales(settings: Settings, own: int) -> tuple[int, range]:
+    """Return the smallest scale above the size ``own``, and the places of all scales above it."""
     ladder = ladder_of(settings.size, settings.smallest_size, settings.scale_factor)
     above = [size for size in ladder if size > own]
-    again = len(settings.photorealism_weight) - 1  # repetitions of the last scale
-    places = range(len(ladder) - len(above), len(ladder) + again)
-    steps = tuple(settings.steps[min(place, len(settings.steps) - 1)] for place in places)
-    return above[0], steps
+    again = len(settings.photorealism_weight) - 1 + (settings.last_style_loss != "none")
+    return above[0], range(len(ladder) - len(above), len(ladder) + again)

@@ -208,10 +208,12 @@ def _rows(x: Any, image: tuple[int, ...], height: int) -> int:
     Returns:
       The rows of the image, or of a level of its pyramid; 0 for arrays without rows.
     """
-    sides, others = (sides_of(rows, image[1], MOST_LEVELS) for rows in (image[0], height))
+    sides = sides_of(image[0], image[1], MOST_LEVELS)
     if x.shape[-1:] != (3,) or x.shape[-3:-1] not in sides:
         return 0
-    return others[sides.index(x.shape[-3:-1])][0]
+    for _ in range(sides.index(x.shape[-3:-1])):
+        height = height // 2 + 1
+    return height
 
 
 def _without_padding(tree: PyTree, image: tuple[int, ...], height: int) -> PyTree:

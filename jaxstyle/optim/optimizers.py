@@ -50,10 +50,14 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
     "lbfgs-zoom": lbfgs_zoom,
 }
 
-OF_LEVELS = ("adam", "sgd")
-"""Optimizers that work on the levels of a pyramid, with a schedule. L-BFGS does not: it finds the
-curvature itself, and was slower on levels (120 steps of neural-style-pt at 128 pixels ended at a
-loss of 13.6 on three levels and 31.6 on five, at 12.3 on pixels)."""
+SCHEDULED = ("adam", "sgd")
+"""Optimizers whose learning rate follows a schedule."""
+
+OF_LEVELS = ("adam",)
+"""Optimizers that work on the levels of a pyramid. Gradient descent would not: its steps of the
+coarse levels, where the gradients of many pixels add up, are far too large. L-BFGS finds the
+curvature itself, and was slower on levels: 120 steps of neural-style-pt at 128 pixels ended at a
+loss of 13.6 on three of them and 31.6 on five, at 12.3 on pixels."""
 
 COSINE_PEAK = 1.5
 """Factor of a default learning rate as the highest of a cosine schedule, whose mean is lower."""

@@ -75,6 +75,8 @@ def with_fine_texture(
             init="content",
             init_noise=0.0,
             padding="reflect" if settings.padding == "circular" else settings.padding,
+            pyramid_levels=1 if settings.padding == "circular" else settings.pyramid_levels,
+            strength=0.5,
             color_match="none",
             original_colors=False,
             style_colors=False,

@@ -17,8 +17,8 @@ from jaxstyle.network.vgg import PADDINGS, POOLINGS, ROUNDINGS, Padding, Pooling
 from jaxstyle.optim.optimizers import (
     COSINE_PEAK,
     LEARNING_RATES,
-    OF_LEVELS,
     OPTIMIZERS,
+    SCHEDULED,
     searches_line,
 )
 from jaxstyle.presets.preset import ONE_SCALE
@@ -306,7 +306,7 @@ class Settings:
     @property
     def follows_schedule(self) -> bool:
         """Return whether the learning rate rises and falls at each scale."""
-        return self.schedule == "cosine" and self.optimizer in OF_LEVELS
+        return self.schedule == "cosine" and self.optimizer in SCHEDULED
 
     @property
     def rate(self) -> float:
