@@ -38,8 +38,8 @@ _XYZ /= _XYZ.sum(axis=1, keepdims=True)  # IEC 61966-2-1, scaled so that white i
 class Statistics(NamedTuple):
     """Mean and covariance of the colors of an image."""
 
-    mean: Float64[np.ndarray, "3"]
-    covariance: Float64[np.ndarray, "3 3"]
+    mean: Float64[np.ndarray, " n"]
+    covariance: Float64[np.ndarray, "n n"]
 
 
 def match_colors(
@@ -62,7 +62,7 @@ def match_colors(
 
 def color_map(
     style: Float32[np.ndarray, "hs ws cs"], content: Float32[np.ndarray, "hc wc cc"], method: str
-) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
+) -> tuple[Float64[np.ndarray, "n n"], Float64[np.ndarray, " n"]]:
     """Return A and b of the map x -> A x + b that matches the style's colors to the content's.
 
     The method is one of `COLOR_MATCHES`; see `map_between`.
@@ -72,7 +72,7 @@ def color_map(
 
 def map_between(
     source: Statistics, target: Statistics, method: str, ridge: float = _RIDGE
-) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
+) -> tuple[Float64[np.ndarray, "n n"], Float64[np.ndarray, " n"]]:
     """Return A and b of the map x -> A x + b from one mean and covariance to another.
 
     With S and C the covariances of source and target, each plus ``ridge`` I (a gray source would
@@ -221,7 +221,7 @@ def statistics(
     return Statistics(mean, (pixels * shares[:, None]).T @ pixels)
 
 
-def _root(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+def _root(matrix: Float64[np.ndarray, "n n"]) -> Float64[np.ndarray, "n n"]:
     """Compute the symmetric square root of a symmetric positive definite matrix."""
     values, vectors = np.linalg.eigh(matrix)
     return vectors * np.sqrt(values) @ vectors.T

@@ -46,7 +46,7 @@ def ours(loaded, pictures):
     def make(optimizer):
         settings = {**schedules.OBJECTIVE, "optimizer": optimizer, "learning_rate": 1.0}
         problem = work.problem(loaded, SIZE, SIZE, precision="float32", **settings)
-        return problem, solve.init(jnp.asarray(pictures[2]), problem.optimizer)
+        return problem, solve.init(jnp.asarray(pictures[2]), problem.program.optimizer)
 
     return make
 
@@ -60,8 +60,7 @@ def test_eager_steps_are_ours(peer, ours, optimizer):
     theirs, (problem, state) = peer(optimizer), ours(optimizer)
     before = float(jax.jit(problem.objective)(state.image)[0])
     assert total(theirs) == pytest.approx(before, rel=1e-4)
-    program = solve.compile_program(problem.objective, problem.rates, state, problem.optimizer)
-    state, losses = program(problem.objective, problem.rates, state, 4)
+    state, losses = problem.program(problem.objective, problem.rates, state, 4)
     for _ in range(3):
         theirs.step()
     assert theirs.step() == pytest.approx(float(losses.total), rel=1e-3)
