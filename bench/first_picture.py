@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import resource
 import tempfile
 import time
@@ -20,7 +19,7 @@ HELP = "Seconds until the first picture of a new process, by phase."
 
 PICTURES = (
     child.ROOT / "examples" / "photos" / "chelsea.jpg",
-    (child.ROOT / "examples" / "styles" / "brushstrokes.jpg"),
+    child.ROOT / "examples" / "styles" / "brushstrokes.jpg",
 )
 """The content and the style picture of the README's main command."""
 
@@ -91,12 +90,9 @@ def once(*, quick: bool, weights: str | None, began: float) -> Row:
       that were compiled, or read from the cache. Phases in several threads overlap. Weights,
       tuning and targets are without what they compile.
     """
-    from jaxstyle.__main__ import main
-    from jaxstyle.machine.host import keep_memory
-    from jaxstyle.machine.resources import processors
+    from jaxstyle.__main__ import main, prepare_process
 
-    keep_memory()
-    os.environ.setdefault("PJRT_NPROC", str(processors()))
+    prepare_process()
     from jaxstyle.cli import run  # noqa: F401
 
     seconds: dict[str, float] = defaultdict(float, {"import": time.time() - began})

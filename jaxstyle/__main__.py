@@ -99,12 +99,17 @@ class _Overview(Parser):
         return f"{super().format_help()}\ncommands:\n{''.join(lines)}{more}"
 
 
-def entry() -> None:
-    """Run ``main`` as a process: the entry point of the shell command."""
-    open_streams()
+def prepare_process() -> None:
+    """Set what holds for the whole process, before JAX is imported."""
     keep_memory()
     # XLA starts a thread for each processor of the machine, whatever the quota of a container is.
     os.environ.setdefault("PJRT_NPROC", str(processors()))
+
+
+def entry() -> None:
+    """Run ``main`` as a process: the entry point of the shell command."""
+    open_streams()
+    prepare_process()
     status = main(own_process=True)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -11,6 +11,7 @@ from jaxstyle.cli import recipe
 from jaxstyle.cli.flags import flag
 from jaxstyle.cli.recipe import Recipe
 from jaxstyle.errors import SettingError, UsageError
+from jaxstyle.execution.plan import number_of
 from jaxstyle.images.sizes import ladder_of
 from jaxstyle.settings import Settings
 
@@ -47,7 +48,7 @@ def larger_run(picture: Path, given: Mapping[str, Any]) -> Recipe:
         raise SettingError("size", f"{size} is not larger than {picture}, of {width}x{height}")
     smallest, places = _scales(job.settings, own)
     steps, factors = (
-        tuple(numbers[min(place, len(numbers) - 1)] for place in places)
+        tuple(number_of(numbers, place) for place in places)
         for numbers in (job.settings.steps, job.settings.content_factors)
     )
     changes: dict[str, Any] = {"init": os.fspath(picture), "smallest_size": smallest}
@@ -62,5 +63,4 @@ def _scales(settings: Settings, own: int) -> tuple[int, range]:
     """Return the smallest scale above the size ``own``, and the places of all scales above it."""
     ladder = ladder_of(settings.size, settings.smallest_size, settings.scale_factor)
     above = [size for size in ladder if size > own]
-    again = len(settings.photorealism_weight) - 1 + (settings.last_style_loss != "none")
-    return above[0], range(len(ladder) - len(above), len(ladder) + again)
+    return above[0], range(len(ladder) - len(above), len(ladder) + settings.passes - 1)

@@ -161,8 +161,7 @@ class Batched(Strategy):
         """Constrain arrays, inside ``jit``, to stay sharded by picture."""
         if self.mesh is None:
             return tree
-        by_picture = NamedSharding(self.mesh, PartitionSpec(PICTURES))
-        return jax.lax.with_sharding_constraint(tree, by_picture)
+        return jax.lax.with_sharding_constraint(tree, self._sharding)
 
 
 @jit(static_argnames=("layout", "optimizer"))

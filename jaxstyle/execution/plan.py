@@ -7,7 +7,7 @@ section 6).
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -22,6 +22,8 @@ from jaxstyle.settings import Settings
 from jaxstyle.settings.checks import MAX_SIZE
 
 Image = Float[np.ndarray, "_ _ _"]
+
+Number = TypeVar("Number", int, float)
 
 PERIOD = 16
 """Sides of a picture that wraps around must be multiples of this: four poolings halve them."""
@@ -176,15 +178,16 @@ def schedule(
     weights = [photorealism[0]] * (len(chosen) - len(finest)) + finest
     # Numbers belong to places in the full ladder: a scale left out does not shift the others.
     first = len(ladder) - 1 + len(finest) - len(chosen)
-
-    def at(numbers: Sequence[Any], index: int) -> Any:
-        return numbers[min(first + index, len(numbers) - 1)]
-
     scales = [
-        Scale(*fitted(size), size, at(steps, index), weight, at(content, index))
-        for index, (size, weight) in enumerate(zip(chosen, weights, strict=True))
+        Scale(*fitted(size), size, number_of(steps, place), weight, number_of(content, place))
+        for place, (size, weight) in enumerate(zip(chosen, weights, strict=True), first)
     ]
     return [*scales[:-1], scales[-1]._replace(style_loss=last_style_loss)] if more else scales
+
+
+def number_of(numbers: Sequence[Number], place: int) -> Number:
+    """Return the number of the scale at a place in the ladder: the last one repeats."""
+    return numbers[min(place, len(numbers) - 1)]
 
 
 def check_counts(styles: Sequence[Image], settings: Settings) -> None:

@@ -154,7 +154,7 @@ class Sharded(Strategy):
           state: a state anywhere, maybe padded for another number of devices; arrays or shapes.
           scale: its scale.
         """
-        image, needed = state.image.shape, scale.height + -scale.height % self.mesh.size
+        image, needed = state.image.shape, _evened(scale.height, self.mesh)
 
         def fitted(x: Any) -> Any:
             return _refilled(x, _rows(x, image, scale.height), _rows(x, image, needed))
@@ -193,8 +193,13 @@ class Sharded(Strategy):
 def filled(image: Image, mesh: Mesh) -> Padded:
     """Return a picture split over the devices by rows, padded with zeros to an even split."""
     height = image.shape[0]
-    whole = _refilled(np.asarray(image), height, height + -height % mesh.size)
+    whole = _refilled(np.asarray(image), height, _evened(height, mesh))
     return Padded(jax.device_put(whole, _placement(whole, mesh, 0)), image.shape)
+
+
+def _evened(rows: int, mesh: Mesh) -> int:
+    """Return the number of rows with the padding that lets them be split evenly."""
+    return rows + -rows % mesh.size
 
 
 def _rows(x: Any, image: tuple[int, ...], height: int) -> int:
@@ -276,10 +281,10 @@ def _split(tree: PyTree, mesh: Mesh, axis: int) -> PyTree:
 def _split_array(x: Any, mesh: Mesh, axis: int) -> Any:
     """Split an array, or its shape, along an axis; return a ``Padded`` if it needs padding."""
     rows = x.shape[axis]
-    if rows % mesh.size == 0:
+    if rows == _evened(rows, mesh):
         return _put(x, _placement(x, mesh, axis))
     around = [(0, 0)] * x.ndim
-    around[axis] = 0, -rows % mesh.size
+    around[axis] = 0, _evened(rows, mesh) - rows
     fill = partial(jnp.pad, pad_width=around)
     shape = jax.eval_shape(fill, x)
     sharding = _placement(shape, mesh, axis)

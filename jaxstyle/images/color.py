@@ -62,7 +62,7 @@ def match_colors(
 
 def color_map(
     style: Float32[np.ndarray, "hs ws cs"], content: Float32[np.ndarray, "hc wc cc"], method: str
-) -> tuple[Float64[np.ndarray, "n n"], Float64[np.ndarray, " n"]]:
+) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
     """Return A and b of the map x -> A x + b that matches the style's colors to the content's.
 
     The method is one of `COLOR_MATCHES`; see `map_between`.

@@ -120,12 +120,12 @@ def inside(guide: Float[Array, "h w"], height: int, width: int) -> Float[Array, 
     return resized(guide[..., None] ** 2, height, width)[..., 0]
 
 
-def average(x: Float[Array, " n"], weights: Float[Array, "..."] | None) -> Float[Array, ""]:
-    """Return the mean of numbers, weighted if there are weights."""
+def average(x: Float[Array, "n ..."], weights: Float[Array, " n"] | None) -> Float[Array, "..."]:
+    """Return the mean over places of numbers or features, weighted if there are weights."""
     if weights is None:
-        return jnp.mean(x)
-    flat = weights.reshape(-1)
-    return jnp.sum(flat * x) / jnp.maximum(jnp.sum(flat), 1e-12)
+        return jnp.mean(x, axis=0)
+    each = weights.reshape(-1, *[1] * (x.ndim - 1))
+    return jnp.sum(each * x, axis=0) / jnp.maximum(jnp.sum(weights), 1e-12)
 
 
 def unit(x: Float[Array, "n c"], least: float) -> Float[Array, "n c"]:

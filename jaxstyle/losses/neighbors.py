@@ -129,7 +129,7 @@ def found(
     present = [_present(of, turn, style) for turn, style in enumerate(styles)]
     sums = [jnp.sum(own[:, None] * x, axis=0) for own, x in zip(present, styles, strict=True)]
     mean = sum(sums) / jnp.maximum(sum(map(jnp.sum, present)), 1)
-    wanted = wanted - _mean(wanted, None if guide is None else _weights(image, guide))
+    wanted = wanted - average(wanted, None if guide is None else _weights(image, guide))
     best, chosen = jnp.full(wanted.shape[0], -jnp.inf, wanted.dtype), jnp.zeros_like(wanted)
     for own, style in zip(present, styles, strict=True):
         likeness, at = most_alike(wanted, style, mean, OUTSIDE * (1 - own))
@@ -167,13 +167,6 @@ def _sides(picture: Float[Array, "h w 3"]) -> tuple[int, int]:
 def _weights(picture: Float[Array, "h w 3"], guide: Float[Array, "_ _"]) -> Float[Array, " n"]:
     """Return the weight of each hypercolumn in a region."""
     return inside(guide, *_sides(picture)).reshape(-1)
-
-
-def _mean(x: Float[Array, "n c"], weights: Float[Array, " n"] | None) -> Float[Array, " c"]:
-    """Return the mean over places, weighted if there are weights."""
-    if weights is None:
-        return jnp.mean(x, axis=0)
-    return jnp.sum(weights[:, None] * x, axis=0) / jnp.maximum(jnp.sum(weights), 1e-12)
 
 
 def _present(of: Search, turn: int, style: Float[Array, "n c"]) -> Float[Array, " n"]:
@@ -313,7 +306,7 @@ def _to_nearest(
     x: Float[Array, "n c"], style: Float[Array, "m c"], weights: Float[Array, " n"] | None
 ) -> Float[Array, " n"]:
     """Return the centered cosine distance of each place to its nearest of a style."""
-    own = unit(x - _mean(x, weights), LEAST)
+    own = unit(x - average(x, weights), LEAST)
     zeros = jnp.zeros(style.shape[1], style.dtype)
     _, at = most_alike(jax.lax.stop_gradient(own), style, zeros)
     return 1 - jnp.sum(own * style[at], axis=1)

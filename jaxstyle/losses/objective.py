@@ -344,7 +344,7 @@ def _joint_styles(
     """Return the targets of a style loss on several layers: those of each style, by region."""
     layers, given = in_order(spec.style_weights), _given(spec, "style")
     named = {"layers": layers, "loss": spec.style_loss}
-    bordered = network.padded("reflect") if network.padding == "circular" else network
+    bordered = network.bordered()
 
     def of(style: Any, guide: Any) -> PyTree:
         return joint_target(bordered, content, style, guide, given, **named)

@@ -148,8 +148,7 @@ def style_targets(
       A list of targets by layer, each a list over regions. The outer list has one entry for each
       style picture, or a single one for their blend.
     """
-    # Style pictures do not wrap around: circular padding would make their seams part of the style.
-    bordered = network.padded("reflect") if network.padding == "circular" else network
+    bordered = network.bordered()
     each = [
         regions_of(features_and_image(bordered, style, layers), of, loss, layers)
         for style, of in zip(styles, guides or [None] * len(styles), strict=True)

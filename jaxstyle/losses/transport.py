@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxstyle.losses.hypercolumns import PIXELS, Given, Maps, between, drawn, places
+from jaxstyle.losses.hypercolumns import PIXELS, Given, Maps, between, drawn, places, unit
 from jaxstyle.network.vgg import smallest_side
 
 OF_IMAGE = 1024
@@ -135,7 +135,7 @@ def _relaxed(
         distances += _euclidean(still(one), still(other))
 
     def paired(a: Array, b: Array) -> Float[Array, ""]:
-        apart = 1 - jnp.sum(_unit(a) * _unit(b), axis=1)
+        apart = 1 - jnp.sum(unit(a, LEAST) * unit(b, LEAST), axis=1)
         if euclidean:
             apart += jnp.sqrt(jnp.maximum(jnp.mean((a - b) ** 2, axis=1), 1e-5 / a.shape[1]))
         return jnp.mean(apart)
@@ -145,13 +145,9 @@ def _relaxed(
     return jnp.maximum(there, back)
 
 
-def _unit(x: Float[Array, "n c"]) -> Float[Array, "n c"]:
-    return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x**2, axis=1, keepdims=True), LEAST**2))
-
-
 def _cosine(one: Float[Array, "n c"], other: Float[Array, "m c"]) -> Float[Array, "n m"]:
     highest = jax.lax.Precision.HIGHEST
-    return 1 - jnp.matmul(_unit(one), _unit(other).T, precision=highest)
+    return 1 - jnp.matmul(unit(one, LEAST), unit(other, LEAST).T, precision=highest)
 
 
 def _euclidean(one: Float[Array, "n c"], other: Float[Array, "m c"]) -> Float[Array, "n m"]:

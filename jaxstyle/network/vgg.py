@@ -272,6 +272,13 @@ class VGG19(nnx.Module):
         """Return a network with the same arrays and another padding."""
         return self._with(padding=padding)
 
+    def bordered(self) -> "VGG19":
+        """Return the network for style pictures, which do not wrap around even if the result does.
+
+        With circular padding, the jump between their opposite borders would be part of the style.
+        """
+        return self.padded("reflect") if self.padding == "circular" else self
+
     def direct(self) -> "VGG19":
         """Return a network with the same arrays and the "direct" algorithm for all convolutions.
 

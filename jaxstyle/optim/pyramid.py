@@ -61,13 +61,14 @@ def _doubled(image: Array, shape: tuple[int, ...]) -> Array:
 
 def taken_apart(image: Float[Array, "h w 3"], levels: int) -> Levels:
     """Return A^T x: the gradient to each level, where ``image`` is the gradient to the image."""
-    height, width, channels = image.shape
-    blank = [
-        jax.ShapeDtypeStruct((*sides, channels), image.dtype)
-        for sides in sides_of(height, width, levels)
-    ]
-    (found,) = jax.linear_transpose(assembled, blank)(image)
+    (found,) = jax.linear_transpose(assembled, jax.eval_shape(lambda: zeros(image, levels)))(image)
     return found
+
+
+def zeros(image: Float[Array, "h w 3"], levels: int) -> Levels:
+    """Return the levels of a black image of the same shape."""
+    height, width, channels = image.shape
+    return [jnp.zeros((*sides, channels), image.dtype) for sides in sides_of(height, width, levels)]
 
 
 def on_levels(
@@ -82,7 +83,7 @@ def on_levels(
     inner: Any = optimizer  # for Optax, parameters are any tree
 
     def init(params: Any) -> PyTree:
-        return inner.init(taken_apart(jnp.zeros_like(params), levels))
+        return inner.init(zeros(params, levels))
 
     def update(
         updates: Any, state: PyTree, params: Any = None, **extra: PyTree

@@ -304,6 +304,11 @@ class Settings:
     )
 
     @property
+    def passes(self) -> int:
+        """Return how many times the last scale is run."""
+        return len(self.photorealism_weight) + (self.last_style_loss != "none")
+
+    @property
     def follows_schedule(self) -> bool:
         """Return whether the learning rate rises and falls at each scale."""
         return self.schedule == "cosine" and self.optimizer in SCHEDULED

@@ -90,8 +90,7 @@ def _scales(settings: Settings) -> float:
     if settings.size_rule == "own":
         return float("inf")
     sizes = ladder_of(settings.size, settings.smallest_size, settings.scale_factor)
-    more = settings.last_style_loss != "none"
-    return len(sizes) + len(settings.photorealism_weight) - 1 + more
+    return len(sizes) + settings.passes - 1
 
 
 def _named(settings: Settings) -> bool:

@@ -45,9 +45,7 @@ def build(
     around = halo([*spec.content_weights, *spec.style_weights])
     wraps = network.padding == "circular"
     grid = grid_of(content, tile, around, wraps)
-    # A style picture does not wrap around, even if the result does: with circular padding, the jump
-    # between its opposite borders would become part of the style.
-    bordered = network.padded("reflect") if wraps else network
+    bordered = network.bordered()
     shares = shares_of(spec.style_blend or [1.0] * len(styles), guides)
     terms = {layer: style_terms(layer, guides) for layer in spec.style_weights}
     statistics = [
