@@ -13,7 +13,7 @@ import optax
 from jaxstyle.errors import SettingError
 from jaxstyle.network import tuning, vgg, weights
 from jaxstyle.optim import optimizers, solve
-from jaxstyle.optim.pyramid import on_levels
+from jaxstyle.optim.coordinates import in_opponent_colors, on_levels
 from jaxstyle.settings import Settings
 
 
@@ -79,33 +79,32 @@ def optimizer_of(settings: Settings) -> optax.GradientTransformation:
     # The levels of a pyramid do not wrap around: they would make a seam.
     levels = 1 if settings.padding == "circular" else settings.pyramid_levels
     name = settings.optimizer
-    return _optimizer(name, settings.white, levels, tuple(chosen.items()))
+    return _optimizer(name, settings.white, levels, settings.opponent_colors, tuple(chosen.items()))
 
 
 @lru_cache(maxsize=64)
 def _optimizer(
-    name: str, white: float, levels: int, options: tuple[tuple[str, Any], ...]
+    name: str, white: float, levels: int, opponents: bool, options: tuple[tuple[str, Any], ...]
 ) -> optax.GradientTransformation:
     """Return one object for the same arguments, since programs are cached by their optimizer."""
     chosen = optimizers.OPTIMIZERS[name](**dict(options))
-    if levels > 1 and name in optimizers.OF_LEVELS:
-        chosen = on_levels(chosen, levels)
+    if name in optimizers.IN_COORDINATES:
+        chosen = on_levels(chosen, levels) if levels > 1 else chosen
+        chosen = in_opponent_colors(chosen) if opponents else chosen
     return optimizers.in_units(chosen, white)
 
 
-def rates_of(settings: Settings, steps: int = 0, share: float = 1.0) -> solve.Hyperparameters:
+def rates_of(settings: Settings, steps: int = 0) -> solve.Hyperparameters:
     """Return the numeric hyperparameters of a step, which are traced: no change recompiles it.
 
     Args:
       settings: settings of the run.
       steps: number of steps of the scale.
-      share: with a cosine schedule, factor of the learning rate, less than 1 at larger scales:
-        where the picture is nearly done, large steps would undo it.
     """
     bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
     cosine = settings.follows_schedule
     return solve.Hyperparameters.of(
-        settings.rate * share if cosine else settings.rate,
+        settings.rate,
         average_decay=settings.average,
         decay=settings.learning_rate_decay,
         cosine_steps=steps if cosine else 0,

@@ -32,7 +32,7 @@ from jaxstyle.losses.objective import Objective, Term
 from jaxstyle.losses.targets import Padded, unpadded
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import optimizers, solve
-from jaxstyle.optim.pyramid import MOST_LEVELS, sides_of
+from jaxstyle.optim.coordinates import MOST_LEVELS, sides_of
 from jaxstyle.optim.solve import Hyperparameters, Losses, Reached, State
 
 ROWS = "rows"

@@ -53,8 +53,9 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
 SCHEDULED = ("adam", "sgd")
 """Optimizers whose learning rate follows a schedule."""
 
-OF_LEVELS = ("adam",)
-"""Optimizers that work on the levels of a pyramid. Gradient descent would not: its steps of the
+IN_COORDINATES = ("adam",)
+"""Optimizers that can step other coordinates than pixels: the levels of a pyramid and opponent
+colors. Gradient descent would not go with them: its steps of the
 coarse levels, where the gradients of many pixels add up, are far too large. L-BFGS finds the
 curvature itself, and was slower on levels: 120 steps of neural-style-pt at 128 pixels ended at a
 loss of 13.6 on three of them and 31.6 on five, at 12.3 on pixels."""

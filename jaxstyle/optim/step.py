@@ -18,10 +18,10 @@ from jaxtyping import Array, Float, PyTree
 from jaxstyle.errors import SettingError
 from jaxstyle.machine.programs import jit
 
-WARM_UP = 5
-"""Number of steps, a quarter of all at most, in which a cosine schedule rises to its full rate."""
+RISE = 0.25
+"""Share of the steps in which a cosine schedule rises to its full rate."""
 
-LEAST = 0.05
+LEAST = 0.1
 """Share of the learning rate at which a cosine schedule ends."""
 
 
@@ -194,12 +194,12 @@ def apply_update(
 def rate_at(rates: Hyperparameters, step: Array) -> Float[Array, ""]:
     """Return the factor of the updates at a step.
 
-    With a number of cosine steps it rises linearly over the first ones (``WARM_UP``) and falls by
-    half a cosine wave to ``LEAST`` of its value. Adam's first updates are as large as any, however
-    small the gradient: in full they would wipe out the photo.
+    With a number of cosine steps it rises linearly over the first of them (``RISE``) while it falls
+    by half a cosine wave to ``LEAST`` of its value. Adam's first updates are as large as any,
+    however small the gradient: in full they would wipe out the photo.
     """
     rate = rates.learning_rate * rates.decay**step
-    rise = jnp.minimum((step + 1) / jnp.clip(rates.cosine_steps / 4, 1, WARM_UP), 1)
+    rise = jnp.minimum((step + 1) / jnp.maximum(rates.cosine_steps * RISE, 1), 1)
     part = jnp.minimum(step / jnp.maximum(rates.cosine_steps - 1, 1), 1)
     fall = LEAST + (1 - LEAST) * (1 + jnp.cos(jnp.pi * part)) / 2
     return rate * jnp.where(rates.cosine_steps > 0, rise * fall, 1)

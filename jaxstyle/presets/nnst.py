@@ -40,6 +40,7 @@ PRESET = Preset(
         "schedule": "constant",
         "betas": (0.9, 0.999),
         "pyramid_levels": 8,
+        "opponent_colors": False,
         "clamp": False,
         "style_colors": True,
     },

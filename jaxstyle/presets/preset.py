@@ -6,7 +6,10 @@ from typing import Any, Literal, NamedTuple
 ONE_SCALE = 32768
 """A ``smallest_size`` as large as any picture: the final size is the only scale."""
 
-PIXELS = {"pyramid_levels": 1, "schedule": "constant"}
+PIXELS = {
+    **{"pyramid_levels": 1, "opponent_colors": False},
+    **{"betas": (0.9, 0.99), "schedule": "constant"},
+}
 """Steps of the pixels at a constant learning rate, as in the published systems."""
 
 STYLE_1_TO_5 = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

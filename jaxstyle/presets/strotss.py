@@ -35,6 +35,7 @@ PRESET = Preset(
         "schedule": "constant",
         "betas": (0, 0.99),
         "pyramid_levels": 5,
+        "opponent_colors": False,
         "content_factors": (1, 0.5, 0.25, 0.125),
         "clamp": False,
     },

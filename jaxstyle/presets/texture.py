@@ -1,13 +1,12 @@
 """jaxstyle's own settings for textures: no content, from noise, coarse to fine."""
 
-from jaxstyle.presets.preset import PIXELS, STYLE_1_TO_5, Preset
+from jaxstyle.presets.preset import STYLE_1_TO_5, Preset
 
 PRESET = Preset(
     title="jaxstyle's own settings for texture synthesis",
     link="",
     differs="no content, from noise; the default of `texture`",
     settings={
-        **PIXELS,  # from noise, a pyramid and a cosine schedule leave two to five times the loss
         "content_weight": 0,
         "style_weight": 1,
         "style_layers": STYLE_1_TO_5,

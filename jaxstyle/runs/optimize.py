@@ -337,8 +337,7 @@ class Problem:
 
     def rates(self, strategy: Strategy, scale: Scale) -> Hyperparameters:
         """Return the hyperparameters of all pictures at a scale."""
-        share = (self.scales[0].size / scale.size) ** 0.5
-        return strategy.rates([rates_of(each, scale.steps, share) for each in self.settings])
+        return strategy.rates([rates_of(each, scale.steps) for each in self.settings])
 
     def _inputs(self, index: int) -> list[LossInputs]:
         resized = cached_resize(self.pictures)

@@ -33,7 +33,7 @@ OF_MAKING = (
     *("steps", "smallest_size", "scale_factor", "original_colors", "style_colors"),
     *("init", "init_noise", "noise", "noise_level", "seed", "optimizer"),
     *("learning_rate", "learning_rate_decay", "schedule", "pyramid_levels"),
-    *("betas", "epsilon", "momentum", "history", "clamp", "content_factors"),
+    *("opponent_colors", "betas", "epsilon", "momentum", "history", "clamp", "content_factors"),
     *("smooth_radius", "smooth_edge", "refine"),
     *("carry", "average", "keep_best", "tolerance", "normalize_gradients", "shard"),
     "last_style_loss",

@@ -259,8 +259,8 @@ class Settings:
     )
     schedule: str = _setting(
         "cosine",
-        "learning rate of adam and sgd; cosine: at each scale it rises over the first five steps "
-        "and falls to a twentieth, and it is lower at larger scales",
+        "learning rate of adam and sgd; cosine: at each scale it rises over the first quarter of "
+        "the steps and falls to a tenth",
         SCHEDULES,
     )
     pyramid_levels: int = _setting(
@@ -268,7 +268,12 @@ class Settings:
         "number of levels of the Laplacian pyramid that is optimized, so that large areas change "
         "in few steps; 1: the pixels themselves",
     )
-    betas: tuple[float, ...] = _setting((0.9, 0.99), "Adam's decay rates beta1,beta2")
+    opponent_colors: bool = _setting(
+        True,
+        "step brightness and two color differences, these more slowly, in place of red, green "
+        "and blue, so that no colored noise is drawn",
+    )
+    betas: tuple[float, ...] = _setting((0.5, 0.95), "Adam's decay rates beta1,beta2")
     epsilon: float = _setting(1e-8, "Adam's epsilon")
     momentum: float = _setting(0.9, "Nesterov momentum of sgd")
     history: int | None = _setting(

@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxstyle.errors import SettingError, UnknownLayerError, did_you_mean
 from jaxstyle.network.vgg import canonical_layer
-from jaxstyle.optim.pyramid import MOST_LEVELS
+from jaxstyle.optim.coordinates import MOST_LEVELS
 
 MAX_SIZE = 32768
 MAX_STEPS = 1_000_000
@@ -203,6 +203,7 @@ CLEANERS = {
     "history": _history,
     "white": lambda name, value: _number(name, value, 1, 65535),
     "clamp": _truth,
+    "opponent_colors": _truth,
     "carry": _truth,
     "average": lambda name, value: _number(name, value, 0, 0.9999),
     "keep_best": _truth,

@@ -11,7 +11,7 @@ from jaxstyle.errors import SettingError
 from jaxstyle.images.sizes import ladder_of
 from jaxstyle.losses import JOINT
 from jaxstyle.network.vgg import smallest_side
-from jaxstyle.optim.optimizers import OF_LEVELS, SCHEDULED
+from jaxstyle.optim.optimizers import IN_COORDINATES, SCHEDULED
 from jaxstyle.optim.solve import PATIENCE
 from jaxstyle.presets.preset import ONE_SCALE
 from jaxstyle.settings._settings import Settings
@@ -129,8 +129,8 @@ CONTRADICTIONS = (
         "has no effect without --optimizer adam or sgd",
     ),
     Rule(
-        ("pyramid_levels",),
-        lambda settings, _: settings.optimizer in OF_LEVELS,
+        ("pyramid_levels", "opponent_colors"),
+        lambda settings, _: settings.optimizer in IN_COORDINATES,
         "has no effect without --optimizer adam",
     ),
     Rule(

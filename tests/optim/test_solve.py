@@ -493,9 +493,9 @@ def test_a_cosine_schedule_rises_and_falls(steps):
     found = np.array([rate_at(rates, jnp.int32(step)) for step in range(steps)]) / 0.02
     assert found.max() <= 1
     if steps > 1:
-        assert found[-1] == pytest.approx(0.05)
+        assert found[-1] == pytest.approx(0.1)
         assert found.max() > 0.8
     peak = int(found.argmax())
-    assert peak <= 5
+    assert peak <= steps / 4
     assert (np.diff(found[: peak + 1]) > 0).all() and (np.diff(found[peak:]) < 0).all()
     assert float(rate_at(solve.Hyperparameters.of(0.02), jnp.int32(7))) == pytest.approx(0.02)

@@ -18,6 +18,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 CHOICES = {name: f.metadata["choices"] for name, f in FIELDS.items() if f.metadata["choices"]}
 TRUTHS = [
     *("normalize_gradients", "sum_styles", "original_colors", "pooling_scale", "clamp", "carry"),
+    "opponent_colors",
     *("keep_best", "refine", "style_colors"),
 ]
 

@@ -1,4 +1,4 @@
-"""Tests of the steps on a Laplacian pyramid."""
+"""Tests of the steps on a Laplacian pyramid and in opponent colors."""
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +6,15 @@ import numpy as np
 import optax
 import pytest
 
+from jaxstyle.optim.coordinates import (
+    OPPONENTS,
+    assembled,
+    in_opponent_colors,
+    on_levels,
+    sides_of,
+    taken_apart,
+)
 from jaxstyle.optim.optimizers import adam, sgd
-from jaxstyle.optim.pyramid import assembled, on_levels, sides_of, taken_apart
 
 
 def random(*shape, seed=0):
@@ -88,3 +95,24 @@ def test_large_even_areas_change_in_few_steps():
         return float(jnp.mean(image))
 
     assert after(on_levels(adam(), 4)) > 3 * after(optax.adam(1.0, 0.9, 0.99))
+
+
+def test_steps_in_opponent_colors_are_those_of_these_colors_themselves():
+    goal = random(6, 7, 3)
+
+    def loss(image):
+        return jnp.sum((image - goal) ** 4)
+
+    image = jnp.zeros((6, 7, 3))
+    moved = trajectory(in_opponent_colors(adam()), loss, image, 0.1)
+    colors = trajectory(adam(), lambda c: loss(c @ OPPONENTS), image, 0.1)
+    np.testing.assert_allclose(moved, colors @ OPPONENTS, atol=1e-5)
+    assert np.abs(moved).max() > 0.01
+
+
+def test_noise_in_the_gradient_moves_brightness_more_than_color():
+    optimizer = in_opponent_colors(adam())
+    start = jnp.zeros((32, 32, 3))
+    moved, _ = optimizer.update(random(32, 32, 3), optimizer.init(start))
+    of_color = moved - moved.mean(-1, keepdims=True)
+    assert jnp.std(of_color) < 0.5 * jnp.std(moved.mean(-1))
