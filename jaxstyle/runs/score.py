@@ -20,6 +20,7 @@ from jaxstyle.execution.plan import Scale
 from jaxstyle.guidance.masks import everywhere
 from jaxstyle.images import sizes
 from jaxstyle.images.transparency import LEAST_VISIBLE, joined, split
+from jaxstyle.losses.joint import JOINT
 from jaxstyle.network import vgg, weights
 from jaxstyle.runs.preprocessing import as_measured, recolored
 from jaxstyle.runs.regions import regions_of
@@ -91,8 +92,9 @@ def score(
     """
     given = settings if size is None else {**settings, "size": size}
     chosen = resolve(**given)
-    if content is None and chosen.content_weights():
-        raise SettingError("content", f"preset {chosen.preset} has a content loss: give a picture")
+    searching = any(JOINT[loss].found for loss in chosen.joint_losses().values())
+    if content is None and (chosen.content_weights() or searching):
+        raise SettingError("content", f"preset {chosen.preset} compares with the photo: give it")
     if chosen.fine_style:
         raise SettingError("fine_style", "cannot be scored: a run prepares that style picture")
     notes: list[str] = []

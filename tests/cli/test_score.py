@@ -121,7 +121,12 @@ def test_in_luminance_mode_color_does_not_count(pictures, capsys):
 
 BAD_ARGUMENTS = [
     ("i.png --content c.png", 2, "give at least one style picture: --style S"),
-    ("i.png --style s.png", 2, "--content preset default has a content loss: give a picture"),
+    ("i.png --style s.png", 2, "--content preset default compares with the photo: give it"),
+    (
+        "i.png --style s.png --preset nnst",
+        2,
+        "--content preset nnst compares with the photo: give it",
+    ),
     ("--style s.png", 2, "the following arguments are required: IMAGE"),
     ("no.png --content c.png --style s.png", 1, "'no.png': cannot be opened"),
     ("i.png --content c.png --style s.png --preset gatys2016", 2, "did you mean gatys-2016?"),
