@@ -204,15 +204,15 @@ def _picture(values: Float64[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3
 
 
 def statistics(
-    image: Float32[np.ndarray, "h w 3"], weights: Float32[np.ndarray, "h w"] | None = None
+    image: Float[np.ndarray, "*n c"], weights: Float32[np.ndarray, "*n"] | None = None
 ) -> Statistics:
-    """Compute the mean and covariance of the colors of an image.
+    """Compute the mean and covariance of the colors of an image, or of its chroma.
 
     Args:
       image: The image.
       weights: Weights of the pixels, not necessarily normalized. None or all zeros: equal weights.
     """
-    pixels = image.reshape(-1, 3).astype(np.float64)
+    pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
     shares = np.full(len(pixels), 1 / len(pixels))
     if weights is not None and weights.any():
         shares = weights.ravel() / weights.sum(dtype=np.float64)

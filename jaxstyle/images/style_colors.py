@@ -16,7 +16,7 @@ from functools import reduce
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
-from jaxstyle.images.color import Statistics, map_between
+from jaxstyle.images.color import Statistics, map_between, statistics
 from jaxstyle.images.resample import resample
 from jaxstyle.images.transparency import split
 
@@ -57,8 +57,8 @@ def with_style_colors(
     lightness = oklab(result)[..., 0]
     palettes = [_palette(style) for style in styles]
     chroma = oklab(content)[..., 1:]
-    target = _blended([_statistics(each) for each in palettes], shares)
-    matrix, shift = map_between(_statistics(chroma.reshape(-1, 2)), target, "pca", _RIDGE)
+    target = _blended([statistics(each) for each in palettes], shares)
+    matrix, shift = map_between(statistics(chroma), target, "pca", _RIDGE)
     moved = chroma @ matrix.T + shift
     for _ in range(_TIMES):
         moved = _smoothed(moved, lightness)
@@ -85,10 +85,6 @@ def _palette(style: Float32[np.ndarray, "h w c"]) -> Float64[np.ndarray, "n 2"]:
     chroma = oklab(colors)[..., 1:].reshape(-1, 2)
     visible = None if alpha is None else alpha.reshape(-1) > 0.5
     return chroma if visible is None or not visible.any() else chroma[visible]
-
-
-def _statistics(chroma: Float64[np.ndarray, "n 2"]) -> Statistics:
-    return Statistics(chroma.mean(axis=0), np.cov(chroma.T, bias=True))
 
 
 def _blended(each: Sequence[Statistics], shares: Sequence[float]) -> Statistics:
