@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add = parser.add_argument
     add("image", metavar="IMAGE", help="picture to measure")
-    add("--content", metavar="C", help="content picture; not needed with --content-weight 0")
+    add("--content", metavar="C", help="content picture; not needed where no loss depends on it")
     add("--style", metavar="S", nargs="+", action="extend", help="style pictures")
     add("--size", metavar="N", type=argument(whole_number), help=SIZE_HELP)
     add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)

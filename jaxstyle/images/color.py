@@ -209,7 +209,7 @@ def statistics(
     """Compute the mean and covariance of the colors of an image, or of its chroma.
 
     Args:
-      image: The image.
+      image: The colors of its pixels.
       weights: Weights of the pixels, not necessarily normalized. None or all zeros: equal weights.
     """
     pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)

@@ -29,9 +29,9 @@ MOST_LEVELS = 16
 """More than the largest picture has."""
 
 OPPONENTS = np.array([[1, 1, 1], [0.4, 0, -0.4], [-0.2, 0.4, -0.2]], np.float32)
-"""Change of red, green and blue by one of brightness, of red against blue, and of green against
-both. In steps of 0.4 colors follow as fast as the style's need, and noise stays gray; at 0.25 some
-colors come late, and at 1 they are blotched."""
+"""Rows: how red, green and blue change as a coordinate grows by 1: brightness; red less blue; green
+less red and blue. Colors move 0.4 times as far as brightness: with 0.25 some come late, with 1 they
+are blotched."""
 
 Levels = list[Float[Array, "_ _ 3"]]
 
@@ -121,7 +121,15 @@ def in_opponent_colors(
         updates: Any, state: PyTree, params: Any = None, **extra: PyTree
     ) -> tuple[Any, PyTree]:
         del params, extra
-        moved, state = inner.update(updates @ OPPONENTS.T, state)
-        return moved @ OPPONENTS, state
+        moved, state = inner.update(_times(updates, OPPONENTS.T), state)
+        return _times(moved, OPPONENTS), state
 
     return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def _times(image: Array, matrix: np.ndarray) -> Array:
+    """Return an image with a matrix applied to its colors.
+
+    Accelerators would round its operands, and small differences of colors would be noise.
+    """
+    return jnp.matmul(image, matrix.astype(image.dtype), precision="highest")

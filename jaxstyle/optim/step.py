@@ -19,7 +19,7 @@ from jaxstyle.errors import SettingError
 from jaxstyle.machine.programs import jit
 
 RISE = 0.25
-"""Share of the steps in which a cosine schedule rises to its full rate."""
+"""Share of the steps in which a factor of a cosine schedule rises from 0 to 1."""
 
 LEAST = 0.1
 """Share of the learning rate at which a cosine schedule ends."""
@@ -194,9 +194,10 @@ def apply_update(
 def rate_at(rates: Hyperparameters, step: Array) -> Float[Array, ""]:
     """Return the factor of the updates at a step.
 
-    With a number of cosine steps it rises linearly over the first of them (``RISE``) while it falls
-    by half a cosine wave to ``LEAST`` of its value. Adam's first updates are as large as any,
-    however small the gradient: in full they would wipe out the photo.
+    With a number of cosine steps it is multiplied by half a cosine wave, which falls from 1 to
+    ``LEAST``, and by a factor that rises linearly to 1 over the first of them (``RISE``). Adam's
+    first updates are as large as any, however small the gradient: in full they would wipe out the
+    photo.
     """
     rate = rates.learning_rate * rates.decay**step
     rise = jnp.minimum((step + 1) / jnp.maximum(rates.cosine_steps * RISE, 1), 1)

@@ -9,7 +9,7 @@ from jaxstyle.presets.preset import Preset
 PRESET = Preset(
     title="jaxstyle's own settings",
     link="",
-    differs="relative losses, two scales, Adam on a Laplacian pyramid: a good picture of 512 "
-    "pixels on any machine",
+    differs="relative losses, two scales, Adam on a Laplacian pyramid in opponent colors: a "
+    "good picture of 512 pixels on any machine",
     settings={},
 )

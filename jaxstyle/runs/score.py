@@ -80,7 +80,7 @@ def score(
 
     Args:
       image: picture to score: a path, a PIL image or an array (see ``jaxstyle.images.read``).
-      content: content picture; may be None if the content weight is zero.
+      content: content picture; may be None if no loss and no color depends on it.
       style: one or several style pictures.
       size: longest side to which all pictures are resized first. If None, the image and the style
         pictures keep their sizes, and the content is resized to the size of the image.
@@ -92,9 +92,8 @@ def score(
     """
     given = settings if size is None else {**settings, "size": size}
     chosen = resolve(**given)
-    searching = any(JOINT[loss].found for loss in chosen.joint_losses().values())
-    if content is None and (chosen.content_weights() or searching):
-        raise SettingError("content", f"preset {chosen.preset} compares with the photo: give it")
+    if content is None and _depends_on_content(chosen):
+        raise SettingError("content", "is needed: the losses or the colors depend on it")
     if chosen.fine_style:
         raise SettingError("fine_style", "cannot be scored: a run prepares that style picture")
     notes: list[str] = []
@@ -107,6 +106,15 @@ def score(
     pixels = picture.pixels, photo.pixels
     scored = score_pictures(loaded, *pixels, styles, chosen, resized=size is not None)
     return replace(scored, notes=tuple(dict.fromkeys(map(printable, [*notes, *scored.notes]))))
+
+
+def _depends_on_content(settings: Settings) -> bool:
+    """Return whether a loss, the regions or the colors of the styles are found from the content."""
+    style = JOINT.get(settings.style_loss)
+    searched = style is not None and style.found is not None
+    found_in_it = settings.auto_masks > 0 or settings.color_match != "none"
+    losses = bool(settings.content_weights()) or settings.photorealistic
+    return losses or searched or found_in_it
 
 
 def check_given(given: Iterable[str], settings: Settings, styles: int) -> list[str]:

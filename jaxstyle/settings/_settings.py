@@ -87,7 +87,8 @@ class Settings:
     strength: float = _setting(
         0.5,
         "from the photo (0) to the painting (1): multiplies the style weight by 1/100 to 100; "
-        "below 0.5, --init colors keeps some of the photo's colors",
+        "below 0.5, --init colors keeps some of the photo's colors. Little effect where the style "
+        "loss is the only one, as with presets nnst and texture",
     )
     content_weight: float = _setting(1.0, "weight of the content loss")
     content_factors: tuple[float, ...] = _setting(

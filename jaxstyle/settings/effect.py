@@ -238,17 +238,6 @@ SUPERFLUOUS = (
         "has no effect with --style-weight 0",
     ),
     Rule(
-        ("strength",),
-        lambda settings, _: (
-            settings.content_weight > 0
-            or settings.tv_weight > 0
-            or settings.photorealistic
-            or settings.init == "colors"
-            or not settings.style_weight
-        ),
-        "has no effect, as the style loss is the only one",
-    ),
-    Rule(
         ("tv_loss",),
         lambda settings, _: settings.tv_weight > 0,
         "has no effect with --tv-weight 0",

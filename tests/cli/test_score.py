@@ -121,11 +121,11 @@ def test_in_luminance_mode_color_does_not_count(pictures, capsys):
 
 BAD_ARGUMENTS = [
     ("i.png --content c.png", 2, "give at least one style picture: --style S"),
-    ("i.png --style s.png", 2, "--content preset default compares with the photo: give it"),
+    ("i.png --style s.png", 2, "--content is needed: the losses or the colors depend on it"),
     (
         "i.png --style s.png --preset nnst",
         2,
-        "--content preset nnst compares with the photo: give it",
+        "--content is needed: the losses or the colors depend on it",
     ),
     ("--style s.png", 2, "the following arguments are required: IMAGE"),
     ("no.png --content c.png --style s.png", 1, "'no.png': cannot be opened"),

@@ -83,8 +83,6 @@ def test_a_contradiction_is_refused_in_a_line_that_says_what_to_do(name, given):
         ("fine_style", {"style_weight": 0, "fine_style": "a.png"}),
         ("auto_masks", {"style_weight": 0, "auto_masks": 3, "init": "content"}),
         ("strength", {"style_weight": 0, "strength": 0.3, "init": "content"}),
-        ("strength", {"preset": "nnst", "strength": 0.3}),
-        ("strength", {"preset": "texture", "strength": 0.3}),
         ("tv_loss", {"preset": "photo", "tv_loss": "total-variation-half"}),
         ("style_blend", {"style_blend": 1}),
         ("sum_styles", {"sum_styles": True}),
