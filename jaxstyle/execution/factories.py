@@ -76,10 +76,12 @@ def optimizer_of(settings: Settings) -> optax.GradientTransformation:
     }
     history = {} if settings.history is None else {"history": settings.history}
     chosen = options.get(settings.optimizer, history)
-    # The levels of a pyramid do not wrap around: they would make a seam.
-    levels = 1 if settings.padding == "circular" else settings.pyramid_levels
     name = settings.optimizer
-    return _optimizer(name, settings.white, levels, settings.opponent_colors, tuple(chosen.items()))
+    stepped = name in optimizers.IN_COORDINATES
+    # The levels of a pyramid do not wrap around: they would make a seam.
+    levels = settings.pyramid_levels if stepped and settings.padding != "circular" else 1
+    opponents = settings.opponent_colors and stepped
+    return _optimizer(name, settings.white, levels, opponents, tuple(chosen.items()))
 
 
 @lru_cache(maxsize=64)
@@ -88,9 +90,8 @@ def _optimizer(
 ) -> optax.GradientTransformation:
     """Return one object for the same arguments, since programs are cached by their optimizer."""
     chosen = optimizers.OPTIMIZERS[name](**dict(options))
-    if name in optimizers.IN_COORDINATES:
-        chosen = on_levels(chosen, levels) if levels > 1 else chosen
-        chosen = in_opponent_colors(chosen) if opponents else chosen
+    chosen = on_levels(chosen, levels) if levels > 1 else chosen
+    chosen = in_opponent_colors(chosen) if opponents else chosen
     return optimizers.in_units(chosen, white)
 
 
