@@ -103,12 +103,11 @@ def rates_of(settings: Settings, steps: int = 0) -> solve.Hyperparameters:
       steps: number of steps of the scale.
     """
     bounds = {} if settings.clamp else {"low": -np.inf, "high": np.inf}
-    cosine = settings.follows_schedule
     return solve.Hyperparameters.of(
         settings.rate,
         average_decay=settings.average,
         decay=settings.learning_rate_decay,
-        cosine_steps=steps if cosine else 0,
+        cosine_steps=steps if settings.follows_schedule else 0,
         **bounds,
     )
 

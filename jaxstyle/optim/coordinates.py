@@ -14,6 +14,8 @@ are not kept. There are two such maps.
   reason.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -92,19 +94,9 @@ def on_levels(
       optimizer: any Optax transformation that needs neither the parameters nor a line search.
       levels: number of levels: see ``sides_of``.
     """
-    inner: Any = optimizer  # for Optax, parameters are any tree
-
-    def init(params: Any) -> PyTree:
-        return inner.init(zeros(params, levels))
-
-    def update(
-        updates: Any, state: PyTree, params: Any = None, **extra: PyTree
-    ) -> tuple[Any, PyTree]:
-        del params, extra
-        moved, state = inner.update(taken_apart(updates, levels), state)
-        return assembled(moved), state
-
-    return optax.GradientTransformationExtraArgs(init, update)
+    return _in_coordinates(
+        optimizer, partial(zeros, levels=levels), partial(taken_apart, levels=levels), assembled
+    )
 
 
 def in_opponent_colors(
@@ -115,16 +107,41 @@ def in_opponent_colors(
     Args:
       optimizer: any Optax transformation that needs neither the parameters nor a line search.
     """
-    inner: Any = optimizer
+    return _in_coordinates(
+        optimizer,
+        jnp.zeros_like,
+        partial(_times, matrix=OPPONENTS.T),
+        partial(_times, matrix=OPPONENTS),
+    )
+
+
+def _in_coordinates(
+    optimizer: optax.GradientTransformation,
+    start: Callable[[Array], PyTree],
+    apart: Callable[[Array], PyTree],
+    together: Callable[[Any], Array],
+) -> optax.GradientTransformationExtraArgs:
+    """Return an optimizer of images that takes the steps of another one on their coordinates.
+
+    Args:
+      optimizer: optimizer of the coordinates.
+      start: (image) -> coordinates of zeros.
+      apart: A^T, from a gradient to the image to the gradient to its coordinates.
+      together: A, from coordinates to the image.
+    """
+    inner: Any = optimizer  # for Optax, parameters are any tree
+
+    def init(params: Any) -> PyTree:
+        return inner.init(start(params))
 
     def update(
         updates: Any, state: PyTree, params: Any = None, **extra: PyTree
     ) -> tuple[Any, PyTree]:
         del params, extra
-        moved, state = inner.update(_times(updates, OPPONENTS.T), state)
-        return _times(moved, OPPONENTS), state
+        moved, state = inner.update(apart(updates), state)
+        return together(moved), state
 
-    return optax.GradientTransformationExtraArgs(inner.init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _times(image: Array, matrix: np.ndarray) -> Array:

@@ -35,7 +35,7 @@ def sgd(*, momentum: float = 0.9) -> optax.GradientTransformationExtraArgs:
 
 def lbfgs(*, history: int = 100) -> optax.GradientTransformationExtraArgs:
     """Return L-BFGS as in Torch and PyTorch: one evaluation per step and no line search."""
-    return optax.with_extra_args_support(torch_lbfgs(history))
+    return torch_lbfgs(history)
 
 
 def lbfgs_zoom(*, history: int = 10) -> optax.GradientTransformationExtraArgs:
