@@ -35,7 +35,6 @@ from jaxstyle.cli.common import (
     Tell,
     above_zero,
     at_least_one,
-    count_of,
     plan_notes,
     tell_of_tuning,
     teller,
@@ -47,6 +46,7 @@ from jaxstyle.cli.interrupt import Requests, deferred_interrupt
 from jaxstyle.cli.notes import idle_notes, network_note, tell_notes
 from jaxstyle.errors import CheckpointError, IncompleteError, StorageError, UsageError
 from jaxstyle.machine.command_line import one_of
+from jaxstyle.machine.words import count_of
 from jaxstyle.network import weights
 from jaxstyle.settings import resolve
 

@@ -20,16 +20,16 @@ from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.batch.worker import Options
 from jaxstyle.cli.batch_cluster import cluster_of, workers
-from jaxstyle.cli.common import Tell, count_of
+from jaxstyle.cli.common import Tell
 from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.interrupt import deferred_interrupt
-from jaxstyle.cli.memory import in_bytes
 from jaxstyle.cli.notes import tell_notes
-from jaxstyle.cli.plan import WIDTH, about
+from jaxstyle.cli.plan import WIDTH
 from jaxstyle.errors import printable
 from jaxstyle.execution.arithmetic import step_flops
 from jaxstyle.execution.workers.cluster import Pool
 from jaxstyle.execution.workers.local import Local
+from jaxstyle.machine.words import about, count_of, in_bytes
 from jaxstyle.network.weights import Loaded
 
 

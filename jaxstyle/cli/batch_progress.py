@@ -12,7 +12,8 @@ from rich.text import Text
 
 from jaxstyle.batch.folder import Status
 from jaxstyle.cli.common import tell_user
-from jaxstyle.cli.progress import clock, done_share, sides_of
+from jaxstyle.cli.progress import sides_of
+from jaxstyle.machine.words import clock
 
 EVERY = 60.0
 """Seconds between two lines where there is no terminal, as in the log of a cluster's job."""
@@ -89,9 +90,7 @@ def _running(status: Status) -> str:
 def _speed(status: Status) -> str:
     """Return the pictures per hour, counting the finished part of the running batch."""
     left = status.left
-    share = 0.0
-    if progress := status.running:
-        share = done_share(progress.scales, progress.scale, progress.step)
+    share = status.running.share if status.running else 0.0
     running = min(left, share * status.slots)
     pace = (status.made + running) / (status.seconds or 1)
     if not pace:

@@ -17,6 +17,7 @@ from jaxstyle.execution.factories import report_every
 from jaxstyle.execution.plan import Scale
 from jaxstyle.machine.command_line import show
 from jaxstyle.machine.host import cache_problem
+from jaxstyle.machine.words import count_of
 from jaxstyle.network import tuning
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import Settings
@@ -136,11 +137,6 @@ def check_is_one(content: str) -> None:
     if os.path.isdir(content):
         command = f"jaxstyle batch --contents {shlex.quote(content)} --styles STYLE -o FOLDER"
         raise UsageError(f"CONTENT {content} is a folder: '{command}' takes every picture in it")
-
-
-def count_of(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is one: ``2 steps``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def teller(quiet: bool) -> Tell:

@@ -18,6 +18,7 @@ from jaxstyle.execution.plan import Image, Scale, plan
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
 from jaxstyle.machine import resources
+from jaxstyle.machine.words import in_bytes
 from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
 
@@ -185,8 +186,3 @@ def _with_shape(
     share = remedy["size"] / max(height, width)
     sides = (round(side * share) // 16 * 16 for side in (width, height))
     return {"shape": "x".join(str(max(16, side)) for side in sides)}
-
-
-def in_bytes(count: int) -> str:
-    """Format a number of bytes: ``680 MB``, ``2.4 GB``."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from jaxstyle.cli.common import Tell, count_of
+from jaxstyle.cli.common import Tell
 from jaxstyle.cli.failures import interruptible
-from jaxstyle.cli.memory import advice, available, explained, in_bytes
+from jaxstyle.cli.memory import advice, available, explained
 from jaxstyle.execution.choice import Sides
 from jaxstyle.execution.estimate import Estimate, estimate
 from jaxstyle.execution.plan import Image
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
+from jaxstyle.machine.words import about, count_of, in_bytes
 from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
 
@@ -104,12 +105,3 @@ def _size(sides: Sides) -> str:
 def _sizes(styles: Sequence[Sides]) -> str:
     more = f" and {len(styles) - 1} more" if len(styles) > 1 else ""
     return _size(styles[0]) + more
-
-
-def about(seconds: float | None) -> str:
-    """Format a duration as ``about 62 s``, ``about 12 min`` or ``about 3 h``."""
-    if seconds is None:
-        return "not known"
-    if seconds < 120:
-        return f"about {seconds:.0f} s" if seconds >= 1 else "under 1 s"
-    return f"about {seconds / 60:.0f} min" if seconds < 7200 else f"about {seconds / 3600:.0f} h"

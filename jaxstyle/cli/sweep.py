@@ -21,7 +21,6 @@ from jaxstyle.cli.common import (
     WEIGHTS_HELP,
     Tell,
     check_is_one,
-    count_of,
     plan_notes,
     silence,
     tell_of_tuning,
@@ -35,13 +34,14 @@ from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.memory import enough_memory, explained
 from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
 from jaxstyle.cli.plan import WIDTH, summary, table, verdict
-from jaxstyle.cli.progress import bar, clock, done_share, sides_of
+from jaxstyle.cli.progress import bar, sides_of
 from jaxstyle.cli.sweep_files import Files
 from jaxstyle.errors import IncompleteError, UsageError
 from jaxstyle.execution.batched import mesh_of
 from jaxstyle.execution.estimate import estimate
 from jaxstyle.execution.plan import plan
 from jaxstyle.machine.command_line import one_of
+from jaxstyle.machine.words import clock, count_of
 from jaxstyle.network import weights
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs.inputs import Inputs
@@ -208,10 +208,10 @@ def progress_bar(check_interrupt: Callable[[], None], *, hidden: bool) -> Iterat
     with bar(hidden) as update:
 
         def report(number: int, count: int, progress: Progress) -> None:
-            scales, index = progress.scales, progress.scale
-            share = (number + done_share(scales, index, progress.step)) / count
+            share = (number + progress.share) / count
             left = (time.perf_counter() - start) * (1 - share) / share
-            step = f"{sides_of(scales[index])}  step {progress.step}/{progress.steps}"
+            here = sides_of(progress.scales[progress.scale])
+            step = f"{here}  step {progress.step}/{progress.steps}"
             update(share, f"batch {number + 1}/{count}", f"{step}  {clock(left)} left")
             check_interrupt()
 

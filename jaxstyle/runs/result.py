@@ -57,6 +57,21 @@ class Progress:
         return self.scales[self.scale].steps
 
     @property
+    def share(self) -> float:
+        """The share of the whole work (pixels times steps) that is done, from 0 to 1."""
+        work = [_pixels(scale) * scale.steps for scale in self.scales]
+        done = sum(work[: self.scale]) + _pixels(self.scales[self.scale]) * self.step
+        return done / (sum(work) or 1)
+
+    @property
+    def seconds_left(self) -> float:
+        """The seconds left of the run, from the pixels per second at the current scale."""
+        here, *later = self.scales[self.scale :]
+        per_work = self.reached.seconds / (self.step * _pixels(here))
+        left = (self.steps - self.step) * _pixels(here)
+        return per_work * (left + sum(_pixels(scale) * scale.steps for scale in later))
+
+    @property
     def totals(self) -> Float[np.ndarray, " n"]:
         """The total loss of each picture before its last step."""
         return np.array([course.total for course in self.reached.courses])
@@ -222,6 +237,10 @@ class Trace:
                     "learning_rate": float(rate) if named else None,
                 }
             )
+
+
+def _pixels(scale: Scale) -> int:
+    return scale.height * scale.width
 
 
 def _own_terms(terms: Mapping[str, float], settings: Settings) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The arithmetic of the progress bar, and its silence off a terminal."""
+"""The progress bar: silent off a terminal, and in letters that the terminal has."""
 
 import io
 import sys
@@ -6,7 +6,7 @@ import sys
 import jax.numpy as jnp
 import pytest
 
-from jaxstyle.cli.progress import done_share, progress_bar, seconds_left
+from jaxstyle.cli.progress import progress_bar
 from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.strategy import WHOLE
 from jaxstyle.optim.solve import Course, Hyperparameters, Reached, State
@@ -20,17 +20,6 @@ def progress(scale, step, seconds):
     state = State(zero, (), zero, zero, zero, zero)
     reached = Reached(Hyperparameters(zero), state, (Course(step, total=1.5),), seconds)
     return Progress(SCALES, scale, reached, WHOLE, [False], seconds)
-
-
-def test_work_is_pixels_times_steps():
-    assert done_share(SCALES, 0, 50) == pytest.approx(5000 / 30000)
-    assert done_share(SCALES, 1, 25) == pytest.approx(20000 / 30000)
-    assert done_share(SCALES, 1, 50) == 1
-
-
-def test_time_left_scales_with_the_pixels_to_come():
-    assert seconds_left(progress(0, 50, 5.0)) == pytest.approx(5 + 20)
-    assert seconds_left(progress(1, 25, 10.0)) == pytest.approx(10)
 
 
 def test_off_a_terminal_nothing_is_printed(capsys):
