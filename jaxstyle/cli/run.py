@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from jaxstyle import images
-from jaxstyle.cli import recipe
 from jaxstyle.cli.common import (
     OUTPUT_HELP,
     Tell,
@@ -22,7 +21,6 @@ from jaxstyle.cli.common import (
 from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
 from jaxstyle.cli.plan import show_plan
-from jaxstyle.cli.recipe import Recipe
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
 from jaxstyle.cli.upscale import larger_run
 from jaxstyle.cli.watch import run_and_save, unchanged
@@ -31,6 +29,8 @@ from jaxstyle.execution.plan import Image, plan
 from jaxstyle.images import Picture, full_size
 from jaxstyle.machine.files import beside, unused
 from jaxstyle.network import weights
+from jaxstyle.runs import recipe
+from jaxstyle.runs.recipe import Recipe
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from jaxstyle import images
-from jaxstyle.cli import recipe
 from jaxstyle.cli.flags import flag
-from jaxstyle.cli.recipe import Recipe
 from jaxstyle.errors import SettingError, UsageError
 from jaxstyle.execution.plan import number_of
 from jaxstyle.images.sizes import ladder_of
+from jaxstyle.runs import recipe
+from jaxstyle.runs.recipe import Recipe
 from jaxstyle.settings import Settings
 
 SETTLED = ("init", "size_rule")

@@ -1,15 +1,19 @@
-"""The recipe of a run: everything needed to repeat it, for the metadata of its picture."""
+"""The recipe of a run: everything needed to repeat it, in the metadata of its picture."""
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from jaxstyle import images
+from jaxstyle.errors import DamagedError, ImageError, SettingError
+from jaxstyle.machine.plain_json import parsed
 from jaxstyle.network.weights import Loaded
-from jaxstyle.settings import Settings
+from jaxstyle.settings import CUSTOM, Settings, resolve
+
+INSTEAD = "give CONTENT, STYLE and settings instead"
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,25 @@ class Recipe:
         return [Path(path) for path in (self.content, *self.styles, *named)]
 
 
+@dataclass(frozen=True)
+class Description:
+    """What a picture says about how it was made.
+
+    Attributes:
+      jaxstyle: its recipe.
+      settings: settings without the pictures: of arrays, of URLs or, from Python, of a texture.
+      texture: settings and style pictures of ``jaxstyle texture``.
+      command: another command that made it.
+      interrupted: how far a run had come that ended early.
+    """
+
+    jaxstyle: Recorded | None = None
+    settings: dict[str, Any] | None = None
+    texture: dict[str, Any] | None = None
+    command: str | None = None
+    interrupted: dict[str, Any] | None = None
+
+
 def made_by(command: str) -> str:
     """Return the description of a picture of a command that ``--from`` does not repeat."""
     return json.dumps({"command": command})
@@ -104,6 +127,71 @@ def recipe_of(
     path = None if weights is None else os.path.abspath(loaded.path)
     own = settings.map_paths(os.path.abspath)
     return Recipe(content, tuple(styles), own, path, weights_sha256=loaded.sha256)
+
+
+def read(picture: Path, given: Mapping[str, Any]) -> Recipe:
+    """Read the recipe in a picture, its settings overridden by those ``given``.
+
+    Raises:
+      ImageError: the picture has no recipe that can be repeated, or what it was made from is gone.
+      SettingError: a given setting is invalid.
+    """
+    found = _parse(picture, _recorded(picture), given)
+    own = {} if "preset" in given else found.settings.to_dict()  # a preset replaces all settings
+    if "size" in given and not found.settings.size_rule.startswith("longest"):
+        own.pop("size_rule", None)
+    recipe = replace(found, settings=resolve(**{**own, **given}))
+    for path in (recipe.content, *recipe.styles, *recipe.settings.paths().values()):
+        if not os.path.exists(path):
+            raise ImageError(f"{picture}: was made from {path}, which is not there: {INSTEAD}")
+    return recipe
+
+
+def _recorded(picture: Path) -> Recorded:
+    """Return the recipe in a picture as it is there."""
+    try:
+        text = images.read_description(picture)
+        description = parsed(text, Description)
+    except ImageError as error:
+        raise ImageError(f"{error}: {INSTEAD}") from error
+    except DamagedError as error:
+        raise ImageError(
+            f"{picture}: its recipe is damaged, or of another version ({error}): {INSTEAD}"
+        ) from error
+    if description.jaxstyle:
+        return description.jaxstyle
+    command = "texture" if description.texture else description.command
+    if command:
+        raise ImageError(f"{picture}: was made by 'jaxstyle {command}', which cannot be repeated")
+    raise ImageError(
+        f"{picture}: was made from arrays, URLs or for a texture, and does not say which: {INSTEAD}"
+    )
+
+
+def _parse(picture: Path, record: Recorded, given: Mapping[str, Any]) -> Recipe:
+    # An Optax transformation, which a record cannot hold, may be replaced by a named one.
+    optimizer = {"optimizer": given["optimizer"]} if "optimizer" in given else {}
+
+    def absolute(path: str) -> str:
+        return os.path.normpath(picture.parent / path)
+
+    try:
+        settings = resolve(**{**record.settings, **optimizer}).map_paths(absolute)
+    except SettingError as error:
+        if error.name in given or record.settings.get(error.name) == CUSTOM:
+            raise
+        raise ImageError(
+            f"{picture}: its recipe is damaged, or of another version ({error}): {INSTEAD}"
+        ) from error
+    return Recipe(
+        content=absolute(record.content),
+        styles=tuple(map(absolute, record.styles)),
+        settings=settings,
+        weights=record.weights and absolute(record.weights),
+        bits=record.bits,
+        weights_sha256=record.weights_sha256,
+        full_size=record.full_size,
+    )
 
 
 def _relative(path: str, directory: Path) -> str:

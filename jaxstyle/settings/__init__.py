@@ -4,6 +4,6 @@
 from flags and manifests.
 """
 
-from jaxstyle.settings._settings import INITS, ONE_SCALE, Settings, resolve
+from jaxstyle.settings._settings import CUSTOM, INITS, ONE_SCALE, Settings, resolve
 
-__all__ = ["INITS", "ONE_SCALE", "Settings", "resolve"]
+__all__ = ["CUSTOM", "INITS", "ONE_SCALE", "Settings", "resolve"]

@@ -24,7 +24,7 @@ from jaxstyle.optim.optimizers import (
 from jaxstyle.presets.preset import ONE_SCALE
 from jaxstyle.settings.checks import CLEANERS, INITS, TILE_CHOICES, shown
 
-__all__ = ["INITS", "ONE_SCALE", "SettingError", "Settings", "resolve"]
+__all__ = ["CUSTOM", "INITS", "ONE_SCALE", "SettingError", "Settings", "resolve"]
 
 CUSTOM = "custom"
 """What files say in place of an Optax transformation that was given as ``optimizer``."""

@@ -12,8 +12,6 @@ from PIL import Image
 import jaxstyle
 from jaxstyle import images
 from jaxstyle.__main__ import main
-from jaxstyle.cli import recipe
-from jaxstyle.errors import ImageError, SettingError
 from jaxstyle.images import Picture
 from tests.cli.conftest import ONE_SCALE, OUT, PAIR, recipe_of, rgb_of, run
 
@@ -156,21 +154,3 @@ def test_damaged_recipes_are_one_line(whole, refused):
         describe("bad.png", text)
         error = refused("run --from bad.png", 1, "bad.png: ")
         assert "its recipe is damaged, or of another version (" in error, text[:80]
-
-
-VALUES = [None, True, -1, 10**18, 1.5, "a", "no/\x1b[1m", [], ["a"], [[1]], [None], {}, {"a": 1}]
-
-
-def test_every_setting_of_a_wrong_kind_is_one_line(whole, monkeypatch):
-    written = {}
-    monkeypatch.setattr(images, "read_description", lambda path: json.dumps({"jaxstyle": written}))
-    written |= {**whole, "settings": {**whole["settings"], "later": 1}}
-    with pytest.raises(ImageError, match=r"of another version \(later: no such setting"):
-        recipe.read(Path("bad.png"), {})
-    for name in whole["settings"]:
-        for value in VALUES:
-            written["settings"] = {**whole["settings"], name: value}
-            try:
-                recipe.read(Path("bad.png"), {})
-            except (ImageError, SettingError) as error:
-                assert "\n" not in str(error), (name, value)

@@ -11,11 +11,11 @@ import pytest
 from jaxstyle import images
 from jaxstyle.__main__ import main
 from jaxstyle.batch import sweep as sweeps
-from jaxstyle.cli import outputs, recipe
+from jaxstyle.cli import outputs
 from jaxstyle.cli import sweep as command
 from jaxstyle.errors import DivergedError, ImageError
 from jaxstyle.images.grid import layout
-from jaxstyle.runs import stylize
+from jaxstyle.runs import recipe, stylize
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.settings import resolve
 from tests.cli.conftest import ONE_SCALE, PAIR, json_of, names_in, rgb_of, run, save
