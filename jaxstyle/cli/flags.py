@@ -12,7 +12,7 @@ from typing import Any
 
 from jaxstyle.machine.command_line import Parser, flag
 from jaxstyle.settings import Settings
-from jaxstyle.settings.text import reader
+from jaxstyle.settings.text import reader, written
 
 __all__ = ["Parser", "add_settings", "argument", "flag", "given_settings"]
 
@@ -44,7 +44,7 @@ def add_settings(
             flag(field.name),
             dest=field.name,
             default=argparse.SUPPRESS,
-            help=f"{field.metadata['help']} (default: {_text(_default(field))})",
+            help=f"{field.metadata['help']} (default: {written(_default(field)) or 'none'})",
             **form,
         )
 
@@ -81,15 +81,3 @@ def _default(field: dataclasses.Field) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return ",".join(
-            name if share == 1 else f"{name}={share:g}" for name, share in value.items()
-        )
-    if isinstance(value, tuple):
-        return ",".join(f"{part:g}" for part in value) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "none" if value in (None, "") else f"{value}"

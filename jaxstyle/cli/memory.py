@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 
-from jaxstyle.cli.notes import flags_of
 from jaxstyle.errors import OutOfMemoryError
 from jaxstyle.execution import memory
 from jaxstyle.execution.choice import choose
@@ -21,6 +20,7 @@ from jaxstyle.machine import resources
 from jaxstyle.machine.words import in_bytes
 from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import Settings
+from jaxstyle.settings.text import flags_of
 
 
 def check_start() -> None:

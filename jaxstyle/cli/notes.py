@@ -1,8 +1,7 @@
 """Notes for the user before a run, which are not errors."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from jaxstyle import images
 from jaxstyle.cli.common import Tell
@@ -13,6 +12,7 @@ from jaxstyle.presets import PRESETS
 from jaxstyle.runs.preprocessing import picture_notes
 from jaxstyle.settings import Settings
 from jaxstyle.settings.effect import Idle, check_effects
+from jaxstyle.settings.text import flags_of
 
 
 def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:
@@ -75,29 +75,3 @@ def idle_notes(runs: Sequence[Settings], given: Iterable[str], styles: int) -> l
 def as_notes(found: Iterable[Idle]) -> list[str]:
     """Return notes about settings that have no effect."""
     return [f"{flag(name)} {problem}" for name, problem in found]
-
-
-def flags_of(settings: Mapping[str, Any]) -> str:
-    """Return settings as flags of the command line.
-
-    >>> flags_of({"style_weight": 1e5, "style_layers": {"relu1_1": 0.2}, "clamp": False})
-    '--style-weight 100000 --style-layers relu1_1=0.2 --no-clamp'
-    """
-    return " ".join(_flag_of(name, value) for name, value in settings.items())
-
-
-def _flag_of(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return flag(name if value else f"no_{name}")
-    if isinstance(value, Mapping):
-        shares = (layer if s == 1 else f"{layer}={_short(s)}" for layer, s in value.items())
-        return f"{flag(name)} {','.join(shares)}"
-    if isinstance(value, tuple | list):
-        return f"{flag(name)} {','.join(map(_short, value))}"
-    return f"{flag(name)} {_short(value)}"
-
-
-def _short(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:g}" if float(f"{value:g}") == value else repr(value)

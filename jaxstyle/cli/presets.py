@@ -6,10 +6,10 @@ import shutil
 import textwrap
 
 from jaxstyle.cli.common import DEBUG_HELP
-from jaxstyle.cli.notes import flags_of
 from jaxstyle.errors import SettingError, UsageError
 from jaxstyle.presets import ALIASES, PRESETS, Preset
 from jaxstyle.settings import resolve
+from jaxstyle.settings.text import flags_of
 
 HELP = "List the presets: their sources and what sets them apart, or all settings of one."
 

@@ -32,7 +32,10 @@ CUSTOM = "custom"
 OF_OPTIMIZERS = ("learning_rate", "learning_rate_decay", "history")
 """Settings of a preset that are for its own optimizer."""
 
-PATHS = ("init", "fine_style", "content_mask", "style_mask")
+MASKS = ("content_mask", "style_mask")
+"""Settings that are several paths."""
+
+PATHS = ("init", "fine_style", *MASKS)
 SCHEDULES = ("constant", "cosine")
 NOISES = ("uniform", "gaussian")
 STYLE_FITS = ("size", "no-enlarging", "width", "stretch")
@@ -366,8 +369,7 @@ class Settings:
     def paths(self) -> dict[str, str]:
         """Return the paths of pictures in the settings, by setting; masks as "content_mask 1"."""
         found = self.pictures()
-        masks = {"content_mask": self.content_mask, "style_mask": self.style_mask}
-        return found | {f"{n} {i}": p for n, paths in masks.items() for i, p in enumerate(paths, 1)}
+        return found | {f"{n} {i}": p for n in MASKS for i, p in enumerate(getattr(self, n), 1)}
 
     def pictures(self) -> dict[str, str]:
         """Return the paths of pictures in the settings that are no masks, by setting."""

@@ -9,10 +9,11 @@ import pytest
 from convert_weights.weights_file import Weights
 from jaxstyle.__main__ import main
 from jaxstyle.cli import flags
-from jaxstyle.cli.notes import flags_of, network_note
+from jaxstyle.cli.notes import network_note
 from jaxstyle.network.weights import Loaded
 from jaxstyle.presets import PRESETS
 from jaxstyle.settings import resolve
+from jaxstyle.settings.text import flags_of
 from tests.cli import conftest as cli
 
 NORMALIZED = Loaded(

@@ -7,8 +7,9 @@ import typing
 import pytest
 
 from jaxstyle.cli.flags import argument
-from jaxstyle.settings import Settings
-from jaxstyle.settings.text import number, reader, truth, whole_number
+from jaxstyle.presets import PRESETS
+from jaxstyle.settings import Settings, resolve
+from jaxstyle.settings.text import number, reader, truth, whole_number, written
 from tests.cases import for_each
 
 
@@ -22,6 +23,7 @@ from tests.cases import for_each
         (float, "1e-3", 0.001),
         (float | None, "2", 2.0),
         (int | None, "2", 2),
+        (float | None, "", None),
         (str, "a, b", "a, b"),
         (typing.Literal["a", "b"] | typing.Literal["c"], "d", "d"),
         (tuple[int, ...], "1, 2,,3", (1, 2, 3)),
@@ -54,6 +56,33 @@ def test_unreadable_text_is_refused_in_one_line_by_flags_too(read, text, problem
         read(text)
     with pytest.raises(argparse.ArgumentTypeError, match=f"^{re.escape(problem)}$"):
         argument(read)(text)
+
+
+@for_each("name", PRESETS)
+def test_every_value_is_read_as_it_is_written(name):
+    settings = resolve(name)
+    for field, hint in typing.get_type_hints(Settings).items():
+        value = getattr(settings, field)
+        assert reader(hint)(written(value)) == value, field
+
+
+@for_each(
+    ("value", "text"),
+    [
+        (None, ""),
+        ((), ""),
+        (True, "yes"),
+        (False, "no"),
+        (12345678901234567890, "12345678901234567890"),
+        (1e6, "1e+06"),
+        (1 / 3, "0.3333333333333333"),
+        ((40, 26), "40,26"),
+        ({"relu1_1": 20.0, "relu2_1": 1.0}, "relu1_1=20,relu2_1"),
+        ("a, b", "a, b"),
+    ],
+)
+def test_values_as_flags_take_them(value, text):
+    assert written(value) == text
 
 
 def test_there_is_a_reader_for_every_setting():
