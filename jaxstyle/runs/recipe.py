@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from jaxstyle.errors import DamagedError, ImageError, SettingError
 from jaxstyle.machine.plain_json import parsed
 from jaxstyle.network.weights import Loaded
 from jaxstyle.settings import CUSTOM, Settings, resolve
+from jaxstyle.settings.effect import needed
+from jaxstyle.settings.text import flags_of
 
 INSTEAD = "give CONTENT, STYLE and settings instead"
 
@@ -70,6 +73,25 @@ class Recipe:
             full_size=self.full_size,
         )
         return json.dumps({"jaxstyle": asdict(record)})
+
+    def command(self, output: str) -> str:
+        """Return the shell command that makes the same picture.
+
+        It has the flags of the settings that differ from the preset's. An Optax transformation has
+        none: the command is refused with a line that says so.
+
+        Args:
+          output: path of the picture.
+        """
+        words = ["python", "-m", "jaxstyle", "photo" if self.full_size else "run"]
+        words += map(_no_flag, (self.content, *self.styles))
+        words += ["-o", _no_flag(output)]
+        words += ["--full-size"] if self.full_size else []
+        words += ["--bits", str(self.bits)] if self.bits != 8 else []
+        words += ["--weights", _no_flag(self.weights)] if self.weights else []
+        words += ["--preset", self.settings.preset]
+        values, given = self.settings.to_dict(), needed(self.settings)
+        return f"{shlex.join(words)} {flags_of({name: values[name] for name in given})}".rstrip()
 
     def inputs(self) -> list[Path]:
         """Return every file that the run reads."""
@@ -192,6 +214,11 @@ def _parse(picture: Path, record: Recorded, given: Mapping[str, Any]) -> Recipe:
         weights_sha256=record.weights_sha256,
         full_size=record.full_size,
     )
+
+
+def _no_flag(path: str) -> str:
+    """Return a path that does not begin with a dash, as flags do."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _relative(path: str, directory: Path) -> str:

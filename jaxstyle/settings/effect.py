@@ -3,9 +3,9 @@
 A preset, a recipe or a default may well hold what is not used: only what the user gave counts.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxstyle.errors import SettingError
 from jaxstyle.images.sizes import ladder_of
@@ -14,7 +14,7 @@ from jaxstyle.network.vgg import smallest_side
 from jaxstyle.optim.optimizers import IN_COORDINATES, SCHEDULED
 from jaxstyle.optim.solve import PATIENCE
 from jaxstyle.presets.preset import ONE_SCALE
-from jaxstyle.settings._settings import Settings
+from jaxstyle.settings._settings import Settings, resolve
 
 
 class Idle(NamedTuple):
@@ -64,6 +64,37 @@ def check_effects(runs: Sequence[Settings], given: Iterable[str], styles: int) -
     for idle in _idle(CONTRADICTIONS, runs, names, styles):
         raise SettingError(idle.name, f"{idle.problem}: leave it out")
     return list(_idle(SUPERFLUOUS, runs, names, styles))
+
+
+def needed(
+    settings: Settings, idle: Collection[str] = (), used: Settings | None = None
+) -> dict[str, Any]:
+    """Return what to give beside the preset so that ``resolve`` returns these settings.
+
+    Left out is what has no effect on a picture, as `check_effects` would refuse it.
+
+    Args:
+      settings: the settings.
+      idle: names of further settings to leave out.
+      used: the settings that a run makes of them, if others.
+    """
+    different = _different(settings, resolve(settings.preset), idle)
+    # Beside these two, some settings of a preset do not apply.
+    given = {name: different[name] for name in ("size", "optimizer") if name in different}
+    while missing := _different(settings, resolve(settings.preset, **given), idle):
+        given |= missing
+    refused = {each.name for each in _idle(CONTRADICTIONS, [used or settings], set(given), 1)}
+    return needed(settings, {*idle, *refused}, used) if refused else given
+
+
+def _different(settings: Settings, others: Settings, idle: Collection[str]) -> dict[str, Any]:
+    """Return the settings that are different; the order of layers counts, as that of sums."""
+    values = {field.name: getattr(settings, field.name) for field in fields(Settings)}
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in idle and repr(value) != repr(getattr(others, name))
+    }
 
 
 def is_record(given: Iterable[str]) -> bool:
