@@ -16,12 +16,6 @@ from jaxstyle.settings.text import reader, written
 
 __all__ = ["Parser", "add_settings", "argument", "flag", "given_settings"]
 
-ABOUT_PHOTOS = (
-    *("content_mask", "style_mask", "auto_masks", "guidance"),
-    *("photorealism_weight", "smooth_radius", "smooth_edge", "refine"),
-)
-"""Settings about masks and photorealism, which need a content picture and a style picture."""
-
 
 def add_settings(
     parser: argparse.ArgumentParser, settings: type = Settings, *, without: Container[str] = ()

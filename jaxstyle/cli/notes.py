@@ -10,6 +10,7 @@ from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
 from jaxstyle.presets import PRESETS
 from jaxstyle.runs.preprocessing import picture_notes
+from jaxstyle.runs.recipe import Recipe
 from jaxstyle.settings import Settings
 from jaxstyle.settings.effect import Idle, check_effects
 from jaxstyle.settings.text import flags_of
@@ -40,6 +41,14 @@ def network_note(settings: Settings, loaded: Loaded) -> Iterator[str]:
         f"note: preset {settings.preset} is meant for the {preset.network} VGG-19, and "
         f"{loaded.path.name} is {'' if kind == 'normalized' else 'not '}normalized: {remedy}"
     )
+
+
+def tell_of_weights(job: Recipe, loaded: Loaded, tell: Tell) -> None:
+    """Tell if the weights are others than a recipe's, or another kind than the preset's."""
+    if job.weights_sha256 and job.weights_sha256 != loaded.sha256:
+        tell("note: the VGG-19 weights differ from those of the original run")
+    for note in network_note(job.settings, loaded):
+        tell(note)
 
 
 def tell_notes(notes: Iterable[str], tell: Tell, told: set[str] | None = None) -> None:

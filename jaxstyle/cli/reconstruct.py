@@ -14,7 +14,7 @@ from jaxstyle.cli.common import (
     use_precision,
 )
 from jaxstyle.cli.failures import saving
-from jaxstyle.cli.flags import ABOUT_PHOTOS, add_settings, given_settings
+from jaxstyle.cli.flags import add_settings, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
 from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
 from jaxstyle.cli.outputs import check_distinct, save_interrupted, write_or_rescue
@@ -36,6 +36,7 @@ from jaxstyle.runs.reconstruct import (
 )
 from jaxstyle.runs.result import Progress
 from jaxstyle.settings import Settings, resolve
+from jaxstyle.settings.effect import ABOUT_PHOTOS
 
 HELP = "Reconstruct a picture from each layer of the network: the figure of Gatys et al. 2015."
 FIGURE_HELP = "the figure: PNG, JPEG, WebP or TIFF; replaces an existing file"

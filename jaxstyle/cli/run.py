@@ -19,7 +19,7 @@ from jaxstyle.cli.common import (
     use_precision,
 )
 from jaxstyle.cli.flags import add_settings, given_settings
-from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
+from jaxstyle.cli.notes import idle_notes, read_pictures, tell_notes, tell_of_weights
 from jaxstyle.cli.plan import show_plan
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
 from jaxstyle.cli.upscale import larger_run
@@ -106,7 +106,7 @@ def start(
     images.check_writable(picture, bits=job.bits, longest=max(sides))
     loaded = weights.load(weights.find(job.weights, tell))
     tell_notes([*idle, *preview_notes(arguments, scales)], tell)
-    _note(job, loaded, tell)
+    tell_of_weights(job, loaded, tell)
     regions = found_regions(arguments, loaded, content, styles, job.settings, tell)
     description = replace(job, weights_sha256=loaded.sha256).to_json(picture.parent)
     given = loaded, content, styles, job.settings, description
@@ -146,7 +146,7 @@ def job_of(arguments: argparse.Namespace) -> Recipe:
     if arguments.recipe:
         if arguments.content:
             raise UsageError("--from repeats a run: it takes no CONTENT and STYLE")
-        return replace(recipe.read(arguments.recipe, given), **stored)
+        return replace(recipe.read(arguments.recipe, given, "run"), **stored)
     if arguments.upscale:
         if arguments.content:
             raise UsageError("--upscale continues a run: it takes no CONTENT and STYLE")
@@ -174,10 +174,3 @@ def _output(arguments: argparse.Namespace) -> Path | None:
         if made:
             return unused(beside(made, word))
     return None
-
-
-def _note(job: Recipe, loaded: weights.Loaded, tell: Callable[[str], None]) -> None:
-    if job.weights_sha256 and job.weights_sha256 != loaded.sha256:
-        tell("note: the VGG-19 weights differ from those of the original run")
-    for note in network_note(job.settings, loaded):
-        tell(note)

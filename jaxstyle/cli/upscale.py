@@ -39,7 +39,7 @@ def larger_run(picture: Path, given: Mapping[str, Any]) -> Recipe:
     height, width = images.read_sides(picture)
     own = max(height, width)
     size = given.get("size", 2 * own)
-    job = recipe.read(picture, {**given, "size": size})
+    job = recipe.read(picture, {**given, "size": size}, "run")
     if job.full_size:
         raise UsageError(
             f"{picture} has all pixels of its photo (--full-size): no more can be added"

@@ -16,6 +16,12 @@ from jaxstyle.optim.solve import PATIENCE
 from jaxstyle.presets.preset import ONE_SCALE
 from jaxstyle.settings._settings import Settings, resolve
 
+ABOUT_PHOTOS = (
+    *("content_mask", "style_mask", "auto_masks", "guidance"),
+    *("photorealism_weight", "smooth_radius", "smooth_edge", "refine"),
+)
+"""Settings about masks and photorealism, which need a content picture and a style picture."""
+
 
 class Idle(NamedTuple):
     """A setting that was given and has no effect, or not the whole of it.

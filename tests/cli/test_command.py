@@ -6,19 +6,21 @@ import random
 import shlex
 from dataclasses import replace
 
+import numpy as np
 import optax
 import pytest
 
-from jaxstyle.cli import photo, run
+from jaxstyle.cli import photo, run, texture
 from jaxstyle.cli.flags import Parser, given_settings
 from jaxstyle.errors import SettingError
 from jaxstyle.presets import PRESETS
+from jaxstyle.runs.canvas import ABOUT_CONTENT, check_given, on_canvas
 from jaxstyle.runs.recipe import Recipe
 from jaxstyle.settings import Settings, resolve
-from jaxstyle.settings.effect import check_effects
+from jaxstyle.settings.effect import ABOUT_PHOTOS, check_effects
 from tests.cases import for_each
 
-COMMANDS = {"run": run, "photo": photo}
+COMMANDS = {"run": run, "photo": photo, "texture": texture}
 PREFIX = ["python", "-m", "jaxstyle"]
 FIELDS = {field.name: field for field in dataclasses.fields(Settings) if field.name != "preset"}
 
@@ -112,6 +114,37 @@ def test_the_command_of_any_settings_gives_exactly_these(name):
             assert found.settings == resolve(**used | {"preset": name}), chosen
         else:
             assert repr(found.settings) == repr(settings), chosen
+
+
+@for_each("name", PRESETS)
+def test_the_command_of_a_texture_gives_the_same_settings_on_its_canvas(name):
+    dice, style = random.Random(name), np.zeros((64, 48, 3), np.float32)
+    for _ in range(20):
+        names = dice.sample([each for each in FIELDS if each not in ABOUT_PHOTOS], 6)
+        settings = resolve(name, **{each: random_value(dice, each) for each in names})
+        shape, periodic = dice.choice([None, (64, 96)]), dice.choice([True, False])
+        made = Recipe("", ("b.png",), settings, shape=shape, periodic=periodic)
+        found, given = parsed(made.command("out.png"))
+        assert (found.shape, found.periodic, found.kind) == (shape, periodic, "texture")
+        if shape:
+            try:
+                _, used = on_canvas([style], shape, periodic, settings)
+            except SettingError:  # such as two scales for one style
+                continue
+            _, again = on_canvas([style], shape, periodic, found.settings)
+            check_given(given, shape, 1, found.settings, again)  # none is refused
+            differing = [each for each in FIELDS if getattr(used, each) != getattr(again, each)]
+            for each in differing:
+                assert each in ABOUT_CONTENT or idle(used, each), (each, settings)
+
+
+def idle(settings, name):
+    """Whether a setting would be refused beside the others."""
+    try:
+        check_effects([settings], [name], 1)
+    except SettingError:
+        return True
+    return False
 
 
 def differs(settings, name):

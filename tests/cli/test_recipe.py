@@ -49,17 +49,18 @@ def test_folders_of_styles_and_weights_of_ones_own_are_recorded(folder, weights_
     assert Path(recipe["weights"]).resolve() == Path(weights_path).resolve()
 
 
-OF_ARRAYS = "was made from arrays, URLs or for a texture, and does not say which: give CONTENT"
+OF_ARRAYS = "was made from arrays or URLs, and does not say which: give "
 
 
 def test_a_picture_made_of_arrays_says_that(folder, refused):
     array, opened = rgb_of("content.png"), Image.open("style.png")
     jaxstyle.stylize(array, "style.png", **QUICK).save("array.png")
     jaxstyle.stylize("content.png", ["style.png", opened], **QUICK).save("opened.png")
-    jaxstyle.texture("style.png", **TEXTURE).save("texture.png")
+    jaxstyle.texture(opened, **TEXTURE).save("texture.png")
     for name in ("array.png", "opened.png", "texture.png"):
         assert json.loads(images.read_description(name))["settings"]["size"] == 32
-        refused(f"run --from {name}", 1, f"{name}: {OF_ARRAYS}")
+        refused(f"run --from {name}", 1, f"{name}: {OF_ARRAYS}CONTENT, STYLE and settings instead")
+        refused(f"texture --from {name}", 1, f"{name}: {OF_ARRAYS}STYLE and settings instead")
 
 
 def test_a_transformation_of_ones_own_has_to_be_replaced(folder, refused):
@@ -86,7 +87,6 @@ def test_what_the_commands_make_is_repeated_or_refused_by_name(folder, refused, 
         assert recipe_of(place)["settings"]["size"] == 32
         assert run("--from", place, "--steps", "0", "-o", f"again.{extension}") == 0
     others = {
-        "texture": ["texture", PAIR[1], *ONE_SCALE[:-4], "--style-layers", "relu1_1"],
         "photo --method color": ["photo", *PAIR, "--method", "color"],
         "photo --method histogram": ["photo", *PAIR, "--method", "histogram"],
         "reconstruct": ["reconstruct", PAIR[0], *ONE_SCALE],
@@ -133,8 +133,8 @@ def whole(folder):
 
 def test_damaged_recipes_are_one_line(whole, refused):
     texts = ["{", "[]", "7", "null", '"a"', "[" * 99_999, '{"jaxstyle": ' * 9_999, "{}x"]
-    texts += ['{"jaxstyle": 7}', '{"jaxstyle": {}}', '{"jaxstyle": [1]}', '{"texture": 1}', "NaN"]
-    texts += ['{"command": 7}', '{"settings": 7}', '{"later": {}}', '{"texture": 1, "texture": 2}']
+    texts += ['{"jaxstyle": 7}', '{"jaxstyle": {}}', '{"jaxstyle": [1]}', "NaN"]
+    texts += ['{"command": 7}', '{"settings": 7}', '{"later": {}}', '{"command": 1, "command": 2}']
     wrong = {
         "content": (7, None, ["a"], "a\0b", {}),
         "styles": ("a", [7], None, ["a\0"], {"a": 1}),
@@ -143,12 +143,14 @@ def test_damaged_recipes_are_one_line(whole, refused):
         "bits": ("8", 12, 8.0, True, None, 10**300),
         "weights_sha256": (7, None),
         "full_size": (1, "yes", None),
+        "shape": (7, [], [64], [64, "a"], [1, 2, 3], [64, 0.5]),
+        "periodic": (1, "yes", None),
         "later": (1,),
     }
     texts += [
         json.dumps({"jaxstyle": {**whole, name: value}}) for name in wrong for value in wrong[name]
     ]
-    needed = whole.keys() - {"full_size"}
+    needed = whole.keys() - {"full_size", "shape", "periodic"}
     texts += [json.dumps({"jaxstyle": {k: v for k, v in whole.items() if k != n}}) for n in needed]
     for text in texts:
         describe("bad.png", text)

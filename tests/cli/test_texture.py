@@ -1,12 +1,16 @@
 """python -m jaxstyle texture and reconstruct: what they write and refuse."""
 
 import json
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import jaxstyle
 from jaxstyle.__main__ import main
-from tests.cli.conftest import rgb_of, save
+from jaxstyle.runs import recipe
+from tests.cli.conftest import recipe_of, rgb_of, save
 
 ROWS = 12, 12 + 40 + 26 + 12  # where the rows of a figure begin
 QUICK = ["--smallest-size", "32", "--steps", "2,1", "--style-layers", "relu1_1"]
@@ -83,9 +87,71 @@ def test_reconstructions_never_start_from_the_answer(painting):
         assert np.abs(made - original).mean() > 0.2
 
 
-def test_a_texture_is_not_repeated_as_a_run(painting, refused):
-    assert texture("--size", "52") == 0
-    refused("run --from out.png", 1, "was made by 'jaxstyle texture'")
+@pytest.mark.parametrize(
+    "arguments", ["--size 52 --bits 16 --style-scale 0.8", "--shape 64x48 --periodic"]
+)
+def test_from_makes_a_texture_again_byte_for_byte_wherever_it_is(painting, monkeypatch, arguments):
+    assert texture(*arguments.split()) == 0
+    (painting / "moved").mkdir()
+    for name in ("style.png", "out.png"):
+        (painting / name).rename(painting / "moved" / name)
+    assert main(["texture", "--from", "moved/out.png", "--quiet"]) == 0
+    made = Path("moved/out.png").read_bytes()
+    assert Path("moved/out-again.png").read_bytes() == made
+    monkeypatch.chdir("moved")
+    assert main([*command_of("out.png", "o.png"), "--quiet"]) == 0
+    assert rgb_of("o.png").tobytes() == rgb_of("out.png").tobytes()
+
+
+def command_of(picture, output):
+    """The words of the command that makes a texture again, without those of Python."""
+    words = shlex.split(recipe.read(Path(picture), {}, "texture").command(output))
+    assert words[:4] == ["python", "-m", "jaxstyle", "texture"]
+    return words[3:]
+
+
+def test_what_is_given_replaces_what_a_texture_was_made_with(painting):
+    assert texture("--shape", "64x48", "--periodic", "--seed", "3") == 0
+    assert recipe_of("out.png")["settings"]["padding"] != "circular"  # as chosen
+    again = "texture", "--from", "out.png", "-o", "b.png", "--quiet"
+    assert main([*again, "--steps", "0", "--shape", "32x80"]) == 0
+    found = recipe_of("b.png")
+    assert (found["shape"], found["periodic"]) == ([80, 32], True)
+    assert (found["settings"]["steps"], found["settings"]["seed"]) == ([0], 3)
+    assert rgb_of("b.png").shape == (80, 32, 3)
+    assert main([*again, "--steps", "0", "--size", "52", "--no-periodic"]) == 0
+    assert (recipe_of("b.png")["shape"], recipe_of("b.png")["periodic"]) == (None, False)
+    assert rgb_of("b.png").shape == (40, 52, 3)
+
+
+def test_from_python_a_texture_of_files_has_a_recipe(painting):
+    made = jaxstyle.texture(
+        Path("style.png"), shape=(48, 64), periodic=True, steps=2, style_layers="relu1_1"
+    )
+    assert made.recipe and made.recipe.settings == jaxstyle.resolve(
+        "texture", steps=2, style_layers="relu1_1"
+    )
+    made.save("out.png")
+    assert recipe_of("out.png")["styles"] == ["style.png"]
+    assert main(["texture", "--from", "out.png", "--quiet"]) == 0
+    assert Path("out-again.png").read_bytes() == Path("out.png").read_bytes()
+
+
+def test_a_texture_and_a_run_are_repeated_by_their_commands(painting, refused):
+    assert texture("--size", "52", "--steps", "0") == 0
+    save("content.png", rgb_of("style.png"))
+    run = ["content.png", "style.png", "--size", "52", "--steps", "0", "-o", "run.png"]
+    assert main(["run", *run, "--style-layers", "relu1_1", "--content-layers", "relu1_1"]) == 0
+    said = "out.png: was made by 'jaxstyle texture': 'jaxstyle texture --from' repeats it"
+    refused("run --from out.png", 1, said)
+    said = "run.png: was not made by 'jaxstyle texture': 'jaxstyle run --from' repeats it"
+    refused("texture --from run.png", 1, said)
+    refused("texture --from out.png style.png", 2, "--from repeats a texture: it takes no STYLE")
+    refused("texture --from content.png", 1, "give STYLE and settings instead")
+    refused("texture --from out.png -o style.png", 1, "is read by this run")
+    Path("style.png").unlink()
+    said = "out.png: was made from style.png, which is not there: give STYLE and settings instead"
+    refused("texture --from out.png", 1, said)
 
 
 BAD_ARGUMENTS = [

@@ -159,7 +159,7 @@ BAD_ARGUMENTS = [
     ("out.png -o no/large.png", 1, "there is no directory"),
     ("none.png", 1, "none.png"),
     ("style.png", 1, "no jaxstyle settings"),
-    ("texture.png", 1, "'jaxstyle texture', which cannot be repeated"),
+    ("texture.png", 1, "'jaxstyle texture': 'jaxstyle texture --from' repeats it"),
     ("photo.png", 2, "all pixels of its photo"),
 ]
 

@@ -7,7 +7,7 @@ from jaxstyle import images, resolve, texture
 from jaxstyle.errors import PictureSizeError, SettingError
 from jaxstyle.execution.plan import plan
 from jaxstyle.images import Picture
-from jaxstyle.runs.texture import on_canvas
+from jaxstyle.runs.canvas import on_canvas
 
 SMALL = {"steps": 2, "smallest_size": 48, "style_layers": ["relu1_1", "relu2_1"]}
 
