@@ -1,25 +1,15 @@
-"""Checks of the memory a run needs, and errors that name settings that would fit."""
+"""Checks of the machine before JAX starts, and flags that would make a run fit into memory."""
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
-
-import jax
 
 from jaxstyle.errors import OutOfMemoryError
 from jaxstyle.execution import memory
-from jaxstyle.execution.choice import choose
-from jaxstyle.execution.estimate import plannable
-from jaxstyle.execution.factories import tuned_network
-from jaxstyle.execution.memory import out_of_memory
-from jaxstyle.execution.plan import Image, Scale, plan
-from jaxstyle.guidance.masks import Regions
-from jaxstyle.images import Picture
+from jaxstyle.execution.plan import Scale
 from jaxstyle.machine import resources
 from jaxstyle.machine.words import in_bytes
-from jaxstyle.network.weights import Loaded
-from jaxstyle.settings import Settings
+from jaxstyle.runs.memory import Words
 from jaxstyle.settings.text import flags_of
 
 
@@ -46,143 +36,23 @@ def check_start() -> None:
         )
 
 
-@contextmanager
-def enough_memory(
-    arguments: argparse.Namespace,
-    loaded: Loaded,
-    content: Picture,
-    styles: Sequence[Image],
-    settings: Settings,
-    regions: Regions | None = None,
-) -> Iterator[None]:
-    """Refuse a run that cannot fit, and explain it if memory runs out in the block.
-
-    Raises:
-      OutOfMemoryError: names the largest size that fits, and other settings that would help.
-    """
-    last = plan(content.rgb, styles, settings)[-1]
-    there = memory.device_bytes()
-    # Linux kills a process that takes too much memory, without a message. The rough estimate is
-    # free. Compiling the last scale takes seconds, which the run would spend on it anyway.
-    least = memory.bytes_before_network(loaded.weights, settings)
-    rough = memory.rough_peak(least, last, styles, settings)
-    if there is not None and rough > memory.TRUSTED * there:
-        peak, fixed = _peak_bytes(loaded, last, styles, settings, regions, there)
-        if peak > there:
-            found = memory.remedies(last, peak, there, settings, fixed)
-            possible = plannable(found, content.rgb, styles, settings)
-            remedy = advice(arguments, last.height, last.width, possible, fixed)
-            need = f"{last.width}x{last.height} needs about {in_bytes(peak)}"
-            line = f"out of memory: {need}, and {available(there)}: {remedy}"
-            raise OutOfMemoryError(line)
-    with explained(arguments, loaded, content, styles, settings, regions):
-        yield
-
-
-@contextmanager
-def explained(
-    arguments: argparse.Namespace,
-    loaded: Loaded,
-    content: Picture,
-    styles: Sequence[Image],
-    settings: Settings,
-    regions: Regions | None = None,
-) -> Iterator[None]:
-    """Raise OutOfMemoryError with advice if memory runs out in the block."""
-    last = plan(content.rgb, styles, settings)[-1]
-    free = memory.device_bytes()
-    try:
-        yield
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        peak, fixed = _peak_bytes(loaded, last, styles, settings, regions, free)
-        # The model was wrong, or other processes have taken some of it.
-        there = min(free or peak, round(memory.TRUSTED * peak))
-        found = memory.remedies(last, peak, there, settings, fixed)
-        possible = plannable(found, content.rgb, styles, settings)
-        remedy = advice(arguments, last.height, last.width, possible, fixed)
-        size = f"{last.width}x{last.height}"
-        line = f"out of memory: {size} needs about {in_bytes(peak)}: {remedy}"
-        raise OutOfMemoryError(line) from error
-
-
-def _peak_bytes(
-    loaded: Loaded,
-    last: Scale,
-    styles: Sequence[Image],
-    settings: Settings,
-    regions: Regions | None,
-    there: int | None,
-) -> tuple[int, int]:
-    """Return the peak bytes of the last scale, and how many of them do not grow with its size.
-
-    They are exact, but rough where the ``there`` bytes available are too few to compile.
-    """
-    fixed = memory.bytes_before_network(loaded.weights, settings)
-    if not memory.can_compile(fixed, there):
-        return memory.rough_peak(fixed, last, styles, settings), fixed
-    try:
-        network = tuned_network(loaded, settings)
-        before = memory.bytes_before(network)
-        strategy = choose(last, network, styles, settings, regions)
-        footprint = strategy.footprint(last, network, styles, settings, regions)
-        (peak,) = memory.run_peaks([footprint], before)
-        return peak, before + footprint.fixed
-    except (MemoryError, jax.errors.JaxRuntimeError):  # no memory even for compiling
-        return memory.rough_peak(fixed, last, styles, settings), fixed
-
-
-def advice(
-    arguments: argparse.Namespace,
-    height: int,
-    width: int,
-    found: Iterable[Mapping[str, Any]],
-    fixed: int,
-) -> str:
-    """Return what to tell a user whose run does not fit into memory.
+def as_flags(arguments: argparse.Namespace) -> Words:
+    """Return the function that names changes of settings by the flags of a command.
 
     Args:
       arguments: the command's arguments; with ``--shape``, sizes are given as that.
-      height: of the result.
-      width: of the result.
-      found: changes of settings, each of which would make the run fit.
-      fixed: bytes that the run needs at any size.
-
-    Returns:
-      "--size 48 or --optimizer adam would fit"; if ``found`` is empty, that no setting would.
     """
-    flags = [flags_of(_with_shape(arguments, height, width, one)) for one in found]
-    if not flags:
-        least = f" (even the smallest needs {in_bytes(fixed)})" if fixed else ""
-        return f"no setting would make it fit{least}: {more_memory()}"
-    return f"{' or '.join(flags)} would fit"
+
+    def words(changes: Mapping[str, Any], last: Scale) -> str:
+        if "size" in changes and getattr(arguments, "shape", None):
+            return flags_of({"shape": _shape(last, changes["size"])})
+        return flags_of(changes)
+
+    return words
 
 
-def available(there: int) -> str:
-    """Return how many bytes are available, and what limits them unless it is the machine."""
-    name = _limited_by()
-    return f"{in_bytes(there)} are available" + (f" ({name})" if name else "")
-
-
-def more_memory() -> str:
-    """Return how to get more memory."""
-    name = _limited_by()
-    return f"raise {name}" if name else "use a machine with more memory"
-
-
-def _limited_by() -> str:
-    """Return the name of the limit of memory; empty if it is the machine."""
-    limit = resources.memory_limit() if jax.default_backend() == "cpu" else None
-    return limit.name if limit else ""
-
-
-def _with_shape(
-    arguments: argparse.Namespace, height: int, width: int, remedy: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """Return a remedy with its size as a width and height, if the user gave ``--shape``."""
-    if "size" not in remedy or not getattr(arguments, "shape", None):
-        return remedy
-    share = remedy["size"] / max(height, width)
-    sides = (round(side * share) // 16 * 16 for side in (width, height))
-    return {"shape": "x".join(str(max(16, side)) for side in sides)}
+def _shape(last: Scale, size: int) -> str:
+    """Return the width and height of a scale with its longest side reduced to a size."""
+    share = size / max(last.height, last.width)
+    sides = (round(side * share) // 16 * 16 for side in (last.width, last.height))
+    return "x".join(str(max(16, side)) for side in sides)

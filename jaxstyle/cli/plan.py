@@ -9,7 +9,7 @@ from rich.table import Table
 
 from jaxstyle.cli.common import Tell
 from jaxstyle.cli.failures import interruptible
-from jaxstyle.cli.memory import advice, available, explained
+from jaxstyle.cli.memory import as_flags
 from jaxstyle.execution.choice import Sides
 from jaxstyle.execution.estimate import Estimate, estimate
 from jaxstyle.execution.plan import Image
@@ -18,6 +18,8 @@ from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
 from jaxstyle.machine.words import about, count_of, in_bytes
 from jaxstyle.network.weights import Loaded
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.memory import explained, verdict
 from jaxstyle.settings import Settings
 
 COLUMNS = ("size", "style", "steps", "GFLOP/step", "memory", "compiled in", "running")
@@ -36,9 +38,10 @@ def show_plan(
     """Print the plan of a run on standard output, as JSON with ``--json``."""
     tell("compiling every scale and timing a few steps of the first")
     (height, width), sides = content.rgb.shape[:2], [style.shape[:2] for style in styles]
+    inputs = Inputs(content, styles, settings, regions=regions)
     with (
         # Compiling itself may run out of memory.
-        explained(arguments, loaded, content, styles, settings, regions),
+        explained(loaded, inputs, as_flags(arguments)),
         interruptible(tell) as check,
     ):
         of_styles = [(h, w) for h, w in sides]
@@ -51,7 +54,7 @@ def show_plan(
     print(summary(found))
     if settings.fine_style:
         print("not counted: giving the style pictures their fine texture (--fine-style)")
-    print(verdict(arguments, found))
+    print(verdict(found, as_flags(arguments)))
 
 
 def table(found: Estimate) -> Table:
@@ -82,19 +85,6 @@ def summary(found: Estimate) -> str:
         f"{about(found.seconds)}, {found.compile_seconds:.0f} s of it compiling "
         "(less from now on: JAX caches the programs)"
     )
-
-
-def verdict(arguments: argparse.Namespace, found: Estimate) -> str:
-    """Return one line that says whether the run fits into memory, or what would."""
-    each = " for each device" if any("split" in scale.strategy for scale in found.scales) else ""
-    need = f"about {in_bytes(found.peak_bytes)} of memory{each}"
-    if found.available_bytes is None:
-        return f"needs {need}; how much is available is not known"
-    if found.fits:
-        return f"fits: needs {need} of {in_bytes(found.available_bytes)}"
-    last = found.scales[-1]
-    remedy = advice(arguments, last.height, last.width, found.remedies, found.fixed_bytes)
-    return f"does not fit: needs {need}, {available(found.available_bytes)}: {remedy}"
 
 
 def _size(sides: Sides) -> str:

@@ -31,9 +31,9 @@ from jaxstyle.cli.common import (
 from jaxstyle.cli.failures import interruptible, saving
 from jaxstyle.cli.flags import add_settings, argument, flag, given_settings
 from jaxstyle.cli.interrupt import deferred_interrupt
-from jaxstyle.cli.memory import enough_memory, explained
+from jaxstyle.cli.memory import as_flags
 from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
-from jaxstyle.cli.plan import WIDTH, summary, table, verdict
+from jaxstyle.cli.plan import WIDTH, summary, table
 from jaxstyle.cli.progress import bar, sides_of
 from jaxstyle.cli.sweep_files import Files
 from jaxstyle.errors import IncompleteError, UsageError
@@ -45,6 +45,7 @@ from jaxstyle.machine.words import clock, count_of
 from jaxstyle.network import weights
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.memory import enough_memory, explained, verdict
 from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.recipe import Recipe
 from jaxstyle.runs.regions import regions_of
@@ -191,7 +192,7 @@ def results(
     """Run all cells, batch by batch; yield each batch's results or errors by index of the cell."""
     work = batches_of(loaded, cells, jax.local_device_count())
     largest = max(cells, key=lambda cell: len(cell.settings.layers()))
-    with enough_memory(arguments, loaded, largest.content, largest.styles, largest.settings):
+    with enough_memory(loaded, largest, as_flags(arguments)):
         tell_of_tuning(largest.settings, tell)
         for number, (batch, layers) in enumerate(work):
             devices = jax.local_devices()[: len(batch)]
@@ -225,11 +226,10 @@ def show_plan(
     tell("compiling every scale of one cell and timing a few steps of the first")
     work = batches_of(loaded, cells, jax.local_device_count())
     largest = max(cells, key=lambda cell: len(cell.settings.layers()))
-    parts = largest.content, largest.styles, largest.settings
     (height, width), settings = largest.content.rgb.shape[:2], largest.settings
     sides = [(style.shape[0], style.shape[1]) for style in largest.styles]
     regions = regions_of(loaded, largest.content.pixels, largest.styles, settings)
-    with explained(arguments, loaded, *parts), interruptible(tell) as check:
+    with explained(loaded, largest, as_flags(arguments)), interruptible(tell) as check:
         found = estimate(loaded, (height, width), sides, settings, check, regions)
     at_once = max(len(part.cells) for part in work)
     if arguments.json:
@@ -238,6 +238,6 @@ def show_plan(
         return
     Console(highlight=False, markup=False, soft_wrap=True, width=WIDTH).print(table(found))
     print(f"one cell: {summary(found)}")
-    print(verdict(arguments, found))
+    print(verdict(found, as_flags(arguments)))
     batch = "one batch" if len(work) == 1 else f"{len(work)} batches"
     print(f"{count_of(len(cells), 'cell')}: {at_once} at once, in {batch}")

@@ -10,7 +10,7 @@ from jaxstyle.cli.checkpoints import Keeper
 from jaxstyle.cli.common import reports_every, silence, tell_of_tuning, tell_result
 from jaxstyle.cli.failures import saving
 from jaxstyle.cli.interrupt import Requests, deferred_interrupt
-from jaxstyle.cli.memory import enough_memory
+from jaxstyle.cli.memory import as_flags
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.profile import profiled
 from jaxstyle.cli.progress import progress_bar
@@ -21,6 +21,7 @@ from jaxstyle.images import Picture
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs import checkpoint
 from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.memory import enough_memory
 from jaxstyle.runs.optimize import Hooks
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.run_checkpoint import RunCheckpoint, fingerprint
@@ -59,6 +60,7 @@ def run_and_save(
       ImageError: some files could not be written; the others were.
     """
     lost: list[str] = []
+    inputs = Inputs(content, styles, settings, regions=regions)
     with deferred_interrupt(outputs.tell) as check:
         keeper = saved = None
         if outputs.checkpoint:
@@ -69,7 +71,7 @@ def run_and_save(
         with (
             profiled(outputs.profile, outputs.tell, lost.append),
             _watched(outputs, keeper, check, content, settings, description) as watch,
-            enough_memory(arguments, loaded, content, styles, settings, regions),
+            enough_memory(loaded, inputs, as_flags(arguments)),
         ):
             tell_of_tuning(settings, outputs.tell)
             every = reports_every(arguments, settings)
@@ -80,7 +82,6 @@ def run_and_save(
                 keep(reached)
 
             pause = keeper.pause if keeper else check
-            inputs = Inputs(content, styles, settings, regions=regions)
             outputs.made = run(loaded, inputs, Hooks(report, pause, every), saved)
             result = finish(outputs.made)
         problem = outputs.save_picture(result, description)

@@ -45,15 +45,6 @@ def test_too_few_threads_to_start_are_told(monkeypatch):
     memory.check_start()
 
 
-def test_what_limits_memory_is_named(monkeypatch):
-    monkeypatch.setattr(resources, "memory_limit", lambda: Limit(2 * MB, MB, "ulimit -v"))
-    assert memory.available(1_500_000) == "2 MB are available (ulimit -v)"
-    assert memory.more_memory() == "raise ulimit -v"
-    monkeypatch.setattr(resources, "memory_limit", lambda: Limit(2 * MB, MB, ""))
-    assert memory.available(1_500_000) == "2 MB are available"
-    assert memory.more_memory() == "use a machine with more memory"
-
-
 LIMITED = """
 import resource
 for name, value in {limits}:

@@ -8,9 +8,9 @@ import pytest
 
 from jaxstyle.__main__ import main
 from jaxstyle.cli import plan
-from jaxstyle.cli.memory import out_of_memory
 from jaxstyle.execution import memory
 from jaxstyle.execution.estimate import Estimate, ScaleEstimate
+from jaxstyle.execution.memory import out_of_memory
 from jaxstyle.optim import solve
 from tests.cli import conftest as cli
 from tests.cli.conftest import PAIR, TWO_SCALES, names_in, rgb_of
