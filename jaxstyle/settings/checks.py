@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,27 +27,88 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _number(
-    name: str, value: Any, low: float | int, high: float | int, *, above: bool = False
-) -> float:
-    try:
-        number = float("a truth value" if isinstance(value, bool) else value)
-    except (TypeError, ValueError, OverflowError):
-        raise SettingError(name, f"must be a number, not {shown(value)}") from None
-    inside = low < number <= high if above else low <= number <= high
-    if not math.isfinite(number) or not inside:
-        bound = "above" if above else "at least"
-        raise SettingError(
-            name, f"must be {bound} {low:g} and at most {high:g}, not {shown(value)}"
-        )
-    return number
+@dataclass(frozen=True)
+class Bounds:
+    """The bounds of a number; called with the name of a setting and a value, it checks the value.
+
+    Attributes:
+      low: the least number.
+      high: the greatest number.
+      whole: whether it must be a whole number.
+      above: whether it must be above ``low``.
+    """
+
+    low: float
+    high: float
+    whole: bool = False
+    above: bool = False
+
+    def __call__(self, name: str, value: Any) -> float:
+        """Return a value as a number.
+
+        Raises:
+          SettingError: it is none, or out of bounds.
+        """
+        try:
+            number = float("a truth value" if isinstance(value, bool) else value)
+        except (TypeError, ValueError, OverflowError):
+            raise SettingError(name, f"must be a number, not {shown(value)}") from None
+        inside = self.low < number if self.above else self.low <= number
+        if not (math.isfinite(number) and inside and number <= self.high):
+            least = f"{'above' if self.above else 'at least'} {self.low:g}"
+            raise SettingError(
+                name, f"must be {least} and at most {self.high:g}, not {shown(value)}"
+            )
+        if self.whole and number != int(number):
+            raise SettingError(name, f"must be a whole number, not {shown(value)}")
+        return int(number) if self.whole else number
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-    number = _number(name, value, low, high)
-    if number != int(number):
-        raise SettingError(name, f"must be a whole number, not {shown(value)}")
-    return int(number)
+SIZE = Bounds(1, MAX_SIZE, whole=True)
+WEIGHT = Bounds(0, MAX_WEIGHT)
+SHARE = Bounds(0, 1)
+WHITE = Bounds(1, 65535)
+DECAY = Bounds(0, 0.9999)
+TILE = Bounds(LEAST_TILE, MAX_SIZE, whole=True)
+
+BOUNDS = {
+    "size": SIZE,
+    "steps": Bounds(0, MAX_STEPS, whole=True),
+    "smallest_size": SIZE,
+    "scale_factor": Bounds(1.1, 100),
+    "strength": SHARE,
+    "content_weight": WEIGHT,
+    "content_factors": WEIGHT,
+    "style_weight": WEIGHT,
+    "tv_weight": WEIGHT,
+    "style_scale": Bounds(1e-4, 100),
+    "style_blend": Bounds(0, 1e6),
+    "auto_masks": Bounds(0, MOST_REGIONS, whole=True),
+    "photorealism_weight": WEIGHT,
+    "smooth_radius": Bounds(0, 100, whole=True),
+    "smooth_edge": Bounds(0, 10, above=True),
+    "network_white": WHITE,
+    "network_mean": SHARE,
+    "init_noise": SHARE,
+    "noise_level": Bounds(0, 100),
+    "seed": Bounds(0, 2**32 - 1, whole=True),
+    "learning_rate": Bounds(0, 1e6, above=True),
+    "learning_rate_decay": Bounds(0, 1, above=True),
+    "pyramid_levels": Bounds(1, MOST_LEVELS, whole=True),
+    "betas": Bounds(0, 0.999999),
+    "epsilon": Bounds(0, 1, above=True),
+    "momentum": DECAY,
+    "history": Bounds(1, 10_000, whole=True),
+    "white": WHITE,
+    "average": DECAY,
+    "tolerance": SHARE,
+}
+"""The bounds of settings that are numbers; of each number, where a setting has several."""
+
+
+def bounds_of(name: str) -> Bounds | None:
+    """Return the bounds of a setting, or of each of its numbers; None if it has none."""
+    return BOUNDS.get(name)
 
 
 def _truth(name: str, value: Any) -> bool:
@@ -55,30 +117,32 @@ def _truth(name: str, value: Any) -> bool:
     return value
 
 
-def _steps(name: str, value: Any) -> tuple[int, ...]:
-    if not _each(value):
-        raise SettingError(name, "needs at least one number")
-    return tuple(_whole(name, number, 0, MAX_STEPS) for number in _each(value))
+def _optional(name: str, value: Any) -> float | None:
+    return None if value is None else BOUNDS[name](name, value)
 
 
 def _each(value: Any) -> tuple:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
-def _scales(name: str, value: Any) -> tuple[float, ...]:
+def _numbers(name: str, value: Any) -> tuple[float, ...]:
+    return tuple(BOUNDS[name](name, number) for number in _each(value))
+
+
+def _some_numbers(name: str, value: Any) -> tuple[float, ...]:
     if not _each(value):
         raise SettingError(name, "needs at least one number")
-    return tuple(_number(name, scale, 1e-4, 100) for scale in _each(value))
+    return _numbers(name, value)
 
 
 def _betas(name: str, value: Any) -> tuple[float, ...]:
     if len(_each(value)) != 2:
         raise SettingError(name, f"needs two numbers, not {shown(value)}")
-    return tuple(_number(name, beta, 0, 0.999999) for beta in _each(value))
+    return _numbers(name, value)
 
 
 def _blend(name: str, value: Any) -> tuple[float, ...]:
-    shares = tuple(_number(name, share, 0, 1e6) for share in _each(value))
+    shares = _numbers(name, value)
     if shares and not any(shares):
         raise SettingError(name, "at least one share must be above zero")
     return shares
@@ -87,7 +151,7 @@ def _blend(name: str, value: Any) -> tuple[float, ...]:
 def _mean(name: str, value: Any) -> tuple[float, ...]:
     if len(_each(value)) not in (0, 3):
         raise SettingError(name, f"needs three numbers (red, green, blue), not {shown(value)}")
-    return tuple(_number(name, part, 0, 1) for part in _each(value))
+    return _numbers(name, value)
 
 
 def _layers(name: str, value: Any) -> dict[str, float]:
@@ -108,7 +172,7 @@ def _layers(name: str, value: Any) -> dict[str, float]:
             raise SettingError(name, str(error)) from None
         if canonical in found:
             raise SettingError(name, f"names {canonical} twice")
-        found[canonical] = _number(name, share, 0, MAX_WEIGHT)
+        found[canonical] = WEIGHT(name, share)
     return found
 
 
@@ -121,10 +185,6 @@ def _init(name: str, value: Any) -> str:
     return value
 
 
-def _weight(name: str, value: Any) -> float:
-    return _number(name, value, 0, MAX_WEIGHT)
-
-
 def _path(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise SettingError(name, f"must be the path of a picture, not {shown(value)}")
@@ -135,17 +195,11 @@ def _paths(name: str, value: Any) -> tuple[str, ...]:
     return tuple(path for path in (_path(name, each) for each in _each(value)) if path)
 
 
-def _weights(name: str, value: Any) -> tuple[float, ...]:
-    if not _each(value):
-        raise SettingError(name, "needs at least one number")
-    return tuple(_weight(name, weight) for weight in _each(value))
-
-
 def _tile(name: str, value: Any) -> str:
     if isinstance(value, str) and value in TILE_CHOICES:
         return value
     try:
-        return str(_whole(name, value, LEAST_TILE, MAX_SIZE))
+        return str(TILE(name, value))
     except SettingError:
         small = str(value).lstrip("-").isdigit() and int(value) < LEAST_TILE
         why = ": the halo around smaller tiles would be nearly all of the work" if small else ""
@@ -153,61 +207,33 @@ def _tile(name: str, value: Any) -> str:
         raise SettingError(name, f"must be {expected}, not {shown(value)}{why}") from None
 
 
-def _history(name: str, value: Any) -> int | None:
-    return None if value is None else _whole(name, value, 1, 10_000)
-
-
-def _rate(name: str, value: Any) -> float | None:
-    return None if value is None else _number(name, value, 0, 1e6, above=True)
-
-
-CLEANERS = {
-    "size": lambda name, value: _whole(name, value, 1, MAX_SIZE),
-    "steps": _steps,
-    "smallest_size": lambda name, value: _whole(name, value, 1, MAX_SIZE),
-    "scale_factor": lambda name, value: _number(name, value, 1.1, 100),
-    "strength": lambda name, value: _number(name, value, 0, 1),
-    "content_weight": _weight,
-    "style_weight": _weight,
-    "tv_weight": _weight,
-    "content_factors": _weights,
+CLEANERS: dict[str, Callable[[str, Any], Any]] = {
+    **BOUNDS,
+    "steps": _some_numbers,
+    "content_factors": _some_numbers,
     "content_layers": _layers,
     "style_layers": _layers,
     "normalize_gradients": _truth,
-    "style_scale": _scales,
+    "style_scale": _some_numbers,
     "style_blend": _blend,
     "sum_styles": _truth,
     "fine_style": _path,
     "content_mask": _paths,
     "style_mask": _paths,
-    "auto_masks": lambda name, value: _whole(name, value, 0, MOST_REGIONS),
-    "photorealism_weight": _weights,
-    "smooth_radius": lambda name, value: _whole(name, value, 0, 100),
-    "smooth_edge": lambda name, value: _number(name, value, 0, 10, above=True),
+    "photorealism_weight": _some_numbers,
     "refine": _truth,
     "original_colors": _truth,
     "style_colors": _truth,
     "pooling_scale": _truth,
-    "network_white": lambda name, value: _number(name, value, 1, 65535),
     "network_mean": _mean,
     "init": _init,
-    "init_noise": lambda name, value: _number(name, value, 0, 1),
-    "noise_level": lambda name, value: _number(name, value, 0, 100),
-    "seed": lambda name, value: _whole(name, value, 0, 2**32 - 1),
-    "learning_rate": _rate,
-    "learning_rate_decay": lambda name, value: _number(name, value, 0, 1, above=True),
-    "pyramid_levels": lambda name, value: _whole(name, value, 1, MOST_LEVELS),
+    "learning_rate": _optional,
     "betas": _betas,
-    "epsilon": lambda name, value: _number(name, value, 0, 1, above=True),
-    "momentum": lambda name, value: _number(name, value, 0, 0.9999),
-    "history": _history,
-    "white": lambda name, value: _number(name, value, 1, 65535),
+    "history": _optional,
     "clamp": _truth,
     "opponent_colors": _truth,
     "carry": _truth,
-    "average": lambda name, value: _number(name, value, 0, 0.9999),
     "keep_best": _truth,
     "tile": _tile,
-    "tolerance": lambda name, value: _number(name, value, 0, 1),
 }
 """Cleaners by field of `jaxstyle.settings.Settings`; fields with choices have none."""

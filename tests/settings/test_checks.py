@@ -11,7 +11,7 @@ import pytest
 
 from jaxstyle.errors import SettingError
 from jaxstyle.settings import Settings, resolve
-from jaxstyle.settings.checks import CLEANERS
+from jaxstyle.settings.checks import CLEANERS, bounds_of
 from tests.cases import for_each
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -96,6 +96,18 @@ def test_numbers_have_bounds_and_may_be_texts(name):
     for value in (below, beyond):
         bounds = rf"must be (at least|above) .* and at most .*, not {re.escape(repr(value))}"
         assert re.search(bounds, refused(name, value))
+
+
+def test_bounds_can_be_read():
+    known = NUMBERS | LISTS
+    for name in FIELDS:
+        bounds = bounds_of(name)
+        assert (bounds is not None) == (name in known), name
+        if bounds:
+            low, high, below, beyond = known[name]
+            assert bounds.low == (below if bounds.above else low), name
+            assert bounds.high == high < beyond
+            assert bounds.whole == ("int" in str(FIELDS[name].type)), name
 
 
 @for_each("name", NUMBERS)
