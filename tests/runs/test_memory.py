@@ -70,7 +70,7 @@ def test_a_run_that_cannot_fit_never_starts(small_weights, inputs, monkeypatch):
 
 def test_memory_that_gives_out_is_explained_and_other_failures_are_not(small_weights, inputs):
     with (
-        pytest.raises(OutOfMemoryError, match="^out of memory: 64x48 needs about .* MB: "),
+        pytest.raises(OutOfMemoryError, match="^out of memory: 64x48 needs about .* [MG]B: "),
         memory.enough_memory(small_weights, inputs),
     ):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
