@@ -1,4 +1,4 @@
-"""Command line flags made from the fields of a settings dataclass.
+"""Command line flags made from the fields of the settings.
 
 ``size: int = 512`` becomes ``--size N``. A flag that is not given is absent from the namespace, so
 that the preset's value applies.
@@ -11,41 +11,46 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from jaxstyle.machine.command_line import Parser, flag
-from jaxstyle.settings import Settings
+from jaxstyle.settings import Settings, groups
 from jaxstyle.settings.text import reader, written
 
 __all__ = ["Parser", "add_settings", "argument", "flag", "given_settings"]
 
 
-def add_settings(
-    parser: argparse.ArgumentParser, settings: type = Settings, *, without: Container[str] = ()
-) -> None:
-    """Add a flag for every field of a settings dataclass; booleans have ``--no-name`` too."""
-    group = parser.add_argument_group("settings")
-    hints = typing.get_type_hints(settings)
-    for field in dataclasses.fields(settings):
-        if field.name in without:
-            continue
-        form: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
-        if hints[field.name] is not bool:
-            metavar = field.metadata["metavar"] or _metavar(
-                hints[field.name], field.metadata["choices"]
-            )
-            form = {"type": argument(reader(hints[field.name])), "metavar": metavar}
-        if hints[field.name] == tuple[str, ...]:  # a path may contain commas: repeat the flag
-            form = {"type": str, "action": "append", "metavar": "FILE"}
-        group.add_argument(
-            flag(field.name),
-            dest=field.name,
-            default=argparse.SUPPRESS,
-            help=f"{field.metadata['help']} (default: {written(_default(field)) or 'none'})",
-            **form,
-        )
+def add_settings(parser: argparse.ArgumentParser, *, without: Container[str] = ()) -> None:
+    """Add a flag for every setting, in their groups; booleans have ``--no-name`` too.
+
+    Args:
+      parser: the parser of a command.
+      without: names of settings that the command has no flag for.
+    """
+    hints = typing.get_type_hints(Settings)
+    for title, fields in groups().items():
+        group = parser.add_argument_group(title.lower())
+        for field in fields:
+            if field.name not in without:
+                _add_setting(group, field, hints[field.name])
 
 
-def given_settings(namespace: argparse.Namespace, settings: type = Settings) -> dict[str, Any]:
+def _add_setting(group: argparse._ArgumentGroup, field: dataclasses.Field, hint: Any) -> None:
+    form: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+    if hint is not bool:
+        metavar = field.metadata["metavar"] or _metavar(hint, field.metadata["choices"])
+        form = {"type": argument(reader(hint)), "metavar": metavar}
+    if hint == tuple[str, ...]:  # a path may contain commas: repeat the flag
+        form = {"type": str, "action": "append", "metavar": "FILE"}
+    group.add_argument(
+        flag(field.name),
+        dest=field.name,
+        default=argparse.SUPPRESS,
+        help=f"{field.metadata['help']} (default: {written(_default(field)) or 'none'})",
+        **form,
+    )
+
+
+def given_settings(namespace: argparse.Namespace) -> dict[str, Any]:
     """Return only the settings that were given on the command line."""
-    names = {field.name for field in dataclasses.fields(settings)}
+    names = {field.name for field in dataclasses.fields(Settings)}
     return {name: value for name, value in vars(namespace).items() if name in names}
 
 

@@ -4,6 +4,14 @@
 from flags and manifests.
 """
 
-from jaxstyle.settings._settings import CUSTOM, INITS, ONE_SCALE, Settings, resolve
+from jaxstyle.settings._settings import (
+    CUSTOM,
+    GROUPS,
+    INITS,
+    ONE_SCALE,
+    Settings,
+    groups,
+    resolve,
+)
 
-__all__ = ["CUSTOM", "INITS", "ONE_SCALE", "Settings", "resolve"]
+__all__ = ["CUSTOM", "GROUPS", "INITS", "ONE_SCALE", "Settings", "groups", "resolve"]

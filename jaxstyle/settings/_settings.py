@@ -1,7 +1,7 @@
 """The settings of a run, as a dataclass: the one source of flags, keywords, reports and presets."""
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Literal
 
 import optax
@@ -24,7 +24,16 @@ from jaxstyle.optim.optimizers import (
 from jaxstyle.presets.preset import ONE_SCALE
 from jaxstyle.settings.checks import CLEANERS, INITS, TILE_CHOICES, shown
 
-__all__ = ["CUSTOM", "INITS", "ONE_SCALE", "SettingError", "Settings", "resolve"]
+__all__ = [
+    "CUSTOM",
+    "GROUPS",
+    "INITS",
+    "ONE_SCALE",
+    "SettingError",
+    "Settings",
+    "groups",
+    "resolve",
+]
 
 CUSTOM = "custom"
 """What files say in place of an Optax transformation that was given as ``optimizer``."""
@@ -62,12 +71,11 @@ class Settings:
     the flag's help text and choices. Use ``resolve`` to make one: it checks every value.
     """
 
+    # Picture
     preset: str = _setting(
         "default",
         "named settings to start from, which other flags override; 'jaxstyle presets' lists all",
     )
-
-    # Size and scales
     size: int = _setting(
         512, "size of the result in pixels: its longest side, unless --size-rule says otherwise"
     )
@@ -86,7 +94,7 @@ class Settings:
     scale_factor: float = _setting(2.0, "ratio of a scale's size to that of the next coarser scale")
     resampling: str = _setting("lanczos", "interpolation used to resize pictures", RESAMPLINGS)
 
-    # The losses
+    # Losses
     strength: float = _setting(
         0.5,
         "from the photo (0) to the painting (1): multiplies the style weight by 1/100 to 100; "
@@ -128,7 +136,7 @@ class Settings:
         False, "divide each layer's gradient by its L1 norm, so that layers pull by weight alone"
     )
 
-    # The style pictures
+    # Style pictures
     style_scale: tuple[float, ...] = _setting(
         (1.0,), "size of the style pictures relative to the result: one number, or one for each"
     )
@@ -208,7 +216,7 @@ class Settings:
         LUMINANCES,
     )
 
-    # The network
+    # Network
     pooling: Pooling = _setting("max", "kind of 2x2 pooling in the network", POOLINGS)
     rounding: Rounding = _setting(
         "floor",
@@ -234,7 +242,7 @@ class Settings:
         "weights file if omitted",
     )
 
-    # The starting image
+    # Starting image
     init: str = _setting(
         "colors",
         "starting image: content, noise, colors (the content in the style's colors), or a "
@@ -251,7 +259,7 @@ class Settings:
     noise_level: float = _setting(0.25, "standard deviation of Gaussian noise, where white is 1")
     seed: int = _setting(0, "seed of the noise, and of losses that sample positions")
 
-    # The optimizer
+    # Optimizer
     optimizer: str | optax.GradientTransformation = _setting("adam", "optimizer", OPTIMIZERS)
     learning_rate: float | None = _setting(
         None,
@@ -392,6 +400,30 @@ class Settings:
         values = {f.name: _copy(getattr(self, f.name)) for f in fields(self)}
         named = isinstance(self.optimizer, str)
         return values if named else {**values, "optimizer": CUSTOM}
+
+
+GROUPS = {
+    "preset": "Picture",
+    "strength": "Losses",
+    "style_scale": "Style pictures",
+    "content_mask": "Regions",
+    "photorealism_weight": "Photorealism",
+    "color_match": "Color",
+    "pooling": "Network",
+    "init": "Starting image",
+    "optimizer": "Optimizer",
+    "tile": "Memory and devices",
+}
+"""The title of each group of settings, by the name of its first field."""
+
+
+def groups() -> dict[str, list[Field]]:
+    """Return the fields of the settings in their order, by the title of their group."""
+    found: dict[str, list[Field]] = {}
+    for each in fields(Settings):
+        title = GROUPS.get(each.name) or next(reversed(found))
+        found.setdefault(title, []).append(each)
+    return found
 
 
 def _copy(value: Any) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 from jaxstyle.__main__ import COMMANDS, main
 from jaxstyle.cli import flags
-from jaxstyle.settings import Settings, resolve
+from jaxstyle.settings import Settings, groups, resolve
 
 
 def given(*arguments):
@@ -33,6 +33,18 @@ def test_every_setting_is_a_flag_that_reads_its_own_default():
         name = field.name if value is not False else f"no_{field.name}"
         arguments += [flags.flag(name), *([] if isinstance(value, bool) else [text(value)])]
     assert resolve(**given(*arguments)) == settings
+
+
+def test_the_help_has_the_settings_in_their_groups():
+    parser = flags.Parser(prog="test")
+    flags.add_settings(parser, without=("tile", "shard"))
+    text = parser.format_help()
+    titles = [title.lower() for title in groups()]
+    places = [text.index(f"\n{title}:\n") for title in titles[:-1]]
+    assert places == sorted(places)
+    assert f"\n{titles[-1]}:\n" not in text  # none of its settings has a flag
+    losses = text[places[1] : places[2]]
+    assert "--strength N" in losses and "--style-scale" not in losses
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,25 @@
 """Settings: one form, clear refusals, presets beneath what is given."""
 
 import json
+from dataclasses import fields
 
 import pytest
 
 from jaxstyle.cli import flags
 from jaxstyle.errors import SettingError
 from jaxstyle.presets import ALIASES, PRESETS
-from jaxstyle.settings import resolve
+from jaxstyle.settings import GROUPS, Settings, groups, resolve
 from tests.cases import for_each
+
+
+def test_every_setting_is_in_one_group_in_its_order():
+    found = groups()
+    assert list(found) == list(GROUPS.values())
+    assert [next(iter(each)).name for each in found.values()] == list(GROUPS)
+    assert [field for each in found.values() for field in each] == list(fields(Settings))
+    assert [field.name for field in found["Regions"]] == [
+        *("content_mask", "style_mask", "auto_masks", "guidance")
+    ]
 
 
 def test_settings_survive_json():
