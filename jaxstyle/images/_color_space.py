@@ -14,6 +14,7 @@ What is not known or makes no sense is taken for sRGB, with a note.
 import io
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -235,7 +236,9 @@ def _of_exif(image: Image.Image) -> Declared:
     try:
         exif = Image.Image.getexif(image)
         space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
-        index = exif.get_ifd(ExifTags.IFD.Interop).get(1)
+        index = None
+        with suppress(KeyError):  # raised by Pillow 12 if there is no such directory
+            index = exif.get_ifd(ExifTags.IFD.Interop).get(1)
     except Exception:  # damaged metadata: the pixels may be fine
         return Declared()
     if space == 2 or (space != 1 and str(index or "").startswith("R03")):

@@ -139,7 +139,7 @@ def figure(image: Image, made: Sequence[Reconstruction], settings: Settings) -> 
         labeled += [(one.result.image, one.label) for one in row]
         for c, (picture, label) in enumerate(labeled):
             left = GAP + c * (cell_width + GAP)
-            sheet.paste(PillowImage.fromarray(np.uint8(np.rint(picture * 255))), (left, top))
+            sheet.paste(PillowImage.fromarray(np.rint(picture * 255).astype(np.uint8)), (left, top))
             middle = left + cell_width / 2, top + cell_height + BAND / 2
             draw.text(middle, label, fill="black", font=font, anchor="mm")
     return np.asarray(sheet, np.float32) / 255
