@@ -15,7 +15,9 @@ from jaxstyle.machine.command_line import Parser, open_streams
 from jaxstyle.machine.host import collect_rarely, keep_memory
 from jaxstyle.machine.resources import processors
 
-COMMANDS = ("run", "photo", "sweep", "batch", "texture", "reconstruct", "score", "presets")
+COMMANDS = (
+    *("run", "photo", "sweep", "batch", "texture", "reconstruct", "score", "studio", "presets"),
+)
 """The commands, each the name of a module in ``jaxstyle/cli``.
 
 They are imported when called: JAX takes a second, and raises errors for variables it refuses.

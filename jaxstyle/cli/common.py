@@ -36,6 +36,11 @@ CHECKPOINT_HELP = "save a checkpoint in OUT.png.checkpoint this often, to resume
 RESUME_HELP = (
     "continue from OUT.png.checkpoint if it exists; save one there if the run is interrupted"
 )
+WATCH_HELP = (
+    "show the run in a browser of this machine while it lasts, at this port (default: 7860, or the "
+    "next free one); needs jaxstyle[studio]"
+)
+ANY_PORT = -1
 WEIGHTS_HELP = (
     "VGG-19 weights made by convert_weights (default: $JAXSTYLE_WEIGHTS, else fetched once)"
 )
@@ -63,6 +68,7 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--report", metavar="FILE.json", type=Path, help="save settings, versions, losses and times"
     )
+    add("--watch", metavar="PORT", nargs="?", type=int, const=ANY_PORT, help=WATCH_HELP)
     add("--plan", action="store_true", help="print sizes, memory and time of the run, and exit")
     add("--profile", metavar="DIR", type=Path, help="save a jax.profiler trace of the run here")
     add("--checkpoint-every", metavar="SECONDS", type=above_zero, help=CHECKPOINT_HELP)
@@ -96,7 +102,7 @@ def outputs_of(
 
 
 OF_RUNS = (
-    *("save_every", "timelapse", "report", "profile", "checkpoint_every", "resume"),
+    *("save_every", "timelapse", "report", "profile", "checkpoint_every", "resume", "watch"),
     *("out_dir", "force"),
 )
 """Arguments that a plan has no use for."""

@@ -14,7 +14,7 @@ from jaxstyle.cli.flags import add_settings, flag, given_settings
 from jaxstyle.cli.notes import tell_notes
 from jaxstyle.cli.outputs import check_distinct, write_or_rescue
 from jaxstyle.cli.regions import add_region_flags, check_region_flags, found_regions
-from jaxstyle.cli.run import pictures_of, small_photo, start
+from jaxstyle.cli.run import pictures_of, start
 from jaxstyle.errors import UsageError
 from jaxstyle.guidance.recolor import recolored
 from jaxstyle.images import Picture, full_size
@@ -23,6 +23,7 @@ from jaxstyle.images.histogram import match_histograms
 from jaxstyle.machine.command_line import one_of
 from jaxstyle.machine.files import remove_leftovers
 from jaxstyle.network import weights
+from jaxstyle.runs.full_size import small_photo
 from jaxstyle.runs.recipe import Recipe, made_by
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve

@@ -26,10 +26,11 @@ from jaxstyle.cli.upscale import larger_run
 from jaxstyle.cli.watch import run_and_save, unchanged
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.plan import Image, plan
-from jaxstyle.images import Picture, full_size
+from jaxstyle.images import Picture
 from jaxstyle.machine.files import beside, unused
 from jaxstyle.network import weights
 from jaxstyle.runs import recipe
+from jaxstyle.runs.full_size import at_full_size
 from jaxstyle.runs.recipe import Recipe
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve
@@ -113,20 +114,6 @@ def start(
     finish = partial(at_full_size, content) if job.full_size else unchanged
     more = [partial(write, content) for write in others.values()]
     run_and_save(arguments, outputs, *given, regions, finish, more)
-
-
-def at_full_size(content: Picture, result: Result) -> Result:
-    """Return the result at the size of the content, by applying its color maps to the content."""
-    assert result.maps is not None
-    small = small_photo(content, result)
-    image = full_size.applied_at(result.maps, small, content.pixels[..., :3])
-    return replace(result, image=image, alpha=content.alpha)
-
-
-def small_photo(content: Picture, result: Result) -> Image:
-    """Return the content at the size of the result, at which its color maps were fitted."""
-    height, width, _ = result.image.shape
-    return images.resize(content.pixels, height, width, result.settings.resampling)[..., :3]
 
 
 def job_of(arguments: argparse.Namespace) -> Recipe:

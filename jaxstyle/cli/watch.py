@@ -5,15 +5,17 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from jaxstyle.cli.checkpoints import Keeper
-from jaxstyle.cli.common import reports_every, silence, tell_of_tuning, tell_result
+from jaxstyle.cli.common import ANY_PORT, reports_every, silence, tell_of_tuning, tell_result
 from jaxstyle.cli.failures import saving
 from jaxstyle.cli.interrupt import Requests, deferred_interrupt
 from jaxstyle.cli.memory import as_flags
 from jaxstyle.cli.outputs import Outputs
 from jaxstyle.cli.profile import profiled
 from jaxstyle.cli.progress import progress_bar
+from jaxstyle.cli.studio import studio_module
 from jaxstyle.errors import ImageError
 from jaxstyle.execution.plan import Image
 from jaxstyle.guidance.masks import Regions
@@ -72,6 +74,7 @@ def run_and_save(
             profiled(outputs.profile, outputs.tell, lost.append),
             _watched(outputs, keeper, check, content, settings, description) as watch,
             enough_memory(loaded, inputs, as_flags(arguments)),
+            _live(arguments, outputs) as live,
         ):
             tell_of_tuning(settings, outputs.tell)
             every = reports_every(arguments, settings)
@@ -79,11 +82,13 @@ def run_and_save(
 
             def report(progress: Progress, reached: RunCheckpoint) -> None:
                 watch(progress)
+                live.report(progress)
                 keep(reached)
 
             pause = keeper.pause if keeper else check
             outputs.made = run(loaded, inputs, Hooks(report, pause, every), saved)
             result = finish(outputs.made)
+            live.done(result)
         problem = outputs.save_picture(result, description)
         if keeper and problem:
             problem = ": ".join(filter(None, [problem, keeper.save()]))
@@ -97,6 +102,28 @@ def run_and_save(
         tell_result(outputs.picture, result, outputs.tell)
     if lost:
         raise ImageError("; ".join(lost))
+
+
+@contextmanager
+def _live(arguments: argparse.Namespace, outputs: Outputs) -> Iterator[Any]:
+    """Yield what shows the run in a browser, with ``--watch``; else what does nothing."""
+    if arguments.watch is None:
+        yield Unseen()
+        return
+    port = None if arguments.watch == ANY_PORT else arguments.watch
+    with studio_module("live").watched(outputs.picture.name, port) as live:
+        outputs.tell(f"watch it at {live.url}")
+        yield live
+
+
+class Unseen:
+    """A live view that nobody has asked for."""
+
+    def report(self, progress: Progress) -> None:
+        """Show nothing of a report."""
+
+    def done(self, result: Result) -> None:
+        """Show nothing of a result."""
 
 
 @contextmanager

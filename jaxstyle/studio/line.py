@@ -1,0 +1,196 @@
+"""The line of work: one thing is done at a time, in the order it was asked for."""
+
+import asyncio
+import secrets
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import replace
+from queue import Queue
+from typing import Any
+
+from jaxstyle.errors import JaxstyleError, UsageError, message_of, one_line
+from jaxstyle.execution.memory import out_of_memory
+from jaxstyle.studio.view import View
+
+MOST_WAITING = 20
+"""Pieces of work that may wait; with more, a browser is asked to try again later."""
+
+MOST_KEPT = 30
+"""Finished pieces of work whose last view is kept, for browsers that come back."""
+
+PAUSE = 0.1
+"""Seconds between two looks at a job."""
+
+STOPPED = "stopped before there was anything to keep"
+
+
+class Stopped(Exception):
+    """Somebody has pressed Stop."""
+
+
+class Job:
+    """A piece of work that a browser has asked for.
+
+    Attributes:
+      id: a name that nobody can guess.
+      view: what browsers are shown; replaced as a whole, from the thread that works.
+      version: number of views so far.
+    """
+
+    def __init__(self, work: Callable[["Job"], None], view: View):
+        self.id = secrets.token_urlsafe(12)
+        self.view = view
+        self.version = 0
+        self._work = work
+        self._stopping = threading.Event()
+
+    def show(self, **changes: Any) -> None:
+        """Change what browsers are shown: see `View`."""
+        self.view = replace(self.view, **changes)
+        self.version += 1
+
+    def stop(self) -> None:
+        """Ask the work to end; what there is will be kept."""
+        self._stopping.set()
+        if self.view.state == "waiting":
+            self.show(state="stopped", text=STOPPED)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the work has been asked to end."""
+        return self._stopping.is_set()
+
+    def check(self) -> None:
+        """Raise `Stopped` if the work has been asked to end."""
+        if self.stopping:
+            raise Stopped
+
+    def do(self) -> None:
+        """Do the work; a failure is shown in words."""
+        try:
+            self.check()
+            self.show(state="running", text="starting")
+            self._work(self)
+        except Stopped:
+            self.show(state="stopped", text=STOPPED)
+        except Exception as error:  # whatever it is, the line goes on
+            self.show(state="failed", text=failure(error))
+        finally:
+            # What the work holds may be large; the last view is kept for a while.
+            self._work = lambda job: None
+
+
+class Line:
+    """Work that is done one after the other in a thread of its own.
+
+    Args:
+      most: pieces of work that may wait.
+    """
+
+    def __init__(self, most: int = MOST_WAITING):
+        self.most = most
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._lock = threading.Lock()
+        self._queue: Queue[Job] = Queue()
+        threading.Thread(target=self._go_on, name="studio", daemon=True).start()
+
+    def ask(self, work: Callable[[Job], None], view: View) -> Job:
+        """Put work at the end of the line.
+
+        Args:
+          work: called with its job, to show how it goes and to be told to stop.
+          view: what browsers are shown at first.
+
+        Raises:
+          UsageError: too much is waiting already.
+        """
+        job = Job(work, replace(view, state="waiting", text="waiting"))
+        with self._lock:
+            if len(self._waiting()) >= self.most:
+                raise UsageError(f"{self.most} pictures are waiting already: try again later")
+            self._jobs[job.id] = job
+            over = [each for each in self._jobs.values() if each.view.over]
+            for each in over[: max(0, len(over) - MOST_KEPT)]:
+                del self._jobs[each.id]
+        self._queue.put(job)
+        return job
+
+    def job(self, id: str) -> Job | None:
+        """Return a piece of work by its name, if it is known still."""
+        with self._lock:
+            return self._jobs.get(id)
+
+    def current(self) -> Job | None:
+        """Return the work that is being done, or will be next."""
+        with self._lock:
+            return next((job for job in self._jobs.values() if not job.view.over), None)
+
+    def place(self, job: Job) -> int:
+        """Return how many pieces of work will be done before this one."""
+        with self._lock:
+            ahead = [each for each in self._jobs.values() if not each.view.over]
+        return ahead.index(job) if job in ahead else 0
+
+    def in_words(self) -> str:
+        """Return one line about the work that is done and that waits."""
+        with self._lock:
+            waiting = len(self._waiting())
+            running = any(job.view.state == "running" for job in self._jobs.values())
+        if not (running or waiting):
+            return "ready"
+        return ("painting" if running else "starting") + (f", {waiting} waiting" if waiting else "")
+
+    def _waiting(self) -> list[Job]:
+        return [job for job in self._jobs.values() if job.view.state == "waiting"]
+
+    def stop(self) -> None:
+        """Ask all work to end."""
+        with self._lock:
+            for job in self._jobs.values():
+                job.stop()
+
+    def finish(self, seconds: float) -> None:
+        """Wait until nothing is left to do, but not longer than this."""
+        end = time.monotonic() + seconds
+        while self.current() and time.monotonic() < end:
+            time.sleep(0.05)
+
+    def _go_on(self) -> None:
+        while True:
+            job = self._queue.get()
+            with suppress(Exception):
+                job.do()
+            del job  # or it would be kept until the next one comes
+
+
+async def views(job: Job, place: Callable[[], int] = lambda: 0) -> AsyncIterator[View]:
+    """Yield the view of a job whenever it has changed, until the job is over.
+
+    Args:
+      job: the job.
+      place: returns how many jobs will be done before it.
+    """
+    shown = None
+    while True:
+        view, ahead = job.view, place()
+        if shown != (job.version, ahead):
+            shown = job.version, ahead
+            words = f"waiting: {ahead} before this one" if ahead else "waiting"
+            yield replace(view, text=words) if view.state == "waiting" else view
+        if view.over:
+            return
+        await asyncio.sleep(PAUSE)
+
+
+def failure(error: Exception) -> str:
+    """Return a failure in words; what nobody expected is printed in full on standard error."""
+    if isinstance(error, JaxstyleError):
+        return ": ".join([message_of(error), *getattr(error, "__notes__", ())])
+    if out_of_memory(error):
+        return "out of memory: choose a smaller size"
+    traceback.print_exception(error)
+    return f"unexpected {type(error).__name__}: {one_line(error)}"
