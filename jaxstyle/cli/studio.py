@@ -13,6 +13,7 @@ from types import ModuleType
 import platformdirs
 
 from jaxstyle.cli.common import DEBUG_HELP, WEIGHTS_HELP, Tell, teller
+from jaxstyle.cli.failures import interruptible
 from jaxstyle.errors import UsageError
 
 HELP = "Open the studio: a web page to paint with."
@@ -49,7 +50,8 @@ def main(arguments: argparse.Namespace) -> None:
     tell(f"the studio is at {url} (Ctrl-C ends it); pictures are kept in {kept.folder}")
     if arguments.open or (arguments.open is None and has_screen()):
         webbrowser.open(url)
-    server.serve(kept, arguments.weights, bound, password)
+    with interruptible(tell) as check:
+        server.serve(kept, arguments.weights, bound, password, check)
 
 
 def studio_module(name: str) -> ModuleType:

@@ -1,6 +1,5 @@
 """The live view of one run of the command line: ``jaxstyle run --watch``."""
 
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from jaxstyle.images import Picture
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.studio import easel
 from jaxstyle.studio.line import Job, views
-from jaxstyle.studio.server import address, application, bound, mounted, server_of
+from jaxstyle.studio.server import address, application, bound, in_background, mounted
 from jaxstyle.studio.view import View, jpeg
 from jaxstyle.studio.work import Watch, summary
 
@@ -70,17 +69,13 @@ def watched(title: str, port: int | None) -> Iterator[Live]:
     """
     socket = bound("127.0.0.1", port)
     live = Live(title, address(socket))
-    server = server_of(mounted(application(), _page(live)))
-    serving = threading.Thread(target=server.run, args=([socket],), name="watch", daemon=True)
-    serving.start()
-    try:
-        yield live
-    finally:
-        live.end()
-        if live.looking:
-            time.sleep(LAST_LOOK)
-        server.should_exit = True
-        serving.join(5)
+    with in_background(mounted(application(), _page(live)), socket):
+        try:
+            yield live
+        finally:
+            live.end()
+            if live.looking:
+                time.sleep(LAST_LOOK)
 
 
 def _page(live: Live) -> gr.Blocks:

@@ -510,8 +510,10 @@ class Page:
             view = View(title=_title(form), alt=_title(form))
             if form.kind == "sweep":
                 across = form.across, several(form.across, form.across_values)
-                down = (form.down, several(form.down, form.down_values))
-                grid = grid_of(recipe, across, None if form.down == NONE else down)
+                down = None
+                if form.down != NONE:
+                    down = form.down, several(form.down, form.down_values)
+                grid = grid_of(recipe, across, down)
                 job = self.line.ask(self.studio.sweeping(grid), view)
             else:
                 job = self.line.ask(self.studio.painting(recipe, agreed), view)

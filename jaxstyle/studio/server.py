@@ -4,8 +4,9 @@ import base64
 import hmac
 import os
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,9 @@ PORT, PORTS = 7860, 20
 """The usual port, and how many are tried from there on."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+PAUSE = 0.1
+"""Seconds between two looks at whether the server shall end."""
 
 GRACE = 20.0
 """Seconds that a run has to keep its picture when the server ends."""
@@ -205,26 +209,47 @@ def address(server: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(history: History, weights: str | None, server: socket.socket, password: str = "") -> None:
-    """Serve the studio until the process is asked to end; what is at work is stopped and kept.
+def serve(
+    history: History,
+    weights: str | None,
+    bound: socket.socket,
+    password: str,
+    pause: Callable[[], None],
+) -> None:
+    """Serve the studio until it is told to end; what is at work then is stopped and kept.
 
     Args:
       history: the folder of results.
       weights: path of the weights file; None for the default weights.
-      server: the socket to serve at.
+      bound: the socket to serve at.
       password: what one has to know; empty for a server of this machine alone.
+      pause: called all the time; raises to end.
     """
     limits = SHARED if password else ALONE
     os.environ["GRADIO_TEMP_DIR"] = str(history.uploads)  # read when a page is made
     line = Line(limits.waiting)
     page = Page(Studio(history, weights), line, limits.pixels)
-    server_of(app_of(page, password, limits)).run(sockets=[server])
-    line.stop()
-    line.finish(GRACE)
+    try:
+        with in_background(app_of(page, password, limits), bound) as serving:
+            while serving.is_alive():
+                pause()
+                serving.join(PAUSE)
+    finally:
+        line.stop()
+        line.finish(GRACE)
 
 
-def server_of(app: FastAPI) -> uvicorn.Server:
-    """Return the server of an application; it is quiet, and does not wait for open pages."""
-    return uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+@contextmanager
+def in_background(app: FastAPI, bound: socket.socket) -> Iterator[threading.Thread]:
+    """Serve an application in a thread during the block; it does not wait for open pages."""
+    config = uvicorn.Config(
+        app, log_level="critical", access_log=False, timeout_graceful_shutdown=1
     )
+    server = uvicorn.Server(config)
+    serving = threading.Thread(target=server.run, args=([bound],), name="server", daemon=True)
+    serving.start()
+    try:
+        yield serving
+    finally:
+        server.should_exit = True
+        serving.join(5)

@@ -19,11 +19,10 @@ def test_without_the_extra_one_line_says_what_to_install(monkeypatch, tmp_path, 
 
 def test_a_password_is_made_up_and_printed(monkeypatch, capsys):
     monkeypatch.delenv("JAXSTYLE_PASSWORD", raising=False)
-    monkeypatch.setattr(sys, "stdin", open("/dev/null"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
     first, second = (studio.password_for("0.0.0.0", print) for _ in range(2))
     assert first != second and len(first) >= 16
     assert first in capsys.readouterr().err
-    sys.stdin.close()
 
 
 def test_a_short_password_is_refused(monkeypatch, tmp_path, capsys):

@@ -27,7 +27,7 @@ MISSING = CHROMIUM is None and "there is no chromium (Debian: apt-get install ch
 BROWSER = pytest.mark.skipif(bool(MISSING), reason=str(MISSING))
 """Of tests that need a browser."""
 
-SECONDS = 120_000
+SECONDS = 60_000
 """Milliseconds that a page may take for what is awaited; the machine may be busy."""
 
 
@@ -39,6 +39,10 @@ def making_a_page():
         yield
         asyncio.set_event_loop(None)
         gc.collect()
+
+
+UPLOADED = "img[src*='file=']"
+"""A picture that the server has received already."""
 
 
 class Server:
@@ -160,10 +164,8 @@ def give(page, pictures, *styles, size="64"):
     page.set_input_files("#photo input[type=file]", pictures / "photo.png")
     names = styles or ("style",)
     page.set_input_files("#styles input[type=file]", [pictures / f"{n}.png" for n in names])
-    page.wait_for_selector("#photo img")
-    page.wait_for_function(
-        "count => document.querySelectorAll('#styles img').length >= count", arg=len(names)
-    )
+    page.wait_for_selector(f"#photo {UPLOADED}")
+    page.locator(f"#styles {UPLOADED}").nth(len(names) - 1).wait_for()
     choose_size(page, size)
 
 
@@ -178,20 +180,29 @@ def setting(page, name, text):
     """Type a value into the field of a setting under "More"."""
     if not page.is_visible("#setting-steps"):
         page.click("button:has-text('More')")
+        page.wait_for_timeout(500)  # its fields get their values
     field = page.locator(f"#setting-{name} input, #setting-{name} textarea").first
     field.fill(text)
     field.press("Tab")
 
 
+def press(page, button="#go"):
+    """Press a button that asks for work; what the easel shows until then does not count."""
+    page.evaluate("document.querySelector('#easel .easel').dataset.old = true")
+    page.click(f"{button}:not([disabled])")
+
+
 def wait_for(page, state):
-    """Wait until the easel shows a state."""
-    page.wait_for_selector(f"#easel .{state}")
+    """Wait until the easel shows a state, such as "done" or "running .curve", of new work."""
+    states = state, "done", "stopped", "failed", "asking"
+    selectors = [f"#easel .easel:not([data-old]).{each}" for each in states]
+    page.wait_for_selector(", ".join(selectors))
+    assert page.query_selector(selectors[0]), page.inner_text("#easel")
 
 
 def finished(page):
     """Wait until what was asked for is done; return the names of files to download."""
-    page.wait_for_selector("#easel .done, #easel .failed")
-    assert page.query_selector("#easel .done"), page.inner_text("#easel")
+    wait_for(page, "done")
     page.wait_for_selector("#links a")
     return [link.get_attribute("href") for link in page.query_selector_all("#links a")]
 

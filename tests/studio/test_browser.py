@@ -16,10 +16,12 @@ from jaxstyle.runs import recipe as recipes
 from tests.processes import SMALL_COMMAND, process_environment
 from tests.studio.conftest import (
     BROWSER,
+    UPLOADED,
     count,
     finished,
     give,
     newest,
+    press,
     serving,
     setting,
     wait_for,
@@ -31,7 +33,7 @@ pytestmark = BROWSER
 def test_a_photo_is_painted_and_kept(studio, visit, pictures):
     page = visit(studio)
     give(page, pictures)
-    page.click("#go")
+    press(page)
     links = finished(page)
     assert [link.split("/")[1] for link in links] == ["picture", "tiff", "timelapse", "recipe"]
     made = newest(studio.folder)
@@ -46,7 +48,7 @@ def test_what_is_no_picture_is_refused_in_words(studio, visit, tmp_path):
     page.wait_for_selector(".toast-body")
     assert "notes.png" in page.inner_text(".toast-body")
     assert str(studio.folder) not in page.inner_text(".toast-body")
-    page.click("#go")
+    press(page)
     wait_for(page, "failed")
     assert "give a photo" in page.inner_text("#easel")
 
@@ -55,20 +57,23 @@ def test_what_is_no_picture_is_refused_in_words(studio, visit, tmp_path):
 def test_the_picture_is_seen_growing_and_can_be_repeated(studio, visit, pictures):
     page = visit(studio)
     give(page, pictures, size="128")
-    setting(page, "steps", "120")
-    seen = set()
-    page.expose_function("see", lambda source: seen.add(hash(source)))
+    setting(page, "steps", "200")
     page.evaluate(
-        """() => new MutationObserver(() => {
-          const image = document.querySelector("#easel .running img:not(.faint)");
-          if (image) see(image.src);
-        }).observe(document.querySelector("#easel"), { childList: true, subtree: true })"""
+        """() => {
+          window.seen = new Set();
+          const look = () => {
+            const image = document.querySelector("#easel .running img:not(.faint)");
+            if (image) seen.add(image.src);
+          };
+          const all = { attributes: true, childList: true, subtree: true };
+          new MutationObserver(look).observe(document.querySelector("#easel"), all);
+        }"""
     )
-    page.click("#go")
-    page.wait_for_selector("#easel .running .curve svg")
+    press(page)
+    wait_for(page, "running .curve svg")
     assert "left" in page.inner_text("#easel .status")
     finished(page)
-    assert len(seen) >= 3
+    assert page.evaluate("seen.size") >= 3
     made = newest(studio.folder)
     again = made.with_name("again-by-hand.png")
     words = ["run", "--from", str(made), "-o", str(again), "--quiet"]
@@ -81,15 +86,15 @@ def test_the_picture_is_seen_growing_and_can_be_repeated(studio, visit, pictures
 def test_stop_keeps_the_picture_and_go_on_starts_from_it(studio, visit, pictures):
     page = visit(studio)
     give(page, pictures)
-    setting(page, "steps", "20000")
-    page.click("#go")
-    page.wait_for_selector("#easel .running .curve svg")
+    setting(page, "steps", "3000")
+    press(page)
+    wait_for(page, "running .curve svg")
     page.click("#stop")
     wait_for(page, "stopped")
     stopped = newest(studio.folder)
-    assert json.loads(images.read_description(stopped))["interrupted"]["steps"] == 20000
+    assert json.loads(images.read_description(stopped))["interrupted"]["steps"] == 3000
     setting(page, "steps", "5")
-    page.click("#on:not([disabled])")
+    press(page, "#on")
     finished(page)
     made = newest(studio.folder)
     settings = recipes.read(made, {}).settings
@@ -102,7 +107,7 @@ def test_stop_keeps_the_picture_and_go_on_starts_from_it(studio, visit, pictures
 def test_regions_painted_by_mouse_change_the_picture(studio, visit, pictures):
     page = visit(studio)
     give(page, pictures)
-    page.click("#go")
+    press(page)
     finished(page)
     without = newest(studio.folder)
     page.get_by_role("tab", name="Regions").click()
@@ -123,8 +128,7 @@ def test_regions_painted_by_mouse_change_the_picture(studio, visit, pictures):
     page.wait_for_selector("#seen .done, #seen .failed")
     assert "2 regions" in page.inner_text("#seen")
     page.get_by_role("tab", name="Make").click()
-    page.click("#go")
-    page.wait_for_selector("#easel .running, #easel .waiting")
+    press(page)
     finished(page)
     made = newest(studio.folder)
     settings = recipes.read(made, {}).settings
@@ -141,8 +145,8 @@ def test_a_grid_is_made_and_a_cell_gives_its_settings(studio, visit, pictures):
     page.get_by_role("tab", name="Sweep").click()
     before = count(studio.folder)
     page.get_by_label("Values across").fill("0.2, 0.8")
-    page.click("#go")
-    page.wait_for_selector("#easel .done .cells")
+    press(page)
+    wait_for(page, "done .cells")
     assert count(studio.folder) == before + 2
     page.click("#easel .cells button >> nth=1")
     page.wait_for_function("document.querySelector('#strength input').value === '0.8'")
@@ -156,7 +160,7 @@ def test_textures_and_photos_are_made_too(studio, visit, pictures):
     page.get_by_label("Width").fill("64")
     page.get_by_label("Height").fill("32")
     setting(page, "steps", "3")
-    page.click("#go")
+    press(page)
     finished(page)
     texture = newest(studio.folder)
     assert images.read(texture).rgb.shape == (32, 64, 3)
@@ -166,8 +170,7 @@ def test_textures_and_photos_are_made_too(studio, visit, pictures):
     choose.fill("64")
     choose.press("Enter")
     page.get_by_label("All pixels of the photo").check()
-    page.click("#go")
-    page.wait_for_selector("#easel .running, #easel .waiting")
+    press(page)
     finished(page)
     photo = newest(studio.folder)
     assert images.read(photo).rgb.shape == (96, 128, 3)
@@ -178,7 +181,7 @@ def test_a_restarted_studio_shows_the_history(tmp_path, visit, pictures):
     with serving(tmp_path) as server:
         page = visit(server)
         give(page, pictures)
-        page.click("#go")
+        press(page)
         finished(page)
         made = newest(tmp_path)
     with serving(tmp_path) as server:
@@ -203,10 +206,10 @@ def test_two_browsers_are_served_one_after_the_other(studio, visit, pictures):
     first, second = visit(studio), visit(studio)
     for page in (first, second):
         give(page, pictures)
-    setting(first, "steps", "20000")
-    first.click("#go")
-    first.wait_for_selector("#easel .running .curve svg")
-    second.click("#go")
+    setting(first, "steps", "3000")
+    press(first)
+    wait_for(first, "running .curve svg")
+    press(second)
     wait_for(second, "waiting")
     assert "1 before this one" in second.inner_text("#easel")
     first.click("#stop")
@@ -220,8 +223,8 @@ def test_a_closed_page_does_not_end_a_run(tmp_path, visit, pictures):
         page = visit(server)
         give(page, pictures)
         setting(page, "steps", "300")
-        page.click("#go")
-        page.wait_for_selector("#easel .running .curve svg")
+        press(page)
+        wait_for(page, "running .curve svg")
         page.close()
         again = visit(server)
         again.wait_for_selector("#easel .running, #easel .done")
@@ -239,15 +242,15 @@ def test_a_photo_of_sixty_megapixels_is_used(studio, visit, pictures, tmp_path):
     give(page, pictures)
     page.click("#photo button[aria-label='Remove Image'], #photo button[aria-label='Clear']")
     page.set_input_files("#photo input[type=file]", large)
-    page.wait_for_selector("#photo img")
-    page.click("#go")
+    page.wait_for_selector(f"#photo {UPLOADED}")
+    press(page)
     finished(page)
     assert images.read(newest(studio.folder)).rgb.shape == (38, 64, 3)
 
 
 SCARCE = """
 from jaxstyle.machine import resources
-resources.memory_limit = lambda: resources.Limit(2_000_000_000, "")
+resources.memory_limit = lambda *root: resources.Limit(2_000_000_000, 0, "")
 """
 
 
@@ -256,7 +259,7 @@ def test_what_does_not_fit_into_memory_is_refused_in_words(tmp_path, visit, pict
     with serving(tmp_path, code=SCARCE) as server:
         page = visit(server)
         give(page, pictures, size="16384")
-        page.click("#go")
+        press(page)
         wait_for(page, "failed")
         said = page.inner_text("#easel")
         assert "GB of memory" in said and "would fit" in said or "out of memory" in said
@@ -268,10 +271,10 @@ def test_large_work_is_asked_about_first(tmp_path, visit, pictures):
         page = visit(server)
         give(page, pictures, size="256")
         setting(page, "steps", "1000000")
-        page.click("#go")
+        press(page)
         wait_for(page, "asking")
         assert "will take " in page.inner_text("#easel")
-        page.click("#agree")
+        press(page, "#agree")
         wait_for(page, "running")
         page.click("#stop")
         wait_for(page, "stopped")
@@ -282,13 +285,13 @@ def test_a_server_that_is_killed_loses_nothing_that_was_finished(tmp_path, visit
     with serving(tmp_path) as server:
         page = visit(server)
         give(page, pictures)
-        page.click("#go")
+        press(page)
         finished(page)
         made = newest(tmp_path)
         kept = made.read_bytes()
-        setting(page, "steps", "20000")
-        page.click("#go")
-        page.wait_for_selector("#easel .running .curve svg")
+        setting(page, "steps", "3000")
+        press(page)
+        wait_for(page, "running .curve svg")
         server.end(signal.SIGKILL)
     assert made.read_bytes() == kept
     with serving(tmp_path) as server:
@@ -304,9 +307,9 @@ def test_a_server_that_is_ended_keeps_the_picture_at_work(tmp_path, visit, pictu
     with serving(tmp_path) as server:
         page = visit(server)
         give(page, pictures)
-        setting(page, "steps", "20000")
-        page.click("#go")
-        page.wait_for_selector("#easel .running .curve svg")
+        setting(page, "steps", "3000")
+        press(page)
+        wait_for(page, "running .curve svg")
         page.close()
         server.end(signal.SIGTERM)
     assert "interrupted" in json.loads(images.read_description(newest(tmp_path)))
@@ -321,7 +324,7 @@ def test_fifty_runs_take_no_more_memory_or_threads(tmp_path, visit, pictures):
         setting(page, "steps", "2")
         after = {}
         for number in range(1, 51):
-            page.click("#go:not([disabled])")
+            press(page)
             deadline = time.monotonic() + 100
             while count(tmp_path) < number:
                 assert time.monotonic() < deadline
@@ -348,7 +351,7 @@ def test_strangers_need_the_password(tmp_path, browser, pictures):
         page = browser.new_page(http_credentials=known)
         page.goto(url)
         give(page, pictures)
-        page.click("#go")
+        press(page)
         finished(page)
 
 
