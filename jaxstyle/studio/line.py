@@ -32,6 +32,10 @@ class Stopped(Exception):
     """Somebody has pressed Stop."""
 
 
+class Asked(Exception):
+    """Work is so large that a person is to decide. The message says how large."""
+
+
 class Job:
     """A piece of work that a browser has asked for.
 
@@ -77,6 +81,8 @@ class Job:
             self._work(self)
         except Stopped:
             self.show(state="stopped", text=STOPPED)
+        except Asked as question:
+            self.show(state="asking", text=str(question))
         except Exception as error:  # whatever it is, the line goes on
             self.show(state="failed", text=failure(error))
         finally:

@@ -514,7 +514,7 @@ class Page:
                 if form.down != NONE:
                     down = form.down, several(form.down, form.down_values)
                 grid = grid_of(recipe, across, down)
-                job = self.line.ask(self.studio.sweeping(grid), view)
+                job = self.line.ask(self.studio.sweeping(grid, agreed), view)
             else:
                 job = self.line.ask(self.studio.painting(recipe, agreed), view)
         except Exception as error:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxstyle import images
 from jaxstyle.batch.retry import run_in_halves
 from jaxstyle.batch.sweep import batches_of
-from jaxstyle.errors import OutOfMemoryError, SettingError
+from jaxstyle.errors import IncompleteError, OutOfMemoryError, SettingError
 from jaxstyle.execution.arithmetic import step_flops
 from jaxstyle.execution.batched import mesh_of
 from jaxstyle.execution.estimate import Estimate, estimate
@@ -37,7 +37,7 @@ from jaxstyle.settings import Settings, resolve
 from jaxstyle.settings.effect import check_effects, needed
 from jaxstyle.settings.text import written
 from jaxstyle.studio.history import History
-from jaxstyle.studio.line import Job, Stopped
+from jaxstyle.studio.line import Asked, Job, Stopped
 from jaxstyle.studio.view import SHOWN_MOVING, Cell, Course, in_words, jpeg
 
 MOST_CELLS = 36
@@ -57,10 +57,6 @@ LARGE = 4.0
 
 LONG_SECONDS, MUCH_MEMORY = 120.0, 0.6
 """What takes longer, or more of the memory there is, is not started without being asked twice."""
-
-
-class Asked(Exception):
-    """The work is large: a person is to decide. The message is the question."""
 
 
 @dataclass(frozen=True)
@@ -152,9 +148,6 @@ class Studio:
             done = at_full_size(inputs.content, result) if recipe.full_size else result
             picture = Picture(done.image, done.alpha, dpi=done.dpi)
             reached: dict[str, int] = {}
-        except Asked as question:
-            job.show(state="asking", text=str(question))
-            return
         except Stopped:
             if watch.last is None:
                 raise
@@ -194,14 +187,20 @@ class Studio:
         ]
         return Inputs(content, pixels, settings, regions=regions), list(dict.fromkeys(notes))
 
-    def _check_large(self, loaded: Loaded, inputs: Inputs, job: Job) -> None:
+    def _check_large(self, loaded: Loaded, inputs: Inputs, job: Job, times: int = 1) -> None:
         """Plan work that looks large.
+
+        Args:
+          loaded: weights of the network.
+          inputs: a picture to make.
+          job: the job to show it by.
+          times: number of such pictures.
 
         Raises:
           Asked: it will take long, or much of the memory.
           OutOfMemoryError: it does not fit.
         """
-        if _flops(inputs.scales(), inputs.settings) < LARGE * _usual_flops():
+        if times * _flops(inputs.scales(), inputs.settings) < LARGE * _usual_flops():
             return
         job.show(text="planning: compiling every scale and timing a few steps")
         sides = [style.shape[:2] for style in inputs.styles]
@@ -215,7 +214,7 @@ class Studio:
         )
         if not found.fits:
             raise OutOfMemoryError(verdict(found))
-        if question := _question(found):
+        if question := _question(found, times):
             raise Asked(question)
 
     def seeing_regions(self, recipe: Recipe) -> Callable[[Job], None]:
@@ -234,11 +233,11 @@ class Studio:
 
         return see
 
-    def sweeping(self, grid: "Grid") -> Callable[[Job], None]:
-        """Return the work of making a grid of pictures."""
-        return lambda job: self._sweep(job, grid)
+    def sweeping(self, grid: Grid, agreed: bool = False) -> Callable[[Job], None]:
+        """Return the work of making a grid of pictures, even if that takes long if ``agreed``."""
+        return lambda job: self._sweep(job, grid, agreed)
 
-    def _sweep(self, job: Job, grid: "Grid") -> None:
+    def _sweep(self, job: Job, grid: Grid, agreed: bool) -> None:
         loaded = self.loaded(lambda line: job.show(text=line))
         recipes = [
             replace(recipe, weights=self.weights, weights_sha256=loaded.sha256)
@@ -248,27 +247,34 @@ class Studio:
         inputs = [each for each, _ in made]
         notes = list(dict.fromkeys(note for _, each in made for note in each))
         cells = [Cell(label) for label in grid.labels]
-        job.show(columns=grid.columns, cells=tuple(cells), notes=notes, text="compiling")
+        job.show(notes=notes, text="compiling")
         work = batches_of(loaded, inputs, jax.local_device_count())
-        largest = max(inputs, key=lambda each: len(each.settings.layers()))
-        failures = 0
-        with enough_memory(loaded, largest):
-            for number, (batch, layers) in enumerate(work):
-                watch = GridWatch(job, cells, batch, number / len(work), 1 / len(work))
-                devices = jax.local_devices()[: len(batch)]
-                mesh = mesh_of(devices) if len(devices) > 1 else None
-                hooks = Hooks(watch, job.check)
-                done = run_in_halves(loaded, [inputs[i] for i in batch], hooks, mesh, layers)
-                for index, result in zip(batch, done, strict=True):
-                    cells[index] = self._cell(cells[index], result, recipes[index])
-                    failures += isinstance(result, Exception)
-                job.show(cells=tuple(cells))
-        text = f"{failures} of {len(cells)} pictures could not be made" if failures else ""
+        largest = max(inputs, key=lambda each: _flops(each.scales(), each.settings))
+        if not agreed:
+            self._check_large(loaded, largest, job, len(cells))
+        job.show(columns=grid.columns, cells=tuple(cells))
+        state = "done"
+        try:
+            with enough_memory(loaded, largest):
+                for number, (batch, layers) in enumerate(work):
+                    watch = GridWatch(job, cells, batch, number / len(work), 1 / len(work))
+                    devices = jax.local_devices()[: len(batch)]
+                    mesh = mesh_of(devices) if len(devices) > 1 else None
+                    hooks = Hooks(watch, job.check)
+                    done = run_in_halves(loaded, [inputs[i] for i in batch], hooks, mesh, layers)
+                    for index, result in zip(batch, done, strict=True):
+                        cells[index] = self._cell(cells[index], result, recipes[index])
+                    job.show(cells=tuple(cells))
+        except Stopped:
+            state = "stopped"
         names = tuple(cell.name for cell in cells if cell.name)
+        if not names and state == "stopped":
+            raise Stopped
         if not names:
-            raise SettingError("sweep", cells[0].label)
-        text = text or f"{len(cells)} pictures: choose one to take its settings"
-        job.show(state="done", text=text, share=1.0, names=names)
+            raise IncompleteError(f"no picture could be made; the first: {cells[0].label}")
+        count = f"{len(names)} of " if len(names) < len(cells) else ""
+        text = f"{count}{len(cells)} pictures: choose one to take its settings"
+        job.show(state=state, cells=tuple(cells), text=text, share=1.0, names=names)
 
     def _cell(self, cell: Cell, result: Result | Exception, recipe: Recipe) -> Cell:
         """Keep the result of a cell; return the cell with its picture, or its error."""
@@ -430,12 +436,14 @@ def _usual_flops() -> float:
     return _flops(plan(square, [square], settings), settings)
 
 
-def _question(found: Estimate) -> str:
+def _question(found: Estimate, times: int) -> str:
     """Return a question about work that takes long or much memory; empty if it does not."""
     last, there = found.scales[-1], found.available_bytes
-    long = found.seconds is None or found.seconds > LONG_SECONDS
+    seconds = None if found.seconds is None else times * found.seconds
+    long = seconds is None or seconds > LONG_SECONDS
     much = there is not None and found.peak_bytes > MUCH_MEMORY * there
     if not (long or much):
         return ""
     need = f"{in_bytes(found.peak_bytes)} of memory"
-    return f"{last.width} × {last.height} will take {about(found.seconds)} and {need}."
+    what = f"{times} × " if times > 1 else ""
+    return f"{what}{last.width} × {last.height} will take {about(seconds)} and {need}."
