@@ -21,6 +21,7 @@ COMMANDS = {
     "batch": "bench.batch",
     "cluster": "bench.cluster",
     "matting": "bench.matting",
+    "watching": "bench.watching",
     "tiles": "bench.tiles",
     "split": "bench.split",
     "tpu": "bench.tpu",

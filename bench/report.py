@@ -21,6 +21,7 @@ TITLES = {
     "batch": "Many pictures",
     "cluster": "Many pictures on a cluster",
     "matting": "The photorealism loss",
+    "watching": "A run that is watched in the studio",
     "tiles": "Any size",
     "split": "One picture over several devices",
     "tpu": "Predictions of the TPU compiler",

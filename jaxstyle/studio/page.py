@@ -212,7 +212,11 @@ class Page:
                     )
                 with gr.Row():
                     self.down = gr.Dropdown(
-                        [("None", NONE), *sweepable()], value=NONE, label="Down", min_width=110
+                        [("None", NONE), *sweepable()],
+                        value=NONE,
+                        label="Down",
+                        min_width=110,
+                        elem_id="down",
                     )
                     self.down_values = gr.Textbox(
                         "", label="Values down", min_width=110, max_lines=1, placeholder="1, 10"
@@ -253,8 +257,9 @@ class Page:
         return gr.ImageEditor(
             label=label, elem_id=id, type="pil", sources=(), transforms=(), layers=False,
             brush=gr.Brush(
-                colors=list(regions.BRUSHES), color_mode="fixed", default_size=24,
-                default_color=regions.BRUSHES[0],
+                colors=[(color, regions.OPACITY) for color in regions.BRUSHES],
+                default_color=(regions.BRUSHES[0], regions.OPACITY),
+                color_mode="fixed", default_size=24,
             ),
             height=430, visible=visible, buttons=[], min_width=300,
         )  # fmt: skip

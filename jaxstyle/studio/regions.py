@@ -12,6 +12,12 @@ from jaxstyle import images
 BRUSHES = ("#2f6fb0", "#d9822b", "#3f9a56", "#c23b6b", "#7a55b8")
 """Colors of the brush: blue, orange, green, pink, violet. What is not painted is a region too."""
 
+OPACITY = 0.7
+"""Opacity of the brush, so that the picture is seen through it."""
+
+PAINTED = 64
+"""Alpha, of 255, from which a pixel is painted: the rims of strokes fade out."""
+
 MOST_SIDE = 2048
 """Longest side of a mask in pixels."""
 
@@ -46,7 +52,7 @@ def write_mask(paint: PillowImage.Image | None, picture: Path, mask: Path) -> No
     if paint is not None:
         pixels = np.asarray(paint.resize(sides, PillowImage.Resampling.NEAREST), np.int32)
         away = ((pixels[..., None, :3] - palette()) ** 2).sum(axis=-1)
-        labels = np.where(pixels[..., 3] >= 128, 1 + away.argmin(axis=-1), 0).astype(np.uint8)
+        labels = np.where(pixels[..., 3] >= PAINTED, 1 + away.argmin(axis=-1), 0).astype(np.uint8)
     colors = np.concatenate([np.zeros((1, 3), np.uint8), palette().astype(np.uint8)])
     PillowImage.fromarray(colors[labels]).save(mask, "PNG")
 
