@@ -1,9 +1,8 @@
-"""The studio: a web page to paint with. Start reading at `page`.
+"""The studio: a web page to paint with. Start reading at `page`, what happens on it.
 
-A browser asks for work (`work`), which waits in one line for one device (`line`). What it looks
-like meanwhile is a `View` (`view`, drawn by `easel`), and what it makes goes into a folder of
-ordinary pictures (`history`). `controls` makes form fields of the settings, `regions` masks of what
-was painted on a picture. `server` serves the page: who may ask for what.
-
-Of the extra ``jaxstyle[studio]``, only `page`, `controls` and `server` need the packages.
+A browser fills in a form (`layout`, `controls`, `form`) and asks for work (`work`), which waits in
+one line for one device (`line`). What it looks like meanwhile is a `View` (`view`, drawn by
+`easel`), and what it makes goes into a folder of ordinary pictures (`history`). `regions` makes
+masks of what was painted on a picture. `server` says who may ask for what; `live` shows a single
+run of the command line.
 """

@@ -87,22 +87,24 @@ class Controls:
         """Return what the fields show of settings, in their order."""
         return [as_shown(name, getattr(settings, name)) for name in self.names]
 
-    def given(self, preset: str, values: Sequence[Any]) -> dict[str, Any]:
-        """Return the settings that differ from those of the preset.
 
-        Args:
-          preset: name of the preset.
-          values: what the fields show, in their order.
+def given_of(preset: str, names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    """Return the settings that differ from those of a preset.
 
-        Raises:
-          SettingError: a text cannot be read.
-        """
-        usual = resolve(preset)
-        found: dict[str, Any] = {"preset": preset}
-        for name, value in zip(self.names, values, strict=True):
-            if value != as_shown(name, getattr(usual, name)):
-                found[name] = parsed(name, value)
-        return found
+    Args:
+      preset: name of the preset.
+      names: the settings that have a field.
+      values: what the fields show.
+
+    Raises:
+      SettingError: a text cannot be read.
+    """
+    usual = resolve(preset)
+    found: dict[str, Any] = {"preset": preset}
+    for name, value in zip(names, values, strict=True):
+        if value != as_shown(name, getattr(usual, name)):
+            found[name] = parsed(name, value)
+    return found
 
 
 def as_shown(name: str, value: Any) -> Any:

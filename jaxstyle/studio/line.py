@@ -43,12 +43,19 @@ class Job:
       id: a name that nobody can guess.
       view: what browsers are shown; replaced as a whole, from the thread that works.
       version: number of views so far.
+      large: the work to do if somebody agrees that it is large.
     """
 
-    def __init__(self, work: Callable[["Job"], None], view: View):
+    def __init__(
+        self,
+        work: Callable[["Job"], None],
+        view: View,
+        large: Callable[["Job"], None] | None = None,
+    ):
         self.id = secrets.token_urlsafe(12)
         self.view = view
         self.version = 0
+        self.large = large
         self._work = work
         self._stopping = threading.Event()
 
@@ -104,17 +111,23 @@ class Line:
         self._queue: Queue[Job] = Queue()
         threading.Thread(target=self._go_on, name="studio", daemon=True).start()
 
-    def ask(self, work: Callable[[Job], None], view: View) -> Job:
+    def ask(
+        self,
+        work: Callable[[Job], None],
+        view: View,
+        large: Callable[[Job], None] | None = None,
+    ) -> Job:
         """Put work at the end of the line.
 
         Args:
           work: called with its job, to show how it goes and to be told to stop.
           view: what browsers are shown at first.
+          large: the work to do if somebody agrees that it is large.
 
         Raises:
           UsageError: too much is waiting already.
         """
-        job = Job(work, replace(view, state="waiting", text="waiting"))
+        job = Job(work, replace(view, state="waiting", text="waiting"), large)
         with self._lock:
             if len(self._waiting()) >= self.most:
                 raise UsageError(f"{self.most} pictures are waiting already: try again later")

@@ -6,7 +6,23 @@ import pytest
 from jaxstyle.errors import SettingError
 from jaxstyle.presets import PRESETS
 from jaxstyle.settings import Settings, resolve
-from jaxstyle.studio.controls import ELSEWHERE, IN_SIGHT, Controls, parsed, several, sweepable
+from jaxstyle.studio.controls import (
+    ELSEWHERE,
+    IN_SIGHT,
+    Controls,
+    given_of,
+    parsed,
+    several,
+    sweepable,
+)
+    ELSEWHERE,
+    IN_SIGHT,
+    Controls,
+    given_of,
+    parsed,
+    several,
+    sweepable,
+)
 from tests.studio.conftest import making_a_page
 
 
@@ -25,14 +41,14 @@ def test_every_setting_has_a_field_or_its_place_elsewhere(controls):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_fields_that_are_left_alone_give_the_preset(controls, preset):
     shown = controls.values(resolve(preset))
-    assert controls.given(preset, shown) == {"preset": preset}
+    assert given_of(preset, controls.names, shown) == {"preset": preset}
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_fields_give_the_settings_they_show(controls, preset):
     settings = resolve(preset)
     others = {name: getattr(settings, name) for name in ELSEWHERE}
-    given = controls.given("default", controls.values(settings))
+    given = given_of("default", controls.names, controls.values(settings))
     again = resolve(**{**given, **others, "preset": "default"})
     for name in controls.names:
         assert getattr(again, name) == getattr(settings, name), name
