@@ -324,9 +324,11 @@ def test_fifty_runs_take_no_more_memory_or_threads(tmp_path, visit, pictures):
         setting(page, "steps", "2")
         after = {}
         for number in range(1, 51):
-            page.click("#go:not([disabled])")
-            deadline = time.monotonic() + 100
+            deadline, pressed = time.monotonic() + 100, -10.0
             while count(tmp_path) < number:
+                if time.monotonic() > pressed + 10:  # a press is lost while the page is busy
+                    page.click("#go:not([disabled])")
+                    pressed = time.monotonic()
                 page.wait_for_timeout(50)
                 assert time.monotonic() < deadline
             after[number] = server.status("VmRSS"), server.status("Threads")

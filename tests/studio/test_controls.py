@@ -15,14 +15,6 @@ from jaxstyle.studio.controls import (
     several,
     sweepable,
 )
-    ELSEWHERE,
-    IN_SIGHT,
-    Controls,
-    given_of,
-    parsed,
-    several,
-    sweepable,
-)
 from tests.studio.conftest import making_a_page
 
 
