@@ -23,7 +23,7 @@ from jaxstyle.images.histogram import match_histograms
 from jaxstyle.machine.command_line import one_of
 from jaxstyle.machine.files import remove_leftovers
 from jaxstyle.network import weights
-from jaxstyle.runs.full_size import small_photo
+from jaxstyle.runs.full_size import check_full_size, small_photo
 from jaxstyle.runs.recipe import Recipe, made_by
 from jaxstyle.runs.result import Result
 from jaxstyle.settings import resolve
@@ -76,15 +76,8 @@ def main(arguments: argparse.Namespace) -> None:
 def transfer(arguments: argparse.Namespace, tell: Tell) -> None:
     """Run the neural transfer, and save or apply its color maps if asked to."""
     job = job_of(arguments)
-    wanted, settings = arguments.affine_map or arguments.full_size, job.settings
-    if wanted and not settings.smooth_radius:
-        raise UsageError("--affine-map and --full-size need --smooth-radius above 0")
-    recolored = settings.original_colors or settings.style_colors
-    if wanted and (recolored or settings.refine or settings.color_match == "luminance"):
-        raise UsageError(
-            "--affine-map and --full-size do not go with --original-colors, --style-colors, "
-            "--refine or --color-match luminance: color maps alone do not give the result then"
-        )
+    if arguments.affine_map or arguments.full_size:
+        check_full_size(job.settings)
     if arguments.affine_map:
         images.check_target(arguments.affine_map, (".npz",))
     maps = arguments.affine_map

@@ -9,6 +9,7 @@ import sys
 import webbrowser
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import platformdirs
 
@@ -43,15 +44,21 @@ def main(arguments: argparse.Namespace) -> None:
     """Serve the studio until it is interrupted."""
     tell = teller(arguments.quiet)
     server, history = studio_module("server"), studio_module("history")
-    kept = history.History(arguments.folder or default_folder())
+    folder = arguments.folder or default_folder()
+    with history.locked(folder):
+        _serve(arguments, server, history.History(folder), tell)
+
+
+def _serve(arguments: argparse.Namespace, server: Any, history: Any, tell: Tell) -> None:
+    """Serve a history at the address that the arguments give."""
     password = "" if arguments.host in server.LOOPBACK else password_for(arguments.host, tell)
     bound = server.bound(arguments.host, arguments.port)
     url = server.address(bound)
-    tell(f"the studio is at {url} (Ctrl-C ends it); pictures are kept in {kept.folder}")
+    tell(f"the studio is at {url} (Ctrl-C ends it); pictures are kept in {history.folder}")
     if arguments.open or (arguments.open is None and has_screen()):
         webbrowser.open(url)
     with interruptible(tell) as check:
-        server.serve(kept, arguments.weights, bound, password, check)
+        server.serve(history, arguments.weights, bound, password, check)
 
 
 def studio_module(name: str) -> ModuleType:

@@ -23,8 +23,6 @@ ELSEWHERE = ("content_mask", "style_mask", "auto_masks", "style_blend", "fine_st
 CHOICES = {"init": INITS, "precision": ("auto", "float32", "bfloat16")}
 """Choices of settings that are more restricted here: no paths, nothing for the whole process."""
 
-SIZES = (256, 384, 512, 768, 1024, 1536, 2048, 4096)
-
 HINTS = typing.get_type_hints(Settings)
 
 SEARCH = """(words) => {
@@ -57,9 +55,11 @@ class Controls:
                 info="from the photo to the painting",
             )  # fmt: skip
         with gr.Row():
-            self.size = gr.Dropdown(
-                [str(size) for size in SIZES], value=str(usual.size), label="Size",
-                info="pixels, longest side", allow_custom_value=True, elem_id="size", min_width=120,
+            bounds = bounds_of("size")
+            self.size = gr.Number(
+                usual.size, label="Size", info="pixels, longest side", elem_id="size",
+                precision=0, minimum=bounds and bounds.low, maximum=bounds and bounds.high,
+                min_width=120,
             )  # fmt: skip
             self.preset = gr.Dropdown(
                 list(PRESETS), value="default", label="Preset", info="settings to start from",
@@ -111,7 +111,7 @@ def as_shown(name: str, value: Any) -> Any:
     """Return a setting's value as its form field has it: a truth, a number or text."""
     if name in CHOICES:
         return value if value in CHOICES[name] else CHOICES[name][0]
-    if HINTS[name] is bool or (_is_number(name) and name != "size"):
+    if HINTS[name] is bool or _is_number(name):
         return value
     return written(value)
 

@@ -14,8 +14,6 @@ from jaxstyle.studio.view import View, as_url
 CURVE_WIDTH, CURVE_HEIGHT = 600, 90
 """Size of the loss curves, in units of the drawing."""
 
-MOST_POINTS = 200
-
 EMPTY = (
     '<div class="easel empty"><div class="sheet"><p>Give a photo and a style picture, then press '
     "<b>Paint</b>.</p></div></div>"
@@ -151,16 +149,13 @@ def _points(values: Sequence[float], curves: Mapping[str, Sequence[float]]) -> s
     logs = [log10(value) for each in curves.values() for value in each if value > 0]
     high = max(logs)
     low = max(min(logs), high - 4)  # a term that is nearly zero must not flatten the others
-    stride = max(1, len(values) // MOST_POINTS)
-    places = [*range(0, len(values), stride)]
-    places += [] if places[-1] == len(values) - 1 else [len(values) - 1]
 
     def height(value: float) -> float:
         place = (log10(value) if value > 0 else low) - low
         return CURVE_HEIGHT - 4 - (CURVE_HEIGHT - 8) * max(0.0, place) / max(high - low, 1e-6)
 
     step = CURVE_WIDTH / (len(values) - 1)
-    return " ".join(f"{place * step:.1f},{height(values[place]):.1f}" for place in places)
+    return " ".join(f"{i * step:.1f},{height(value):.1f}" for i, value in enumerate(values))
 
 
 def cards(entries: Sequence[Entry], chosen: str = "") -> str:
@@ -206,8 +201,8 @@ def details(entry: Entry, other: Entry | None = None) -> str:
         shown = compared(sides, url(entry.name, "photo"), after, "The photo", entry.name)
     else:
         shown = sheet(sides, after, entry.name)
-    when = entry.made.strftime("%Y-%m-%d %H:%M")
-    line = f"<b>{escape(entry.name)}</b> <span>{sides[1]} × {sides[0]} · {when}</span>"
+    words = [f"{sides[1]} × {sides[0]}", entry.made.strftime("%Y-%m-%d %H:%M"), entry.stopped()]
+    line = f"<b>{escape(entry.name)}</b> <span>{' · '.join(filter(None, words))}</span>"
     return f'<div class="easel">{shown}<p class="status">{line}</p>{links(entry)}</div>'
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -147,11 +148,15 @@ class Reader:
     def _masks(self, form: Form, photo: Path, styles: Sequence[Path]) -> dict[str, Any]:
         """Return the settings for what was painted, or for regions to be found."""
         shown = [form.photo, *(path for path, _ in form.styles or ())]
-        paints = [
-            regions.painted(editor) if before == now else None
-            for editor, before, now in zip(form.paints, form.painted_on, shown, strict=False)
-        ]
-        paints += [None] * (len(shown) - len(paints))
+        paints: list[Any] = []
+        for editor, before, now in zip_longest(form.paints, form.painted_on, shown):
+            paint = regions.painted(editor)
+            if paint is not None and before != now:
+                raise UsageError(
+                    "regions were painted on another picture: open Regions to paint on this one"
+                )
+            paints.append(paint)
+        paints = paints[: len(shown)]
         if not any(paints):
             return {"auto_masks": form.auto_masks} if form.auto_masks else {}
         if len(styles) > MOST_STYLES:

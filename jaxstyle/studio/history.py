@@ -8,13 +8,14 @@ The result is written last, so that whatever the history lists is complete.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -29,6 +30,11 @@ from jaxstyle.images.sizes import fit
 from jaxstyle.machine.files import remove_leftovers, unused, write_whole
 from jaxstyle.runs import recipe as recipes
 from jaxstyle.runs.recipe import Recipe, interrupted
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 THUMBNAIL = 320
 """Longest side of the small copy of a picture, in pixels."""
@@ -87,6 +93,14 @@ class Entry:
                 found["photo"] = photo
         return {kind: path for kind, path in found.items() if path.is_file()}
 
+    def stopped(self) -> str:
+        """Return how far an unfinished picture had come, in words; empty for a finished one."""
+        try:
+            reached = json.loads(images.read_description(self.path))["interrupted"]
+            return f"stopped at step {reached['step']} of {reached['steps']}"
+        except (JaxstyleError, ValueError, KeyError, TypeError):
+            return ""
+
     def command(self) -> str:
         """Return the shell command that makes the same picture."""
         return self.recipe.command(f"{self.name}.png")
@@ -94,6 +108,36 @@ class Entry:
     def extra(self, suffix: str) -> Path:
         """Return the path of a file that belongs to the picture, by its extension."""
         return self.path.parent / "extras" / f"{self.name}{suffix}"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other studios out of a folder during the block; it is made if there is none.
+
+    Raises:
+      ImageError: it cannot be made.
+      UsageError: another studio is using it.
+    """
+    _make(folder)
+    if fcntl is None:  # Windows
+        yield
+        return
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another studio is using {folder}: give another --folder") from None
+        except OSError:  # no locks on this file system
+            pass
+        yield
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ImageError(f"{folder}: cannot be made the studio's folder: {reason}") from error
 
 
 class History:
@@ -109,12 +153,8 @@ class History:
     def __init__(self, folder: Path):
         self.folder = folder.absolute()
         self._adding = threading.Lock()
-        try:
-            for each in (self.folder, self._extras, self._inputs):
-                each.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = error.strerror or error
-            raise ImageError(f"{folder}: cannot be made the studio's folder: {reason}") from error
+        for each in (self.folder, self._extras, self._inputs):
+            _make(each)
         images.check_directory(self.folder / "picture.png")
         self._remove_leftovers()
 
@@ -139,6 +179,7 @@ class History:
           name: its name for people; by default that of the file.
         """
         if file.parent == self._inputs:
+            os.utime(file)  # used just now
             return file
         data = file.read_bytes()
         stem = f"{stem_of(name or file.name)}-{hashlib.sha256(data).hexdigest()[:12]}"
@@ -170,16 +211,20 @@ class History:
         with self._adding:
             entry = Entry(unused(self.folder / f"{_title(recipe)}.png"))
             try:
-                self._write_extras(entry, picture, recipe, frames)
+                self._write_extras(entry, picture, recipe, frames, reached)
             except (JaxstyleError, OSError):  # the picture itself may be small enough
                 self._remove_extras(entry.name)
-            text = recipe.to_json(self.folder)
-            text = interrupted(text, **reached) if reached else text
+            text = _described(recipe, self.folder, reached)
             images.write_unused(entry.path, picture, bits=recipe.bits, description=text)
         return entry
 
     def _write_extras(
-        self, entry: Entry, picture: Picture, recipe: Recipe, frames: Sequence[np.ndarray]
+        self,
+        entry: Entry,
+        picture: Picture,
+        recipe: Recipe,
+        frames: Sequence[np.ndarray],
+        reached: Mapping[str, int],
     ) -> None:
         height, width = picture.rgb.shape[:2]
         small = fit(height, width, min(THUMBNAIL, max(height, width)))
@@ -188,7 +233,7 @@ class History:
         if frames:
             timelapse.write_timelapse(entry.extra(".webp"), frames)
         if 8 * height * width <= MOST_EXTRA_BYTES:
-            text = replace(recipe, bits=16).to_json(self._extras)
+            text = _described(replace(recipe, bits=16), self._extras, reached)
             images.write(entry.extra(".tif"), picture, bits=16, description=text)
 
     def entries(self) -> list[Entry]:
@@ -205,9 +250,9 @@ class History:
         Raises:
           UsageError: there is none; names of other folders are none.
         """
-        for entry in self.entries():
-            if entry.name == name:
-                return entry
+        path = self.folder / f"{name}.png"
+        if name and path.name == f"{name}.png" and path.parent == self.folder and path.is_file():
+            return Entry(path)
         raise UsageError(f"there is no picture {name!r} in the history")
 
     def delete(self, name: str) -> None:
@@ -261,6 +306,12 @@ def suffix_of(file: Path) -> str:
     """Return the extension of an uploaded picture if it is a known one, else ".png"."""
     suffix = file.suffix.lower()
     return suffix if suffix in images.EXTENSIONS else ".png"
+
+
+def _described(recipe: Recipe, folder: Path, reached: Mapping[str, int]) -> str:
+    """Return the metadata of a picture in a folder, and how far it came if it is unfinished."""
+    text = recipe.to_json(folder)
+    return interrupted(text, **reached) if reached else text
 
 
 def _title(recipe: Recipe) -> str:

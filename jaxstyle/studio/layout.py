@@ -3,6 +3,7 @@
 from typing import Any
 
 import gradio as gr
+from gradio.components.image_editor import AcceptBlobs
 
 from jaxstyle.studio import easel, examples, regions
 from jaxstyle.studio.controls import Controls, sweepable
@@ -157,7 +158,7 @@ class Layout:
         self.seen = html("", elem_id="seen")
 
     def _editor(self, label: str, id: str, visible: bool) -> gr.ImageEditor:
-        return gr.ImageEditor(
+        editor = gr.ImageEditor(
             label=label, elem_id=id, type="pil", sources=(), transforms=(), layers=False,
             brush=gr.Brush(
                 colors=[(color, regions.OPACITY) for color in regions.BRUSHES],
@@ -166,6 +167,16 @@ class Layout:
             ),
             height=430, visible=visible, buttons=[], min_width=300,
         )  # fmt: skip
+        accept = editor.accept_blobs
+
+        def accept_few(data: AcceptBlobs) -> None:
+            """Accept what was painted; a request can name any layer, and there is only one."""
+            if str(data.data["index"]) in ("", "null", "None", "0"):
+                accept(data)
+
+        accept_few._is_server_fn = True  # type: ignore[attr-defined]
+        editor.accept_blobs = accept_few
+        return editor
 
     def _history(self) -> None:
         with gr.Row():

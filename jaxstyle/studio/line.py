@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from queue import Queue
 from typing import Any
 
@@ -25,7 +26,7 @@ MOST_KEPT = 30
 PAUSE = 0.1
 """Seconds between two looks at a job."""
 
-STOPPED = "stopped before there was anything to keep"
+STOPPED = "before there was anything to keep"
 
 
 class Stopped(Exception):
@@ -44,6 +45,7 @@ class Job:
       view: what browsers are shown; replaced as a whole, from the thread that works.
       version: number of views so far.
       large: the work to do if somebody agrees that it is large.
+      key: what is equal for equal work.
     """
 
     def __init__(
@@ -51,24 +53,29 @@ class Job:
         work: Callable[["Job"], None],
         view: View,
         large: Callable[["Job"], None] | None = None,
+        key: object = None,
     ):
         self.id = secrets.token_urlsafe(12)
         self.view = view
         self.version = 0
-        self.large = large
+        self.large, self.key = large, key
         self._work = work
         self._stopping = threading.Event()
+        self._lock = threading.Lock()
 
     def show(self, **changes: Any) -> None:
         """Change what browsers are shown: see `View`."""
-        self.view = replace(self.view, **changes)
-        self.version += 1
+        with self._lock:
+            self.view = replace(self.view, **changes)
+            self.version += 1
 
     def stop(self) -> None:
         """Ask the work to end; what there is will be kept."""
         self._stopping.set()
-        if self.view.state == "waiting":
-            self.show(state="stopped", text=STOPPED)
+        with self._lock:
+            if self.view.state == "waiting":
+                self.view = replace(self.view, state="stopped", text=STOPPED)
+                self.version += 1
 
     @property
     def stopping(self) -> bool:
@@ -80,8 +87,8 @@ class Job:
         if self.stopping:
             raise Stopped
 
-    def do(self) -> None:
-        """Do the work; a failure is shown in words."""
+    def do(self, folder: Path | None = None) -> None:
+        """Do the work; a failure is shown in words, without the name of the folder."""
         try:
             self.check()
             self.show(state="running", text="starting")
@@ -91,7 +98,7 @@ class Job:
         except Asked as question:
             self.show(state="asking", text=str(question))
         except Exception as error:  # whatever it is, the line goes on
-            self.show(state="failed", text=failure(error))
+            self.show(state="failed", text=failure(error, folder))
         finally:
             # What the work holds may be large; the last view is kept for a while.
             self._work = lambda job: None
@@ -102,10 +109,11 @@ class Line:
 
     Args:
       most: pieces of work that may wait.
+      folder: the folder of results, of which messages do not tell the place.
     """
 
-    def __init__(self, most: int = MOST_WAITING):
-        self.most = most
+    def __init__(self, most: int = MOST_WAITING, folder: Path | None = None):
+        self.most, self.folder = most, folder
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._lock = threading.Lock()
         self._queue: Queue[Job] = Queue()
@@ -116,19 +124,24 @@ class Line:
         work: Callable[[Job], None],
         view: View,
         large: Callable[[Job], None] | None = None,
+        key: object = None,
     ) -> Job:
-        """Put work at the end of the line.
+        """Put work at the end of the line, unless equal work waits there or is being done.
 
         Args:
           work: called with its job, to show how it goes and to be told to stop.
           view: what browsers are shown at first.
           large: the work to do if somebody agrees that it is large.
+          key: what is equal for equal work; None if none is.
 
         Raises:
           UsageError: too much is waiting already.
         """
-        job = Job(work, replace(view, state="waiting", text="waiting"), large)
+        job = Job(work, replace(view, state="waiting", text="waiting"), large, key)
         with self._lock:
+            for other in self._jobs.values():
+                if key is not None and other.key == key and not (other.view.over or other.stopping):
+                    return other  # as of a double click
             if len(self._waiting()) >= self.most:
                 raise UsageError(f"{self.most} pictures are waiting already: try again later")
             self._jobs[job.id] = job
@@ -138,10 +151,10 @@ class Line:
         self._queue.put(job)
         return job
 
-    def job(self, id: str) -> Job | None:
-        """Return a piece of work by its name, if it is known still."""
+    def job(self, id: Any) -> Job | None:
+        """Return a piece of work by its name, if it is one and still known."""
         with self._lock:
-            return self._jobs.get(id)
+            return self._jobs.get(id) if isinstance(id, str) else None
 
     def current(self) -> Job | None:
         """Return the work that is being done, or will be next."""
@@ -153,15 +166,6 @@ class Line:
         with self._lock:
             ahead = [each for each in self._jobs.values() if not each.view.over]
         return ahead.index(job) if job in ahead else 0
-
-    def in_words(self) -> str:
-        """Return one line about the work that is done and that waits."""
-        with self._lock:
-            waiting = len(self._waiting())
-            running = any(job.view.state == "running" for job in self._jobs.values())
-        if not (running or waiting):
-            return "ready"
-        return ("painting" if running else "starting") + (f", {waiting} waiting" if waiting else "")
 
     def _waiting(self) -> list[Job]:
         return [job for job in self._jobs.values() if job.view.state == "waiting"]
@@ -182,8 +186,15 @@ class Line:
         while True:
             job = self._queue.get()
             with suppress(Exception):
-                job.do()
+                job.do(self.folder)
             del job  # or it would be kept until the next one comes
+
+
+def without(folder: Path | None, words: str) -> str:
+    """Return words without the place of the folder of results and of its inputs."""
+    for each in (f"{folder}/inputs/", f"{folder}/uploads/", f"{folder}/") if folder else ():
+        words = words.replace(each, "")
+    return words
 
 
 async def views(job: Job, place: Callable[[], int] = lambda: 0) -> AsyncIterator[View]:
@@ -205,11 +216,19 @@ async def views(job: Job, place: Callable[[], int] = lambda: 0) -> AsyncIterator
         await asyncio.sleep(PAUSE)
 
 
-def failure(error: Exception) -> str:
-    """Return a failure in words; what nobody expected is printed in full on standard error."""
+def failure(error: Exception, folder: Path | None = None) -> str:
+    """Return a failure in words; what nobody expected is printed in full on standard error.
+
+    Args:
+      error: the failure.
+      folder: the folder of results, of which strangers need not know the place.
+    """
     if isinstance(error, JaxstyleError):
-        return ": ".join([message_of(error), *getattr(error, "__notes__", ())])
+        words = ": ".join([message_of(error), *getattr(error, "__notes__", ())])
+        return without(folder, words)
     if out_of_memory(error):
         return "out of memory: choose a smaller size"
+    if isinstance(error, OSError):
+        return f"a file cannot be read or written: {error.strerror or type(error).__name__}"
     traceback.print_exception(error)
     return f"unexpected {type(error).__name__}: {one_line(error)}"

@@ -38,8 +38,8 @@ class Live:
     def done(self, result: Result) -> None:
         """Show the result."""
         picture = jpeg(Picture(result.image, result.alpha).over_white())
-        text, curves = summary(result), self._watch.curves()
-        self._job.show(state="done", picture=picture, text=text, share=1.0, **curves)
+        curves = self._watch.course.shown()
+        self._job.show(state="done", picture=picture, text=summary(result), share=1.0, **curves)
 
     def end(self) -> None:
         """Show that the run has ended, if it has no result."""

@@ -7,6 +7,7 @@ over. It goes on whether anybody watches or not.
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import gradio as gr
 from jaxstyle import images
 from jaxstyle.errors import JaxstyleError, UsageError
 from jaxstyle.runs.recipe import Recipe
-from jaxstyle.settings import resolve
+from jaxstyle.settings import INITS, resolve
 from jaxstyle.settings.text import written
 from jaxstyle.studio import easel, examples, regions
+from jaxstyle.studio.controls import given_of
 from jaxstyle.studio.form import MOST_STYLES, Form, Reader
 from jaxstyle.studio.history import Entry
 from jaxstyle.studio.layout import Layout
@@ -28,6 +30,9 @@ from jaxstyle.studio.work import Studio, going_on
 
 KINDS = {"paint": "default", "photo": "photo", "texture": "texture", "sweep": "default"}
 """The tabs, each with its usual preset."""
+
+BUTTONS = {"paint": "Paint", "photo": "Paint", "texture": "Make", "sweep": "Make the grid"}
+"""The words on the button of each tab."""
 
 
 class Page:
@@ -58,8 +63,8 @@ class Page:
         controls.preset.input(self.use_preset, controls.preset, fields, **quiet)
         for kind, tab in on.tabs.items():
             tab.select(
-                lambda kind=kind: self.use_kind(kind),
-                None,
+                partial(self.use_kind, kind),
+                [on.kind, controls.preset, *fields],
                 [on.kind, on.go, controls.preset, *fields],
                 **quiet,
             )
@@ -87,6 +92,7 @@ class Page:
 
     def _wire_materials(self, on: Layout, quiet: dict[str, Any]) -> None:
         on.photo.upload(self.checked, on.photo, on.photo, **quiet)
+        on.styles.upload(self.checked_styles, on.styles, on.styles, **quiet)
         on.styles.change(self.new_styles, on.styles, on.shares, **quiet)
         on.regions_tab.select(
             self.open_regions,
@@ -123,9 +129,13 @@ class Page:
             if path:
                 self.reader.check(path)
         except JaxstyleError as error:
-            gr.Warning(str(error))
+            gr.Warning(failure(error, self.history.folder))
             return None
         return path
+
+    def checked_styles(self, styles: Sequence[tuple[str, str | None]] | None) -> Any:
+        """Return the uploaded style pictures that can be read, with a message about others."""
+        return [each for each in styles or () if self.checked(each[0])]
 
     def new_styles(self, styles: Sequence[tuple[str, str | None]] | None) -> Any:
         """Return the field for shares, which several style pictures have."""
@@ -154,12 +164,12 @@ class Page:
 
     def example(self, event: gr.EventData) -> Any:
         """Return an example photo."""
-        found = examples.picture(event.name)
+        found = examples.picture(_name(event))
         return str(found) if found else gr.skip()
 
     def one_more(self, styles: Sequence[Any] | None, event: gr.EventData) -> Any:
         """Return the style pictures with an example picture, or without it if it was there."""
-        found = examples.picture(event.name)
+        found = examples.picture(_name(event))
         if found is None:
             return gr.skip()
         left = [each for each in styles or () if Path(each[0]).name != found.name]
@@ -171,11 +181,20 @@ class Page:
         """Return what the fields show of a preset."""
         return self.controls.values(resolve(preset))
 
-    def use_kind(self, kind: str) -> list[Any]:
-        """Return the tab, the words on the button and the fields of the tab's usual preset."""
-        words = {"paint": "Paint", "photo": "Paint", "texture": "Make", "sweep": "Make the grid"}
-        preset = KINDS[kind]
-        return [kind, gr.update(value=words[kind]), preset, *self.use_preset(preset)]
+    def use_kind(self, kind: str, before: str, preset: str, *values: Any) -> list[Any]:
+        """Return the tab, the words on its button, and the fields with its usual preset.
+
+        The settings that differ from the preset are taken along to the other.
+        """
+        shown = [kind, gr.update(value=BUTTONS[kind])]
+        if KINDS[kind] == KINDS[before] or preset != KINDS[before]:
+            return [*shown, *[gr.skip()] * (1 + len(values))]
+        preset, names = KINDS[kind], self.controls.names
+        try:
+            given = given_of(KINDS[before], names, values)
+            return [*shown, preset, *self.controls.values(resolve(**{**given, "preset": preset}))]
+        except JaxstyleError:  # something is half typed
+            return [*shown, preset, *self.use_preset(preset)]
 
     # --- asking for work --------------------------------------------------------------------------
 
@@ -191,7 +210,7 @@ class Page:
         """Put large work into the line again, now that somebody has agreed to it."""
 
         def put() -> Job:
-            job = self.line.job(id or "")
+            job = self.line.job(id)
             if job is None or job.large is None:
                 raise UsageError("this has been asked for too long ago: press Paint again")
             return self.line.ask(job.large, View(title=job.view.title, alt=job.view.alt))
@@ -204,7 +223,8 @@ class Page:
         try:
             return [put().id, gr.skip(), hidden]
         except Exception as error:
-            return ["", easel.drawn(View("failed", text=failure(error))), hidden]
+            said = failure(error, self.history.folder)
+            return ["", easel.drawn(View("failed", text=said)), hidden]
 
     def _put(self, form: Form, start: str = "") -> Job:
         """Put what a form asks for into the line, to start from a finished picture if named."""
@@ -212,12 +232,14 @@ class Page:
         if form.kind == "sweep":
             grid = self.reader.grid(form)
             work, large = self.studio.sweeping(grid), self.studio.sweeping(grid, agreed=True)
+            key: Any = grid
         else:
             recipe = self.reader.recipe(form)
             if start:
                 recipe = going_on(recipe, str(self.history.keep(self.history.entry(start).path)))
             work, large = self.studio.painting(recipe), self.studio.painting(recipe, agreed=True)
-        return self.line.ask(work, view, large)
+            key = recipe
+        return self.line.ask(work, view, large, key)
 
     def ask_regions(self, *values: Any) -> list[Any]:
         """Put the drawing of the regions into the line; return its name, and the easel."""
@@ -233,7 +255,7 @@ class Page:
 
     def back(self, id: str) -> str:
         """Return the job of a browser that comes back; of one person's page, the one at work."""
-        job = self.line.job(id or "")
+        job = self.line.job(id)
         if job is None and self.alone:
             job = self.line.current()
         return job.id if job else ""
@@ -262,13 +284,13 @@ class Page:
 
     async def _views(self, id: str) -> AsyncIterator[View]:
         """Yield the views of a job, with its place while it waits."""
-        if job := self.line.job(id or ""):
+        if job := self.line.job(id):
             async for view in views(job, lambda: self.line.place(job)):
                 yield view
 
     def end(self, id: str) -> Any:
         """Ask a job to end."""
-        if job := self.line.job(id or ""):
+        if job := self.line.job(id):
             job.stop()
         return gr.update(interactive=False)
 
@@ -285,7 +307,7 @@ class Page:
 
     def choose(self, event: gr.EventData) -> list[Any]:
         """Return the details of a picture that was chosen."""
-        return self._details(event.name)
+        return self._details(_name(event))
 
     def _details(self, name: str) -> list[Any]:
         entries = self.history.entries()
@@ -293,9 +315,14 @@ class Page:
         cards = easel.cards(entries, name)
         if entry is None:
             return ["", cards, "", gr.update(visible=False), gr.skip(), gr.skip()]
+        try:
+            detail = easel.details(entry)
+        except JaxstyleError as error:
+            said = easel.drawn(View("failed", text=failure(error, self.history.folder)))
+            return [name, cards, said, gr.update(visible=True), gr.skip(), ""]
         others = [("the photo", ""), *((e.name, e.name) for e in entries if e.name != name)]
         return [
-            *(name, cards, easel.details(entry), gr.update(visible=True)),
+            *(name, cards, detail, gr.update(visible=True)),
             *(gr.update(choices=others, value=""), _command(entry)),
         ]
 
@@ -316,21 +343,24 @@ class Page:
 
     def take_cell(self, event: gr.EventData) -> list[Any]:
         """Return the form with the settings of a cell of a grid."""
-        return self.take_settings(event.name)
+        return self.take_settings(_name(event))
 
     def take_settings(self, name: str) -> list[Any]:
         """Return the form with the pictures and settings of a picture."""
         try:
             recipe = self.history.entry(name).recipe
         except JaxstyleError as error:
-            gr.Warning(str(error))
+            gr.Warning(failure(error, self.history.folder))
             return [gr.skip()] * (13 + len(self.controls.fields))
         settings, kind = recipe.settings, _kind(recipe)
         if settings.content_mask:
             gr.Info("Its painted regions are not taken along: paint them again under Regions.")
+        if settings.init not in INITS:
+            gr.Info("It was made from another picture, which is not taken along: see Go on from it")
         height, width = recipe.shape or (None, None)
         return [
-            *(gr.update(selected="make"), gr.update(selected=kind), *self.use_kind(kind)[:2]),
+            *(gr.update(selected="make"), gr.update(selected=kind)),
+            *(kind, gr.update(value=BUTTONS[kind])),
             *(recipe.content or None, [(path, None) for path in recipe.styles]),
             gr.update(value=written(settings.style_blend), visible=len(recipe.styles) > 1),
             *(recipe.full_size, width, height, recipe.periodic, settings.auto_masks),
@@ -346,6 +376,12 @@ class Page:
             return [gr.skip()] * 4
         view = View("done", entry.name, "press Go on to start from it", jpeg(picture.over_white()))
         return [name, easel.drawn(view), gr.update(interactive=True), self._links(name)]
+
+
+def _name(event: gr.EventData) -> str:
+    """Return the name of what was chosen; a request may say anything."""
+    name = (event._data or {}).get("name") if isinstance(event._data, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _title(form: Form) -> str:

@@ -1,6 +1,7 @@
 """The server: who may ask for what, and where the page's files come from."""
 
 import base64
+import errno
 import hmac
 import os
 import socket
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gradio as gr
 import uvicorn
@@ -58,6 +60,33 @@ ALONE = Limits(upload=2**30, pixels=None, waiting=50)
 
 SHARED = Limits(upload=64 * 2**20, pixels=100_000_000, waiting=10)
 """For everybody who has the password."""
+
+
+class SameOrigin:
+    """Lets no page of another site ask for anything: browsers say where a request comes from.
+
+    Args:
+      app: what is protected.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if scope["type"] in ("http", "websocket") and self._foreign(scope):
+            answer = PlainTextResponse("this was asked for by another site", 403)
+            await answer(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _foreign(self, scope: Scope) -> bool:
+        headers = dict(scope["headers"])
+        origin, host = headers.get(b"origin"), headers.get(b"host", b"")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return True
+        asked = scope.get("method") not in ("GET", "HEAD")
+        return asked and headers.get(b"sec-fetch-site") == b"cross-site"
 
 
 class Password:
@@ -110,6 +139,7 @@ def application(password: str = "") -> FastAPI:
       password: the password; empty for a server of this machine alone.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_middleware(SameOrigin)
     if password:
         app.add_middleware(Password, password=password)
     else:  # a page of another site must not reach it by a name of its own
@@ -129,7 +159,7 @@ def mounted(
       upload: bytes of a file that may be uploaded.
       shown: folders whose files the page may show.
     """
-    return gr.mount_gradio_app(
+    whole = gr.mount_gradio_app(
         app,
         blocks,
         path="/",
@@ -145,6 +175,8 @@ def mounted(
         mcp_server=False,
         enable_monitoring=False,
     )
+    blocks.has_launched = True  # or Gradio takes any file that a request names for an upload
+    return whole
 
 
 def _add_files(app: FastAPI, history: History) -> None:
@@ -185,20 +217,24 @@ def bound(host: str, port: int | None) -> socket.socket:
       UsageError: it cannot be bound.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    problem: OSError | None = None
+    problem = ""
     for each in [port] if port is not None else range(PORT, PORT + PORTS):
         server = socket.socket(family, socket.SOCK_STREAM)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             server.bind((host, each))
             server.listen(128)
+        except OverflowError:
+            server.close()
+            raise UsageError(f"there is no port {each}: they go from 0 to 65535") from None
         except OSError as error:
             server.close()
-            problem = error
+            problem = error.strerror or str(error)
+            if error.errno != errno.EADDRINUSE:
+                raise UsageError(f"cannot serve at {host}:{each}: {problem}") from None
             continue
         return server
-    reason = (problem and problem.strerror) or "no port is free"
-    raise UsageError(f"cannot serve at {host}:{port or PORT}: {reason}: choose another --port")
+    raise UsageError(f"cannot serve at {host}:{port or PORT}: {problem}: choose another --port")
 
 
 def address(server: socket.socket) -> str:
@@ -227,7 +263,7 @@ def serve(
     """
     limits = SHARED if password else ALONE
     os.environ["GRADIO_TEMP_DIR"] = str(history.uploads)  # read when a page is made
-    line = Line(limits.waiting)
+    line = Line(limits.waiting, history.folder)
     page = Page(Studio(history, weights), line, limits.pixels)
     try:
         with in_background(app_of(page, password, limits), bound) as serving:

@@ -4,7 +4,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +23,9 @@ SHOWN = 1024
 
 SHOWN_MOVING = 640
 """The same of a picture that is still growing, several times a second."""
+
+MOST_POINTS = 200
+"""Points of a loss curve; of more reports, some are left out."""
 
 FAMILIES = ("total", "content", "style", "tv")
 """What a loss curve shows: the sum of all terms, and of those whose names begin like this."""
@@ -120,9 +123,19 @@ class Course:
         for family, value in sums.items():
             self.curves[family].append(value)
 
-    def shown(self) -> dict[str, tuple[float, ...]]:
-        """Return the curves of the losses that are not always zero."""
-        return {name: tuple(each) for name, each in self.curves.items() if any(each)}
+    def shown(self) -> dict[str, Any]:
+        """Return the curves of the losses that are not always zero, and the starts, for `View`."""
+        count = len(self.curves["total"])
+        stride = 1 + count // MOST_POINTS
+        places = [*range(0, count - 1, stride), count - 1] if count else []
+        return {
+            "curves": {
+                name: tuple(each[place] for place in places)
+                for name, each in self.curves.items()
+                if any(each)
+            },
+            "starts": tuple(start // stride for start in self.starts),
+        }
 
 
 def in_words(progress: Progress) -> str:

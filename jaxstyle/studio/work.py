@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import jax
@@ -23,7 +24,7 @@ from jaxstyle.machine.words import about, in_bytes
 from jaxstyle.network import weights
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs.canvas import check_given, on_canvas
-from jaxstyle.runs.full_size import at_full_size
+from jaxstyle.runs.full_size import at_full_size, check_full_size
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.memory import enough_memory, verdict
 from jaxstyle.runs.optimize import Hooks
@@ -37,7 +38,7 @@ from jaxstyle.settings import Settings, resolve
 from jaxstyle.settings.effect import check_effects, needed
 from jaxstyle.settings.text import written
 from jaxstyle.studio.history import History
-from jaxstyle.studio.line import Asked, Job, Stopped
+from jaxstyle.studio.line import Asked, Job, Stopped, without
 from jaxstyle.studio.view import SHOWN_MOVING, Cell, Course, in_words, jpeg
 
 MOST_CELLS = 36
@@ -162,16 +163,20 @@ class Studio:
             picture=jpeg(shown),
             share=1.0,
             names=(entry.name,),
-            **watch.curves(),
+            **watch.course.shown(),
         )
 
-    def _inputs(self, loaded: Loaded, recipe: Recipe) -> tuple[Inputs, list[str]]:
+    def _inputs(
+        self, loaded: Loaded, recipe: Recipe, read: Callable[[str], Picture] = images.read
+    ) -> tuple[Inputs, list[str]]:
         """Read the pictures of a recipe; return the inputs of its run, and notes."""
         check_precision(recipe.settings)
-        styles = [images.read(path) for path in recipe.styles]
+        if recipe.full_size:
+            check_full_size(recipe.settings)
+        styles = [read(path) for path in recipe.styles]
         pixels, settings = [style.pixels for style in styles], recipe.settings
         if recipe.content:
-            content = images.read(recipe.content)
+            content = read(recipe.content)
         else:
             content, settings = on_canvas(pixels, recipe.shape, recipe.periodic, settings)
         regions = regions_of(loaded, content.pixels, pixels, settings)
@@ -185,7 +190,8 @@ class Studio:
             *(regions.notes if regions else ()),
             *(f"{name.replace('_', ' ')}: {problem}" for name, problem in idle),
         ]
-        return Inputs(content, pixels, settings, regions=regions), list(dict.fromkeys(notes))
+        told = [without(self.history.folder, note) for note in dict.fromkeys(notes)]
+        return Inputs(content, pixels, settings, regions=regions), told
 
     def _check_large(self, loaded: Loaded, inputs: Inputs, job: Job, times: int = 1) -> None:
         """Plan work that looks large.
@@ -243,7 +249,8 @@ class Studio:
             replace(recipe, weights=self.weights, weights_sha256=loaded.sha256)
             for recipe in grid.recipes
         ]
-        made = [self._inputs(loaded, recipe) for recipe in recipes]
+        read = cache(images.read)  # all cells share their pictures
+        made = [self._inputs(loaded, recipe, read) for recipe in recipes if not job.check()]
         inputs = [each for each, _ in made]
         notes = list(dict.fromkeys(note for _, each in made for note in each))
         cells = [Cell(label) for label in grid.labels]
@@ -314,14 +321,10 @@ class Watch:
                 picture=jpeg(image, SHOWN_MOVING, quality=80),
                 text=in_words(progress),
                 share=progress.share,
-                **self.curves(),
+                **self.course.shown(),
             )
             self._shown = now
         self.job.check()
-
-    def curves(self) -> dict[str, Any]:
-        """Return the losses so far, as `View` has them."""
-        return {"curves": self.course.shown(), "starts": tuple(self.course.starts)}
 
     def photo(self, inputs: Inputs) -> bytes:
         """Return the photo at the size of the result, as a JPEG; empty for a texture."""
@@ -376,7 +379,7 @@ def going_on(recipe: Recipe, picture: str) -> Recipe:
             settings,
             init=picture,
             init_noise=0.0,
-            smallest_size=settings.size,
+            smallest_size=max(recipe.shape or [settings.size]),
             steps=settings.steps[-1:],
             content_factors=settings.content_factors[-1:],
         ),

@@ -153,6 +153,50 @@ def test_a_grid_is_made_and_a_cell_gives_its_settings(studio, visit, pictures):
 
 
 @pytest.mark.slow
+def test_settings_are_taken_whatever_tab_is_in_front(studio, visit, pictures):
+    page = visit(studio)
+    give(page, pictures)
+    page.get_by_role("tab", name="Texture").click()
+    setting(page, "steps", "3")
+    press(page)
+    finished(page)
+    made = newest(studio.folder)
+    page.get_by_role("tab", name="Paint").click()
+    page.wait_for_function("document.querySelector('#preset input').value === 'default'")
+    assert page.locator("#setting-steps textarea, #setting-steps input").first.input_value() == "3"
+    setting(page, "seed", "7")
+    page.get_by_role("tab", name="History").click()
+    page.click(f"#cards [data-name='{made.stem}']")
+    page.click("#take")
+    page.wait_for_function("document.querySelector('#preset input').value === 'texture'")
+    page.wait_for_timeout(1000)
+    assert page.locator("#setting-seed input").input_value() == "0"
+    assert page.locator("#setting-steps textarea, #setting-steps input").first.input_value() == "3"
+
+
+@pytest.mark.slow
+def test_files_that_were_not_uploaded_are_not_read(studio, visit, pictures, tmp_path):
+    secret = pictures / "photo.png"
+    page = visit(studio)
+    give(page, pictures)
+
+    def forge(route):
+        text = route.request.post_data or ""
+        data = json.loads(text)
+        for value in data["data"]:
+            if isinstance(value, dict) and "path" in value:
+                value["path"] = str(secret)
+        route.continue_(post_data=json.dumps(data))
+
+    page.route("**/queue/join*", forge)
+    before = count(studio.folder)
+    page.click("#go")
+    page.wait_for_timeout(3000)
+    assert count(studio.folder) == before
+    assert not page.query_selector("#easel .running, #easel .done")
+
+
+@pytest.mark.slow
 def test_textures_and_photos_are_made_too(studio, visit, pictures):
     page = visit(studio)
     give(page, pictures)
@@ -275,7 +319,7 @@ def test_large_work_is_asked_about_first(tmp_path, visit, pictures):
         wait_for(page, "asking")
         assert "will take " in page.inner_text("#easel")
         press(page, "#agree")
-        wait_for(page, "running")
+        wait_for(page, "running .curve svg")
         page.click("#stop")
         wait_for(page, "stopped")
 

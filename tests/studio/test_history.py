@@ -11,7 +11,7 @@ from jaxstyle import images
 from jaxstyle.errors import ImageError, UsageError
 from jaxstyle.images import Picture
 from jaxstyle.runs import recipe as recipes
-from jaxstyle.studio.history import History, stem_of, suffix_of
+from jaxstyle.studio.history import History, locked, stem_of, suffix_of
 
 
 @pytest.fixture
@@ -134,6 +134,21 @@ def test_pictures_of_others_are_listed_too(history):
     assert entry.files().keys() == {"picture"}
     with pytest.raises(ImageError, match="no jaxstyle settings"):
         entry.command()
+
+
+def test_a_folder_is_used_by_one_studio(tmp_path):
+    again = locked(tmp_path / "new")
+    with locked(tmp_path / "new"), pytest.raises(UsageError, match="another studio is using"):
+        again.__enter__()
+    with locked(tmp_path / "new"):
+        pass
+
+
+def test_an_unfinished_picture_says_so_in_words(history, kept):
+    entry = history.add(painting(), kept, step=3, steps=10)
+    assert entry.stopped() == "stopped at step 3 of 10"
+    assert "interrupted" in json.loads(images.read_description(entry.extra(".tif")))
+    assert history.add(painting(), kept).stopped() == ""
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):

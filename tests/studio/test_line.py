@@ -116,6 +116,25 @@ def test_only_the_last_finished_jobs_are_kept():
     assert line.job(job.id) is job
 
 
+def test_equal_work_is_done_once_while_it_is_not_over(gate):
+    line = Line()
+    first = line.ask(waiting_for(gate), View(), key=("photo", 3))
+    assert line.ask(waiting_for(gate), View(), key=("photo", 3)) is first
+    assert line.ask(waiting_for(gate), View(), key=("photo", 4)) is not first
+    gate.set()
+    until(lambda: line.current() is None)
+    assert line.ask(waiting_for(gate), View(), key=("photo", 3)) is not first
+
+
+def test_messages_do_not_tell_where_the_folder_is(tmp_path):
+    error = SettingError("init", f"{tmp_path}/inputs/photo.png is damaged")
+    assert failure(error, tmp_path) == "init: photo.png is damaged"
+
+
+def test_a_full_disk_is_told_in_words():
+    assert "No space left on device" in failure(OSError(28, "No space left on device"))
+
+
 def test_nobody_guesses_the_name_of_a_job():
     names = {Job(lambda job: None, View()).id for _ in range(100)}
     assert len(names) == 100 and min(map(len, names)) >= 16

@@ -71,6 +71,22 @@ def test_nothing_else_is_served(client, history, recipe, path):
     assert b"secret" not in answer.content.replace(b"secret.png", b"")
 
 
+def test_pages_of_other_sites_can_ask_for_nothing(client):
+    own, upload = client(), {"files": ("a.png", b"x")}
+    for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert own.post("/gradio_api/upload", files=upload, headers=headers).status_code == 403
+    assert own.get("/config", headers={"Origin": "http://evil.example"}).status_code == 403
+    same = {"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"}
+    assert own.post("/gradio_api/upload", files=upload, headers=same).status_code == 200
+    assert own.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # a link
+
+
+def test_there_are_ports_up_to_65535():
+    for port in (-1, 70000):
+        with pytest.raises(UsageError, match=f"there is no port {port}"):
+            bound("127.0.0.1", port)
+
+
 def test_only_those_who_know_the_password_come_in(client):
     shared = client("correct horse", SHARED, host="studio.example")
     for headers in ({}, basic("wrong horse"), basic(""), {"Authorization": "Basic %%%"}):

@@ -132,6 +132,23 @@ def test_going_on_takes_the_last_steps_at_the_last_scale(recipe):
     assert on.content_factors == (2.0,)
 
 
+def test_going_on_with_a_texture_keeps_its_shape(recipe):
+    texture = replace(recipe, content="", shape=(96, 640), settings=resolve("texture"))
+    assert going_on(texture, "picture.png").settings.smallest_size == 640
+
+
+def test_all_pixels_need_color_maps_and_nothing_more(studio, recipe):
+    view = done(studio.painting(replace(recipe, full_size=True))).view
+    assert view.state == "failed" and view.text.startswith("smooth_radius: must be above 0")
+
+
+def test_cells_of_a_grid_share_their_pictures(studio, recipe, monkeypatch):
+    read, paths = images.read, []
+    monkeypatch.setattr(images, "read", lambda path: (paths.append(path), read(path))[1])
+    done(studio.sweeping(grid_of(recipe, ("tv_weight", [1.0, 2.0, 3.0]), None)))
+    assert paths.count(recipe.content) == paths.count(recipe.styles[0]) == 1
+
+
 def test_settings_of_the_whole_process_are_refused(studio, recipe):
     recipe = replace(recipe, settings=replace(recipe.settings, precision="float64"))
     view = done(studio.painting(recipe)).view
