@@ -175,25 +175,25 @@ def test_settings_are_taken_whatever_tab_is_in_front(studio, visit, pictures):
 
 
 @pytest.mark.slow
-def test_files_that_were_not_uploaded_are_not_read(studio, visit, pictures, tmp_path):
-    secret = pictures / "photo.png"
-    page = visit(studio)
-    give(page, pictures)
-
+def test_files_that_were_not_uploaded_are_not_read(tmp_path, visit, pictures):
     def forge(route):
-        text = route.request.post_data or ""
-        data = json.loads(text)
+        data = json.loads(route.request.post_data or "")
         for value in data["data"]:
             if isinstance(value, dict) and "path" in value:
-                value["path"] = str(secret)
+                value["path"] = str(pictures / "other.png")
         route.continue_(post_data=json.dumps(data))
 
-    page.route("**/queue/join*", forge)
-    before = count(studio.folder)
-    page.click("#go")
-    page.wait_for_timeout(3000)
-    assert count(studio.folder) == before
-    assert not page.query_selector("#easel .running, #easel .done")
+    with serving(tmp_path, tracebacks=True) as server:
+        page = visit(server)
+        give(page, pictures)
+        page.route("**/queue/join*", forge)
+        page.click("#go")
+        deadline = time.monotonic() + 60
+        while "was not uploaded" not in "".join(server.said):
+            page.wait_for_timeout(100)
+            assert time.monotonic() < deadline
+        assert not page.query_selector("#easel .running, #easel .done")
+    assert not count(tmp_path)
 
 
 @pytest.mark.slow
