@@ -24,7 +24,7 @@ from jaxstyle.studio.work import Watch
 
 HELP = "Seconds of a run that a browser watches in the studio, against one that nobody watches."
 
-SIZES = {128: 200, 256: 100, 512: 40}
+SIZES = {128: 40, 256: 16, 512: 8}
 """Steps by size: a single scale of some seconds."""
 
 Row = dict[str, Any]

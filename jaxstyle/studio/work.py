@@ -44,7 +44,7 @@ from jaxstyle.studio.view import SHOWN_MOVING, Cell, Course, in_words, jpeg
 MOST_CELLS = 36
 """Pictures of a grid, at most."""
 
-EVERY = 0.3
+EVERY = 0.4
 """Seconds between two pictures that a browser is shown, at least."""
 
 FRAMES = 30
