@@ -25,7 +25,7 @@ from jaxstyle.images import Picture, timelapse
 from jaxstyle.machine.files import beside, name_with, remove_leftovers
 from jaxstyle.machine.host import cache_directory
 from jaxstyle.runs import checkpoint
-from jaxstyle.runs.preprocessing import finished
+from jaxstyle.runs.preprocessing import unfinished
 from jaxstyle.runs.recipe import interrupted
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.settings import Settings
@@ -158,18 +158,14 @@ class Outputs:
             f"step {progress.step}/{progress.steps})"
         )
         so_far = partial(self._so_far, progress, content, settings)
-        text, taken = _interrupted(description, progress), self._named_files()
+        text, taken = interrupted(description, **progress.reached_at), self._named_files()
         return save_interrupted(self.picture, so_far, what, text, self.bits, taken)
 
     def _so_far(self, progress: Progress, content: Picture, settings: Settings) -> Picture:
         """Return the picture at its final size or, if that fails, as it is."""
         if self.made:
             return Picture(self.made.image, self.made.alpha, dpi=self.made.dpi)
-        try:
-            done = finished(progress.image, content, progress.scales[-1], settings)
-        except Exception:  # no memory for the last processing
-            return Picture(progress.image)
-        return Picture(done.image, done.alpha, dpi=content.dpi)
+        return unfinished(progress.image, content, progress.scales[-1], settings)
 
     def _preview(self, progress: Progress) -> None:
         path = beside(self.picture, f"{_steps_taken(progress):05}")
@@ -269,17 +265,6 @@ def _attempt(write: Callable[[], None]) -> str:
     except Exception as error:
         return message_of(error)
     return ""
-
-
-def _interrupted(description: str, progress: Progress) -> str:
-    """Return the metadata of a picture with the step at which its run ended."""
-    return interrupted(
-        description,
-        scale=progress.scale + 1,
-        scales=len(progress.scales),
-        step=progress.step,
-        steps=progress.steps,
-    )
 
 
 def checkpoint_of(picture: Path) -> Path:

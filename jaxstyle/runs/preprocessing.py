@@ -188,6 +188,17 @@ def finished(
     return Finished(np.clip(image, 0, 1), alpha, maps)
 
 
+def unfinished(
+    image: Image, content: Picture, scale: Scale, settings: Settings, styles: Sequence[Image] = ()
+) -> Picture:
+    """Return the picture of a run that ended early: `finished` or, if that fails, as it is."""
+    try:
+        done = finished(image, content, scale, settings, styles)
+    except Exception:  # no memory for the last processing
+        return Picture(image)
+    return Picture(done.image, done.alpha, dpi=content.dpi)
+
+
 def _at_scale(style: Image, index: int, scale: Scale, settings: Settings) -> Image:
     size = style_size(style, index, scale, settings)
     return images.resize(style, *size, settings.resampling)

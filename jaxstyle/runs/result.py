@@ -72,6 +72,16 @@ class Progress:
         return per_work * (left + sum(_pixels(scale) * scale.steps for scale in later))
 
     @property
+    def reached_at(self) -> dict[str, int]:
+        """How far the run has come, as the metadata of an unfinished picture has it."""
+        return {
+            "scale": self.scale + 1,
+            "scales": len(self.scales),
+            "step": self.step,
+            "steps": self.steps,
+        }
+
+    @property
     def totals(self) -> Float[np.ndarray, " n"]:
         """The total loss of each picture before its last step."""
         return np.array([course.total for course in self.reached.courses])

@@ -61,7 +61,7 @@ class Job:
         self.large, self.key = large, key
         self._work = work
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def show(self, **changes: Any) -> None:
         """Change what browsers are shown: see `View`."""
@@ -74,8 +74,7 @@ class Job:
         self._stopping.set()
         with self._lock:
             if self.view.state == "waiting":
-                self.view = replace(self.view, state="stopped", text=STOPPED)
-                self.version += 1
+                self.show(state="stopped", text=STOPPED)
 
     @property
     def stopping(self) -> bool:

@@ -20,7 +20,7 @@ from jaxstyle.execution.estimate import Estimate, estimate
 from jaxstyle.execution.plan import Scale, blank, plan
 from jaxstyle.guidance.figure import of_regions
 from jaxstyle.images import Picture, timelapse
-from jaxstyle.machine.words import about, in_bytes
+from jaxstyle.machine.words import about, count_of, in_bytes
 from jaxstyle.network import weights
 from jaxstyle.network.weights import Loaded
 from jaxstyle.runs.canvas import check_given, on_canvas
@@ -28,7 +28,7 @@ from jaxstyle.runs.full_size import at_full_size, check_full_size
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.memory import enough_memory, verdict
 from jaxstyle.runs.optimize import Hooks
-from jaxstyle.runs.preprocessing import finished
+from jaxstyle.runs.preprocessing import unfinished
 from jaxstyle.runs.recipe import Recipe
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result
@@ -152,11 +152,13 @@ class Studio:
         except Stopped:
             if watch.last is None:
                 raise
-            picture, reached = _unfinished(watch.last, inputs), _reached(watch.last)
-        frames = [*watch.frames, timelapse.frame(picture.over_white())]
+            last, reached = watch.last, watch.last.reached_at
+            given = inputs.content, last.scales[-1], inputs.settings, inputs.styles
+            picture = unfinished(last.image, *given)
+        shown = picture.over_white()
+        frames = [*watch.frames, timelapse.frame(shown)]
         entry = self.history.add(picture, recipe, frames, **reached)
         state, text = ("stopped", _stopped_at(reached)) if reached else ("done", summary(result))
-        shown = picture.over_white()
         job.show(
             state=state,
             text=text,
@@ -233,8 +235,7 @@ class Studio:
             if inputs.regions is None:
                 raise SettingError("masks", "paint on the pictures, or have regions found")
             drawn = of_regions(inputs.regions, inputs.content.pixels, inputs.styles)
-            count = len(inputs.regions.names)
-            text = f"{count} region{'' if count == 1 else 's'}"
+            text = count_of(len(inputs.regions.names), "region")
             job.show(state="done", text=text, picture=jpeg(drawn), notes=notes, share=1.0)
 
         return see
@@ -390,26 +391,6 @@ def check_precision(settings: Settings) -> None:
     """Raise SettingError for float64, which holds for a whole process."""
     if settings.precision == "float64":
         raise SettingError("precision", "float64 needs a process of its own: use the command line")
-
-
-def _unfinished(progress: Progress, inputs: Inputs) -> Picture:
-    """Return the picture so far at its final size or, if that fails, as it is."""
-    image, content = progress.image, inputs.content
-    try:
-        done = finished(image, content, progress.scales[-1], inputs.settings, inputs.styles)
-    except Exception:  # no memory for the last processing
-        return Picture(image)
-    return Picture(done.image, done.alpha, dpi=content.dpi)
-
-
-def _reached(progress: Progress) -> dict[str, int]:
-    """Return how far an unfinished picture had come, as its metadata has it."""
-    return {
-        "scale": progress.scale + 1,
-        "scales": len(progress.scales),
-        "step": progress.step,
-        "steps": progress.steps,
-    }
 
 
 def _stopped_at(reached: Mapping[str, int]) -> str:

@@ -14,7 +14,7 @@ from jaxstyle.cli import outputs
 from jaxstyle.cli.outputs import check_distinct, rescued
 from jaxstyle.images import ImageError, Picture, full_size, timelapse
 from jaxstyle.optim import solve
-from jaxstyle.runs import checkpoint
+from jaxstyle.runs import checkpoint, preprocessing
 from tests.cli.conftest import (
     KEPT,
     ONE_SCALE,
@@ -155,7 +155,7 @@ def test_without_memory_for_the_last_processing_the_picture_is_saved_as_it_is(
         raise MemoryError
 
     broken(2, KeyboardInterrupt())
-    monkeypatch.setattr(outputs, "finished", no_memory)
+    monkeypatch.setattr(preprocessing, "finished", no_memory)
     assert run(*OUT, *QUIET) == 130
     assert rgb_of("out-interrupted.png").shape == (24, 32, 3)
 

@@ -192,6 +192,16 @@ def press(page, button="#go"):
     page.click(f"{button}:not([disabled])")
 
 
+def start_long(visit, server, pictures):
+    """Start a run that lasts for long, in a new page; return the page."""
+    page = visit(server)
+    give(page, pictures)
+    setting(page, "steps", "3000")
+    press(page)
+    wait_for(page, "running .curve svg")
+    return page
+
+
 def wait_for(page, state):
     """Wait until the easel shows a state, such as "done" or "running .curve", of new work."""
     states = state, "done", "stopped", "failed", "asking"

@@ -24,6 +24,7 @@ from tests.studio.conftest import (
     press,
     serving,
     setting,
+    start_long,
     wait_for,
 )
 
@@ -84,11 +85,7 @@ def test_the_picture_is_seen_growing_and_can_be_repeated(studio, visit, pictures
 
 @pytest.mark.slow
 def test_stop_keeps_the_picture_and_go_on_starts_from_it(studio, visit, pictures):
-    page = visit(studio)
-    give(page, pictures)
-    setting(page, "steps", "3000")
-    press(page)
-    wait_for(page, "running .curve svg")
+    page = start_long(visit, studio, pictures)
     page.click("#stop")
     wait_for(page, "stopped")
     stopped = newest(studio.folder)
@@ -264,12 +261,7 @@ def test_two_browsers_are_served_one_after_the_other(studio, visit, pictures):
 @pytest.mark.slow
 def test_a_closed_page_does_not_end_a_run(tmp_path, visit, pictures):
     with serving(tmp_path) as server:
-        page = visit(server)
-        give(page, pictures)
-        setting(page, "steps", "3000")
-        press(page)
-        wait_for(page, "running .curve svg")
-        page.close()
+        start_long(visit, server, pictures).close()
         again = visit(server)
         wait_for(again, "running .curve svg")
         again.click("#stop")
@@ -348,12 +340,7 @@ def test_a_server_that_is_killed_loses_nothing_that_was_finished(tmp_path, visit
 @pytest.mark.slow
 def test_a_server_that_is_ended_keeps_the_picture_at_work(tmp_path, visit, pictures):
     with serving(tmp_path) as server:
-        page = visit(server)
-        give(page, pictures)
-        setting(page, "steps", "3000")
-        press(page)
-        wait_for(page, "running .curve svg")
-        page.close()
+        start_long(visit, server, pictures).close()
         server.end(signal.SIGTERM)
     assert "interrupted" in json.loads(images.read_description(newest(tmp_path)))
 
