@@ -16,7 +16,8 @@ from jaxstyle.machine.host import collect_rarely, keep_memory
 from jaxstyle.machine.resources import processors
 
 COMMANDS = (
-    *("run", "photo", "sweep", "batch", "texture", "reconstruct", "score", "studio", "presets"),
+    *("run", "photo", "video", "sweep", "batch", "texture", "reconstruct", "score", "studio"),
+    "presets",
 )
 """The commands, each the name of a module in ``jaxstyle/cli``.
 

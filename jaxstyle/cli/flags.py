@@ -12,9 +12,10 @@ from typing import Any
 
 from jaxstyle.machine.command_line import Parser, flag
 from jaxstyle.settings import Settings, groups
+from jaxstyle.settings.clip import ClipSettings
 from jaxstyle.settings.text import reader, written
 
-__all__ = ["Parser", "add_settings", "argument", "flag", "given_settings"]
+__all__ = ["Parser", "add_clip_settings", "add_settings", "argument", "flag", "given_settings"]
 
 
 def add_settings(parser: argparse.ArgumentParser, *, without: Container[str] = ()) -> None:
@@ -32,6 +33,13 @@ def add_settings(parser: argparse.ArgumentParser, *, without: Container[str] = (
                 _add_setting(group, field, hints[field.name])
 
 
+def add_clip_settings(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for every setting that only a clip has."""
+    hints, group = typing.get_type_hints(ClipSettings), parser.add_argument_group("clip")
+    for field in dataclasses.fields(ClipSettings):
+        _add_setting(group, field, hints[field.name])
+
+
 def _add_setting(group: argparse._ArgumentGroup, field: dataclasses.Field, hint: Any) -> None:
     form: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
     if hint is not bool:
@@ -40,7 +48,7 @@ def _add_setting(group: argparse._ArgumentGroup, field: dataclasses.Field, hint:
     if hint == tuple[str, ...]:  # a path may contain commas: repeat the flag
         form = {"type": str, "action": "append", "metavar": "FILE"}
     group.add_argument(
-        flag(field.name),
+        field.metadata.get("flag") or flag(field.name),
         dest=field.name,
         default=argparse.SUPPRESS,
         help=f"{field.metadata['help']} (default: {written(_default(field)) or 'none'})",
@@ -48,9 +56,14 @@ def _add_setting(group: argparse._ArgumentGroup, field: dataclasses.Field, hint:
     )
 
 
-def given_settings(namespace: argparse.Namespace) -> dict[str, Any]:
-    """Return only the settings that were given on the command line."""
-    names = {field.name for field in dataclasses.fields(Settings)}
+def given_settings(namespace: argparse.Namespace, kind: type = Settings) -> dict[str, Any]:
+    """Return only the settings that were given on the command line, of a run or of a clip.
+
+    Args:
+      namespace: the parsed arguments.
+      kind: `Settings` or `ClipSettings`.
+    """
+    names = {field.name for field in dataclasses.fields(kind)}
     return {name: value for name, value in vars(namespace).items() if name in names}
 
 

@@ -14,6 +14,7 @@ from jaxstyle.guidance.propagate import guides as guides_of
 from jaxstyle.images.transparency import split
 from jaxstyle.losses.objective import LossSpec
 from jaxstyle.losses.targets import Guides
+from jaxstyle.losses.temporal import Earlier
 from jaxstyle.network import vgg
 from jaxstyle.settings import Settings
 
@@ -37,6 +38,7 @@ class LossInputs:
       guides: guidance maps of the regions, if any.
       photorealistic: whether there is a photorealism term.
       precision: matmul precision, as JAX names it.
+      earlier: earlier frames of a clip, if there is a temporal term.
     """
 
     network: vgg.VGG19
@@ -46,6 +48,7 @@ class LossInputs:
     guides: Guides | None
     photorealistic: bool
     precision: str | None
+    earlier: Earlier | None = None
 
 
 def inputs_at(
@@ -60,6 +63,8 @@ def inputs_at(
     weighted: bool = False,
     resized: Callable[..., Image] = images.resize,
     precision: str | None = None,
+    earlier: Earlier | None = None,
+    temporal_weight: float = 0.0,
 ) -> LossInputs:
     """Return the inputs of the objective of one scale, with content and styles resized to it.
 
@@ -74,10 +79,12 @@ def inputs_at(
       weighted: whether to weight the content loss even of an opaque content, see ``inputs_of``.
       resized: resizing function, such as a cached one.
       precision: matmul precision; if None, that of the settings.
+      earlier: earlier frames of a clip; they have no effect on scales of another size.
+      temporal_weight: weight of their loss.
     """
     sizes = [style_size(style, i, scale, settings) for i, style in enumerate(styles)]
     settings = replace(settings, content_weight=settings.content_weight * scale.content)
-    return inputs_of(
+    found = inputs_of(
         network,
         resized(content, scale.height, scale.width, settings.resampling),
         [resized(s, *size, settings.resampling) for s, size in zip(styles, sizes, strict=True)],
@@ -89,6 +96,10 @@ def inputs_at(
         style_loss=scale.style_loss,
         precision=precision,
     )
+    if earlier is None or earlier.images.shape[:2] != (scale.height, scale.width):
+        return found
+    spec = replace(found.spec, temporal_weight=temporal_weight)
+    return replace(found, spec=spec, earlier=earlier)
 
 
 def inputs_of(

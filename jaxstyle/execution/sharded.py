@@ -259,10 +259,10 @@ def spread(objective: Objective, sides: tuple[int, int], mesh: Mesh) -> ShardedO
 def _spread_term(term: Term, mesh: Mesh) -> Term:
     """Place a term on the mesh.
 
-    Rows are the first axis of content targets and the last but one of photorealism targets; style
-    targets have none.
+    Rows are the first axis of content targets and of earlier frames, and the last but one of
+    photorealism targets; style targets have none.
     """
-    axis = {"content": 0, "photo": -2}.get(LOSSES[term.loss].kind)
+    axis = {"content": 0, "earlier": 0, "photo": -2}.get(LOSSES[term.loss].kind)
     targets = replicated(term.targets, mesh) if axis is None else _split(term.targets, mesh, axis)
     guide = None if term.guide is None else _split(term.guide, mesh, 0)
     bare = replicated(replace(term, targets=(), guide=None), mesh)

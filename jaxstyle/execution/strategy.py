@@ -101,6 +101,7 @@ class Strategy(OnePicture):
                 inputs.spec,
                 guides=inputs.guides,
                 local_colors=local_colors,
+                earlier=inputs.earlier,
             )
 
     def begun(self, objective: Any, images: Sequence[Image]) -> Any:

@@ -40,6 +40,7 @@ from jaxstyle.losses.targets import (
     statistics,
     style_targets,
 )
+from jaxstyle.losses.temporal import Earlier
 from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import LAYERS, VGG19, require_image
 
@@ -47,6 +48,9 @@ Weight = float | Float[Array, ""]
 
 PHOTOREALISM = "matting-laplacian"
 """The loss that holds the image to local affine maps of the photo's colors."""
+
+TEMPORAL = "temporal"
+"""The loss that holds a frame of a clip to earlier results."""
 
 
 @jax.tree_util.register_dataclass
@@ -137,8 +141,8 @@ class Objective:
 
     Attributes:
       network: a VGG19.
-      terms: by name: "content/relu4_2", "style/relu1_1", "tv", "photorealism"; of a region
-        "style/relu1_1/sky".
+      terms: by name: "content/relu4_2", "style/relu1_1", "tv", "photorealism", "temporal"; of a
+        region "style/relu1_1/sky".
       white: value of a white pixel in the units of the priors.
     """
 
@@ -221,6 +225,7 @@ class LossSpec:
       white: value of a white pixel in the units of the total variation.
       normalize_gradients: normalize the gradients of content and style losses: ``unit_gradient``.
       photorealism_weight: weight of the matting-Laplacian energy.
+      temporal_weight: weight of the temporal loss, for frames of a clip.
       seed: seed of losses that draw random numbers.
 
     Raises:
@@ -238,6 +243,7 @@ class LossSpec:
     white: float = 1.0
     normalize_gradients: bool = False
     photorealism_weight: Weight = 0.0
+    temporal_weight: Weight = 0.0
     seed: int = 0
 
     def __post_init__(self):
@@ -268,11 +274,13 @@ def build(
     *,
     guides: Guides | None = None,
     local_colors: LocalColors | None = None,
+    earlier: Earlier | None = None,
 ) -> Objective:
     """Build the objective of Gatys et al. 2016, equation 7, plus total variation.
 
     With guides the style loss is one for each region (Gatys et al. 2017, equation 4; Luan et al.
-    2017, equation 3); with local colors their matting-Laplacian energy is added.
+    2017, equation 3); with local colors their matting-Laplacian energy is added, with earlier
+    frames the temporal loss of Ruder et al. 2016.
 
     Args:
       network: its pooling and padding are used for the targets too.
@@ -281,6 +289,7 @@ def build(
       spec: the losses and their weights, which may be tracers (``jax.vmap`` over weights).
       guides: regions of the content and style pictures; None for one region, the whole picture.
       local_colors: local colors of the photo for the photorealism loss; None to leave it out.
+      earlier: earlier frames for the temporal loss, in [0, 1]; None to leave it out.
 
     Raises:
       ImageError: a picture is not an array of floats of shape height x width x 3.
@@ -319,7 +328,8 @@ def build(
             loss=spec.style_loss,
             sum_styles=spec.sum_styles,
         )
-    return assembled(network, of_content, of_styles, shares, spec, guides, local_colors)
+    scaled = earlier and jax.device_put(earlier.times(spec.white))
+    return assembled(network, of_content, of_styles, shares, spec, guides, local_colors, scaled)
 
 
 def _joint_content(
@@ -400,6 +410,7 @@ def assembled(
     spec: LossSpec,
     guides: Guides | None,
     local_colors: Any,
+    earlier: Any = None,
 ) -> Objective:
     """Return the objective of targets that have been measured: see ``build``."""
 
@@ -440,4 +451,6 @@ def assembled(
         # The papers define the energy for images whose white is 1.
         weight = spec.photorealism_weight / spec.white**2
         terms["photorealism"] = term(weight, [local_colors], PHOTOREALISM, IMAGE)
+    if earlier is not None:
+        terms["temporal"] = term(spec.temporal_weight, [earlier], TEMPORAL, IMAGE)
     return Objective(network, terms, jax.device_put(shares.dtype.type(spec.white)))

@@ -12,7 +12,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from jaxstyle.losses import content, distance, gram, matting, moments, total_variation, wasserstein
+from jaxstyle.losses import (
+    content,
+    distance,
+    gram,
+    matting,
+    moments,
+    temporal,
+    total_variation,
+    wasserstein,
+)
 
 
 def _unchanged(statistics):
@@ -52,7 +61,8 @@ class Loss(NamedTuple):
 
     Attributes:
       kind: "content" or "style" for the content and style losses of a run, "prior" for a loss of
-        the image alone, "photo" for one that compares the image with the photo.
+        the image alone, "photo" for one that compares the image with the photo, "earlier" for one
+        that compares it with earlier frames of a clip.
       statistics: features of one layer (height x width x channels) -> a pytree; for a prior, from
         the image itself. A style loss also takes a guide (height x width) of a region, or None.
       distance: (statistics of the image, target) -> a scalar. The target of a prior is None.
@@ -66,7 +76,7 @@ class Loss(NamedTuple):
         target and its position.
     """
 
-    kind: Literal["content", "style", "prior", "photo"]
+    kind: Literal["content", "style", "prior", "photo", "earlier"]
     statistics: Callable
     distance: Callable
     target: Callable = _unchanged
@@ -114,6 +124,9 @@ LOSSES: dict[str, Loss] = {
     ),
     "matting-laplacian": Loss(
         "photo", content.statistics, matting.energy, matting.target, tile_distance=matting.of_tile
+    ),
+    "temporal": Loss(
+        "earlier", content.statistics, temporal.distance, tile_distance=temporal.of_tile
     ),
     "total-variation": _prior(total_variation.mean_square),
     "total-variation-absolute": _prior(total_variation.absolute),

@@ -23,6 +23,7 @@ from jaxstyle.presets import (
     nnst,
     photo,
     reconstruction,
+    ruder,
     strotss,
     texture,
     tf_mat,
@@ -54,6 +55,7 @@ PRESETS: dict[str, Preset] = {
     "tf-mat": tf_mat.PRESET,
     "tf-tutorial": tf_tutorial.PRESET,
     "crowsonkb": crowsonkb.PRESET,
+    "ruder": ruder.PRESET,
     "strotss": strotss.PRESET,
     "nnst": nnst.PRESET,
 }

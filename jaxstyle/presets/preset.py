@@ -28,6 +28,7 @@ class Preset(NamedTuple):
       equivalent: settings with about the same effect on the other kind of network. Features of the
         original network are about 70 times those of the normalized one, so that losses of features
         count 5e3 and of Gram matrices 2.5e7 times more.
+      clip: settings of `jaxstyle.settings.clip.ClipSettings` that differ from the defaults.
     """
 
     title: str
@@ -36,3 +37,4 @@ class Preset(NamedTuple):
     settings: Mapping[str, Any]
     network: Literal["normalized", "original", "any"] = "normalized"
     equivalent: Mapping[str, Any] = {}
+    clip: Mapping[str, Any] = {}

@@ -9,6 +9,7 @@ from jaxstyle import images
 from jaxstyle.execution.plan import Image, Scale, plan
 from jaxstyle.guidance.masks import Regions
 from jaxstyle.images import Picture
+from jaxstyle.losses.temporal import Earlier
 from jaxstyle.runs.preprocessing import recolored
 from jaxstyle.settings import Settings
 
@@ -28,6 +29,9 @@ class Inputs:
       regions: guidance regions; None for those that the settings ask for.
       colors: result of ``preprocessing.recolored``, if already computed.
       sized: the recolored content resized to the scales, by height and width, if already computed.
+      start: image that the first scale begins with, of its size; None for the one of the settings.
+      earlier: earlier frames of the same clip, at the size of the last scale; None for none.
+      temporal_weight: weight of the temporal loss, which compares with them.
     """
 
     content: Picture
@@ -37,6 +41,9 @@ class Inputs:
     regions: Regions | None = None
     colors: tuple[Image, list[Image]] | None = None
     sized: Mapping[tuple[int, int], Image] = field(default_factory=dict)
+    start: Image | None = None
+    earlier: Earlier | None = None
+    temporal_weight: float = 0.0
 
     def scales(self) -> list[Scale]:
         """Return its scales, coarse to fine.

@@ -294,7 +294,8 @@ class Problem:
             self.pictures, self.colored, self.regions, strict=True
         ):
             content = one.sized.get((first.height, first.width), photo)
-            found.append(first_image(content, styles, own, first, self.network, one.settings))
+            given = content, styles, own, first, self.network, one.settings
+            found.append(first_image(*given) if one.start is None else one.start)
         return found
 
     def stages(self, first: int, pause: Callable[[], None]) -> Iterator[tuple[int, Stage]]:
@@ -341,20 +342,22 @@ class Problem:
 
     def _inputs(self, index: int) -> list[LossInputs]:
         resized = cached_resize(self.pictures)
-        each = zip(self.schedules, self.colored, self.settings, self.regions, strict=True)
+        each = zip(self.pictures, self.schedules, self.colored, self.regions, strict=True)
         return [
             inputs_at(
                 scales[index],
                 self.network,
                 *colored,
-                settings,
+                one.settings,
                 regions,
                 layers=self.layers,
                 weighted=have_alpha([photo for photo, _ in self.colored]),
                 resized=resized,
                 precision=self.precision,
+                earlier=one.earlier,
+                temporal_weight=one.temporal_weight,
             )
-            for scales, colored, settings, regions in each
+            for one, scales, colored, regions in each
         ]
 
     def enlarged(self, stage: Stage, images: Sequence[Image]) -> list[Image]:

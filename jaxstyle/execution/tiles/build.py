@@ -9,10 +9,16 @@ from jaxtyping import Array, Float
 
 from jaxstyle.execution.tiles.grid import Grid, halo
 from jaxstyle.execution.tiles.objective import TiledObjective
-from jaxstyle.execution.tiles.targets import content_targets, local_colors, style_statistics
+from jaxstyle.execution.tiles.targets import (
+    content_targets,
+    earlier_frames,
+    local_colors,
+    style_statistics,
+)
 from jaxstyle.losses import LOSSES
 from jaxstyle.losses.objective import LossSpec, assembled, style_terms
 from jaxstyle.losses.targets import Guides, shares_of, targets_of
+from jaxstyle.losses.temporal import Earlier
 from jaxstyle.network.vgg import VGG19
 
 Image = Float[Array | np.ndarray, "_ _ 3"]
@@ -26,6 +32,7 @@ def build(
     spec: LossSpec,
     guides: Guides | None = None,
     photorealistic: bool = False,
+    earlier: Earlier | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> TiledObjective:
     """Build the tiled equivalent of ``jaxstyle.losses.objective.build``.
@@ -40,6 +47,7 @@ def build(
       spec: the losses and their weights.
       guides: guidance maps of the regions, if any.
       photorealistic: whether there is a photorealism term.
+      earlier: earlier frames for the temporal loss, in [0, 1]; None to leave it out.
       pause: called after each tile; may raise to end the run.
     """
     around = halo([*spec.content_weights, *spec.style_weights])
@@ -66,9 +74,11 @@ def build(
     own: dict[str, Sequence[Any]] = {f"content/{layer}": of for layer, of in targets.items()}
     if photorealistic:
         own["photorealism"] = local_colors(content, grid)
+    if earlier:
+        own["temporal"] = earlier_frames(earlier.times(spec.white), grid)
     blank = dict.fromkeys(spec.content_weights)
-    local = () if photorealistic else None
-    shared = assembled(network, blank, of_styles, shares, spec, guides, local)
+    local, before = () if photorealistic else None, () if earlier else None
+    shared = assembled(network, blank, of_styles, shares, spec, guides, local, before)
     masks = {name: term for name, term in shared.terms.items() if term.guide is not None}
     pooled = {name: term for name, term in masks.items() if LOSSES[term.loss].pooled}
     cut, wide = (

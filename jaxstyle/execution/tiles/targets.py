@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxstyle.execution.tiles.grid import LEAST_HALO, Grid, Place, framed
 from jaxstyle.execution.tiles.network import pieces
 from jaxstyle.execution.tiles.objective import picture_sums, see
-from jaxstyle.losses import LOSSES, content, matting
+from jaxstyle.losses import LOSSES, content, matting, temporal
 from jaxstyle.machine.programs import jit
 from jaxstyle.network.vgg import VGG19
 
@@ -115,8 +115,19 @@ def style_statistics(
 
 def local_colors(photo: Image, grid: Grid) -> list[matting.LocalColors]:
     """Return the photorealism targets of each tile, from its pixels and a margin of two."""
-    around = np.pad(np.asarray(photo), [(LEAST_HALO, grid.tile + LEAST_HALO)] * 2 + [(0, 0)])
+    return [jax.device_get(matting.target(cut)) for cut in _with_margin(photo, grid)]
+
+
+def earlier_frames(earlier: temporal.Earlier, grid: Grid) -> list[temporal.Earlier]:
+    """Return the temporal targets of each tile: its pixels and a margin of two."""
+    cuts = [_with_margin(values, grid) for values in earlier]
+    return [temporal.Earlier(*each) for each in zip(*cuts, strict=True)]
+
+
+def _with_margin(values: Any, grid: Grid) -> list[np.ndarray]:
+    """Cut an array of the picture's sides into tiles with a margin, zero beyond its borders."""
+    flat = [(0, 0)] * (values.ndim - 2)
+    around = np.pad(np.asarray(values), [(LEAST_HALO, grid.tile + LEAST_HALO)] * 2 + flat)
     side = grid.tile + 2 * LEAST_HALO
     places = [grid.place(number) for number in range(grid.count)]
-    cuts = [around[p.top : p.top + side, p.left : p.left + side] for p in places]
-    return [jax.device_get(matting.target(cut)) for cut in cuts]
+    return [around[p.top : p.top + side, p.left : p.left + side] for p in places]

@@ -85,7 +85,7 @@ class Tiled(Strategy):
             content, *styles = jax.device_put([content, *styles], _host())
         given = one.network, content, styles, self.tile, one.spec, one.guides, one.photorealistic
         with jax.default_matmul_precision(one.precision):
-            return build(*given, pause)
+            return build(*given, one.earlier, pause)
 
     def losses(self, objective: TiledObjective, image: Image) -> tuple[Array, dict[str, Array]]:
         """Return the total loss of an image and its weighted terms, without a gradient."""

@@ -1,0 +1,219 @@
+"""The feed of a clip: in the background, frames are read, flows computed and scene cuts found."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxstyle import images
+from jaxstyle.errors import ImageError
+from jaxstyle.images.video import Clip
+from jaxstyle.images.video.flow import optical_flow
+from jaxstyle.losses import temporal
+from jaxstyle.machine.programs import jit
+from jaxstyle.runs.video.folder import Folder, pixels_of, write_pixels
+
+Pixels = UInt8[np.ndarray, "h w 3"]
+
+AHEAD = 24
+"""Number of frames to prepare ahead where scenes are made one after the other."""
+
+LEAST_SEEN = 0.25
+"""Share of a frame that must be seen in the frame before, by reliable flow; less is a cut."""
+
+LOOK = 0.2
+"""Seconds between two looks at whether a frame is ready."""
+
+_reliability = jit()(temporal.reliability)
+
+
+@dataclass
+class Feed:
+    """The frames of a clip, made ready one after the other by a thread.
+
+    Attributes:
+      clip: the content.
+      masks: masks that are clips, by their place among the content masks.
+      sides: height and width of the frames.
+      resampling: how they are resized.
+      earlier: how many frames back the flow is needed to.
+      folder: where everything is kept.
+      ahead: number of frames to prepare ahead of the one worked on; None for all.
+      waited: seconds that frames were waited for.
+      cuts: first frames of the scenes found so far.
+    """
+
+    clip: Clip
+    masks: Mapping[int, Clip]
+    sides: tuple[int, int]
+    resampling: str
+    earlier: Sequence[int]
+    folder: Folder
+    ahead: int | None = None
+    waited: float = 0.0
+    cuts: list[int] = field(default_factory=list)
+    _ready: int = 0
+    _wanted: int = 1
+    _count: int | None = None
+    _error: BaseException | None = None
+    _over: bool = False
+    _turn: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def count(self) -> int:
+        """The number of frames: that of the clip's header until all have been read."""
+        return self.clip.count if self._count is None else self._count
+
+    @property
+    def notes(self) -> list[str]:
+        """Notes on how the clips are read, for the user; reading finds more of them."""
+        return [note for one in (self.clip, *self.masks.values()) for note in one.notes]
+
+    def scene(self, number: int, pause: Callable[[], None]) -> int | None:
+        """Wait for a frame, and return the first frame of its scene; None after the last frame."""
+        start = time.perf_counter()
+        try:
+            with self._turn:
+                self._wanted = max(self._wanted, number)
+                self._turn.notify_all()
+                while self._ready < number and self._count is None and self._error is None:
+                    self._turn.wait(LOOK)
+                    pause()
+                if self._ready < number:
+                    if self._error is not None:
+                        raise self._error
+                    return None
+        finally:
+            self.waited += time.perf_counter() - start
+        scene = self.folder.scene(number)
+        assert scene
+        return scene.first
+
+    # --- the thread -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Make all frames ready, except those that are already."""
+        try:
+            done = self._done_before()
+            for number, pixels in self._read(done):
+                self._wait_for_turn(number)
+                if self._over:
+                    return
+                self._prepare(number, pixels)
+                self._tell(number)
+            with self._turn:
+                self._count = self._ready
+        except BaseException as error:  # raised again where a frame is waited for
+            self._error = error
+        finally:
+            with self._turn:
+                self._turn.notify_all()
+
+    def _done_before(self) -> int:
+        """Return the number of frames that an earlier process made ready."""
+        number = 0
+        while scene := self.folder.scene(number + 1):
+            number += 1
+            if scene.first == number:
+                self.cuts.append(number)
+        self._tell(number)
+        return number
+
+    def _read(self, done: int) -> Iterator[tuple[int, Pixels]]:
+        """Yield the number and pixels of each further frame; write the frames of masks."""
+        frames = self.clip.frames(done)
+        masks = {index: mask.frames(done) for index, mask in self.masks.items()}
+        for place, pixels in frames:
+            for index, others in masks.items():
+                found = next(others, None)
+                if found is None:
+                    raise ImageError(
+                        f"{self.masks[index].path}: has {place} frames, fewer than the clip: "
+                        "give a mask for each frame"
+                    )
+                write_pixels(self.folder.mask(index, place + 1), found[1])
+            yield place + 1, resized(pixels, self.sides, self.resampling)
+
+    def _wait_for_turn(self, number: int) -> None:
+        with self._turn:
+            while self.ahead and number > self._wanted + self.ahead and not self._over:
+                self._turn.wait(LOOK)
+
+    def _prepare(self, number: int, pixels: Pixels) -> None:
+        """Write a frame, the flows between it and those before, and its scene."""
+        write_pixels(self.folder.content(number), pixels)
+        if number == 1:
+            first = 1
+        else:
+            before = self.folder.scene(number - 1)
+            assert before
+            self._flow(number, number - 1, pixels)
+            first = before.first if self._seen(number) >= LEAST_SEEN else number
+        for back in self.earlier:
+            if back > 1 and number - back >= first:
+                self._flow(number, number - back, pixels)
+        if first == number:
+            self.cuts.append(number)
+        self.folder.save_scene(number, first)
+
+    def _flow(self, number: int, other: int, pixels: Pixels) -> None:
+        """Compute the flow between two frames in both directions, or check the user's."""
+        pairs = ((number, other), (other, number))
+        if self.folder.flows:
+            for pair in pairs:
+                self._check(*pair)
+            return
+        earlier = pixels_of(self.folder.content(other))
+        for pair, given in zip(pairs, ((pixels, earlier), (earlier, pixels)), strict=True):
+            if not self.folder.flow_file(*pair).exists():
+                self.folder.save_flow(*pair, optical_flow(*given))
+
+    def _check(self, number: int, other: int) -> None:
+        """Raise ImageError if the user's flow from a frame to another cannot be used."""
+        path = self.folder.flow_file(number, other)
+        height, width, _ = self.folder.flow(number, other).shape
+        if (height, width) != self.sides:
+            raise ImageError(
+                f"{path}: is a flow of {width}x{height}, and the frames of the result are "
+                f"{self.sides[1]}x{self.sides[0]}: compute it at that size, or give another --size"
+            )
+
+    def _seen(self, number: int) -> float:
+        """Return the share of a frame that is seen in the frame before."""
+        flows = self.folder.flow(number, number - 1), self.folder.flow(number - 1, number)
+        return float(np.mean(_reliability(*flows)))
+
+    def _tell(self, number: int) -> None:
+        with self._turn:
+            self._ready = number
+            self._turn.notify_all()
+
+    def end(self) -> None:
+        """Let the thread end after the frame that it works on."""
+        with self._turn:
+            self._over = True
+            self._turn.notify_all()
+
+
+def resized(pixels: Pixels, sides: tuple[int, int], resampling: str) -> Pixels:
+    """Return a frame of a clip resized to the height and width of the result."""
+    if pixels.shape[:2] == sides:
+        return pixels
+    image = images.resize(pixels.astype(np.float32) / 255, *sides, resampling)
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+
+
+@contextmanager
+def fed(feed: Feed) -> Iterator[Feed]:
+    """Run the thread of a feed during the block."""
+    thread = threading.Thread(target=feed.run, daemon=True)
+    thread.start()
+    try:
+        yield feed
+    finally:
+        feed.end()
+        thread.join()

@@ -1,0 +1,148 @@
+"""A clip from file to file: what is to be made, where it is kept, and the writing of the result."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxstyle.errors import ImageError
+from jaxstyle.execution.plan import blank
+from jaxstyle.images import EXTENSIONS, Picture
+from jaxstyle.images.video import Clip, ClipWriter, open_clip
+from jaxstyle.runs.inputs import Inputs
+from jaxstyle.runs.run_checkpoint import fingerprint
+from jaxstyle.runs.video.feed import Feed, Pixels, resized
+from jaxstyle.runs.video.folder import pixels_of
+from jaxstyle.runs.video.stylize import Job
+from jaxstyle.settings import Settings
+
+
+@dataclass(frozen=True)
+class Range:
+    """The part of a clip to make.
+
+    Attributes:
+      start, end: in seconds; None for all.
+      fps: frames per second of the result; None for those of the clip.
+    """
+
+    start: float | None = None
+    end: float | None = None
+    fps: float | None = None
+
+    def of(self, path: str) -> Clip:
+        """Open a clip in this range."""
+        return open_clip(path, start=self.start, end=self.end, fps=self.fps)
+
+
+def masks_of(settings: Settings, part: Range) -> dict[int, Clip]:
+    """Open those content masks that are clips, by their place among the masks."""
+    return {
+        index: part.of(path)
+        for index, path in enumerate(settings.content_mask)
+        if not _is_picture(path)
+    }
+
+
+def _is_picture(path: str) -> bool:
+    moving = any(sign in path for sign in "%*?") or Path(path).is_dir()
+    return not moving and Path(path).suffix.lower() in {*EXTENSIONS} - {".gif", ".webp"}
+
+
+def feed_of(clip: Clip, masks: Mapping[int, Clip], job: Job, ahead: int | None) -> Feed:
+    """Return the feed of a clip, to be run by ``jaxstyle.runs.video.feed.fed``.
+
+    Args:
+      clip: the content.
+      masks: those of ``masks_of``.
+      job: the clip to make.
+      ahead: number of frames to prepare ahead; None for all.
+    """
+    last, earlier = job.schedule[-1], job.clip.earlier_frames
+    sides, resampling = (last.height, last.width), job.settings.resampling
+    return Feed(clip, masks, sides, resampling, earlier, job.folder, ahead)
+
+
+def frame_inputs(job: Job, pixels: Pixels) -> Inputs:
+    """Return what to run for a frame that stands alone."""
+    last = job.schedule[-1]
+    small = resized(pixels, (last.height, last.width), job.settings.resampling)
+    content = Picture(small.astype(np.float32) / 255)
+    return Inputs(content, job.styles, job.settings, schedule=tuple(job.schedule))
+
+
+def blank_inputs(job: Job) -> Inputs:
+    """Return inputs of the shapes of a frame."""
+    last = job.schedule[-1]
+    content = Picture(blank(last.height, last.width))
+    return Inputs(content, job.styles, job.settings, schedule=tuple(job.schedule))
+
+
+def made_by(job: Job, paths: Sequence[str], part: Range) -> dict[str, Any]:
+    """Return everything that the frames of a clip depend on, by name.
+
+    Args:
+      job: the clip to make.
+      paths: paths of the clip, then of masks that are clips.
+      part: the part of the clip.
+    """
+    still = tuple(path for path in job.settings.content_mask if path not in paths)
+    settings = replace(job.settings, content_mask=still)
+    frames = fingerprint(job.loaded, job.styles[0], job.styles, settings)
+    del frames["the content picture"]
+    clips = {f"clip {number}": _digest(path) for number, path in enumerate(paths, start=1)}
+    own = json.loads(json.dumps({**asdict(part), **asdict(job.clip)}))
+    flows = {"flow": _digest(str(job.folder.flows)) if job.folder.flows else ""}
+    return {**frames, **own, **clips, **flows}
+
+
+def _digest(path: str) -> str:
+    """Return the SHA-256 of a file, or of the names, sizes and times of the files of a folder."""
+    found = hashlib.sha256()
+    if Path(path).is_file():
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    for each in sorted(folder.iterdir()):
+        state = each.stat()
+        found.update(repr((each.name, state.st_size, state.st_mtime_ns)).encode())
+    return found.hexdigest()
+
+
+def encode(
+    job: Job,
+    path: Path,
+    clip: Clip,
+    codec: str | None,
+    quality: int | None,
+    pause: Callable[[], None] = lambda: None,
+) -> int:
+    """Write the finished frames as a clip, with the sound of the content.
+
+    Args:
+      job: the clip that was made.
+      path: the clip to write.
+      clip: the content.
+      codec, quality: as of ``jaxstyle.images.video.ClipWriter``.
+      pause: called after each frame; may raise, and then no clip is written.
+
+    Returns:
+      The number of frames.
+
+    Raises:
+      ImageError: there are no frames, or the clip cannot be written.
+    """
+    frames = job.folder.frames()
+    if not frames:
+        raise ImageError(f"{path}: there are no frames to write")
+    height, width, _ = pixels_of(frames[0]).shape
+    more = {"codec": codec, "quality": quality, "audio": clip, "description": job.description}
+    with ClipWriter(path, height, width, clip.fps, **more) as writer:
+        for frame in frames:
+            writer.write(pixels_of(frame))
+            pause()
+    return len(frames)
