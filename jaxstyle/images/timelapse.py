@@ -1,19 +1,21 @@
-"""Animations of the optimization, as WebP or GIF."""
+"""Animations of the optimization, as WebP, GIF or video."""
 
-import io
 import os
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float32
-from PIL import Image
 
 from jaxstyle.errors import ImageError
 from jaxstyle.images import resize
 from jaxstyle.images._write import check_target, replace_file
 from jaxstyle.images.sizes import fit
+from jaxstyle.images.video import ClipWriter, check_clip_target
+from jaxstyle.images.video._animation import Animation
+from jaxstyle.images.video._codecs import ANIMATIONS, EXTENSIONS, extension_of
+from jaxstyle.images.video._source import Frame
 
-_EXTENSIONS = (".webp", ".gif")
 _LONGEST = 640  # longest side in pixels, which limits the size of the file
 _HOLD = 2000  # extra milliseconds for the last frame
 
@@ -22,9 +24,9 @@ def check_timelapse(path: str | os.PathLike[str]) -> None:
     """Check before a run that `write_timelapse` will be able to write a path.
 
     Raises:
-      ImageError: The path cannot be written.
+      ImageError: The path cannot be written, or it is a video, and PyAV is not installed.
     """
-    check_target(path, _EXTENSIONS)
+    check_clip_target(path, height=_LONGEST, width=_LONGEST)
 
 
 def frame(
@@ -40,13 +42,13 @@ def write_timelapse(
     frames: Sequence[Float32[np.ndarray, "_ _ 3"]],
     milliseconds: int = 80,
 ) -> None:
-    """Write frames as a looping animation, atomically.
+    """Write frames as a looping animation, or as a video, atomically.
 
-    All frames are resized to the size of the last one, reduced to at most 640 pixels a side. The
-    last frame is shown two seconds longer.
+    All frames are resized to the size of the last one, reduced to at most 640 pixels a side; sides
+    of a video are made even. The last frame is shown two seconds longer.
 
     Args:
-      path: A .webp or .gif file in an existing directory.
+      path: A .webp, .gif, .mp4, .mov, .mkv, .webm or .avi file in an existing directory.
       frames: At least one image; sizes may differ, as those of coarser scales do.
       milliseconds: The duration of a frame, at least 1. Browsers slow down frames shorter than 20.
 
@@ -55,7 +57,7 @@ def write_timelapse(
         existing file is left unchanged.
     """
     name = os.fspath(path)
-    extension = check_target(name, _EXTENSIONS)
+    animated = check_target(name, EXTENSIONS) in ANIMATIONS
     if not frames:
         raise ImageError(f"{name}: a timelapse needs at least one frame")
     if milliseconds < 1:
@@ -63,31 +65,28 @@ def write_timelapse(
             f"{name}: {milliseconds} milliseconds per frame are too few: use at least 1"
         )
     height, width, _ = frame(frames[-1]).shape
-    images = [_image(resize(each, height, width)) for each in frames]
-    durations = [milliseconds] * (len(images) - 1) + [milliseconds + _HOLD]
-    encode = _gif if extension == ".gif" else _webp
-    replace_file(name, encode(images, durations))
+    if not animated:
+        height, width = height + height % 2, width + width % 2
+    levels = [_levels(resize(each, height, width)) for each in frames]
+    write = _write_animation if animated else _write_video
+    write(name, levels, milliseconds)
 
 
-def _image(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8))
+def _write_animation(name: str, frames: list[Frame], milliseconds: int) -> None:
+    animation = Animation(extension_of(name))
+    for each in frames:
+        animation.write(each)
+    durations = [milliseconds] * (len(frames) - 1) + [milliseconds + _HOLD]
+    replace_file(name, animation.encoded(durations))
 
 
-def _webp(images: list[Image.Image], durations: list[int]) -> bytes:
-    return _animation("WEBP", images, durations, quality=85)
+def _write_video(name: str, frames: list[Frame], milliseconds: int) -> None:
+    height, width, _ = frames[-1].shape
+    held = [frames[-1]] * round(_HOLD / milliseconds)
+    with ClipWriter(name, height, width, Fraction(1000, milliseconds)) as writer:
+        for each in (*frames, *held):
+            writer.write(each)
 
 
-def _gif(images: list[Image.Image], durations: list[int]) -> bytes:
-    # Each frame has its own palette, since colors change from photograph to painting. The second
-    # quantization adds dithering: median cut alone leaves bands in skies.
-    paletted = [image.quantize(palette=image.quantize()) for image in images]
-    return _animation("GIF", paletted, durations)
-
-
-def _animation(kind: str, images: list[Image.Image], durations: list[int], **options: int) -> bytes:
-    buffer = io.BytesIO()
-    first, *rest = images
-    first.save(
-        buffer, kind, save_all=True, append_images=rest, duration=durations, loop=0, **options
-    )
-    return buffer.getvalue()
+def _levels(values: np.ndarray) -> Frame:
+    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)

@@ -1,6 +1,7 @@
 """Tests of animations, as read by other programs."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from jaxstyle import images
 from jaxstyle.errors import ImageError
 from jaxstyle.images import timelapse
+from jaxstyle.images.video import open_clip
 from tests.cases import for_each
 
 
@@ -75,7 +77,8 @@ def test_one_frame_and_equal_frames(tmp_path, name, count):
 @for_each(
     ("name", "message"),
     [
-        ("a.mp4", "unknown extension '.mp4': use .webp or .gif"),
+        ("a.png", "unknown extension '.png': use .mp4, .mov, .mkv, .webm, .avi, .gif or .webp"),
+        ("none/a.mp4", "there is no directory"),
         ("none/a.gif", "there is no directory"),
         ("directory.gif", "is a directory"),
     ],
@@ -88,9 +91,30 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path, name, message):
         timelapse.write_timelapse(tmp_path / name, frames(2))
 
 
-def test_check_leaves_nothing_behind(tmp_path):
-    timelapse.check_timelapse(tmp_path / "a.webp")
+@for_each("name", ["a.webp", "a.gif", "a.mp4", "a.mov", "a.mkv", "a.webm"])
+def test_check_leaves_nothing_behind(tmp_path, name):
+    timelapse.check_timelapse(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@for_each("name", ["a.mp4", "a.mov", "a.mkv", "a.webm"])
+def test_videos(tmp_path, name):
+    sequence = [*frames(2, 10, 15), *frames(6, 41, 61)]
+    timelapse.write_timelapse(tmp_path / name, sequence, milliseconds=125)
+    clip = open_clip(tmp_path / name)
+    assert (clip.height, clip.width, clip.fps) == (42, 62, 8)
+    assert clip.count == 8 + 16  # the last frame is shown two seconds longer
+    shown = [each / 255 for _, each in clip.frames()]
+    for index in range(24):
+        meant = images.resize(sequence[min(index, 7)], 42, 62)
+        assert np.abs(shown[index] - meant).mean() < 0.03
+
+
+def test_a_video_without_pyav_is_refused_before(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ImageError, match="clips need PyAV: pip install"):
+        timelapse.check_timelapse(tmp_path / "a.mp4")
+    timelapse.check_timelapse(tmp_path / "a.webp")
 
 
 def test_no_frames_or_no_duration_is_refused(tmp_path):

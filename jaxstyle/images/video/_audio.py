@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxstyle.errors import ImageError
 from jaxstyle.images.video._clip import Clip
-from jaxstyle.images.video._file import opened
+from jaxstyle.images.video._container import opened
 
 _EARLIEST = {"mp4": 0.1, "mov": 0.1}
 """Seconds before the start at which a packet may begin, for containers that can hide its start."""

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from math import ceil
 
 from jaxstyle.errors import ImageError
 from jaxstyle.images import open_file
@@ -37,7 +38,7 @@ class Clip:
         self.path, self.height, self.width = source.path, source.height, source.width
         self.fps, self.zero, self.length = fps, source.zero, float(source.length)
         self.start, self.end = float(start), float(end)
-        self.count = -int((start - end + _TINY) * fps // 1)
+        self.count = max(1, ceil((end - start - source.tolerance - _TINY) * fps))
 
     @property
     def audio(self) -> list[Audio]:
@@ -71,7 +72,8 @@ class Clip:
             time = self._time(index)
             while following is not None and following.time <= time + late:
                 current, following = following, next(shown, None)
-            if following is None and time > current.time + source.length - source.last + late:
+            missing = following is None and current.time + late < source.last
+            if missing and time + late >= current.time + source.length - source.last:
                 return self._damaged(current.time)
             if kept is None or kept[0] != current.time:
                 kept = current.time, current.picture()

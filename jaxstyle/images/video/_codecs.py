@@ -16,6 +16,9 @@ CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm",
 ANIMATIONS = (".gif", ".webp")
 """Extensions of animations, which Pillow writes."""
 
+EXTENSIONS = (*CONTAINERS, *ANIMATIONS)
+"""File extensions of the clips that can be written."""
+
 _THREADS = "4"
 """As many on every machine: the bytes depend on it."""
 

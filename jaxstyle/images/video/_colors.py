@@ -64,7 +64,7 @@ def frame_of(rgb: Frame, reformatter: Any, kind: str) -> Any:
     frame = pyav().VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
     if kind == "rgb24":
         return frame
-    return reformatter.reformat(
+    picture = reformatter.reformat(
         frame,
         format=kind,
         src_colorspace="ITU709",
@@ -74,6 +74,8 @@ def frame_of(rgb: Frame, reformatter: Any, kind: str) -> Any:
         interpolation=_accurate(),
         threads=1,
     )
+    picture.color_primaries = picture.color_trc = BT709
+    return picture
 
 
 def _accurate() -> Any:

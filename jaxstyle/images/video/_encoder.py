@@ -17,6 +17,9 @@ from jaxstyle.images.video._colors import BT709, FULL, LIMITED, RGB, SRGB, frame
 from jaxstyle.images.video._pyav import pyav, reason
 from jaxstyle.images.video._source import Frame
 
+_X265_DELAY = 2
+"""Frames by which x265 delays the first one; of clips as short as that its times are random."""
+
 
 @dataclass(frozen=True)
 class Video:
@@ -48,7 +51,7 @@ class Encoder:
     def __init__(self, container: Any, stream: Any, sound: Sound | None, video: Video) -> None:
         """Encode into a stream of a container of PyAV that is open for writing."""
         self._container, self._stream, self._sound = container, stream, sound
-        self._video, self._count = video, 0
+        self._video, self._count, self._coded = video, 0, 0
         self._reformatter = pyav().video.reformatter.VideoReformatter()
 
     def write(self, frame: Frame) -> None:
@@ -56,14 +59,21 @@ class Encoder:
         codec = self._video.codec
         picture = frame_of(_padded(frame, codec), self._reformatter, codec.pixels)
         picture.pts, picture.time_base = self._count, 1 / self._video.fps
-        self._container.mux(self._stream.encode(picture))
+        self._mux(self._stream.encode(picture))
         self._count += 1
         if self._sound:
             self._sound.write_until(self._count / self._video.fps)
 
     def flush(self) -> None:
         """Write the frames that the encoder still holds."""
-        self._container.mux(self._stream.encode(None))
+        self._mux(self._stream.encode(None))
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            if self._video.codec.encoder == "libx265":
+                packet.dts = self._coded - _X265_DELAY
+            self._coded += 1
+            self._container.mux(packet)
 
 
 @contextmanager

@@ -39,8 +39,8 @@ def open_webp(name: str) -> Source:
     source.starts = starts
     if transparent:
         source.note("its transparency is dropped")
-    if not rate.constant or rate.gaps:
-        source.note(f"its variable rate is made constant: {float(rate.rate):.4g} per second")
+    for note in rate.notes():
+        source.note(note)
     return source
 
 

@@ -12,16 +12,13 @@ from jaxstyle.errors import ImageError
 from jaxstyle.images._write import check_target
 from jaxstyle.images.video._animation import Animation, check_animation
 from jaxstyle.images.video._clip import Clip
-from jaxstyle.images.video._codecs import ANIMATIONS, CONTAINERS, QUALITY, codec_for
+from jaxstyle.images.video._codecs import EXTENSIONS, QUALITY, codec_for
 from jaxstyle.images.video._encoder import Encoder, Video, check_encoder, encoder
 from jaxstyle.images.video._pyav import pyav, reason
 from jaxstyle.images.video._source import Frame
 from jaxstyle.machine import files
 
 Path = str | os.PathLike[str]
-
-EXTENSIONS = (*CONTAINERS, *ANIMATIONS)
-"""File extensions of the clips that can be written."""
 
 
 def check_clip_target(
