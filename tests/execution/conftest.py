@@ -13,6 +13,7 @@ from jaxstyle.execution.factories import matmul_precision, optimizer_of, rates_o
 from jaxstyle.execution.inputs import inputs_at
 from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.strategy import Strategy
+from jaxstyle.losses.temporal import Earlier
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.optim import solve
 from jaxstyle.settings import Settings, resolve
@@ -82,11 +83,18 @@ class Sabotaged:
         return state, losses
 
 
+def earlier_frames(seed, height, width):
+    """Two earlier frames of a clip, of any reliability."""
+    rng = np.random.default_rng(seed)
+    images, each = (rng.uniform(size=(height, width, 2, *more)) for more in ((3,), ()))
+    return Earlier(images.astype(np.float32), each.astype(np.float32))
+
+
 @pytest.fixture
 def prepared(network, picture):
     """A function from a strategy and settings to a scale of pictures, one for each seed."""
 
-    def prepare(strategy, sides=(75, 49), seeds=None, **settings):
+    def prepare(strategy, sides=(75, 49), seeds=None, temporal_weight=None, **settings):
         chosen = resolve(**{"content_layers": "relu1_1", "style_layers": "relu1_1", **settings})
         seeds = seeds or range(getattr(strategy, "count", 1))
         pictures, starts = (
@@ -94,7 +102,14 @@ def prepared(network, picture):
             for shown in ([(0, sides), (1, (60, 40))], [(2, sides)])
         )
         scale = Scale(*sides, max(sides), 4)
-        each = [inputs_at(scale, network, content, [style], chosen) for content, style in pictures]
+        each = [
+            inputs_at(
+                *(scale, network, content, [style], chosen),
+                earlier=None if temporal_weight is None else earlier_frames(seed, *sides),
+                temporal_weight=temporal_weight or 0.0,
+            )
+            for seed, (content, style) in zip(seeds, pictures, strict=True)
+        ]
         starts = [start for (start,) in starts]
         waiting = strategy.objective(each)
         return Prepared(

@@ -62,6 +62,7 @@ from jaxstyle.execution.inputs import inputs_at
 from jaxstyle.execution.plan import Scale
 from jaxstyle.execution.sharded import Sharded, filled
 from jaxstyle.execution.strategy import WHOLE
+from jaxstyle.losses.temporal import Earlier
 from jaxstyle.images import Picture
 from jaxstyle.optim import solve
 from jaxstyle.runs.inputs import Inputs
@@ -139,11 +140,26 @@ for name, strategy in (("", WHOLE), (" split", Sharded())):
         np.save(directory / f"{{key}}{{name}}.npy", optax.tree.get(after.optimizer, key)[0][:75])
 network = tuned_network(loaded, resolve())
 photo = resolve(**shallow, shard="space", photorealism_weight=10.0)
-inputs = [inputs_at(large, network, content, [style], photo)]
-terms = compiled("split", Sharded(), large, inputs, [content], [photo]).padded.terms
+earlier = Earlier(
+    rng.uniform(size=(75, 101, 2, 3)).astype(np.float32),
+    rng.uniform(size=(75, 101, 2)).astype(np.float32),
+)
+more = {{"earlier": earlier, "temporal_weight": 40.0}}
+inputs = [inputs_at(large, network, content, [style], photo, **more)]
+split = compiled("split", Sharded(), large, inputs, [content], [photo])
 found["targets"] = {{
-    name: cut(terms[name].targets) for name in ("content/relu2_1", "photorealism")
+    name: cut(split.padded.terms[name].targets)
+    for name in ("content/relu2_1", "photorealism", "temporal")
 }}
+start = images.resize(content[::-1], 75, 101)
+graded = jax.jit(lambda scored, image: jax.value_and_grad(scored, has_aux=True)(image))
+for name, scored, image in (
+    ("held", WHOLE.objective(inputs), start),
+    ("held split", split, filled(start, Sharded().mesh).values),
+):
+    (total, terms), gradient = graded(scored, image)
+    np.save(directory / f"{{name}}.npy", gradient)
+    found[name] = {{"total": float(total), **{{key: float(x) for key, x in terms.items()}}}}
 
 settings = [
     resolve(size=32, steps=2, smallest_size=32, style_weight=1.0 + number, **shallow)
@@ -267,6 +283,19 @@ def test_targets_with_as_many_rows_as_the_picture_are_split_too(four):
     for shape, of_devices in found["targets"]["photorealism"]:
         assert shape[-2:] == [80, 103]  # of 77 rows
         assert of_devices == [[*shape[:-2], 20, 103]]
+
+
+def test_earlier_frames_are_split_by_rows_and_count_as_on_one_device(four):
+    """The last device has 18 rows of its own and one of padding, which counts for nothing."""
+    pictures, found = four
+    for (shape, of_devices), own in zip(found["targets"]["temporal"], ((2, 3), (2,)), strict=True):
+        assert shape == [76, 101, *own]
+        assert of_devices == [[19, 101, *own]]
+    assert found["held"] == pytest.approx(found["held split"], rel=1e-4)
+    assert found["held"]["temporal"] > 0.1 * found["held"]["total"]
+    one, split = pictures["held"], pictures["held split"]
+    np.testing.assert_allclose(split[:75], one, atol=1e-4 * np.abs(one).max())
+    assert not split[75:].any()
 
 
 def test_a_batch_over_four_devices_equals_one_device_without_communication(four):

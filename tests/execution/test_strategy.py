@@ -151,6 +151,24 @@ def test_every_strategy_takes_the_same_steps(prepared, strategy):
             assert np.mean(np.abs(image - solve.result(alone, best))) < 1e-5
 
 
+@each_strategy
+def test_every_strategy_holds_a_frame_to_earlier_ones(prepared, strategy, compiled):
+    made = prepared(strategy, temporal_weight=40.0)
+    made.compile()
+    made.begin()
+    compiled.clear()
+    state, losses = made.steps(3)
+    assert not {"solver_step", "tile_sums", "tile_gradient"} & set(compiled)
+    for index in range(len(made.starts)):
+        alone, expected = prepared(WHOLE, seeds=[index], temporal_weight=40.0).steps(3)
+        for name, value in expected.terms.items():
+            own = np.ravel(losses.terms[name])[index]
+            np.testing.assert_allclose(own, value, rtol=1e-4, err_msg=name)
+        assert expected.terms["temporal"] > 0.1 * expected.total
+        image = strategy.images(state, made.scale, [False] * len(made.starts))[index]
+        assert np.mean(np.abs(image - solve.result(alone, False))) < 1e-5
+
+
 JOINT = {"style_loss": "neighbors", "content_loss": "self-similarity"}
 TRANSPORT = {"style_loss": "relaxed-transport", "content_weight": 0}
 SPLIT = {"style_loss": "neighbors-split", "content_weight": 0}

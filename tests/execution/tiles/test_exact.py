@@ -10,6 +10,7 @@ from jaxstyle.guidance.masks import Regions, everywhere
 from jaxstyle.guidance.propagate import guides
 from jaxstyle.losses import CONTENT_LOSSES, STYLE_LOSSES, TV_LOSSES, matting, objective
 from jaxstyle.losses.objective import LossSpec
+from jaxstyle.losses.temporal import Earlier
 from jaxstyle.network.vgg import PADDINGS, POOLINGS, ROUNDINGS
 from tests.networks import small_network
 
@@ -34,6 +35,7 @@ PLAIN = {
     "white": 1.0,
     "normalize_gradients": False,
     "photorealism_weight": 1e-3,
+    "temporal_weight": 2.0,
 }
 
 OF_NETWORK = ("pooling", "rounding", "padding", "pooling_scale")
@@ -71,6 +73,17 @@ def guides_of_gradients(content, styles, network, spec):
     return guides(everywhere(len(styles)), *own)
 
 
+def earlier_frames(count, height, width, dtype):
+    """So many earlier frames, if there are any, of any reliability."""
+    if not count:
+        return None
+    images, each = (
+        np.random.default_rng(9).uniform(size=(height, width, count, *more)).astype(dtype)
+        for more in ((3,), ())
+    )
+    return Earlier(images, each)
+
+
 @pytest.fixture
 def compared(picture):
     """A function from a case to both objectives and an image, compared as far as ``rtol``."""
@@ -85,6 +98,7 @@ def compared(picture):
         guided=False,
         clear=False,
         photo=False,
+        earlier=0,
         **options,
     ):
         of_network = {name: options.pop(name) for name in OF_NETWORK if name in options}
@@ -101,8 +115,10 @@ def compared(picture):
         if clear:
             own = guides_of_gradients(every[0], every[2:], network, spec)
         local = matting.target(content) if photo else None
-        whole = objective.build(network, content, shown, spec, guides=own, local_colors=local)
-        tiled = build(network, content, shown, tile, spec, own, photo)
+        before = earlier_frames(earlier, *sides, precise)
+        given = {"guides": own, "local_colors": local, "earlier": before}
+        whole = objective.build(network, content, shown, spec, **given)
+        tiled = build(network, content, shown, tile, spec, own, photo, before)
         (total, terms), gradient = value_and_gradient(whole, image)
         found = tiled.gradient(image)
         assert all(terms.values())  # or there would be nothing to be compared
@@ -116,7 +132,7 @@ def compared(picture):
 
 
 CASES = [
-    {"photo": True},
+    {"photo": True, "earlier": 2},
     {
         "style_loss": "gram-relative",
         "content_loss": "content-relative",
@@ -139,6 +155,7 @@ CASES = [
         "rounding": "ceil",
         "padding": "reflect",
         "white": 255.0,
+        "earlier": 1,
         "sides": (71, 4),  # one position at the deepest layer
     },
     {
