@@ -22,6 +22,7 @@ COMMANDS = {
     "cluster": "bench.cluster",
     "matting": "bench.matting",
     "watching": "bench.watching",
+    "video": "bench.video",
     "tiles": "bench.tiles",
     "split": "bench.split",
     "tpu": "bench.tpu",

@@ -22,6 +22,7 @@ TITLES = {
     "cluster": "Many pictures on a cluster",
     "matting": "The photorealism loss",
     "watching": "A run that is watched in the studio",
+    "video": "Clips that hold still",
     "tiles": "Any size",
     "split": "One picture over several devices",
     "tpu": "Predictions of the TPU compiler",

@@ -31,6 +31,10 @@ LOOK = 0.2
 _reliability = jit()(temporal.reliability)
 
 
+class Ended(Exception):
+    """The feed was ended while a frame was waited for: see ``Feed.end``."""
+
+
 @dataclass
 class Feed:
     """The frames of a clip, made ready one after the other by a thread.
@@ -74,24 +78,24 @@ class Feed:
         return [note for one in (self.clip, *self.masks.values()) for note in one.notes]
 
     def scene(self, number: int, pause: Callable[[], None]) -> int | None:
-        """Wait for a frame, and return the first frame of its scene; None after the last frame."""
+        """Wait for a frame, and return the first frame of its scene; None after the last frame.
+
+        Args:
+          number: the frame, from 1.
+          pause: called while it is waited for; may raise.
+        """
         start = time.perf_counter()
-        try:
-            with self._turn:
-                self._wanted = max(self._wanted, number)
-                self._turn.notify_all()
-                while self._ready < number and self._count is None and self._error is None:
-                    self._turn.wait(LOOK)
-                    pause()
-                if self._ready < number:
-                    if self._error is not None:
-                        raise self._error
-                    return None
-        finally:
+        with self._turn:
+            self._wanted = max(self._wanted, number)
+            self._turn.notify_all()
+            while self._ready < number and self._count is None:
+                if self._error:
+                    raise self._error
+                self._turn.wait(LOOK)
+                pause()
             self.waited += time.perf_counter() - start
         scene = self.folder.scene(number)
-        assert scene
-        return scene.first
+        return scene.first if scene else None
 
     # --- the thread -------------------------------------------------------------------------------
 
@@ -108,7 +112,7 @@ class Feed:
             with self._turn:
                 self._count = self._ready
         except BaseException as error:  # raised again where a frame is waited for
-            self._error = error
+            self._error = self._error or error
         finally:
             with self._turn:
                 self._turn.notify_all()
@@ -193,9 +197,10 @@ class Feed:
             self._turn.notify_all()
 
     def end(self) -> None:
-        """Let the thread end after the frame that it works on."""
+        """Let the thread end after the frame that it works on, and nobody wait for further ones."""
         with self._turn:
             self._over = True
+            self._error = self._error or Ended()
             self._turn.notify_all()
 
 

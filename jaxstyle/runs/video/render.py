@@ -11,8 +11,8 @@ import numpy as np
 
 from jaxstyle.errors import ImageError
 from jaxstyle.execution.plan import blank
-from jaxstyle.images import EXTENSIONS, Picture
-from jaxstyle.images.video import Clip, ClipWriter, open_clip
+from jaxstyle.images import Picture
+from jaxstyle.images.video import Clip, ClipWriter, is_clip, open_clip
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.run_checkpoint import fingerprint
 from jaxstyle.runs.video.feed import Feed, Pixels, resized
@@ -42,15 +42,8 @@ class Range:
 def masks_of(settings: Settings, part: Range) -> dict[int, Clip]:
     """Open those content masks that are clips, by their place among the masks."""
     return {
-        index: part.of(path)
-        for index, path in enumerate(settings.content_mask)
-        if not _is_picture(path)
+        index: part.of(path) for index, path in enumerate(settings.content_mask) if is_clip(path)
     }
-
-
-def _is_picture(path: str) -> bool:
-    moving = any(sign in path for sign in "%*?") or Path(path).is_dir()
-    return not moving and Path(path).suffix.lower() in {*EXTENSIONS} - {".gif", ".webp"}
 
 
 def feed_of(clip: Clip, masks: Mapping[int, Clip], job: Job, ahead: int | None) -> Feed:

@@ -183,12 +183,13 @@ def stylize(
     with ThreadPoolExecutor(len(devices)) as pool:
         working = [pool.submit(work, device) for device in devices]
         try:
-            while not all(wait(working, timeout=LOOK, return_when="FIRST_EXCEPTION").done):
+            while wait(working, timeout=LOOK).not_done:
                 hooks.pause()
-                if any(each.done() and each.exception() for each in working):
-                    break
+                for each in working:
+                    if each.done():
+                        each.result()
         finally:
-            feed.end()
+            feed.end()  # so that no thread waits for a frame
         for each in working:
             each.result()
 
