@@ -63,7 +63,7 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
         "--timelapse",
         metavar="FILE.webp",
         type=Path,
-        help="save an animation of the run: WebP or GIF",
+        help="save an animation of the run: WebP, GIF, or with jaxstyle[video] MP4, MOV, WebM",
     )
     add(
         "--report", metavar="FILE.json", type=Path, help="save settings, versions, losses and times"

@@ -30,7 +30,9 @@ from jaxstyle.cli.outputs import check_distinct
 from jaxstyle.cli.progress import bar
 from jaxstyle.cli.video_plan import show_plan
 from jaxstyle.errors import UsageError
+from jaxstyle.execution.plan import Scale
 from jaxstyle.images.video import CODECS, Clip, check_clip_target
+from jaxstyle.images.video.flow import check_flow
 from jaxstyle.machine.files import beside, unused
 from jaxstyle.machine.words import clock, count_of
 from jaxstyle.network import weights
@@ -44,7 +46,7 @@ from jaxstyle.runs.video.folder import Folder
 from jaxstyle.runs.video.stylize import ClipHooks, FrameReport, Job, schedule_of, stylize
 from jaxstyle.settings import resolve
 from jaxstyle.settings.clip import ClipSettings, resolve_clip
-from jaxstyle.settings.text import number
+from jaxstyle.settings.text import number, whole_number
 
 HELP = "Render a clip in the style of pictures, without flicker and with its sound."
 CLIP_HELP = (
@@ -77,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fps", metavar="N", type=argument(number), help=FPS_HELP)
     add("--preview", metavar="N", type=at_least_one, help=PREVIEW_HELP)
     add("--codec", choices=CODECS, help=CODEC_HELP)
-    add("--quality", metavar="N", type=int, choices=range(101), help=QUALITY_HELP)
+    add("--quality", metavar="N", type=percentage, help=QUALITY_HELP)
     add("--flow", metavar="DIR", type=Path, help=FLOW_HELP)
     add("--save-frames", metavar="DIR", type=Path, help=FRAMES_HELP)
     add("--devices", metavar="N", type=at_least_one, help=DEVICES_HELP)
@@ -90,6 +92,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_clip_settings(parser)
     # Here --history is of frames; L-BFGS keeps its own.
     add_settings(parser, without=("history",))
+
+
+@argument
+def percentage(text: str) -> int:
+    """Parse a whole number from 0 to 100."""
+    value = whole_number(text)
+    if not 0 <= value <= 100:
+        raise ValueError(f"must be from 0 to 100, not {text}")
+    return value
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -129,45 +140,51 @@ def _work_of(arguments: argparse.Namespace, tell: Tell) -> Work:
         raise UsageError("give a CLIP and at least one STYLE picture")
     if not (arguments.output or arguments.plan):
         raise UsageError("say where the result goes: -o OUT.mp4")
-    if arguments.save_frames and arguments.save_frames == arguments.flow:
-        raise UsageError("--save-frames and --flow need folders of their own")
-    given = given_settings(arguments)
-    settings = resolve(**given)
+    settings = resolve(**given_settings(arguments))
     of_clip = resolve_clip(settings.preset, **given_settings(arguments, ClipSettings))
     use_precision(settings)
     paths = images.expand_folders(arguments.styles)
-    idle = idle_notes([settings], given, len(paths))
+    idle = idle_notes([settings], given_settings(arguments), len(paths))
     part = render.Range(arguments.start, arguments.end, arguments.fps)
     clip = part.of(arguments.content)
     masks = render.masks_of(settings, part)
     styles = [picture.pixels for picture in read_pictures(paths, settings, tell)]
     schedule = schedule_of(clip.height, clip.width, styles, settings)
-    folder = arguments.save_frames or Path(f"{arguments.output}.frames")
     if arguments.output:
-        inputs = [Path(arguments.content), *map(Path, paths)]
-        reports = [arguments.report] if arguments.report else []
-        check_distinct([arguments.output, *reports], inputs)
-        if not arguments.preview:
-            last = schedule[-1]
-            sides = {"height": last.height, "width": last.width}
-            check_clip_target(arguments.output, arguments.codec, clip, **sides)
-        for report in reports:
-            images.check_directory(report)
+        _check_files(arguments, [arguments.content, *paths], clip, schedule[-1])
     loaded = weights.load(weights.find(arguments.weights, tell))
     tell_notes([*idle, *clip.notes], tell)
     for note in network_note(settings, loaded):
         tell(note)
-    description = {"settings": settings.to_dict(), "clip": asdict(of_clip)}
-    job = Job(
-        loaded,
-        styles,
-        settings,
-        of_clip,
-        schedule,
-        Folder(folder, arguments.flow),
-        json.dumps(description),
-    )
+    folder = arguments.save_frames or Path(f"{arguments.output}.frames")
+    description = json.dumps({"settings": settings.to_dict(), "clip": asdict(of_clip)})
+    kept = Folder(folder, arguments.flow)
+    job = Job(loaded, styles, settings, of_clip, schedule, kept, description)
     return Work(job, clip, masks, part, [*clip.notes])
+
+
+def _check_files(
+    arguments: argparse.Namespace, inputs: Sequence[str], clip: Clip, last: Scale
+) -> None:
+    """Check that the result can be written and nothing that is read is overwritten.
+
+    Raises:
+      ImageError, UsageError: it cannot, or the clip or its flow needs a package that is not there.
+    """
+    reports = [arguments.report] if arguments.report else []
+    check_distinct([arguments.output, *reports], list(map(Path, inputs)))
+    for report in reports:
+        images.check_directory(report)
+    if arguments.preview:
+        return
+    sides = {"height": last.height, "width": last.width}
+    check_clip_target(arguments.output, arguments.codec, clip, **sides)
+    if arguments.flow is None:
+        check_flow()
+    elif not arguments.flow.is_dir():
+        raise UsageError(f"--flow {arguments.flow}: there is no such folder")
+    elif arguments.save_frames and arguments.save_frames.resolve() == arguments.flow.resolve():
+        raise UsageError("--save-frames and --flow need folders of their own")
 
 
 def _make(arguments: argparse.Namespace, work: Work, tell: Tell) -> None:

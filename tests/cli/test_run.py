@@ -123,7 +123,7 @@ BAD_ARGUMENTS = [
     (f"{IN} -o out.xyz", 1, ".xyz"),
     (f"{IN} -o out.jpg --bits 16", 1, "16"),
     (f"{IN} -o out.png --report no/r.json", 1, "no"),
-    (f"{IN} -o out.png --timelapse t.mp4", 1, "t.mp4"),
+    (f"{IN} -o out.png --timelapse t.png", 1, "t.png"),
     (f"{IN} -o out.png --report out.png", 1, "same name"),
     (f"{IN} -o out.png --weights no.h5", 1, "no.h5"),
     (f"{IN} -o out.png --weights text.png", 1, "text.png"),

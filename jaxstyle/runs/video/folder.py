@@ -78,10 +78,13 @@ class Folder:
             problem = "is not empty, and frames need a folder of their own: name another"
             raise CheckpointError(f"{self.path}: {problem}")
         if before is not None and (changed := differences(before, made_by)):
-            raise CheckpointError(
-                f"{self.path}: holds frames made with another {', '.join(changed[:5])}: "
-                "delete the folder to start afresh, or name another output"
-            )
+            if self.count_results():
+                raise CheckpointError(
+                    f"{self.path}: holds frames made with another {', '.join(changed[:5])}: "
+                    "delete the folder to start afresh, or name another output"
+                )
+            self.keep_frames_alone()  # there are none: nothing is lost
+            before = None
         for name in ("content", "masks", "flow", "results"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.path / name)
@@ -120,7 +123,7 @@ class Folder:
 
     def count_results(self) -> int:
         """Return the number of results of all passes, those included that were replaced."""
-        return len(list((self.path / "results").glob("[0-9]*")))
+        return len({path.stem for path in (self.path / "results").glob("[0-9]*")})
 
     def forget_results(self, of_pass: int, numbers: Iterable[int]) -> None:
         """Delete the results of frames in a pass, which a later pass has replaced."""
@@ -187,7 +190,8 @@ class Folder:
         """Delete the folder with what a clip has put there, and nothing else."""
         self.keep_frames_alone()
         for path in self.path.glob("frame-*.png"):
-            path.unlink()
+            if path.stem.removeprefix("frame-").isdigit():
+                path.unlink()
         if _is_empty(self.path):
             self.path.rmdir()
 
