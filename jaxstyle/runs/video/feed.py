@@ -179,7 +179,11 @@ class Feed:
     def _check(self, number: int, other: int) -> None:
         """Raise ImageError if the user's flow from a frame to another cannot be used."""
         path = self.folder.flow_file(number, other)
-        height, width, _ = self.folder.flow(number, other).shape
+        flow = self.folder.flow(number, other)
+        height, width, _ = flow.shape
+        if np.isnan(flow).any():  # one of them would spread over the frame
+            problem = "has values that are no numbers: where flow is unknown, 1e10 stands for it"
+            raise ImageError(f"{path}: {problem}")
         if (height, width) != self.sides:
             raise ImageError(
                 f"{path}: is a flow of {width}x{height}, and the frames of the result are "
