@@ -1,7 +1,10 @@
 """A clip from file to file: what is to be made, where it is kept, and the writing of the result."""
 
+import glob
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,14 +14,17 @@ import numpy as np
 
 from jaxstyle.errors import ImageError
 from jaxstyle.execution.plan import blank
-from jaxstyle.images import Picture
+from jaxstyle.images import EXTENSIONS, Picture
 from jaxstyle.images.video import Clip, ClipWriter, is_clip, open_clip
 from jaxstyle.runs.inputs import Inputs
-from jaxstyle.runs.run_checkpoint import fingerprint
+from jaxstyle.runs.run_checkpoint import AFTERWARDS, fingerprint
 from jaxstyle.runs.video.feed import Feed, Pixels, resized
 from jaxstyle.runs.video.folder import pixels_of
 from jaxstyle.runs.video.stylize import Job
 from jaxstyle.settings import Settings
+
+NUMBER = r"%0?\d*d"
+"""What stands for the number in a pattern such as ``frames/%04d.png``."""
 
 
 @dataclass(frozen=True)
@@ -88,22 +94,33 @@ def made_by(job: Job, paths: Sequence[str], part: Range) -> dict[str, Any]:
     frames = fingerprint(job.loaded, job.styles[0], job.styles, settings)
     del frames["the content picture"]
     clips = {f"clip {number}": _digest(path) for number, path in enumerate(paths, start=1)}
-    own = json.loads(json.dumps({**asdict(part), **asdict(job.clip)}))
+    after = {name: getattr(settings, name) for name in AFTERWARDS if name != "preset"}
+    own = json.loads(json.dumps({**asdict(part), **asdict(job.clip), **after}))
     flows = {"flow": _digest(str(job.folder.flows)) if job.folder.flows else ""}
     return {**frames, **own, **clips, **flows}
 
 
 def _digest(path: str) -> str:
-    """Return the SHA-256 of a file, or of the names, sizes and times of the files of a folder."""
+    """Return the SHA-256 of a file, or of the names, sizes and times of several files."""
     found = hashlib.sha256()
     if Path(path).is_file():
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
-    for each in sorted(folder.iterdir()):
+    for each in _files(path):
         state = each.stat()
         found.update(repr((each.name, state.st_size, state.st_mtime_ns)).encode())
     return found.hexdigest()
+
+
+def _files(path: str) -> list[Path]:
+    """Return the pictures, or the flow, of a folder or a pattern; results may lie beside them."""
+    folder, name = os.path.split(path)
+    if os.path.isdir(path):
+        path = os.path.join(glob.escape(path), "*")
+    elif re.search(NUMBER, name):
+        path = os.path.join(glob.escape(folder), re.sub(NUMBER, "*", glob.escape(name)))
+    found = (Path(each) for each in sorted(glob.glob(path)))
+    return [each for each in found if each.suffix.lower() in {*EXTENSIONS, ".flo"}]
 
 
 def encode(

@@ -30,7 +30,7 @@ from jaxstyle.network.vgg import VGG19
 from jaxstyle.runs.fine_texture import with_fine_texture
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks, optimize
-from jaxstyle.runs.preprocessing import recolored
+from jaxstyle.runs.preprocessing import enlarged, first_image, recolored
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.run_checkpoint import RunCheckpoint
@@ -142,7 +142,7 @@ def schedule_of(
     def even(scale: Scale) -> Scale:
         if scale[:2] != last[:2]:
             return scale
-        sides = (max(2, round(side / 2) * 2) for side in last[:2])
+        sides = (side + side % 2 for side in last[:2])
         return scale._replace(**dict(zip(("height", "width"), sides, strict=True)))
 
     return [even(scale) for scale in scales]
@@ -252,15 +252,29 @@ def make_frame(
     start = time.perf_counter()
     made = Making(hooks, number, of_pass)
     given = inputs_of(job, of_pass, number, first, last)
-    (result,) = optimize(job.loaded, [given], made.hooks, network=job.network)
-    if isinstance(result, DivergedError):
-        raise DivergedError(f"frame {number}: {result}")
-    image = given.start if made.progress is None else made.progress.image
-    assert image is not None
+    try:
+        (result,) = optimize(job.loaded, [given], made.hooks, network=job.network)
+    except DivergedError as error:
+        raise DivergedError(f"frame {number}: {error}") from error
+    assert isinstance(result, Result)
+    image = _unprocessed(job, given, made.progress)
     if of_pass == job.clip.passes:
         job.folder.save_frame(number, result, job.description)
     job.folder.save_result(of_pass, number, image)
     hooks.done(_report(of_pass, number, first, time.perf_counter() - start, result))
+
+
+def _unprocessed(job: Job, given: Inputs, last: Progress | None) -> Image:
+    """Return the image that a frame ended with, whose last scales may have had no steps."""
+    scale, (photo, styles) = given.scales()[-1], given.recolored()
+    if last is not None:
+        image = last.image
+    elif given.start is not None:
+        image = given.start
+    else:
+        regions, settings = given.regions, given.settings
+        image = first_image(photo, styles, regions, given.scales()[0], job.network, settings)
+    return enlarged(image, photo, scale, given.settings)
 
 
 @dataclass
