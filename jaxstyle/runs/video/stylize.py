@@ -27,6 +27,7 @@ from jaxstyle.execution.plan import Image, Scale, blank, plan
 from jaxstyle.images import Picture
 from jaxstyle.network import weights
 from jaxstyle.network.vgg import VGG19
+from jaxstyle.optim.optimizers import SCHEDULED
 from jaxstyle.runs.fine_texture import with_fine_texture
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.optimize import Hooks, optimize
@@ -39,6 +40,14 @@ from jaxstyle.runs.video.folder import Folder
 from jaxstyle.runs.video.motion import Moved, Neighbor, moved, nothing_earlier
 from jaxstyle.settings import Settings
 from jaxstyle.settings.clip import ClipSettings
+
+LATER_RATE = 0.3
+"""Factor of the learning rate where a frame starts from another result, which is nearly what it
+should be. At the full rate Adam's first steps lead away from it, further than its few steps lead
+back, and each frame starts from that of the one before: standing pictures flicker, grow noisy and
+change their brightness. With 8 steps, at 192 pixels, the warping error of two clips (see `score`)
+was 0.00079 and 0.00095 at 1, 0.00021 and 0.00033 at 0.4 and 0.5, 0.00026 at 0.3, 0.00016 and
+0.00024 at 0.2; the losses of frames were lower too, but higher at 0.1."""
 
 LOOK = 0.1
 """Seconds between two looks at whether the devices are done."""
@@ -334,11 +343,18 @@ def inputs_of(job: Job, of_pass: int, number: int, first: int, last: int) -> Inp
     if not neighbors and of_pass == 1:
         return whole
     own = None if of_pass == 1 else pixels_of_result(job.folder, of_pass - 1, number)
-    later = replace(whole, schedule=job.later)
+    later = replace(whole, schedule=job.later, settings=_slower(settings))
     if not neighbors:
         return replace(later, start=own)
     found = moved(neighbors, len(job.clip.earlier_frames))
     return replace(later, start=blended(found, own), earlier=found.earlier)
+
+
+def _slower(settings: Settings) -> Settings:
+    """Return the settings of a frame that starts from another result: see ``LATER_RATE``."""
+    if settings.optimizer not in SCHEDULED:
+        return settings
+    return replace(settings, learning_rate=LATER_RATE * settings.rate)
 
 
 def blended(found: Moved, own: Float[np.ndarray, "h w 3"] | None) -> Float[np.ndarray, "h w 3"]:
