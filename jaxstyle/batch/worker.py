@@ -4,7 +4,6 @@ It knows neither the ledger nor the other batches, and runs in the process of th
 cluster, in one of its own.
 """
 
-import math
 import os
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -23,14 +22,15 @@ from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.origins import Stamp, stamps
 from jaxstyle.batch.retry import run_in_halves
 from jaxstyle.batch.storage import Folder, is_full, local_copy
-from jaxstyle.errors import ImageError, JaxstyleError, SettingError, StorageError, WeightsError
+from jaxstyle.errors import ImageError, JaxstyleError, SettingError, StorageError
 from jaxstyle.execution import memory
 from jaxstyle.execution.batched import mesh_of
-from jaxstyle.execution.compilation import persist, use_usual_rules
+from jaxstyle.execution.compilation import persist
 from jaxstyle.execution.estimate import estimate
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.inputs import looking_at
 from jaxstyle.execution.plan import Image, blank
+from jaxstyle.execution.workers.process import Process, unseen
 from jaxstyle.images import Picture
 from jaxstyle.machine import host, resources
 from jaxstyle.machine.kept import Kept
@@ -390,14 +390,7 @@ class Needs:
             self.out.create()
         except StorageError as error:
             return f"cannot use the output folder: {error}"
-        for path, size, advice in self.files:
-            try:
-                found = os.stat(path).st_size
-            except OSError:
-                return f"does not see {path}: {advice}"
-            if found != size:
-                return f"sees another file as {path}, of {found} bytes, not {size}: {advice}"
-        return ""
+        return unseen(self.files)
 
 
 def set_up(
@@ -405,11 +398,8 @@ def set_up(
     stop: Callable[[], None],
     cores: int | None,
     *,
-    path: str | None,
-    sha256: str,
-    double: bool,
+    process: Process,
     out: Folder,
-    programs: str | None,
     checkpoints: Path | None,
     checkpoint_every: float | None,
     batch_size: int | None,
@@ -422,12 +412,9 @@ def set_up(
       notes: notes are added here.
       stop: raises KeyboardInterrupt if the process has to end.
       cores: number of processors to use, and no accelerators; None for all that there is.
-      path: weights file; None for the default weights.
-      sha256: digest that the weights must have.
-      double: whether to compute in double precision.
+      process: how it computes. Without a place for compiled programs, they are kept among the
+        checkpoints or, without those, in the user's cache directory.
       out: folder of the results.
-      programs: folder or URL of compiled programs; None for a folder among the checkpoints or,
-        without those, in the user's cache directory.
       checkpoints: folder of the checkpoints; None to keep none.
       checkpoint_every: see ``Keeper``.
       batch_size: see ``Options``.
@@ -437,20 +424,7 @@ def set_up(
     Raises:
       WeightsError: there are no such weights here.
     """
-    host.keep_memory()
-    os.environ.setdefault("PJRT_NPROC", str(min(resources.processors(), cores or math.inf)))
-    changes = {"jax_platforms": "cpu"} if cores else {}
-    changes |= {"jax_enable_x64": True} if double else {}
-    changes |= {"jax_compilation_cache_dir": programs} if programs else {}
-    for name, value in changes.items():
-        jax.config.update(name, value)
-    use_usual_rules()
-    loaded = weights.load(weights.find(path, notes.append))
-    if loaded.sha256 != sha256:
-        raise WeightsError(
-            f"{loaded.path}: are other weights than those of the command: give both the same, by "
-            "--weights with a path that all machines see"
-        )
+    loaded = process.begin(notes, cores)
     persist(checkpoints and checkpoints / PROGRAMS / host.fingerprint())
     keeper = Keeper(
         checkpoints, checkpoint_every, stop, lambda line: notes.append(line.removeprefix("note: "))

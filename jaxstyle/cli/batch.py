@@ -19,15 +19,11 @@ from jaxstyle.batch.ledger import LOG, Ledger, check_fresh
 from jaxstyle.batch.sources import pictures
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.batch.worker import Options
-from jaxstyle.cli.batch_cluster import (
-    add_cluster_flags,
-    check_cluster_flags,
-    cluster_of,
-    workers,
-)
+from jaxstyle.cli.batch_cluster import workers
 from jaxstyle.cli.batch_files import check_outputs, contact_sheet, description, not_made_here
 from jaxstyle.cli.batch_plan import show_batch_plan
 from jaxstyle.cli.batch_progress import batch_progress
+from jaxstyle.cli.cluster import add_cluster_flags, check_cluster_flags, cluster_of
 from jaxstyle.cli.common import (
     BITS_HELP,
     DEBUG_HELP,

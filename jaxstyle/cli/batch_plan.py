@@ -19,7 +19,8 @@ from jaxstyle.batch.folder import group_jobs
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.storage import Folder, is_url
 from jaxstyle.batch.worker import Options
-from jaxstyle.cli.batch_cluster import cluster_of, workers
+from jaxstyle.cli.batch_cluster import workers
+from jaxstyle.cli.cluster import cluster_of
 from jaxstyle.cli.common import Tell
 from jaxstyle.cli.failures import interruptible
 from jaxstyle.cli.interrupt import deferred_interrupt

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from jaxstyle import images
+from jaxstyle.cli.cluster import add_cluster_flags, cluster_of
 from jaxstyle.cli.common import (
     DEBUG_HELP,
     WEIGHTS_HELP,
@@ -28,6 +29,7 @@ from jaxstyle.cli.memory import as_flags
 from jaxstyle.cli.notes import idle_notes, network_note, read_pictures, tell_notes
 from jaxstyle.cli.outputs import check_distinct
 from jaxstyle.cli.progress import bar
+from jaxstyle.cli.video_cluster import Made, check_flags, make_on_cluster
 from jaxstyle.cli.video_plan import show_plan
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.plan import Scale
@@ -83,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--flow", metavar="DIR", type=Path, help=FLOW_HELP)
     add("--save-frames", metavar="DIR", type=Path, help=FRAMES_HELP)
     add("--devices", metavar="N", type=at_least_one, help=DEVICES_HELP)
+    add_cluster_flags(parser)
     add("--weights", metavar="VGG19.h5", help=WEIGHTS_HELP)
     add("--report", metavar="FILE.json", type=Path, help="save settings, versions and frame times")
     add("--plan", action="store_true", help="print frames, time, memory and disk, and exit")
@@ -105,6 +108,7 @@ def percentage(text: str) -> int:
 
 def main(arguments: argparse.Namespace) -> None:
     """Check the arguments, make the clip, or print its plan."""
+    check_flags(arguments)
     tell = teller(arguments.quiet or arguments.json)
     work = _work_of(arguments, tell)
     if arguments.plan:
@@ -194,27 +198,25 @@ def _make(arguments: argparse.Namespace, work: Work, tell: Tell) -> None:
     before = len(job.folder.frames())
     if before:
         tell(f"{count_of(before, 'frame')} are there already: going on after them")
-    devices = jax.local_devices()[: arguments.devices]
-    ahead = AHEAD if len(devices) < 2 else None
-    feed = render.feed_of(work.clip, work.masks, job, ahead)
-    with deferred_interrupt(tell) as check:
+    with cluster_of(arguments, tell), deferred_interrupt(tell) as check:
+        devices = jax.local_devices()[: arguments.devices]
+        all_ahead = arguments.cluster or len(devices) > 1
+        feed = render.feed_of(work.clip, work.masks, job, None if all_ahead else AHEAD)
 
         def kept(stop: BaseException) -> None:
             there = f"{len(job.folder.frames())} of {count_of(feed.count, 'frame')}"
             stop.add_note(f"{there} are kept in {job.folder.path}: the same command goes on")
 
-        with (
-            saving(check, bar(hidden=tell is silence), kept) as update,
-            enough_memory(job.loaded, render.blank_inputs(job), as_flags(arguments)),
-        ):
-            tell_of_tuning(job.settings, tell)
-            shown = ClipBar(job, feed, update)
-            with fed(feed):
-                stylize(job, feed, ClipHooks(shown.done, shown.report, check), devices)
+        with saving(check, bar(hidden=tell is silence), kept) as update:
+            if arguments.cluster:
+                made = make_on_cluster(arguments, job, feed, update, check, tell)
+            else:
+                shown = ClipBar(job, feed, update)
+                made = _make_here(arguments, shown, devices, check, tell)
             how = arguments.codec, arguments.quality
             frames = render.encode(job, arguments.output, work.clip, *how, check)
     tell_notes([note for note in feed.notes if note not in work.told], tell)
-    report = _report(work, feed, shown.reports, frames, time.perf_counter() - start)
+    report = _report(work, feed, made, frames, time.perf_counter() - start)
     if arguments.report:
         images.write_text(arguments.report, json.dumps(report, indent=1) + "\n")
     if arguments.save_frames:
@@ -227,29 +229,43 @@ def _make(arguments: argparse.Namespace, work: Work, tell: Tell) -> None:
     tell(f"{arguments.output}: {count_of(frames, 'frame')}, {sides}, {clock(report['seconds'])}")
 
 
+def _make_here(
+    arguments: argparse.Namespace,
+    shown: "ClipBar",
+    devices: Sequence[Any],
+    check: Callable[[], None],
+    tell: Tell,
+) -> Made:
+    """Make all frames that are not in the folder yet, on devices of this machine."""
+    job, feed = shown.job, shown.feed
+    with enough_memory(job.loaded, render.blank_inputs(job), as_flags(arguments)):
+        tell_of_tuning(job.settings, tell)
+        with fed(feed):
+            stylize(job, feed, ClipHooks(shown.done, shown.report, check), devices)
+    return Made(shown.reports, {"device": device()})
+
+
 def _made_by(arguments: argparse.Namespace, work: Work) -> dict[str, Any]:
     """Return everything that the frames depend on."""
     masks = [work.job.settings.content_mask[index] for index in work.masks]
     return render.made_by(work.job, [arguments.content, *masks], work.part)
 
 
-def _report(
-    work: Work, feed: Feed, made: Sequence[FrameReport], frames: int, seconds: float
-) -> dict[str, Any]:
+def _report(work: Work, feed: Feed, made: Made, frames: int, seconds: float) -> dict[str, Any]:
     """Return the record of a clip as plain values for JSON."""
     last = work.job.schedule[-1]
     return {
         "settings": work.job.settings.to_dict(),
         "clip": asdict(work.job.clip),
         "versions": versions(),
-        "device": device(),
+        **made.by,
         "width": last.width,
         "height": last.height,
         "fps": float(work.clip.fps),
         "frames": frames,
         "scenes": feed.cuts,
-        "made": [asdict(each) for each in made],
-        "compilations": sum(each.compilations for each in made),
+        "made": [asdict(each) for each in made.reports],
+        "compilations": sum(each.compilations for each in made.reports),
         "waited": feed.waited,
         "seconds": seconds,
     }

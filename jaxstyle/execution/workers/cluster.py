@@ -102,6 +102,7 @@ class Pool:
       most: number of workers that can be of use.
       tell: called with notes.
       check: called often; may raise to end it all.
+      accelerators: number of them that a worker can use; only if ``resources`` is empty.
       members: workers that do tasks.
       refused: workers that cannot take part. They keep their resources, or Ray would start the
         next one in their place.
@@ -118,6 +119,7 @@ class Pool:
     most: int
     tell: Callable[[str], None]
     check: Callable[[], None]
+    accelerators: float = math.inf
     members: list[Member] = field(default_factory=list)
     refused: list[Member] = field(default_factory=list)
     lost: int = 0
@@ -264,7 +266,7 @@ class Pool:
     def _find_room(self) -> int:
         """Return for how many workers there is room, and settle what each takes."""
         there = _nodes()
-        wanted = self.resources or usual_resources(there)
+        wanted = self.resources or usual_resources(there, self.accelerators)
         room = sum(_room(node, wanted) for node in there)
         self.resources = wanted if room else self.resources
         return room
@@ -548,12 +550,17 @@ def _reason(error: Exception) -> str:
 # --- nodes and their resources --------------------------------------------------------------------
 
 
-def usual_resources(nodes: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return what a worker takes unless told: all accelerators of the node that has fewest."""
+def usual_resources(nodes: Sequence[Mapping[str, Any]], most: float = math.inf) -> dict[str, float]:
+    """Return what a worker takes unless told: all accelerators of the node that has fewest.
+
+    Args:
+      nodes: the nodes, as Ray describes them.
+      most: number of TPUs or GPUs that a worker can use.
+    """
     for name in ACCELERATORS:
         counts = [each for node in nodes if (each := node["Resources"].get(name, 0)) >= 1]
         if counts:
-            return {name: min(counts)}
+            return {name: min(counts) if name == "CPU" else min(most, *counts)}
     return {}
 
 

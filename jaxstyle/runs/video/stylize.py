@@ -10,7 +10,7 @@ Start reading at ``stylize``.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -175,7 +175,7 @@ def stylize(
     job = prepared(job, hooks)
     if len(devices) < 2:
         for first in scenes(feed, hooks.pause):
-            make_scene(job, feed, first, hooks)
+            make_scene(job, numbers(feed, first, hooks.pause), first, hooks)
         return
     turn, waiting = threading.Lock(), scenes(feed, hooks.pause)
 
@@ -187,7 +187,7 @@ def stylize(
                     first = next(waiting, None)
                 if first is None:
                     return
-                make_scene(own, feed, first, hooks)
+                make_scene(own, numbers(feed, first, hooks.pause), first, hooks)
 
     with ThreadPoolExecutor(len(devices)) as pool:
         working = [pool.submit(work, device) for device in devices]
@@ -223,10 +223,17 @@ def scenes(feed: Feed, pause: Callable[[], None]) -> Iterator[int]:
         number += 1
 
 
-def make_scene(job: Job, feed: Feed, first: int, hooks: ClipHooks) -> None:
-    """Make the frames of a scene in all passes, beginning where an earlier process ended."""
+def make_scene(job: Job, frames: Iterable[int], first: int, hooks: ClipHooks) -> None:
+    """Make the frames of a scene in all passes, beginning where an earlier process ended.
+
+    Args:
+      job: the clip.
+      frames: numbers of the frames, as they are ready.
+      first: the first of them.
+      hooks: functions to call.
+    """
     last = first - 1
-    for number in numbers(feed, first, hooks.pause):  # the first pass; frames appear on the way
+    for number in frames:  # the first pass
         make_frame(job, 1, number, first, number, hooks)
         last = number
     for of_pass in range(2, job.clip.passes + 1):

@@ -236,6 +236,8 @@ def test_a_worker_takes_all_accelerators_of_the_node_that_has_fewest():
     assert usual_resources(nodes({"CPU": 8}, {"CPU": 8, "GPU": 2})) == {"GPU": 2}
     assert usual_resources(nodes({"GPU": 2}, {"TPU": 8}, {"TPU": 4})) == {"TPU": 4}
     assert usual_resources(nodes({"CPU": 0})) == {}
+    assert usual_resources(nodes({"CPU": 8}, {"CPU": 8, "GPU": 2}), most=1) == {"GPU": 1}
+    assert usual_resources(nodes({"CPU": 8}), most=1) == {"CPU": 8}
 
 
 def test_a_worker_goes_on_with_the_kinds_that_it_has_programs_for():
