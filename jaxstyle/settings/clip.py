@@ -25,7 +25,7 @@ class ClipSettings:
     """
 
     temporal_weight: float = _setting(
-        300.0,
+        50.0,
         "weight of the temporal loss, which holds a frame to earlier results where the flow "
         "between them is reliable",
     )

@@ -41,13 +41,11 @@ from jaxstyle.runs.video.motion import Moved, Neighbor, moved, nothing_earlier
 from jaxstyle.settings import Settings
 from jaxstyle.settings.clip import ClipSettings
 
-LATER_RATE = 0.3
+LATER_RATE = 0.6
 """Factor of the learning rate where a frame starts from another result, which is nearly what it
 should be. At the full rate Adam's first steps lead away from it, further than its few steps lead
-back, and each frame starts from that of the one before: standing pictures flicker, grow noisy and
-change their brightness. With 8 steps, at 192 pixels, the warping error of two clips (see `score`)
-was 0.00079 and 0.00095 at 1, 0.00021 and 0.00033 at 0.4 and 0.5, 0.00026 at 0.3, 0.00016 and
-0.00024 at 0.2; the losses of frames were lower too, but higher at 0.1."""
+back, and each frame starts from that of the one before: what stands still flickers and grows noisy.
+At half of that, too little is painted of what comes into view."""
 
 LOOK = 0.1
 """Seconds between two looks at whether the devices are done."""
@@ -330,31 +328,22 @@ def _report(of_pass: int, number: int, first: int, seconds: float, result: Resul
 
 def inputs_of(job: Job, of_pass: int, number: int, first: int, last: int) -> Inputs:
     """Return what to run for a frame in a pass: see ``make_frame``."""
-    settings, scale = job.settings, job.schedule[-1]
-    content = Picture(images.read(job.folder.content(number)).rgb)
-    settings = job.folder.with_masks(settings, number)
-    regions = regions_of(job.loaded, content.rgb, job.styles, settings)
-    pixels, _ = recolored(content.rgb, [], settings)
-    _, painted = recolored(images.read(job.folder.content(first)).rgb, job.styles, settings)
-    whole = Inputs(
-        content,
-        job.styles,
-        settings,
-        schedule=tuple(job.schedule),
-        regions=regions,
-        colors=(pixels, painted),
-        earlier=nothing_earlier(scale.height, scale.width, len(job.clip.earlier_frames)),
+    scale, most = job.schedule[-1], len(job.clip.earlier_frames)
+    whole = replace(
+        _alone(job, number, first),
+        earlier=nothing_earlier(scale.height, scale.width, most),
         temporal_weight=job.clip.weight_in(of_pass),
     )
     neighbors = _neighbors(job, of_pass, number, first, last)
-    if not neighbors and of_pass == 1:
+    if of_pass == 1 and not neighbors:
         return whole
-    own = None if of_pass == 1 else pixels_of_result(job.folder, of_pass - 1, number)
-    later = replace(whole, schedule=job.later, settings=_slower(settings))
+    later = replace(whole, schedule=job.later, settings=_slower(whole.settings))
+    own = _result(job, of_pass - 1, number) if of_pass > 1 else None
     if not neighbors:
         return replace(later, start=own)
-    found = moved(neighbors, len(job.clip.earlier_frames))
-    return replace(later, start=blended(found, own), earlier=found.earlier)
+    found = moved(neighbors, most)
+    start = filled(found, _filling(job, whole)) if own is None else averaged(found, own)
+    return replace(later, start=start, earlier=found.earlier)
 
 
 def _slower(settings: Settings) -> Settings:
@@ -364,18 +353,48 @@ def _slower(settings: Settings) -> Settings:
     return replace(settings, learning_rate=LATER_RATE * settings.rate)
 
 
-def blended(found: Moved, own: Float[np.ndarray, "h w 3"] | None) -> Float[np.ndarray, "h w 3"]:
-    """Return the image that a frame starts from.
+def _alone(job: Job, number: int, first: int) -> Inputs:
+    """Return what to run for a frame that has no neighbors, in a scene that begins at ``first``."""
+    content = Picture(images.read(job.folder.content(number)).rgb)
+    settings = job.folder.with_masks(job.settings, number)
+    regions = regions_of(job.loaded, content.rgb, job.styles, settings)
+    # Style pictures that are matched to the photo's colors are the same for all of a scene.
+    opening = images.read(job.folder.content(first)).rgb
+    colors = recolored(content.rgb, [], settings)[0], recolored(opening, job.styles, settings)[1]
+    schedule = tuple(job.schedule)
+    return Inputs(content, job.styles, settings, schedule, regions, colors)
 
-    In the first pass, it is the nearest result, warped. Later it is the frame's own result of the
-    pass before, averaged with that where the flow is reliable (section 6).
+
+def _filling(job: Job, whole: Inputs) -> Float[np.ndarray, "h w 3"] | None:
+    """Return the image that a frame alone would start from; None if that is noise.
+
+    Noise needs all steps of a first frame to become anything.
+    """
+    if whole.settings.init == "noise":
+        return None
+    assert whole.colors
+    given = *whole.colors, whole.regions, job.schedule[-1], job.network, whole.settings
+    return first_image(*given)
+
+
+def filled(found: Moved, filling: Float[np.ndarray, "h w 3"] | None) -> Float[np.ndarray, "h w 3"]:
+    """Return the nearest result, warped, with what it does not see filled in (section 5.1).
 
     Args:
-      found: the results of its neighbors.
-      own: its own result of the pass before, None in the first pass.
+      found: the results of the neighbors.
+      filling: what to fill in; None to leave what was warped, as the authors' program does.
     """
-    if own is None:
+    if filling is None:
         return found.nearest
+    weight = found.reliability[..., None]
+    return weight * found.nearest + (1 - weight) * filling
+
+
+def averaged(found: Moved, own: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
+    """Return a frame's own result of the pass before, averaged with the nearest, warped.
+
+    Only where the flow is reliable (section 6, with the blend weights of the authors' program).
+    """
     weight = found.reliability[..., None]
     return (own + weight * found.nearest) / (1 + weight)
 
@@ -386,7 +405,7 @@ def _neighbors(job: Job, of_pass: int, number: int, first: int, last: int) -> li
     others = [number + way * distance for distance in job.clip.earlier_frames]
     return [
         Neighbor(
-            pixels_of_result(job.folder, of_pass, other),
+            _result(job, of_pass, other),
             job.folder.flow(number, other),
             job.folder.flow(other, number),
         )
@@ -395,6 +414,5 @@ def _neighbors(job: Job, of_pass: int, number: int, first: int, last: int) -> li
     ]
 
 
-def pixels_of_result(folder: Folder, of_pass: int, number: int) -> Float[np.ndarray, "h w 3"]:
-    """Return the result of a frame in a pass."""
-    return images.read(folder.result(of_pass, number)).rgb
+def _result(job: Job, of_pass: int, number: int) -> Float[np.ndarray, "h w 3"]:
+    return images.read(job.folder.result(of_pass, number)).rgb
