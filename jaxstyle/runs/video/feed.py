@@ -17,7 +17,7 @@ from jaxstyle.losses import temporal
 from jaxstyle.machine.programs import jit
 from jaxstyle.runs.video.folder import Folder, pixels_of, write_pixels
 
-Pixels = UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 
 AHEAD = 24
 """Number of frames to prepare ahead where scenes are made one after the other."""

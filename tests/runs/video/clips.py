@@ -1,40 +1,40 @@
 """Clips for tests: frames in memory, some of which move."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from jaxstyle import images
 from jaxstyle.errors import ImageError
+from jaxstyle.images.video import Clip
 
-Frames = Sequence[np.ndarray]
 
-
-@dataclass
-class ClipOf:
-    """What `Feed` needs of a `jaxstyle.images.video.Clip`, of frames in memory.
+class ClipOf(Clip):
+    """Frames in memory, as far as `Feed` needs a clip.
 
     Attributes:
       all: the frames.
-      path: as the user would name it.
       broken: number of the frame that cannot be read, from 0.
       begun: the numbers of the frames that were asked for first.
     """
 
-    all: Frames
-    path: str = "clip.mp4"
-    broken: int | None = None
-    notes: list[str] = field(default_factory=list)
-    begun: list[int] = field(default_factory=list)
+    def __init__(
+        self,
+        frames: Sequence[np.ndarray],
+        path: str = "clip.mp4",
+        broken: int | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.all, self.path, self.broken = frames, path, broken
+        self.count, self.begun, self._notes = len(frames), [], [*notes]
 
     @property
-    def count(self) -> int:
-        return len(self.all)
+    def notes(self) -> list[str]:
+        return self._notes
 
     def frames(self, first: int = 0) -> Iterator[tuple[int, np.ndarray]]:
         self.begun.append(first)
-        for number in range(first, self.count):
+        for number in range(first, len(self.all)):
             if number == self.broken:
                 raise ImageError(f"{self.path}: cannot be read")
             yield number, self.all[number]

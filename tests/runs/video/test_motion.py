@@ -9,6 +9,7 @@ from jaxstyle.losses import temporal
 from jaxstyle.runs.video.motion import Neighbor, moved, nothing_earlier
 
 HEIGHT, WIDTH = 12, 15
+warp, reliability = jax.jit(temporal.warp), jax.jit(temporal.reliability)
 
 
 def shifted(seed, way, holes=0):
@@ -28,8 +29,8 @@ NEAR, FAR, THIRD = shifted(0, (1, 0), holes=4), shifted(1, (2, 1)), shifted(2, (
 @pytest.mark.parametrize("neighbors", [[NEAR], [NEAR, FAR], [NEAR, FAR, THIRD]], ids=len)
 def test_neighbors_are_warped_and_count_where_no_nearer_one_is_seen(neighbors):
     found = moved(neighbors, 3)
-    warped = [temporal.warp(each.image, each.flow) for each in neighbors]
-    sure = [np.asarray(temporal.reliability(each.flow, each.opposite)) for each in neighbors]
+    warped = [warp(each.image, each.flow) for each in neighbors]
+    sure = [np.asarray(reliability(each.flow, each.opposite)) for each in neighbors]
     np.testing.assert_allclose(found.nearest, warped[0], atol=1e-6)
     np.testing.assert_allclose(found.reliability, sure[0], atol=1e-6)
     assert found.earlier.images.shape == (HEIGHT, WIDTH, 3, 3)

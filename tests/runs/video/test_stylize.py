@@ -18,9 +18,11 @@ from jaxstyle.runs.stylize import run
 from jaxstyle.runs.video import stylize as module
 from jaxstyle.runs.video.folder import Folder, pixels_of, write_pixels
 from jaxstyle.runs.video.motion import Moved, nothing_earlier
-from jaxstyle.runs.video.stylize import LATER_RATE, blended, inputs_of, schedule_of
+from jaxstyle.runs.video.stylize import LATER_RATE, averaged, filled, inputs_of, schedule_of
 from jaxstyle.settings import resolve
 from tests.runs.video.clips import ClipOf, moving, texture
+
+warp, reliability = jax.jit(temporal.warp), jax.jit(temporal.reliability)
 
 SIDES = (32, 40)
 TWO_SCALES = {"smallest_size": 20, "steps": (3, 2)}
@@ -92,18 +94,19 @@ def test_the_first_frame_of_a_scene_is_what_a_run_makes_of_it(job, make, small_w
 
 
 def test_without_later_steps_a_frame_is_the_one_before_moved_along_the_flow(job, make, still_flows):
-    back, there = (
-        np.tile(np.float32([3, 0]), (*SIDES, 1)),
-        np.tile(np.float32([-3, 0]), (*SIDES, 1)),
-    )
+    """What comes into sight begins as a frame alone would; noise would stay noise."""
+    back, there = (np.tile(np.float32([way, 0]), (*SIDES, 1)) for way in (4, -4))
     flows = still_flows(3, backward_2_1=back, forward_1_2=there)
-    one = job(later_steps=0, flows=flows)
-    reports = make(one, [texture(n, *SIDES) for n in range(3)])
-    assert [each.steps for each in reports] == [3, 0, 0]
-    first, second, third = frames_of(one)
-    np.testing.assert_array_equal(second[:, :-3], first[:, 3:])
-    np.testing.assert_array_equal(second[:, -3:], np.repeat(first[:, -1:], 3, axis=1))
-    np.testing.assert_array_equal(third, second)
+    frames = [texture(n, *SIDES) for n in range(3)]
+    for init in ("content", "noise"):
+        one = job(init, later_steps=0, flows=flows, init=init)
+        reports = make(one, frames)
+        assert [each.steps for each in reports] == [3, 0, 0]
+        first, second, third = frames_of(one)
+        np.testing.assert_array_equal(second[:, :-6], first[:, 4:-2])
+        new = frames[1] if init == "content" else np.repeat(first[:, -1:], 40, axis=1)
+        np.testing.assert_array_equal(second[:, -2:], new[:, -2:])
+        np.testing.assert_array_equal(third, second)
 
 
 def test_a_large_weight_holds_a_frame_to_the_one_before(job, make):
@@ -115,13 +118,13 @@ def test_a_large_weight_holds_a_frame_to_the_one_before(job, make):
         assert (reports[1].terms["temporal"] > 0) == (weight > 0)
         first, second = results_of(one, 2)
         flow, opposite = one.folder.flow(2, 1), one.folder.flow(1, 2)
-        sure = np.asarray(temporal.reliability(flow, opposite))
-        squares = np.mean((second - temporal.warp(first, flow)) ** 2, axis=-1)
+        sure = np.asarray(reliability(flow, opposite))
+        squares = np.mean((second - np.asarray(warp(first, flow))) ** 2, axis=-1)
         apart.append(np.mean(squares[sure > 0.99]))
         beside.append(np.mean(squares[sure == 0]))
         assert np.mean(sure > 0.99) > 0.5
     assert apart[1] < apart[0] / 10
-    assert beside[1] > beside[0] / 3
+    assert beside[1] / beside[0] > 3 * apart[1] / apart[0]
 
 
 def test_nothing_is_rounded_to_one_side_from_frame_to_frame(job, make):
@@ -196,7 +199,8 @@ def test_a_frame_is_held_to_an_older_one_where_the_nearer_does_not_show_it(job, 
     hidden[8:20, 10:25] = 9  # the way back from frame 2 contradicts the way there
     flows = still_flows(3, (1, 2), forward_2_3=hidden)
     one = job(flows=flows, earlier_frames=(1, 2))
-    make(one, [texture(3, *SIDES)] * 3)
+    photo = texture(3, *SIDES)
+    make(one, [photo] * 3)
     results = results_of(one, 3)
     first, second, third = (inputs_of(one, 1, n, 1, n) for n in (1, 2, 3))
     assert first.start is None
@@ -209,7 +213,7 @@ def test_a_frame_is_held_to_an_older_one_where_the_nearer_does_not_show_it(job, 
     assert np.all(near[inner] == 0) and np.all(far[outer] < 1e-6)
     for j, of in enumerate((results[1], results[0])):
         np.testing.assert_allclose(third.earlier.images[:, :, j], of, atol=1e-6)
-    np.testing.assert_allclose(third.start, results[1], atol=1e-6)
+    np.testing.assert_allclose(third.start[outer], results[1][outer], atol=1e-6)
     assert third.temporal_weight == one.clip.temporal_weight
 
 
@@ -224,13 +228,13 @@ def test_frames_of_another_scene_are_not_seen(job, make):
 
 
 def test_passes_go_forward_and_backward_scene_by_scene(job, make):
-    one = job(passes=3)
+    one = job(passes=3, later_steps=2)  # before the first one, most differ from nothing earlier
     reports = make(one, [*moving(3), *moving(2, seed=5)])
     assert order(reports) == [
         *((1, 1), (1, 2), (1, 3), (2, 3), (2, 2), (2, 1), (3, 1), (3, 2), (3, 3)),
         *((1, 4), (1, 5), (2, 5), (2, 4), (3, 4), (3, 5)),
     ]
-    assert [each.steps for each in reports] == [3, *[1] * 8, 3, *[1] * 5]
+    assert [each.steps for each in reports] == [3, *[2] * 8, 3, *[2] * 5]
     assert sum(each.compilations for each in reports) <= 1
     # The loss counts in the second half, wherever there is a neighbor that was made before.
     held = {(each.of_pass, each.number) for each in reports if each.terms["temporal"]}
@@ -254,17 +258,20 @@ def test_a_later_pass_begins_between_its_own_result_and_its_neighbors(job, make,
     np.testing.assert_array_equal(last.start, results_of(one, 2)[1])
 
 
-def test_what_is_not_reliable_is_not_blended():
+def test_what_is_not_reliable_is_filled_in_first_and_not_averaged_later():
     rng = np.random.default_rng(0)
     own, near = (rng.uniform(size=(*SIDES, 3)).astype(np.float32) for _ in range(2))
     sure = rng.uniform(size=SIDES).astype(np.float32)
-    sure[:5] = 0
+    sure[:5], sure[5:9] = 0, 1
     found = Moved(near, sure, nothing_earlier(*SIDES, 1))
-    mean = blended(found, own)
-    np.testing.assert_array_equal(mean[:5], own[:5])
-    apart = np.abs(mean - own) * (1 + sure[..., None])
-    np.testing.assert_allclose(apart, sure[..., None] * np.abs(near - own), atol=1e-6)
-    np.testing.assert_array_equal(blended(found, None), near)
+    start, mean, each = filled(found, own), averaged(found, own), sure[..., None]
+    for image in (start, mean):
+        np.testing.assert_array_equal(image[:5], own[:5])
+    np.testing.assert_allclose(start[5:9], near[5:9], atol=1e-6)
+    np.testing.assert_allclose(mean[5:9], (own + near)[5:9] / 2, atol=1e-6)
+    np.testing.assert_allclose(start - own, each * (near - own), atol=1e-6)
+    np.testing.assert_allclose((mean - own) * (1 + each), each * (near - own), atol=1e-6)
+    np.testing.assert_array_equal(filled(found, None), near)
 
 
 # --- ends, and going on ---------------------------------------------------------------------------
