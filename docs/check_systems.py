@@ -24,11 +24,12 @@ from jaxstyle.runs.score import score
 SYSTEMS = Path(__file__).resolve().parents[1] / "tests" / "systems"
 PUBLISHED = [name for name, preset in PRESETS.items() if preset.link]
 
-GUIDED = {
+ALIKE = {
     "deep-photo": "neural-style",
+    "ruder": "neural-style",
     **dict.fromkeys(("gatys-guided", "gatys-guided-inside", "gatys-guided-all"), "gatys-2017"),
 }
-"""Systems that without masks measure what another one does."""
+"""Systems that, without masks and for a frame alone, measure what another one does."""
 
 SIZES = {
     "longest": "longest side {}",
@@ -83,7 +84,7 @@ def errors_of_tests(loaded: weights.Loaded) -> Errors:
     for style, stretched in (("style.png", False), ("style_same_size.png", True)):
         values = recorded(SYSTEMS / style.replace("style", "values").replace("png", "json"))
         own = {n: t for n, t in values.items() if (resolve(n).style_fit == "stretch") == stretched}
-        own |= {name: own[base] for name, base in GUIDED.items() if base in own}
+        own |= {name: own[base] for name, base in ALIKE.items() if base in own}
         found |= errors(SYSTEMS, style, own, loaded)
     return found
 

@@ -92,6 +92,7 @@ KNOWN_FOR = {
     "tf-tutorial": {"keep_best": True, "epsilon": 0.1, "betas": (0.99, 0.999)},
     "crowsonkb": {"style_loss": "wasserstein", "average": 0.99, "carry": True},
     "nnst": {"style_loss": "neighbors", "last_style_loss": "neighbors-split", "style_colors": True},
+    "ruder": {"tolerance": 4e-5, "optimizer": "lbfgs", "steps": (2000,)},
     "strotss": {"style_loss": "relaxed-transport", "content_loss": "self-similarity"},
     "deep-photo": {"photorealism_weight": (0.0, 1e4), "size": 700, "guidance": "augmented"},
     "gatys-guided": {"guidance": "simple", "size_rule": "area"},
