@@ -229,7 +229,11 @@ def test_frames_of_another_scene_are_not_seen(job, make):
 
 def test_passes_go_forward_and_backward_scene_by_scene(job, make):
     one = job(passes=3, later_steps=2)  # before the first one, most differ from nothing earlier
-    reports = make(one, [*moving(3), *moving(2, seed=5)])
+    frames, finished = [*moving(3), *moving(2, seed=5)], []
+    reports = make(
+        *(one, frames), done=lambda now: finished.append(one.folder.frame(now.number).exists())
+    )
+    assert finished == [each.of_pass == 3 for each in reports]
     assert order(reports) == [
         *((1, 1), (1, 2), (1, 3), (2, 3), (2, 2), (2, 1), (3, 1), (3, 2), (3, 3)),
         *((1, 4), (1, 5), (2, 5), (2, 4), (3, 4), (3, 5)),
@@ -242,7 +246,7 @@ def test_passes_go_forward_and_backward_scene_by_scene(job, make):
     left = {path.name for path in (one.folder.path / "results").glob("*.png")}
     assert left == {f"3-00000{number}.png" for number in range(1, 6)}
     assert len(one.folder.frames()) == 5
-    assert make(one, [*moving(3), *moving(2, seed=5)]) == []
+    assert make(one, frames) == []
 
 
 def test_a_later_pass_begins_between_its_own_result_and_its_neighbors(job, make, still_flows):
