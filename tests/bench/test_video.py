@@ -1,0 +1,23 @@
+"""Tests of bench video, by a trial run."""
+
+import pytest
+
+from bench import video
+from tests.bench.conftest import measured
+
+
+def test_a_clip_is_compared_with_its_frames_alone(tmp_path):
+    (row,) = measured(video, "--no-memory", "--pictures", tmp_path)
+    assert (row["frames"], row["sides"], row["compilations"]) == (3, "32x32", 1)
+    assert 0 < row["held"] < row["alone"]
+    assert row["steadier"] == row["alone"] / row["held"]
+    assert row["cost"] == row["later"] / row["whole"]
+    assert [path.name for path in tmp_path.iterdir()] == ["seeded.png"]
+    assert "| seeded | 32x32 | 3 |" in video.table([row])
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_long_clip_is_compared_with_that_of_a_short_one():
+    _, *lengths = measured(video)
+    assert [row["frames"] for row in lengths] == [2, 3]
+    assert all(row["peak"] > 50 for row in lengths)
