@@ -5,7 +5,6 @@ import glob
 import os
 import re
 import secrets
-import socket
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,12 +15,8 @@ from urllib.parse import urlsplit
 
 from jaxstyle.errors import LedgerError, StorageError, message_of
 from jaxstyle.machine.files import remove_leftovers, write_whole
+from jaxstyle.machine.lock import taken_by
 from jaxstyle.machine.temporary import temporary_folder
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -217,12 +212,16 @@ class Folder:
         Raises:
           LedgerError: another process has locked the folder; the message names it.
         """
-        if fcntl is None or is_url(self.root):
+        if is_url(self.root):
             yield
             return
         descriptor = _open_own(self.path(".lock"))
         try:
-            _lock(descriptor, self.root)
+            if (who := taken_by(descriptor)) is not None:
+                raise LedgerError(
+                    f"another process{who} is working in {self.root}: wait for it to end, or give "
+                    "another folder"
+                )
             yield
         finally:
             os.close(descriptor)  # releases the lock
@@ -327,24 +326,6 @@ def _append(path: str, line: bytes) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: str) -> None:
-    """Lock an open file and write there who has; raise LedgerError if another process has."""
-    assert fcntl is not None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.pread(descriptor, 200, 0)
-        who = f" ({text.decode()})" if re.fullmatch(rb"pid \d+ on [\w.-]+", text) else ""
-        raise LedgerError(
-            f"another process{who} is working in {folder}: wait for it to end, or give another "
-            "folder"
-        ) from None
-    except OSError:  # no locks on this file system
-        return
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
 
 
 def _ending(last: bytes) -> bytes:

@@ -192,12 +192,31 @@ def _check_files(
 
 
 def _make(arguments: argparse.Namespace, work: Work, tell: Tell) -> None:
-    """Make all frames, then the clip."""
+    """Make all frames, then the clip; delete what was kept on the way."""
     job, start = work.job, time.perf_counter()
-    job.folder.begin(_made_by(arguments, work))
-    before = len(job.folder.frames())
-    if before:
-        tell(f"{count_of(before, 'frame')} are there already: going on after them")
+    with job.folder.locked():
+        job.folder.begin(_made_by(arguments, work))
+        before = len(job.folder.frames())
+        if before:
+            tell(f"{count_of(before, 'frame')} are there already: going on after them")
+        report = _made_and_written(arguments, work, tell)
+        report["seconds"] = time.perf_counter() - start
+        if arguments.report:
+            images.write_text(arguments.report, json.dumps(report, indent=1) + "\n")
+        if arguments.save_frames:
+            job.folder.keep_frames_alone()
+        else:
+            job.folder.delete()
+    if arguments.json:
+        print(json.dumps(report))
+    sides = f"{report['width']}x{report['height']}"
+    frames = count_of(report["frames"], "frame")
+    tell(f"{arguments.output}: {frames}, {sides}, {clock(report['seconds'])}")
+
+
+def _made_and_written(arguments: argparse.Namespace, work: Work, tell: Tell) -> dict[str, Any]:
+    """Make the frames that are not there yet, and write the clip; return the record of it."""
+    job = work.job
     with cluster_of(arguments, tell), deferred_interrupt(tell) as check:
         devices = jax.local_devices()[: arguments.devices]
         all_ahead = arguments.cluster or len(devices) > 1
@@ -216,17 +235,7 @@ def _make(arguments: argparse.Namespace, work: Work, tell: Tell) -> None:
             how = arguments.codec, arguments.quality
             frames = render.encode(job, arguments.output, work.clip, *how, check)
     tell_notes([note for note in feed.notes if note not in work.told], tell)
-    report = _report(work, feed, made, frames, time.perf_counter() - start)
-    if arguments.report:
-        images.write_text(arguments.report, json.dumps(report, indent=1) + "\n")
-    if arguments.save_frames:
-        job.folder.keep_frames_alone()
-    else:
-        job.folder.delete()
-    if arguments.json:
-        print(json.dumps(report))
-    sides = f"{report['width']}x{report['height']}"
-    tell(f"{arguments.output}: {count_of(frames, 'frame')}, {sides}, {clock(report['seconds'])}")
+    return _report(work, feed, made, frames)
 
 
 def _make_here(
@@ -251,7 +260,7 @@ def _made_by(arguments: argparse.Namespace, work: Work) -> dict[str, Any]:
     return render.made_by(work.job, [arguments.content, *masks], work.part)
 
 
-def _report(work: Work, feed: Feed, made: Made, frames: int, seconds: float) -> dict[str, Any]:
+def _report(work: Work, feed: Feed, made: Made, frames: int) -> dict[str, Any]:
     """Return the record of a clip as plain values for JSON."""
     last = work.job.schedule[-1]
     return {
@@ -267,7 +276,6 @@ def _report(work: Work, feed: Feed, made: Made, frames: int, seconds: float) -> 
         "made": [asdict(each) for each in made.reports],
         "compilations": sum(each.compilations for each in made.reports),
         "waited": feed.waited,
-        "seconds": seconds,
     }
 
 

@@ -83,4 +83,6 @@ def _clean(name: str, value: Any) -> Any:
     found = sorted({BOUNDS[name](name, number) for number in each})
     if not 1 <= len(found) <= MOST_EARLIER:
         raise SettingError(name, f"needs 1 to {MOST_EARLIER} different numbers, not {len(found)}")
+    if found[0] != 1:
+        raise SettingError(name, "must have 1 among them: a frame starts from the one before")
     return tuple(found)

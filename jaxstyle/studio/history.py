@@ -28,13 +28,9 @@ from jaxstyle.errors import ImageError, JaxstyleError, UsageError
 from jaxstyle.images import Picture, timelapse
 from jaxstyle.images.sizes import fit
 from jaxstyle.machine.files import remove_leftovers, unused, write_whole
+from jaxstyle.machine.lock import taken_by
 from jaxstyle.runs import recipe as recipes
 from jaxstyle.runs.recipe import Recipe, interrupted
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 THUMBNAIL = 320
 """Longest side of the small copy of a picture, in pixels."""
@@ -119,16 +115,9 @@ def locked(folder: Path) -> Iterator[None]:
       UsageError: another studio is using it.
     """
     _make(folder)
-    if fcntl is None:  # Windows
-        yield
-        return
-    with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"another studio is using {folder}: give another --folder") from None
-        except OSError:  # no locks on this file system
-            pass
+    with open(folder / ".lock", "a+") as file:
+        if (who := taken_by(file.fileno())) is not None:
+            raise UsageError(f"another studio{who} is using {folder}: give another --folder")
         yield
 
 

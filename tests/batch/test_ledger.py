@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from jaxstyle.batch import ledger as ledgers
-from jaxstyle.batch import storage
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.ledger import Ledger
 from jaxstyle.batch.origins import stamps
 from jaxstyle.batch.storage import Folder
 from jaxstyle.errors import LedgerError, WouldReplaceError
+from jaxstyle.machine import lock
 from jaxstyle.settings import resolve
 from tests.processes import process_environment
 
@@ -329,6 +329,6 @@ def test_without_file_locks_the_folder_is_not_locked(local, monkeypatch):
     def refuse(*arguments: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(storage.fcntl, "flock", refuse)
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
     with Ledger.open(local, GUARD), Ledger.open(local, GUARD):
         pass

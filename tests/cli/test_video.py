@@ -20,6 +20,7 @@ from jaxstyle.__main__ import main
 from jaxstyle.images.video import ClipWriter, open_clip
 from jaxstyle.images.video.flow import write_flo
 from jaxstyle.runs.video import stylize as method
+from jaxstyle.runs.video.folder import Folder
 from tests.cli.conftest import SHALLOW, files_in, json_of, names_in, save
 from tests.processes import SMALL_COMMAND, process_environment
 
@@ -214,6 +215,16 @@ def test_other_settings_do_not_go_on_with_frames_that_are_there(clip, capsys, mo
     assert main([*MADE, "--later-steps", "3"]) == 1
     assert "made with another later_steps" in capsys.readouterr().err
     assert files_in(KEPT) == before
+
+
+def test_two_processes_do_not_work_on_one_clip(clip, capsys):
+    with Folder(KEPT).locked():
+        assert main(MADE) == 1
+    said = capsys.readouterr().err
+    assert f"{KEPT}: another process (pid {os.getpid()} on " in said
+    assert "wait for it to end, or name another output" in said
+    assert main(MADE) == 0
+    assert not KEPT.exists()
 
 
 @pytest.mark.slow

@@ -130,3 +130,7 @@ def test_the_temporal_loss_counts_in_the_second_half_of_the_passes(passes, held)
     clip = resolve_clip(passes=passes, temporal_weight=7.0)
     weights = {number: clip.weight_in(number) for number in range(1, passes + 1)}
     assert weights == {number: 7.0 if number in held else 0.0 for number in weights}
+
+
+def test_the_frame_before_is_always_among_the_earlier_ones():
+    assert "must have 1 among them" in refused("earlier_frames", (2, 4))

@@ -62,6 +62,8 @@ class Clip:
         Raises:
           ImageError: The file, or a picture of a folder, can no longer be read.
         """
+        if first >= self.count:
+            return
         source, late = self._source, self._source.tolerance + _TINY
         shown = source.shown(self._time(first))
         current, following = next(shown, None), next(shown, None)

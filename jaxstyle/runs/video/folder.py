@@ -15,7 +15,8 @@ any moment goes on to the same frames, byte for byte.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from jaxstyle import images
-from jaxstyle.errors import CheckpointError, DamagedError
+from jaxstyle.errors import CheckpointError, DamagedError, message_of
 from jaxstyle.images import Picture
 from jaxstyle.images.video.flow import read_flo, write_flo
 from jaxstyle.machine.files import remove_leftovers, write_whole
+from jaxstyle.machine.lock import taken_by
 from jaxstyle.machine.plain_json import parsed
 from jaxstyle.runs.result import Result
 from jaxstyle.runs.run_checkpoint import differences
@@ -37,6 +39,7 @@ Pixels = UInt8[np.ndarray, "h w 3"]
 Flow = Float[np.ndarray, "h w 2"]
 
 RECORD = "clip.json"
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,48 @@ class Folder:
     path: Path
     flows: Path | None = None
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder during the block; create it if there is none.
+
+        Raises:
+          CheckpointError: another process is working in it, or it holds something else.
+        """
+        self._made_by()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: cannot be written: {error.strerror}") from error
+        try:
+            if (who := taken_by(descriptor)) is not None:
+                problem = f"another process{who} is working there: wait for it to end"
+                raise CheckpointError(f"{self.path}: {problem}, or name another output")
+            yield
+        finally:
+            os.close(descriptor)  # releases the lock
+
+    def _made_by(self) -> dict[str, Any] | None:
+        """Return what the frames that are there depend on; None if there are none yet.
+
+        Raises:
+          CheckpointError: the folder holds something else, or is damaged.
+        """
+        record = self.path / RECORD
+        try:
+            return parsed(record.read_bytes(), dict[str, Any])
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (DamagedError, OSError) as error:
+            raise CheckpointError(f"{record}: {message_of(error)}: delete the folder") from error
+        if self.path.exists():
+            if self.path.is_dir():
+                remove_leftovers(self.path)
+            if not _is_empty(self.path):
+                problem = "is not empty, and frames need a folder of their own: name another"
+                raise CheckpointError(f"{self.path}: {problem}")
+        return None
+
     def begin(self, made_by: Mapping[str, Any]) -> None:
         """Create the folder, or go on with what is there.
 
@@ -67,30 +112,22 @@ class Folder:
         Raises:
           CheckpointError: it holds something else, or frames of other settings.
         """
-        record = self.path / RECORD
-        try:
-            before = parsed(record.read_bytes(), dict[str, Any])
-        except (FileNotFoundError, NotADirectoryError):
-            before = None
-        except DamagedError as error:
-            raise CheckpointError(f"{record}: {error}: delete the folder") from error
-        if before is None and self.path.exists() and not _is_empty(self.path):
-            problem = "is not empty, and frames need a folder of their own: name another"
-            raise CheckpointError(f"{self.path}: {problem}")
+        before = self._made_by()
         if before is not None and (changed := differences(before, made_by)):
             if self.count_results():
                 raise CheckpointError(
                     f"{self.path}: holds frames made with another {', '.join(changed[:5])}: "
                     "delete the folder to start afresh, or name another output"
                 )
-            self.keep_frames_alone()  # there are none: nothing is lost
+            self._forget()  # there are no results: nothing is lost
             before = None
+        self.path.mkdir(parents=True, exist_ok=True)
+        if before is None:  # first of all: without it the folder would be taken for another's
+            write_whole(self.path / RECORD, json.dumps(made_by).encode())
         for name in ("content", "masks", "flow", "results"):
-            (self.path / name).mkdir(parents=True, exist_ok=True)
+            (self.path / name).mkdir(exist_ok=True)
             remove_leftovers(self.path / name)
         remove_leftovers(self.path)
-        if before is None:
-            write_whole(record, json.dumps(made_by).encode())
 
     # --- frames -----------------------------------------------------------------------------------
 
@@ -182,6 +219,10 @@ class Folder:
 
     def keep_frames_alone(self) -> None:
         """Delete all but the finished frames."""
+        self._forget()
+        (self.path / LOCK).unlink(missing_ok=True)
+
+    def _forget(self) -> None:
         for name in ("content", "masks", "flow", "results"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         (self.path / RECORD).unlink(missing_ok=True)
@@ -207,4 +248,4 @@ def write_pixels(path: Path, pixels: Pixels) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not os.listdir(folder)
+    return folder.is_dir() and not {*os.listdir(folder)} - {LOCK}

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import images
-from jaxstyle.errors import DivergedError, SettingError
+from jaxstyle.errors import DivergedError, MaskError, SettingError
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.plan import Image, Scale, blank, plan
 from jaxstyle.images import Picture
@@ -35,7 +35,7 @@ from jaxstyle.runs.preprocessing import enlarged, first_image, recolored
 from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.run_checkpoint import RunCheckpoint
-from jaxstyle.runs.video.feed import Feed
+from jaxstyle.runs.video.feed import Ended, Feed
 from jaxstyle.runs.video.folder import Folder
 from jaxstyle.runs.video.motion import Moved, Neighbor, moved, nothing_earlier
 from jaxstyle.settings import Settings
@@ -174,8 +174,20 @@ def stylize(
     if len(devices) < 2:
         for first in scenes(feed, hooks.pause):
             make_scene(job, numbers(feed, first, hooks.pause), first, hooks)
-        return
-    turn, waiting = threading.Lock(), scenes(feed, hooks.pause)
+    else:
+        _over_devices(job, feed, hooks, devices)
+
+
+def _over_devices(job: Job, feed: Feed, hooks: ClipHooks, devices: Sequence[Any]) -> None:
+    """Make the scenes of a clip, each on the device that is free next; end all if one fails."""
+    turn, over = threading.Lock(), threading.Event()
+
+    def pause() -> None:
+        if over.is_set():
+            raise Ended
+        hooks.pause()
+
+    waiting, own_hooks = scenes(feed, pause), replace(hooks, pause=pause)
 
     def work(device: Any) -> None:
         with jax.default_device(device):
@@ -185,20 +197,21 @@ def stylize(
                     first = next(waiting, None)
                 if first is None:
                     return
-                make_scene(own, numbers(feed, first, hooks.pause), first, hooks)
+                make_scene(own, numbers(feed, first, pause), first, own_hooks)
 
     with ThreadPoolExecutor(len(devices)) as pool:
         working = [pool.submit(work, device) for device in devices]
         try:
-            while wait(working, timeout=LOOK).not_done:
+            while any(not each.done() for each in working):
+                done, _ = wait(working, timeout=LOOK)
                 hooks.pause()
-                for each in working:
-                    if each.done():
-                        each.result()
+                for each in done:
+                    each.result()
+            for each in working:
+                each.result()
         finally:
+            over.set()
             feed.end()  # so that no thread waits for a frame
-        for each in working:
-            each.result()
 
 
 def prepared(job: Job, hooks: ClipHooks) -> Job:
@@ -265,11 +278,11 @@ def make_frame(
         return
     start = time.perf_counter()
     made = Making(hooks, number, of_pass)
-    given = inputs_of(job, of_pass, number, first, last)
     try:
+        given = inputs_of(job, of_pass, number, first, last)
         (result,) = optimize(job.loaded, [given], made.hooks, network=job.network)
-    except DivergedError as error:
-        raise DivergedError(f"frame {number}: {error}") from error
+    except (DivergedError, MaskError) as error:
+        raise type(error)(f"frame {number}: {error}") from error
     assert isinstance(result, Result)
     image = _unprocessed(job, given, made.progress)
     if of_pass == job.clip.passes:
