@@ -39,6 +39,12 @@ SHOWN = (1, 8, 16, 24)
 LOUDER = 4
 """Factor of the differences in those pictures."""
 
+STANDING = (128, 200)
+"""Pixels and frames of the clip of a standing camera."""
+
+GRAIN = 2.0
+"""Standard deviation of the noise of that camera, in levels of 255."""
+
 LENGTHS = (24, 240)
 """Frames of the clips whose memory is compared."""
 
@@ -54,11 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--frames", type=int, default=24, help="frames of each clip (default: 24)")
     add("--settings", default="", help="further flags of the clip, such as '--later-steps 4'")
     add("--pictures", metavar="DIR", type=Path, help="write pictures of the frames here")
-    add("--no-memory", action="store_true", help="leave out the memory of long clips")
+    add("--no-long", action="store_true", help="leave out drift and memory of long clips")
 
 
 def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[Row]:
-    """Measure every clip, then the memory of a short and a long one."""
+    """Measure every clip, then drift in a long one, and the memory of a short and a long one."""
     loaded = work.weights_of(arguments, show)
     size, frames = (32, 3) if arguments.quick else (arguments.size, arguments.frames)
     style = work.picture(1, size, size)
@@ -71,7 +77,8 @@ def measure(arguments: argparse.Namespace, show: Callable[[str], None]) -> list[
             show(f"{path.name}: {frames} frames of {size} pixels")
             given = loaded, path, style, size, frames, arguments.settings.split()
             rows.append(row(*given, arguments.pictures))
-    if not arguments.no_memory:
+    if not arguments.no_long:
+        rows.append(standing_row(loaded, style, *((32, 3) if arguments.quick else STANDING), show))
         lengths = (2, 3) if arguments.quick else LENGTHS
         rows += [memory_row(arguments, count, show) for count in lengths]
     return rows
@@ -200,7 +207,38 @@ def _difference(job: Job, of: Folder, number: int) -> np.ndarray:
     return np.clip(LOUDER * np.abs(image - np.asarray(before)) * sure, 0, 1)
 
 
-# --- the memory of long clips ---------------------------------------------------------------------
+# --- long clips -----------------------------------------------------------------------------------
+
+
+def standing_row(
+    loaded: weights.Loaded,
+    style: np.ndarray,
+    size: int,
+    frames: int,
+    show: Callable[[str], None],
+) -> Row:
+    """Make a clip of a standing camera; return how far its brightness and contrast drift."""
+    show(f"drift over {frames} frames")
+    rng, photo = np.random.default_rng(0), 255 * work.picture(0, size, size)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "standing.mov"
+        with ClipWriter(path, size, size, 24, codec="png") as writer:
+            for _ in range(frames):
+                noisy = photo + GRAIN * rng.normal(size=photo.shape)
+                writer.write(np.rint(np.clip(noisy, 0, 255)).astype(np.uint8))
+        clip = open_clip(path)
+        job = job_of(loaded, clip, style, size, Path(place) / "held")
+        held_still(job, clip)
+        first, last = (images.read(job.folder.frame(n)).rgb * 255 for n in (1, frames))
+        scored = _scored(job, clip, job.folder.path)
+    return {
+        "clip": "standing",
+        "sides": f"{size}x{size}",
+        "frames": frames,
+        "held": scored.warping_error,
+        "drift": float(last.mean() - first.mean()),
+        "contrast": float(last.std() / first.std()),
+    }
 
 
 def memory_row(arguments: argparse.Namespace, frames: int, show: Callable[[str], None]) -> Row:
@@ -248,6 +286,8 @@ COLUMNS = {
     "cost": "later / whole",
     "waited": "waited",
     "compilations": "compilations",
+    "drift": "brightness, last - first",
+    "contrast": "contrast, last / first",
     "peak": "peak memory, MB",
 }
 

@@ -7,7 +7,7 @@ from tests.bench.conftest import measured
 
 
 def test_a_clip_is_compared_with_its_frames_alone(tmp_path):
-    (row,) = measured(video, "--no-memory", "--pictures", tmp_path)
+    (row,) = measured(video, "--no-long", "--pictures", tmp_path)
     assert (row["frames"], row["sides"], row["compilations"]) == (3, "32x32", 1)
     assert 0 < row["held"] < row["alone"]
     assert row["steadier"] == row["alone"] / row["held"]
@@ -17,7 +17,9 @@ def test_a_clip_is_compared_with_its_frames_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_memory_of_a_long_clip_is_compared_with_that_of_a_short_one():
-    _, *lengths = measured(video)
+def test_drift_and_memory_of_long_clips_are_measured():
+    _, standing, *lengths = measured(video)
+    assert (standing["frames"], abs(standing["drift"]) < 30) == (3, True)
+    assert 0.5 < standing["contrast"] < 2
     assert [row["frames"] for row in lengths] == [2, 3]
     assert all(row["peak"] > 50 for row in lengths)
