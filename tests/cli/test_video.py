@@ -164,7 +164,7 @@ def test_original_colors_keep_the_hue_of_the_content(clip):
 # --- ends -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("passes", ["1", "3"])
+@pytest.mark.parametrize("passes", ["1", pytest.param("3", marks=pytest.mark.slow)])
 def test_after_an_end_the_same_command_goes_on_to_the_same_frames(
     clip, capsys, monkeypatch, passes
 ):
