@@ -12,6 +12,7 @@ Every file is replaced at once, and later ones depend on earlier ones alone. So 
 any moment goes on to the same frames, byte for byte.
 """
 
+import io
 import json
 import os
 import shutil
@@ -23,9 +24,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from PIL import Image
 
 from jaxstyle import images
-from jaxstyle.errors import CheckpointError, DamagedError, message_of
+from jaxstyle.errors import CheckpointError, DamagedError, ImageError, message_of
 from jaxstyle.images import Picture
 from jaxstyle.images.video.flow import read_flo, write_flo
 from jaxstyle.machine.files import remove_leftovers, write_whole
@@ -152,7 +154,8 @@ class Folder:
 
     def save_result(self, of_pass: int, number: int, image: Float[np.ndarray, "h w 3"]) -> None:
         """Write the result of a frame in a pass."""
-        images.write(self.result(of_pass, number), Picture(np.clip(image, 0, 1)))
+        pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+        write_pixels(self.result(of_pass, number), pixels)
 
     def has_result(self, of_pass: int, number: int) -> bool:
         """Return whether a frame has a result in a pass, or had one that a later pass replaced."""
@@ -238,13 +241,33 @@ class Folder:
 
 
 def pixels_of(path: Path) -> Pixels:
-    """Return the pixels of a picture that this program wrote."""
-    return np.rint(images.read(path).rgb * 255).astype(np.uint8)
+    """Return the pixels of a picture that this program wrote: sRGB, as they are in the file.
+
+    Raises:
+      ImageError: it is missing or damaged.
+    """
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except OSError as error:
+        problem = f"cannot be read ({message_of(error)})"
+        raise ImageError(f"{path}: {problem}: delete the folder, or name another output") from error
+
+
+def image_of(path: Path) -> Float[np.ndarray, "h w 3"]:
+    """Return a picture that this program wrote, in [0, 1]."""
+    return pixels_of(path).astype(np.float32) / 255
 
 
 def write_pixels(path: Path, pixels: Pixels) -> None:
-    """Write pixels as a picture."""
-    images.write(path, Picture(pixels.astype(np.float32) / 255))
+    """Write pixels as a PNG.
+
+    Raises:
+      ImageError: it cannot be written.
+    """
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "PNG", compress_level=1)
+    images.replace_file(path, encoded.getvalue())
 
 
 def _is_empty(folder: Path) -> bool:

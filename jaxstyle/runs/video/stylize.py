@@ -20,7 +20,6 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle import images
 from jaxstyle.errors import DivergedError, MaskError, SettingError
 from jaxstyle.execution.factories import tuned_network
 from jaxstyle.execution.plan import Image, Scale, blank, plan
@@ -36,7 +35,7 @@ from jaxstyle.runs.regions import regions_of
 from jaxstyle.runs.result import Progress, Result
 from jaxstyle.runs.run_checkpoint import RunCheckpoint
 from jaxstyle.runs.video.feed import Ended, Feed
-from jaxstyle.runs.video.folder import Folder
+from jaxstyle.runs.video.folder import Folder, image_of
 from jaxstyle.runs.video.motion import Moved, Neighbor, moved, nothing_earlier
 from jaxstyle.settings import Settings
 from jaxstyle.settings.clip import ClipSettings
@@ -368,11 +367,11 @@ def _slower(settings: Settings) -> Settings:
 
 def _alone(job: Job, number: int, first: int) -> Inputs:
     """Return what to run for a frame that has no neighbors, in a scene that begins at ``first``."""
-    content = Picture(images.read(job.folder.content(number)).rgb)
+    content = Picture(image_of(job.folder.content(number)))
     settings = job.folder.with_masks(job.settings, number)
     regions = regions_of(job.loaded, content.rgb, job.styles, settings)
     # Style pictures that are matched to the photo's colors are the same for all of a scene.
-    opening = images.read(job.folder.content(first)).rgb
+    opening = image_of(job.folder.content(first))
     colors = recolored(content.rgb, [], settings)[0], recolored(opening, job.styles, settings)[1]
     schedule = tuple(job.schedule)
     return Inputs(content, job.styles, settings, schedule, regions, colors)
@@ -428,4 +427,4 @@ def _neighbors(job: Job, of_pass: int, number: int, first: int, last: int) -> li
 
 
 def _result(job: Job, of_pass: int, number: int) -> Float[np.ndarray, "h w 3"]:
-    return images.read(job.folder.result(of_pass, number)).rgb
+    return image_of(job.folder.result(of_pass, number))
