@@ -37,13 +37,20 @@ def record(command: str, arguments: Mapping[str, Any], rows: Sequence[Row]) -> d
     plain = {k: v for k, v in plain.items() if v not in (None, math.inf)}
     return {
         "command": command,
-        "arguments": {k: v.name if isinstance(v, Path) else v for k, v in plain.items()},
+        "arguments": {k: _named(v) for k, v in plain.items()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
         "commit": commit(),
         "rows": list(rows),
     }
+
+
+def _named(value: Any) -> Any:
+    """Return a value with paths replaced by the names of their files."""
+    if isinstance(value, list):
+        return [_named(each) for each in value]
+    return value.name if isinstance(value, Path) else value
 
 
 def default_path(result: Mapping[str, Any]) -> Path:

@@ -28,7 +28,9 @@ def test_a_record_says_what_was_measured_where_and_with_what(tmp_path):
 
 
 def test_a_record_names_neither_this_machine_nor_its_folders(tmp_path):
-    result = made(json=tmp_path / "x.json", weights=str(tmp_path / "x.h5"), debug=False)
+    files = {"json": tmp_path / "x.json", "weights": str(tmp_path / "x.h5")}
+    result = made(**files, clips=[tmp_path / "a.mp4"], debug=False)
+    assert result["arguments"]["clips"] == ["a.mp4"]
     text = json.dumps(result)
     assert str(tmp_path) not in text
     assert str(Path.home()) not in text
