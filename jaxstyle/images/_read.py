@@ -100,7 +100,7 @@ def read(source: Any) -> Picture:
             _check_sides(picture, sides, name)
             return replace(picture, notes=(*notes, *picture.notes), dpi=_resolution(image))
     if isinstance(source, Image.Image):
-        with _pillow(PIL_IMAGE):
+        with quiet_pillow(PIL_IMAGE):
             check_memory(source, PIL_IMAGE)
             found = conversion(source, None, deep=is_deep(source, None))
             return _visible(_decode(source, None, found, PIL_IMAGE), PIL_IMAGE)
@@ -127,7 +127,7 @@ def read_stored(source: str | os.PathLike[str] | Image.Image) -> tuple[Picture, 
       ImageError: The picture cannot be read.
     """
     if isinstance(source, Image.Image):
-        with _pillow(PIL_IMAGE):
+        with quiet_pillow(PIL_IMAGE):
             check_memory(source, PIL_IMAGE)
             return _stored(source, PIL_IMAGE)
     name = os.fspath(source)
@@ -206,7 +206,7 @@ def _opened(name: str, *, again: bool = False) -> Iterator[_Opened]:
                 f"{name}: big-endian BigTIFF is not supported; save it as little-endian"
             )
         file.seek(0)
-        with _pillow(name), _image(file, head, name) as opened:
+        with quiet_pillow(name), _image(file, head, name) as opened:
             check_claim(opened.image, file, name)
             yield opened
 
@@ -281,7 +281,7 @@ def _is_animated(image: ImageFile.ImageFile) -> bool:
 
 
 @contextmanager
-def _pillow(name: str) -> Iterator[None]:
+def quiet_pillow(name: str) -> Iterator[None]:
     """Silence Pillow, set its limits, and convert its exceptions to ImageError.
 
     The limits and what silences it are global to the process, hence the lock.

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from math import ceil
+from math import ceil, isfinite
 
 from jaxstyle.errors import ImageError
 from jaxstyle.images import open_file
@@ -115,6 +115,9 @@ def open_clip(
       ImageError: There is no such clip, it cannot be read, is HDR, or ends before `start`.
     """
     name = os.fspath(path)
+    for seconds in (start, end):
+        if seconds is not None and not isfinite(seconds):
+            raise ImageError(f"{name}: cannot start or end at {seconds} seconds: give a number")
     rate = _checked_rate(name, fps)
     source = _source(name, rate)
     first = Fraction(start or 0)

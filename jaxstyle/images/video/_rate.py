@@ -15,6 +15,9 @@ _ROUNDING = 0.05
 _GAPS = 1.1
 """Frames at a constant rate for each picture, above which the rate counts as variable."""
 
+_SLOWEST = Fraction(1, 1001)
+"""Least rate, of pictures that are shown for a quarter of an hour or longer."""
+
 USUAL = Fraction(24)
 """Frames per second where nothing tells them."""
 
@@ -82,4 +85,4 @@ def _standard(rate: Fraction) -> Fraction:
 
 
 def _simple(rate: Fraction) -> Fraction:
-    return rate.limit_denominator(1001)
+    return max(_SLOWEST, rate.limit_denominator(1001))

@@ -2,14 +2,17 @@
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from jaxstyle.errors import ImageError, message_of
+from jaxstyle.errors import ImageError
 from jaxstyle.images import open_file
+from jaxstyle.images._read import quiet_pillow
 from jaxstyle.images.video._rate import rate_of
 from jaxstyle.images.video._source import Shown, Source
 
@@ -27,13 +30,10 @@ def open_webp(name: str) -> Source:
     if not durations:
         raise ImageError(f"{name}: is a picture, not a clip: give it as an image")
     *starts, length = (Fraction(each, 1000) for each in accumulate(durations, initial=0))
-    try:
-        with open_file(name) as file, Image.open(file) as image:
-            width, height = image.size
-            opacity = image.getchannel("A") if image.mode == "RGBA" else None
-            transparent = opacity is not None and opacity.getextrema() != (255, 255)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ImageError(f"{name}: is damaged: {message_of(error)}") from error
+    with _opened(name) as image, quiet_pillow(name):
+        width, height = image.size
+        opacity = image.getchannel("A") if image.mode == "RGBA" else None
+        transparent = opacity is not None and opacity.getextrema() != (255, 255)
     rate = rate_of(starts, length, [])
     source = _WebP(name, height, width, rate.rate, starts[-1], length, Fraction(1, 2000))
     source.starts = starts
@@ -50,14 +50,29 @@ class _WebP(Source):
     starts: list[Fraction]
 
     def shown(self, since: Fraction) -> Iterator[Shown]:
-        with open_file(self.path) as file, Image.open(file) as image:
+        with _opened(self.path) as image:
             for index, start in enumerate(self.starts):
                 try:
-                    image.seek(index)
-                    rgb = np.asarray(image.convert("RGB"))
-                except (OSError, ValueError, EOFError, SyntaxError):
+                    with quiet_pillow(self.path):
+                        image.seek(index)
+                        rgb = np.asarray(image.convert("RGB"))
+                except ImageError:
                     return  # the clip says that it is damaged
                 yield Shown(start, lambda rgb=rgb: rgb)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[Any]:
+    """Open a WebP file with Pillow.
+
+    Raises:
+      ImageError: It is damaged, or too large.
+    """
+    with open_file(name) as file:
+        with quiet_pillow(name):
+            image = Image.open(file, formats=["WEBP"])
+        with image:
+            yield image
 
 
 def _durations(name: str) -> list[int]:

@@ -6,10 +6,15 @@ from pathlib import Path
 
 from PIL import Image
 
+from jaxstyle.errors import ImageError
 from jaxstyle.images import EXTENSIONS
+from jaxstyle.images._read import quiet_pillow
 
 _EITHER = (".gif", ".webp", ".png", ".avif")
 """Extensions of files that hold one picture or several."""
+
+_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
+"""What Pillow calls them."""
 
 
 def is_clip(path: str | os.PathLike[str]) -> bool:
@@ -30,7 +35,7 @@ def is_clip(path: str | os.PathLike[str]) -> bool:
     if suffix not in _EITHER:
         return suffix not in EXTENSIONS
     try:
-        with Image.open(name) as picture:
+        with quiet_pillow(name), Image.open(name, formats=_FORMATS) as picture:
             return getattr(picture, "n_frames", 1) > 1
-    except OSError:
+    except ImageError:
         return False

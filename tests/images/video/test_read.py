@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from jaxstyle.errors import ImageError
-from jaxstyle.images.video import ClipWriter, _file, open_clip
+from jaxstyle.images import _read
+from jaxstyle.images.video import ClipWriter, _file, is_clip, open_clip
 from jaxstyle.images.video._colors import rgb_of
 from tests.cases import for_each
 from tests.images.video.clips import (
@@ -128,6 +129,13 @@ def test_other_rates(tmp_path, fps, shown):
     assert clip.fps == fps
     assert numbers(clip.frames()) == shown
     assert clip.count == len(shown)
+
+
+def test_pictures_may_be_shown_for_weeks(tmp_path):
+    write_video(tmp_path / "a.mkv", numbered(3), times=[0, 1000, 10**9])
+    clip = open_clip(tmp_path / "a.mkv", end=1)
+    assert clip.fps == Fraction(1, 1001)
+    assert numbers(clip.frames()) == [0]
 
 
 def test_a_variable_rate_is_made_constant(tmp_path):
@@ -343,6 +351,18 @@ def test_transparency_of_animations_is_dropped(tmp_path, name):
     assert abs(frames[0][30, 30].mean() - 200) < 4
 
 
+def test_pillow_limits_no_animation_that_pictures_may_have(tmp_path, monkeypatch, recwarn):
+    animation(tmp_path / "a.webp", [50] * 3, lossless=True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert is_clip(tmp_path / "a.webp")
+    assert numbers(open_clip(tmp_path / "a.webp").frames()) == [0, 1, 2]
+    monkeypatch.setattr(_read, "MAX_PIXELS", 100)
+    with pytest.raises(ImageError, match=r"a\.webp: more than .* pixels; downscale it first"):
+        open_clip(tmp_path / "a.webp")
+    assert not is_clip(tmp_path / "a.webp")
+    assert not recwarn.list
+
+
 # --- errors ---------------------------------------------------------------------------------------
 
 
@@ -381,6 +401,8 @@ def test_what_is_no_clip_is_refused(tmp_path):
         ({"start": -1}, "cannot start at -1 seconds: use 0 or more"),
         ({"start": 0.5, "end": 0.5}, "has no frames from 0.5 to 0.5 seconds: end later"),
         ({"start": 0.5, "end": 0.2}, "has no frames from 0.5 to 0.2 seconds: end later"),
+        ({"start": float("nan")}, "cannot start or end at nan seconds"),
+        ({"end": float("inf")}, "cannot start or end at inf seconds"),
         ({"fps": 0}, "0 frames per second: use 0.01 to 1000"),
         ({"fps": float("nan")}, "nan frames per second: use 0.01 to 1000"),
     ],
