@@ -14,7 +14,7 @@ from jaxstyle.errors import (
     message_of,
     one_line,
 )
-from jaxstyle.machine.command_line import WRONG_USAGE, flag, output_failure, show
+from jaxstyle.machine.command_line import WRONG_USAGE, output_failure, show
 
 FAILED = 1
 EXPECTED = (JaxstyleError, OSError, MemoryError)
@@ -114,7 +114,9 @@ def saving(
 
 def _failed(error: Exception) -> int:
     if isinstance(error, SettingError):
-        return _print_failure(f"{flag(error.name)} {error.problem}", WRONG_USAGE, error)
+        from jaxstyle.cli.flags import flag_of  # which imports JAX
+
+        return _print_failure(f"{flag_of(error.name)} {error.problem}", WRONG_USAGE, error)
     if isinstance(error, UsageError):
         return _print_failure(str(error), WRONG_USAGE, error)
     if repr(error) == "MemoryError()" or "failed to map" in str(error):

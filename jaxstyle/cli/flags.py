@@ -15,7 +15,15 @@ from jaxstyle.settings import Settings, groups
 from jaxstyle.settings.clip import ClipSettings
 from jaxstyle.settings.text import reader, written
 
-__all__ = ["Parser", "add_clip_settings", "add_settings", "argument", "flag", "given_settings"]
+__all__ = [
+    "Parser",
+    "add_clip_settings",
+    "add_settings",
+    "argument",
+    "flag",
+    "flag_of",
+    "given_settings",
+]
 
 
 def add_settings(parser: argparse.ArgumentParser, *, without: Container[str] = ()) -> None:
@@ -54,6 +62,12 @@ def _add_setting(group: argparse._ArgumentGroup, field: dataclasses.Field, hint:
         help=f"{field.metadata['help']} (default: {written(_default(field)) or 'none'})",
         **form,
     )
+
+
+def flag_of(name: str) -> str:
+    """Return the flag of a setting, of a run or of a clip."""
+    own = {field.name: field.metadata["flag"] for field in dataclasses.fields(ClipSettings)}
+    return own.get(name) or flag(name)
 
 
 def given_settings(namespace: argparse.Namespace, kind: type = Settings) -> dict[str, Any]:

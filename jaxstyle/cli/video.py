@@ -4,8 +4,9 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jax
@@ -151,20 +152,25 @@ def _work_of(arguments: argparse.Namespace, tell: Tell) -> Work:
     idle = idle_notes([settings], given_settings(arguments), len(paths))
     part = render.Range(arguments.start, arguments.end, arguments.fps)
     clip = part.of(arguments.content)
-    masks = render.masks_of(settings, part)
+    masks = render.masks_of(settings, part, clip)
     styles = [picture.pixels for picture in read_pictures(paths, settings, tell)]
     schedule = schedule_of(clip.height, clip.width, styles, settings)
     if arguments.output:
-        _check_files(arguments, [arguments.content, *paths], clip, schedule[-1])
+        read = [arguments.content, *paths, *settings.paths().values()]
+        _check_files(arguments, read, clip, schedule[-1])
     loaded = weights.load(weights.find(arguments.weights, tell))
     tell_notes([*idle, *clip.notes], tell)
     for note in network_note(settings, loaded):
         tell(note)
-    folder = arguments.save_frames or Path(f"{arguments.output}.frames")
     description = json.dumps({"settings": settings.to_dict(), "clip": asdict(of_clip)})
-    kept = Folder(folder, arguments.flow)
+    kept = Folder(_folder_of(arguments), arguments.flow)
     job = Job(loaded, styles, settings, of_clip, schedule, kept, description)
     return Work(job, clip, masks, part, [*clip.notes])
+
+
+def _folder_of(arguments: argparse.Namespace) -> Path:
+    """Return the folder where frames are kept while the clip is made."""
+    return arguments.save_frames or Path(f"{arguments.output}.frames")
 
 
 def _check_files(
@@ -176,7 +182,9 @@ def _check_files(
       ImageError, UsageError: it cannot, or the clip or its flow needs a package that is not there.
     """
     reports = [arguments.report] if arguments.report else []
-    check_distinct([arguments.output, *reports], list(map(Path, inputs)))
+    named = [*inputs, *([arguments.weights] if arguments.weights else [])]
+    read = [file for path in named for file in render.files_of(path)]
+    check_distinct([arguments.output, *reports], read)
     for report in reports:
         images.check_directory(report)
     if arguments.preview:
@@ -185,10 +193,17 @@ def _check_files(
     check_clip_target(arguments.output, arguments.codec, clip, **sides)
     if arguments.flow is None:
         check_flow()
-    elif not arguments.flow.is_dir():
-        raise UsageError(f"--flow {arguments.flow}: there is no such folder")
-    elif arguments.save_frames and arguments.save_frames.resolve() == arguments.flow.resolve():
-        raise UsageError("--save-frames and --flow need folders of their own")
+    else:
+        if not arguments.flow.is_dir():
+            raise UsageError(f"--flow {arguments.flow}: there is no such folder")
+        read.append(arguments.flow)
+    kept = _folder_of(arguments).resolve()
+    for path in read:
+        if kept in (path.resolve(), *path.resolve().parents):
+            raise UsageError(
+                f"{path}: is in {_folder_of(arguments)}, where frames are kept until the end: move "
+                "it elsewhere"
+            )
 
 
 def _make(arguments: argparse.Namespace, work: Work, tell: Tell) -> None:
@@ -196,9 +211,9 @@ def _make(arguments: argparse.Namespace, work: Work, tell: Tell) -> None:
     job, start = work.job, time.perf_counter()
     with job.folder.locked():
         job.folder.begin(_made_by(arguments, work))
-        before = len(job.folder.frames())
-        if before:
-            tell(f"{count_of(before, 'frame')} are there already: going on after them")
+        if before := job.folder.count_results():
+            there = f"{before} of {_all_frames(work.clip.count, job)}"
+            tell(f"{there} are there already: going on after them")
         report = _made_and_written(arguments, work, tell)
         report["seconds"] = time.perf_counter() - start
         if arguments.report:
@@ -223,7 +238,7 @@ def _made_and_written(arguments: argparse.Namespace, work: Work, tell: Tell) -> 
         feed = render.feed_of(work.clip, work.masks, job, None if all_ahead else AHEAD)
 
         def kept(stop: BaseException) -> None:
-            there = f"{len(job.folder.frames())} of {count_of(feed.count, 'frame')}"
+            there = f"{job.folder.count_results()} of {_all_frames(feed.count, job)}"
             stop.add_note(f"{there} are kept in {job.folder.path}: the same command goes on")
 
         with saving(check, bar(hidden=tell is silence), kept) as update:
@@ -236,6 +251,12 @@ def _made_and_written(arguments: argparse.Namespace, work: Work, tell: Tell) -> 
             frames = render.encode(job, arguments.output, work.clip, *how, check)
     tell_notes([note for note in feed.notes if note not in work.told], tell)
     return _report(work, feed, made, frames)
+
+
+def _all_frames(count: int, job: Job) -> str:
+    """Return in words how many frames are made, each once in a pass."""
+    passes = job.clip.passes
+    return count_of(count * passes, "frame") + (f" of {passes} passes" if passes > 1 else "")
 
 
 def _make_here(
@@ -333,13 +354,15 @@ def _preview(arguments: argparse.Namespace, work: Work, tell: Tell) -> None:
     """Make a few frames from all over the clip, each as the first of a scene."""
     job, count = work.job, min(arguments.preview, work.clip.count)
     places = [round((i + 0.5) * work.clip.count / count - 0.5) for i in range(count)]
-    with interruptible(tell) as check:
+    with interruptible(tell) as check, TemporaryDirectory() as temporary:
         tell_of_tuning(job.settings, tell)
+        folder = Folder(Path(temporary))
         for index, place in enumerate(places, start=1):
             found = next(iter(work.clip.frames(place)), None)
             if found is None:  # the clip is shorter than its header says
                 break
-            inputs = render.frame_inputs(job, found[1])
+            settings = render.with_masks_at(work.masks, place, job.settings, folder)
+            inputs = render.frame_inputs(replace(job, settings=settings), found[1])
             made = run(job.loaded, inputs, Hooks(pause=check))
             path = unused(beside(arguments.output.with_suffix(".png"), f"preview-{index}"))
             made.save(path, description=job.description)

@@ -153,6 +153,19 @@ def test_a_mask_may_be_a_clip(clip, picture):
     assert len(names_in("masked")) == FRAMES
 
 
+def test_a_preview_takes_the_mask_at_its_frame(clip, picture):
+    shown = [np.full((36, 64, 3), 255 * (index >= 3), np.uint8) for index in range(FRAMES)]
+    write_clip("mask.mov", shown, codec="png")
+    save("white.png", np.ones((40, 40, 3)))
+    save("all.png", np.ones((36, 64, 3)))
+    masks = ["--content-mask", "mask.mov", "--style-mask", "white.png"]
+    assert main([*MADE, "--preview", "2", *masks]) == 0
+    assert main([*MADE, "--preview", "2", "--content-mask", "all.png", *masks[2:]]) == 0
+    made = [images.read(path).rgb for path in sorted(Path().glob("out-preview-2*.png"))]
+    np.testing.assert_array_equal(*made)
+    assert not KEPT.exists()
+
+
 def test_original_colors_keep_the_hue_of_the_content(clip):
     assert main([*MADE, "--original-colors", "--save-frames", "kept"]) == 0
     content = images.resize(pixels_of("clip.mov")[-1].astype(np.float32) / 255, 28, 48)
@@ -316,6 +329,14 @@ def test_bad_input_is_refused_in_one_line(clip, picture, refused):
     save("mixed/1.png", picture(0, 36, 64))
     save("mixed/2.png", picture(0, 40, 64))
     Path("flow").mkdir()
+    write_clip("mask.mov", panned(picture), codec="png")
+    write_clip("short.mov", panned(picture, count=3), codec="png")
+    Path("w.h5").touch()
+    Path("out.mp4.frames/content").mkdir(parents=True)
+    save("out.mp4.frames/content/1.png", picture(0, 36, 64))
+    Path("animations").mkdir()
+    for number in (1, 2):
+        images.write(f"animations/{number}.webp", images.Picture(picture(0, 36, 64)))
     full = Path("full.mp4.frames")
     full.mkdir()
     (full / "mine.txt").write_text("mine")
@@ -332,10 +353,16 @@ def test_bad_input_is_refused_in_one_line(clip, picture, refused):
         ("clip.mov style.png -o no/out.mp4", 1, "no"),
         ("clip.mov style.png -o out.mp4 --codec prores", 1, "prores"),
         ("clip.mov style.png -o clip.mov", 1, "clip.mov"),
+        ("clip.mov style.png -o mask.mov --content-mask mask.mov", 1, "mask.mov: is read"),
+        ("clip.mov style.png -o out.mp4 --report w.h5 --weights w.h5", 1, "w.h5: is read"),
+        ("animations style.png -o animations/2.webp", 1, "animations/2.webp: is read"),
+        ("clip.mov style.png -o out.mp4 --content-mask short.mov", 1, "short.mov: has 3 frames"),
         ("clip.mov style.png -o out.mp4 --quality 101", 2, "from 0 to 100"),
         ("clip.mov style.png -o out.mp4 --flow no", 2, "no such folder"),
+        ("clip.mov style.png -o out.mp4 --flow flow --save-frames flow", 2, "is in flow, where"),
+        ("out.mp4.frames/content style.png -o out.mp4", 2, "is in out.mp4.frames, where"),
         ("clip.mov style.png -o out.mp4 --later-steps -1", 2, "--later-steps must be at least 0"),
-        ("clip.mov style.png -o out.mp4 --history 0", 2, "must be at least 1"),
+        ("clip.mov style.png -o out.mp4 --history 0", 2, "--history must be at least 1"),
         ("clip.mov style.png -o out.mp4 --auto-masks 2", 2, "--content-mask"),
         ("clip.mov style.png -o out.mp4 --padding circular", 2, "does not go with clips"),
         ("clip.mov style.png -o full.mp4", 1, "is not empty"),

@@ -7,6 +7,8 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from jaxstyle.images.video import Clip, ClipWriter, is_clip, open_clip
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.run_checkpoint import AFTERWARDS, fingerprint
 from jaxstyle.runs.video.feed import Feed, Pixels, resized
-from jaxstyle.runs.video.folder import pixels_of
+from jaxstyle.runs.video.folder import Folder, pixels_of, write_pixels
 from jaxstyle.runs.video.stylize import Job
 from jaxstyle.settings import Settings
 
@@ -38,18 +40,32 @@ class Range:
 
     start: float | None = None
     end: float | None = None
-    fps: float | None = None
+    fps: float | Fraction | None = None
 
     def of(self, path: str) -> Clip:
         """Open a clip in this range."""
         return open_clip(path, start=self.start, end=self.end, fps=self.fps)
 
 
-def masks_of(settings: Settings, part: Range) -> dict[int, Clip]:
-    """Open those content masks that are clips, by their place among the masks."""
-    return {
+def masks_of(settings: Settings, part: Range, clip: Clip) -> dict[int, Clip]:
+    """Open those content masks that are clips, by their place among the masks.
+
+    They are read at the rate of the content, as its frames come: also folders, which tell none.
+
+    Raises:
+      ImageError: one cannot be read, or has fewer frames than the content.
+    """
+    part = replace(part, fps=clip.fps)
+    found = {
         index: part.of(path) for index, path in enumerate(settings.content_mask) if is_clip(path)
     }
+    for mask in found.values():
+        if mask.count < clip.count:
+            raise ImageError(
+                f"{mask.path}: has {mask.count} frames at the rate of {clip.path}, which has "
+                f"{clip.count}: give a mask for each frame"
+            )
+    return found
 
 
 def feed_of(clip: Clip, masks: Mapping[int, Clip], job: Job, ahead: int | None) -> Feed:
@@ -67,11 +83,30 @@ def feed_of(clip: Clip, masks: Mapping[int, Clip], job: Job, ahead: int | None) 
 
 
 def frame_inputs(job: Job, pixels: Pixels) -> Inputs:
-    """Return what to run for a frame that stands alone."""
+    """Return what to run for a frame that stands alone, with masks that are pictures."""
     last = job.schedule[-1]
     small = resized(pixels, (last.height, last.width), job.settings.resampling)
     content = Picture(small.astype(np.float32) / 255)
     return Inputs(content, job.styles, job.settings, schedule=tuple(job.schedule))
+
+
+def with_masks_at(
+    masks: Mapping[int, Clip], place: int, settings: Settings, folder: Folder
+) -> Settings:
+    """Return settings with a frame of each mask that is a clip, written into an empty folder.
+
+    Args:
+      masks: those of ``masks_of``.
+      place: number of the frame, from 0.
+      settings: settings of each frame.
+      folder: where to write.
+    """
+    for index, mask in masks.items():
+        for _, pixels in islice(mask.frames(place), 1):
+            path = folder.mask(index, place + 1)
+            path.parent.mkdir(exist_ok=True)
+            write_pixels(path, pixels)
+    return folder.with_masks(settings, place + 1)
 
 
 def blank_inputs(job: Job) -> Inputs:
@@ -106,14 +141,16 @@ def _digest(path: str) -> str:
     if Path(path).is_file():
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    for each in _files(path):
+    for each in files_of(path):
         state = each.stat()
         found.update(repr((each.name, state.st_size, state.st_mtime_ns)).encode())
     return found.hexdigest()
 
 
-def _files(path: str) -> list[Path]:
-    """Return the pictures, or the flow, of a folder or a pattern; results may lie beside them."""
+def files_of(path: str) -> list[Path]:
+    """Return a file, or the pictures or flow of a folder or a pattern; results may lie beside."""
+    if Path(path).is_file():
+        return [Path(path)]
     folder, name = os.path.split(path)
     if os.path.isdir(path):
         path = os.path.join(glob.escape(path), "*")

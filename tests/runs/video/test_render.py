@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxstyle.images.video import open_clip
 from jaxstyle.runs.run_checkpoint import differences
 from jaxstyle.runs.video.render import Range, made_by, masks_of
 from jaxstyle.settings import resolve
@@ -111,9 +112,11 @@ def test_masks_that_are_clips_are_told_from_pictures(tmp_path):
         *("still.png", "still.jpg", str(tmp_path / "moving.gif"), str(tmp_path / "frames")),
         str(tmp_path / "frames" / "%d.png"),
     ]
-    found = masks_of(resolve(content_mask=masks), Range())
+    clip = open_clip(tmp_path / "frames", fps=25)
+    found = masks_of(resolve(content_mask=masks), Range(), clip)
     assert list(found) == [2, 3, 4]
     assert [clip.count for clip in found.values()] == [2, 2, 2]
+    assert [clip.fps for clip in found.values()] == [25, 25, 25]
     assert found[2].path == masks[2]
     (_, frame), *_ = found[3].frames()
     np.testing.assert_array_equal(frame, moving(2)[0])
