@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from shutil import disk_usage
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -37,7 +38,7 @@ from jaxstyle.execution.plan import Scale
 from jaxstyle.images.video import CODECS, Clip, check_clip_target
 from jaxstyle.images.video.flow import check_flow
 from jaxstyle.machine.files import beside, unused
-from jaxstyle.machine.words import clock, count_of
+from jaxstyle.machine.words import clock, count_of, in_bytes
 from jaxstyle.network import weights
 from jaxstyle.runs.memory import enough_memory
 from jaxstyle.runs.optimize import Hooks
@@ -159,13 +160,20 @@ def _work_of(arguments: argparse.Namespace, tell: Tell) -> Work:
         read = [arguments.content, *paths, *settings.paths().values()]
         _check_files(arguments, read, clip, schedule[-1])
     loaded = weights.load(weights.find(arguments.weights, tell))
-    tell_notes([*idle, *clip.notes], tell)
+    tell_notes([*idle, *clip.notes, *_silent(arguments.output, clip)], tell)
     for note in network_note(settings, loaded):
         tell(note)
     description = json.dumps({"settings": settings.to_dict(), "clip": asdict(of_clip)})
     kept = Folder(_folder_of(arguments), arguments.flow)
     job = Job(loaded, styles, settings, of_clip, schedule, kept, description)
     return Work(job, clip, masks, part, [*clip.notes])
+
+
+def _silent(output: Path | None, clip: Clip) -> list[str]:
+    """Return a note if the result has no place for the sound of the clip."""
+    if output is None or output.suffix.lower() not in (".gif", ".webp") or not clip.audio:
+        return []
+    return [f"{output}: has no sound, as {output.suffix[1:].upper()} has none"]
 
 
 def _folder_of(arguments: argparse.Namespace) -> Path:
@@ -214,6 +222,7 @@ def _make(arguments: argparse.Namespace, work: Work, tell: Tell) -> None:
         if before := job.folder.count_results():
             there = f"{before} of {_all_frames(work.clip.count, job)}"
             tell(f"{there} are there already: going on after them")
+        _tell_of_disk(work, tell)
         report = _made_and_written(arguments, work, tell)
         report["seconds"] = time.perf_counter() - start
         if arguments.report:
@@ -227,6 +236,17 @@ def _make(arguments: argparse.Namespace, work: Work, tell: Tell) -> None:
     sides = f"{report['width']}x{report['height']}"
     frames = count_of(report["frames"], "frame")
     tell(f"{arguments.output}: {frames}, {sides}, {clock(report['seconds'])}")
+
+
+def _tell_of_disk(work: Work, tell: Tell) -> None:
+    """Tell if the disk may become full before the clip is made."""
+    left = work.clip.count - len(work.job.folder.frames())
+    needed, free = render.disk_bytes(work.job, left), disk_usage(work.job.folder.path).free
+    if needed > free:
+        tell(
+            f"note: {work.job.folder.path} may need {in_bytes(needed)}, and {in_bytes(free)} are "
+            "free: on a full disk it ends, and the same command goes on once there is room"
+        )
 
 
 def _made_and_written(arguments: argparse.Namespace, work: Work, tell: Tell) -> dict[str, Any]:

@@ -71,7 +71,6 @@ def of_clip(job: Job, clip: Clip, found: Estimate) -> ClipEstimate:
     if running is not None:
         step = running / max(1, found.scales[-1].steps)
         later = step * job.clip.later_steps * (frames * passes - 1)
-    pixels = last.height * last.width
     return ClipEstimate(
         frames,
         last.width,
@@ -80,12 +79,5 @@ def of_clip(job: Job, clip: Clip, found: Estimate) -> ClipEstimate:
         first_seconds=found.seconds,
         later_seconds=later,
         peak_bytes=found.peak_bytes,
-        disk_bytes=frames * pixels * (PICTURES * PNG + FLOWS * len(job.clip.earlier_frames)),
+        disk_bytes=render.disk_bytes(job, frames),
     )
-
-
-PICTURES, PNG = 3, 3
-"""Pictures kept of each frame (content, result, frame), and the most bytes a pixel of each."""
-
-FLOWS = 2 * 2 * 4
-"""Bytes a pixel of the flow to an earlier frame and back: two numbers of four bytes each."""

@@ -15,13 +15,15 @@ CAMERA_RAW = f"a camera raw file: develop it, and {_AS_PICTURE}"
 
 _AVIF = rb".{4}ftyp(?:avi[fs]|(?:mif1|msf1).{4}(?:.{4})*?avi[fs])"
 
+_VIDEO = "a video, which 'jaxstyle video' takes; or take a frame of it, and " + _AS_PICTURE
+
 # Each kind by a pattern of the first bytes; the first that matches counts.
 _KINDS: tuple[tuple[bytes, str], ...] = (
     (rb"version https://git-lfs", "a pointer of Git LFS, not the file itself: run 'git lfs pull'"),
     (rb".{4}ftyp(?:hei.|hev.|mif1|msf1)", _HEIF),
     (rb".{4}ftypcrx ", CAMERA_RAW),
-    (rb".{4}(?:ftyp|moov|mdat|wide)", f"a video: take a frame of it, and {_AS_PICTURE}"),
-    (rb"\x1aE\xdf\xa3|RIFF.{4}AVI ", f"a video: take a frame of it, and {_AS_PICTURE}"),
+    (rb".{4}(?:ftyp|moov|mdat|wide)", _VIDEO),
+    (rb"\x1aE\xdf\xa3|RIFF.{4}AVI ", _VIDEO),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", f"a JPEG XL picture: {_AS_PICTURE}"),
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", f"a JPEG 2000 picture: {_AS_PICTURE}"),
     (rb"II\xbc", f"a JPEG XR picture: {_AS_PICTURE}"),

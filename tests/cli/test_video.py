@@ -11,13 +11,15 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from jaxstyle import images
 from jaxstyle.__main__ import main
-from jaxstyle.images.video import ClipWriter, open_clip
+from jaxstyle.cli import video as command
+from jaxstyle.images.video import Clip, ClipWriter, open_clip
 from jaxstyle.images.video.flow import write_flo
 from jaxstyle.runs.video import stylize as method
 from jaxstyle.runs.video.folder import Folder
@@ -318,6 +320,20 @@ def test_score_refuses_a_clip_of_another_length(clip, picture, refused):
 
 
 # --- refusals -------------------------------------------------------------------------------------
+
+
+def test_a_note_tells_if_the_disk_may_become_full(clip, capsys, monkeypatch):
+    monkeypatch.setattr(command, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    assert main(MADE) == 0
+    assert "note: out.mp4.frames may need" in capsys.readouterr().err
+
+
+def test_a_note_tells_that_sound_is_lost(clip, monkeypatch):
+    monkeypatch.setattr(Clip, "audio", [object()])
+    assert command._silent(Path("a.mp4"), open_clip("clip.mov")) == []
+    assert command._silent(Path("a.gif"), open_clip("clip.mov")) == [
+        "a.gif: has no sound, as GIF has none"
+    ]
 
 
 def test_bad_input_is_refused_in_one_line(clip, picture, refused):

@@ -41,6 +41,9 @@ Pixels = UInt8[np.ndarray, "h w 3"]
 Flow = Float[np.ndarray, "h w 2"]
 
 RECORD = "clip.json"
+KEPT, DELETED = "clip-keep.json", "clip-delete.json"
+"""Names that the record gets at the end, while all is deleted except the frames, or all."""
+
 LOCK = ".lock"
 
 
@@ -90,6 +93,8 @@ class Folder:
         Raises:
           CheckpointError: the folder holds something else, or is damaged.
         """
+        if any((self.path / name).exists() for name in (KEPT, DELETED)):
+            return None  # its deletion was interrupted, and is completed first
         record = self.path / RECORD
         try:
             return parsed(record.read_bytes(), dict[str, Any])
@@ -114,6 +119,7 @@ class Folder:
         Raises:
           CheckpointError: it holds something else, or frames of other settings.
         """
+        self._finish()
         before = self._made_by()
         if before is not None and (changed := differences(before, made_by)):
             if self.count_results():
@@ -222,22 +228,34 @@ class Folder:
 
     def keep_frames_alone(self) -> None:
         """Delete all but the finished frames."""
-        self._forget()
+        os.replace(self.path / RECORD, self.path / KEPT)
+        self._finish()
         (self.path / LOCK).unlink(missing_ok=True)
-
-    def _forget(self) -> None:
-        for name in ("content", "masks", "flow", "results"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
-        (self.path / RECORD).unlink(missing_ok=True)
 
     def delete(self) -> None:
         """Delete the folder with what a clip has put there, and nothing else."""
-        self.keep_frames_alone()
-        for path in self.path.glob("frame-*.png"):
-            if path.stem.removeprefix("frame-").isdigit():
-                path.unlink()
+        os.replace(self.path / RECORD, self.path / DELETED)
+        self._finish()
+        (self.path / LOCK).unlink(missing_ok=True)
         if _is_empty(self.path):
             self.path.rmdir()
+
+    def _finish(self) -> None:
+        """Complete a deletion: the record goes last, so that it is known to be one."""
+        for name in (KEPT, DELETED):
+            if not (self.path / name).exists():
+                continue
+            self._forget()
+            for path in self.path.glob("frame-*.png") if name == DELETED else ():
+                if path.stem.removeprefix("frame-").isdigit():
+                    path.unlink()
+            (self.path / name).unlink()
+
+    def _forget(self) -> None:
+        """Delete what is kept of the frames, and the record."""
+        for name in ("content", "masks", "flow", "results"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        (self.path / RECORD).unlink(missing_ok=True)
 
 
 def pixels_of(path: Path) -> Pixels:

@@ -116,6 +116,20 @@ def blank_inputs(job: Job) -> Inputs:
     return Inputs(content, job.styles, job.settings, schedule=tuple(job.schedule))
 
 
+def disk_bytes(job: Job, frames: int) -> int:
+    """Return the most bytes that are kept of so many frames while a clip is made."""
+    last = job.schedule[-1]
+    flows = 0 if job.folder.flows else FLOWS * len(job.clip.earlier_frames)
+    return frames * last.height * last.width * (PICTURES * PNG + flows)
+
+
+PICTURES, PNG = 3, 3
+"""Pictures kept of each frame (content, result, frame), and the most bytes a pixel of each."""
+
+FLOWS = 2 * 2 * 4
+"""Bytes a pixel of the flow to an earlier frame and back: two numbers of four bytes each."""
+
+
 def made_by(job: Job, paths: Sequence[str], part: Range) -> dict[str, Any]:
     """Return everything that the frames of a clip depend on, by name.
 
@@ -128,10 +142,12 @@ def made_by(job: Job, paths: Sequence[str], part: Range) -> dict[str, Any]:
     settings = replace(job.settings, content_mask=still)
     frames = fingerprint(job.loaded, job.styles[0], job.styles, settings)
     del frames["the content picture"]
-    clips = {f"clip {number}": _digest(path) for number, path in enumerate(paths, start=1)}
+    names = ["clip", *(f"mask {number}" for number in range(1, len(paths)))]
+    clips = {name: _digest(path) for name, path in zip(names, paths, strict=True)}
     after = {name: getattr(settings, name) for name in AFTERWARDS if name != "preset"}
     own = json.loads(json.dumps({**asdict(part), **asdict(job.clip), **after}))
-    flows = {"flow": _digest(str(job.folder.flows)) if job.folder.flows else ""}
+    # Files that a frame lacked may be added to the folder of flow.
+    flows = {"flow": str(job.folder.flows.resolve()) if job.folder.flows else ""}
     return {**frames, **own, **clips, **flows}
 
 

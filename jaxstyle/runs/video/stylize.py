@@ -11,7 +11,7 @@ Start reading at ``stylize``.
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -202,15 +202,21 @@ def _over_devices(job: Job, feed: Feed, hooks: ClipHooks, devices: Sequence[Any]
         working = [pool.submit(work, device) for device in devices]
         try:
             while any(not each.done() for each in working):
-                done, _ = wait(working, timeout=LOOK)
+                wait(working, timeout=LOOK)
                 hooks.pause()
-                for each in done:
-                    each.result()
-            for each in working:
-                each.result()
+                _raise_first(working)
+            _raise_first(working)
         finally:
             over.set()
             feed.end()  # so that no thread waits for a frame
+
+
+def _raise_first(working: Iterable[Future[None]]) -> None:
+    """Raise what ended any thread that has ended; not that it was ended by others."""
+    for each in working:
+        error = each.exception() if each.done() else None
+        if error and not isinstance(error, Ended):
+            raise error
 
 
 def prepared(job: Job, hooks: ClipHooks) -> Job:

@@ -1,6 +1,7 @@
 """The folder of a clip: whose it is, what is in it, and what is left of it."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -171,7 +172,29 @@ def test_a_folder_is_deleted_with_all_that_a_clip_puts_there(folder):
     filled(folder)
     folder.delete()
     assert not folder.path.exists()
-    folder.delete()
+
+
+def test_a_deletion_that_ended_early_is_completed_before_anything_else(folder, monkeypatch):
+    filled(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *arguments, **more: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            folder.delete()
+    with folder.locked():
+        folder.begin(MADE_BY)
+    assert folder.frames() == [] and not folder.content(1).exists()
+    assert folder.count_results() == 0
+
+
+def test_frames_that_are_kept_stay_when_that_ended_early(folder, monkeypatch):
+    filled(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *arguments, **more: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            folder.keep_frames_alone()
+    with folder.locked(), pytest.raises(CheckpointError, match="is not empty"):
+        folder.begin(MADE_BY)
+    assert [path for path in names(folder) if path != ".lock"] == ["frame-000001.png"]
 
 
 def test_files_of_others_are_not_deleted(folder):
