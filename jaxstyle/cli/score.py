@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from jaxstyle import images
 from jaxstyle.cli.common import (
@@ -62,7 +63,9 @@ def main(arguments: argparse.Namespace) -> None:
     loaded = weights.load(weights.find(arguments.weights, tell))
     for note in network_note(settings, loaded):
         tell(note)
-    if is_clip(arguments.image):
+    # With a size, of an animation the first picture is measured, as of any picture file.
+    still = size is not None and Path(arguments.image).suffix.lower() in images.EXTENSIONS
+    if is_clip(arguments.image) and not still:
         _score_clip(arguments, settings, loaded, tell)
         return
     pictures = arguments.image, arguments.content, arguments.style
