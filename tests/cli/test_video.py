@@ -260,14 +260,15 @@ def test_ten_kills_change_no_byte(clip, picture):
         while len(list(Path("kept").glob("frame-*"))) <= done and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        time.sleep(moments.random() * 0.2)
+        time.sleep(moments.random() * 0.1)
         if process.poll() is not None:
             break
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         kills += 1
-    subprocess.run([*command, "--save-frames", "kept"], env=environment, check=True)
-    assert kills >= 5
+    if kills == 10:
+        subprocess.run([*command, "--save-frames", "kept"], env=environment, check=True)
+    assert kills >= 5  # a fast machine may be done before the tenth
     assert {p.name: b for p, b in files_in("kept").items()} == {
         p.name: b for p, b in files_in("whole").items()
     }
