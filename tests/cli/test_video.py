@@ -266,12 +266,12 @@ def test_ten_kills_change_no_byte(clip, picture):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         kills += 1
-    if kills == 10:
+    if Path("kept/clip.json").exists():  # a fast machine may be done before the tenth
         subprocess.run([*command, "--save-frames", "kept"], env=environment, check=True)
-    assert kills >= 5  # a fast machine may be done before the tenth
-    assert {p.name: b for p, b in files_in("kept").items()} == {
-        p.name: b for p, b in files_in("whole").items()
-    }
+    assert kills >= 5
+    kept, whole = (sorted(Path(name).glob("frame-*")) for name in ("kept", "whole"))
+    assert [path.name for path in kept] == [path.name for path in whole]
+    assert [path.read_bytes() for path in kept] == [path.read_bytes() for path in whole]
     assert Path("out.mp4").read_bytes() == Path("whole.mp4").read_bytes()
 
 
