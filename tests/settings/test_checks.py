@@ -5,14 +5,15 @@ import itertools
 import math
 import random
 import re
+from functools import partial
 
 import numpy as np
-import pytest
 
 from jaxstyle.errors import SettingError
 from jaxstyle.settings import Settings, resolve
 from jaxstyle.settings.checks import CLEANERS, bounds_of
 from tests.cases import for_each
+from tests.settings.refusals import refusal
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 CHOICES = {name: f.metadata["choices"] for name, f in FIELDS.items() if f.metadata["choices"]}
@@ -63,20 +64,12 @@ PATHS = ["fine_style", "init"]
 MASKS = ["content_mask", "style_mask"]
 
 
-def refused(name, value):
-    """The one line with which a value of a setting is refused, which names the setting."""
-    with pytest.raises(SettingError) as caught:
-        pytest.fail(f"{name}={value!r} is taken as {taken(name, value)!r}")
-    line = str(caught.value)
-    assert caught.value.name == name
-    assert line.startswith(f"{name}: ")
-    assert line.isprintable()
-    return line
-
-
 def taken(name, value):
     """What becomes of a value of a setting."""
     return getattr(resolve(**{name: value}), name)
+
+
+refused = partial(refusal, taken)
 
 
 def test_every_field_is_checked_and_none_is_left_out_here():

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from jaxstyle.presets import ALIASES, PRESETS
 from jaxstyle.settings import resolve
 from jaxstyle.settings.clip import MOST_EARLIER, ClipSettings, resolve_clip
 from tests.cases import for_each
+from tests.settings.refusals import refusal
 
 NUMBERS = {  # lowest and highest of what will do, and what is just outside
     "temporal_weight": (0, 1e15, -1e-9, 1.1e15),
@@ -21,20 +23,12 @@ NUMBERS = {  # lowest and highest of what will do, and what is just outside
 EARLIER = (1, 1000, 0, 1001)
 
 
-def refused(name, value):
-    """The one line with which a value of a setting is refused, which names the setting."""
-    with pytest.raises(SettingError) as caught:
-        pytest.fail(f"{name}={value!r} is taken as {taken(name, value)!r}")
-    line = str(caught.value)
-    assert caught.value.name == name
-    assert line.startswith(f"{name}: ")
-    assert line.isprintable()
-    return line
-
-
 def taken(name, value):
     """What becomes of a value of a setting."""
     return getattr(resolve_clip(**{name: value}), name)
+
+
+refused = partial(refusal, taken)
 
 
 def test_every_setting_of_a_clip_is_tested_here():

@@ -174,12 +174,17 @@ def test_a_folder_is_deleted_with_all_that_a_clip_puts_there(folder):
     assert not folder.path.exists()
 
 
-def test_a_deletion_that_ended_early_is_completed_before_anything_else(folder, monkeypatch):
-    filled(folder)
+def ended_early(delete, monkeypatch):
+    """Begin a deletion that fails at its first folder."""
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", lambda *arguments, **more: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            folder.delete()
+            delete()
+
+
+def test_a_deletion_that_ended_early_is_completed_before_anything_else(folder, monkeypatch):
+    filled(folder)
+    ended_early(folder.delete, monkeypatch)
     with folder.locked():
         folder.begin(MADE_BY)
     assert folder.frames() == [] and not folder.content(1).exists()
@@ -188,10 +193,7 @@ def test_a_deletion_that_ended_early_is_completed_before_anything_else(folder, m
 
 def test_frames_that_are_kept_stay_when_that_ended_early(folder, monkeypatch):
     filled(folder)
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda *arguments, **more: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            folder.keep_frames_alone()
+    ended_early(folder.keep_frames_alone, monkeypatch)
     with folder.locked(), pytest.raises(CheckpointError, match="is not empty"):
         folder.begin(MADE_BY)
     assert [path for path in names(folder) if path != ".lock"] == ["frame-000001.png"]
