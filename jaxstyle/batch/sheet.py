@@ -16,6 +16,7 @@ from jaxtyping import Float
 from PIL import Image as PillowImage
 from PIL import ImageOps
 
+from jaxstyle import images
 from jaxstyle.batch.sources import parts
 from jaxstyle.batch.storage import is_url
 from jaxstyle.settings import Settings
@@ -154,8 +155,7 @@ def sheet(
 
 def thumbnail(image: Float[np.ndarray, "h w 3"]) -> bytes:
     """Encode a picture (sRGB in [0, 1]) as a JPEG of at most ``THUMBNAIL`` pixels a side."""
-    levels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    return _jpeg(PillowImage.fromarray(levels))
+    return _jpeg(PillowImage.fromarray(images.to_levels(image)))
 
 
 def thumbnail_of_jpeg(path: str) -> bytes | None:

@@ -35,7 +35,7 @@ from jaxstyle.cli.video_cluster import Made, check_flags, make_on_cluster
 from jaxstyle.cli.video_plan import show_plan
 from jaxstyle.errors import UsageError
 from jaxstyle.execution.plan import Scale
-from jaxstyle.images.video import CODECS, Clip, check_clip_target
+from jaxstyle.images.video import ANIMATIONS, CODECS, Clip, check_clip_target
 from jaxstyle.images.video.flow import check_flow
 from jaxstyle.machine.files import beside, unused
 from jaxstyle.machine.words import clock, count_of, in_bytes
@@ -171,7 +171,7 @@ def _work_of(arguments: argparse.Namespace, tell: Tell) -> Work:
 
 def _silent(output: Path | None, clip: Clip) -> list[str]:
     """Return a note if the result has no place for the sound of the clip."""
-    if output is None or output.suffix.lower() not in (".gif", ".webp") or not clip.audio:
+    if output is None or output.suffix.lower() not in ANIMATIONS or not clip.audio:
         return []
     return [f"{output}: has no sound, as {output.suffix[1:].upper()} has none"]
 

@@ -7,6 +7,7 @@ reads, writes and resizes images (`read`, `write`, `resize`). Its modules transf
 """
 
 from jaxstyle.errors import ImageError
+from jaxstyle.images._array import from_levels, to_levels
 from jaxstyle.images._read import (
     EXTENSIONS,
     Picture,
@@ -40,12 +41,14 @@ __all__ = [
     "check_writable",
     "encoded",
     "expand_folders",
+    "from_levels",
     "open_file",
     "read",
     "read_description",
     "read_sides",
     "replace_file",
     "resize",
+    "to_levels",
     "write",
     "write_text",
     "write_unused",

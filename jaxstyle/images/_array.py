@@ -1,9 +1,9 @@
-"""Conversion of arrays to `Picture`."""
+"""Conversion of arrays to `Picture`, and of images to levels of 8 bits and back."""
 
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, UInt8
 
 from jaxstyle.errors import ImageError
 from jaxstyle.images._types import Picture
@@ -30,6 +30,16 @@ def read_array(source: Any) -> Picture:
             "(height, width, channels) with 1, 3 or 4 channels"
         )
     return Picture(*_channels(values))
+
+
+def to_levels(image: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """Return values as levels from 0 to 255; those outside of [0, 1] are clipped."""
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+
+
+def from_levels(levels: UInt8[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    """Return levels from 0 to 255 as values in [0, 1]."""
+    return levels.astype(np.float32) / 255
 
 
 def _channels(

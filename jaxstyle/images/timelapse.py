@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxstyle.errors import ImageError
-from jaxstyle.images import resize
+from jaxstyle.images import resize, to_levels
 from jaxstyle.images._write import check_target, replace_file
 from jaxstyle.images.sizes import fit
 from jaxstyle.images.video import ClipWriter, check_clip_target
@@ -67,7 +67,7 @@ def write_timelapse(
     height, width, _ = frame(frames[-1]).shape
     if not animated:
         height, width = height + height % 2, width + width % 2
-    levels = [_levels(resize(each, height, width)) for each in frames]
+    levels = [to_levels(resize(each, height, width)) for each in frames]
     write = _write_animation if animated else _write_video
     write(name, levels, milliseconds)
 
@@ -86,7 +86,3 @@ def _write_video(name: str, frames: list[Frame], milliseconds: int) -> None:
     with ClipWriter(name, height, width, Fraction(1000, milliseconds)) as writer:
         for each in (*frames, *held):
             writer.write(each)
-
-
-def _levels(values: np.ndarray) -> Frame:
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)

@@ -69,4 +69,4 @@ def canvas(picture: Path) -> PillowImage.Image:
     share = min(1.0, CANVAS / max(height, width))
     if share < 1:
         shown = images.resize(shown, max(1, round(height * share)), max(1, round(width * share)))
-    return PillowImage.fromarray(np.rint(np.clip(shown, 0, 1) * 255).astype(np.uint8))
+    return PillowImage.fromarray(images.to_levels(shown))

@@ -92,8 +92,7 @@ def jpeg(image: Image, longest: int = SHOWN, quality: int = 88) -> bytes:
     if max(height, width) > longest:
         image = images.resize(image, *fit(height, width, longest))
     buffer = io.BytesIO()
-    pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    PillowImage.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    PillowImage.fromarray(images.to_levels(image)).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 

@@ -7,8 +7,18 @@ Videos need PyAV, which brings FFmpeg along; folders of pictures, GIF and WebP a
 """
 
 from jaxstyle.images.video._clip import Clip, open_clip
-from jaxstyle.images.video._codecs import CODECS
+from jaxstyle.images.video._codecs import ANIMATIONS, CODECS
+from jaxstyle.images.video._folder import pictures_of
 from jaxstyle.images.video._which import is_clip
 from jaxstyle.images.video._writer import ClipWriter, check_clip_target
 
-__all__ = ["CODECS", "Clip", "ClipWriter", "check_clip_target", "is_clip", "open_clip"]
+__all__ = [
+    "ANIMATIONS",
+    "CODECS",
+    "Clip",
+    "ClipWriter",
+    "check_clip_target",
+    "is_clip",
+    "open_clip",
+    "pictures_of",
+]

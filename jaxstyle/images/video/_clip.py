@@ -1,8 +1,6 @@
 """Clips that are read: a part of a source, at a constant rate."""
 
-import glob
 import os
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, isfinite
@@ -145,13 +143,8 @@ def _checked_rate(name: str, fps: Seconds | None) -> Fraction | None:
 
 
 def _source(name: str, rate: Fraction | None) -> Source:
-    if os.path.isdir(name):
-        return _folder.open_folder(name, rate)
-    if not os.path.lexists(name):
-        if re.search(r"%0?\d*d", os.path.basename(name)):
-            return _folder.open_numbered(name, rate)
-        if glob.has_magic(name):
-            return _folder.open_pattern(name, rate)
+    if os.path.isdir(name) or (not os.path.lexists(name) and _folder.is_pattern(name)):
+        return _folder.open_pictures(name, rate)
     with open_file(name, again=True) as file:
         head = file.read(64)
     if not head:

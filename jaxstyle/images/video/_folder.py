@@ -7,48 +7,50 @@ from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 
-import numpy as np
-
 from jaxstyle.errors import ImageError
-from jaxstyle.images import EXTENSIONS, read, read_sides
+from jaxstyle.images import EXTENSIONS, read, read_sides, to_levels
 from jaxstyle.images.video._rate import USUAL
 from jaxstyle.images.video._source import Frame, Shown, Source
+
+_PLACE = re.compile(r"%0?(\d*)d")
+"""What stands for the number in a pattern such as ``frames/%04d.png``."""
 
 _NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?P<after>\D*)", re.DOTALL)
 
 
-def open_folder(name: str, rate: Fraction | None) -> Source:
-    """Return the pictures of a folder as a source; other files in it are ignored.
+def is_pattern(name: str) -> bool:
+    """Return whether a name is a pattern, such as ``frames/%04d.png`` or ``frames/*.png``."""
+    return bool(_PLACE.search(os.path.basename(name))) or glob.has_magic(name)
+
+
+def open_pictures(name: str, rate: Fraction | None) -> Source:
+    """Return the pictures of a folder, or that match a pattern, as a source.
 
     Args:
-      name: The folder.
+      name: The folder or pattern.
       rate: Frames per second; None for 24.
 
     Raises:
       ImageError: There are no pictures, one is missing, or they cannot be read together.
     """
-    return _source(name, _pictures(os.path.join(glob.escape(name), "*")), rate)
+    return _source(name, pictures_of(name), rate)
 
 
-def open_pattern(name: str, rate: Fraction | None) -> Source:
-    """Return the pictures that match a pattern such as ``frames/*.png`` as a source.
+def pictures_of(name: str) -> list[str]:
+    """Return the pictures of a folder, or that match a pattern; other files are ignored.
 
-    Args, raises: As `open_folder`.
+    They are in the order of their names, with numbers by value.
     """
-    return _source(name, _pictures(name), rate)
-
-
-def open_numbered(name: str, rate: Fraction | None) -> Source:
-    """Return the pictures that match a pattern such as ``frames/%04d.png`` as a source.
-
-    Args, raises: As `open_folder`.
-    """
+    if os.path.isdir(name):
+        return _pictures(os.path.join(glob.escape(name), "*"))
     folder, pattern = os.path.split(name)
-    before, digits, after = re.split(r"%0?(\d*)d", pattern, maxsplit=1)
+    if not _PLACE.search(pattern):
+        return _pictures(name)
+    before, digits, after = _PLACE.split(pattern, maxsplit=1)
     number = rf"\d{{{digits or 1},}}"
     wanted = re.compile(re.escape(before) + number + re.escape(after))
     found = _pictures(os.path.join(glob.escape(folder), "*"))
-    return _source(name, [path for path in found if wanted.fullmatch(os.path.basename(path))], rate)
+    return [path for path in found if wanted.fullmatch(os.path.basename(path))]
 
 
 class _Pictures(Source):
@@ -67,7 +69,7 @@ class _Pictures(Source):
         if picture.alpha is not None:
             self.note("the transparency of its pictures is dropped")
         self.notes += [note for note in picture.notes if note not in self.notes]
-        return np.rint(picture.rgb * 255).astype(np.uint8)
+        return to_levels(picture.rgb)
 
 
 def _source(name: str, paths: list[str], rate: Fraction | None) -> Source:

@@ -160,8 +160,7 @@ class Folder:
 
     def save_result(self, of_pass: int, number: int, image: Float[np.ndarray, "h w 3"]) -> None:
         """Write the result of a frame in a pass."""
-        pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-        write_pixels(self.result(of_pass, number), pixels)
+        write_pixels(self.result(of_pass, number), images.to_levels(image))
 
     def has_result(self, of_pass: int, number: int) -> bool:
         """Return whether a frame has a result in a pass, or had one that a later pass replaced."""
@@ -274,7 +273,7 @@ def pixels_of(path: Path) -> Pixels:
 
 def image_of(path: Path) -> Float[np.ndarray, "h w 3"]:
     """Return a picture that this program wrote, in [0, 1]."""
-    return pixels_of(path).astype(np.float32) / 255
+    return images.from_levels(pixels_of(path))
 
 
 def write_pixels(path: Path, pixels: Pixels) -> None:

@@ -1,10 +1,7 @@
 """A clip from file to file: what is to be made, where it is kept, and the writing of the result."""
 
-import glob
 import hashlib
 import json
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -12,21 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from jaxstyle import images
 from jaxstyle.errors import ImageError
 from jaxstyle.execution.plan import blank
-from jaxstyle.images import EXTENSIONS, Picture
-from jaxstyle.images.video import Clip, ClipWriter, is_clip, open_clip
+from jaxstyle.images import Picture
+from jaxstyle.images.video import Clip, ClipWriter, is_clip, open_clip, pictures_of
 from jaxstyle.runs.inputs import Inputs
 from jaxstyle.runs.run_checkpoint import AFTERWARDS, fingerprint
 from jaxstyle.runs.video.feed import Feed, Pixels, resized
 from jaxstyle.runs.video.folder import Folder, pixels_of, write_pixels
 from jaxstyle.runs.video.stylize import Job
 from jaxstyle.settings import Settings
-
-NUMBER = r"%0?\d*d"
-"""What stands for the number in a pattern such as ``frames/%04d.png``."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +79,7 @@ def frame_inputs(job: Job, pixels: Pixels) -> Inputs:
     """Return what to run for a frame that stands alone, with masks that are pictures."""
     last = job.schedule[-1]
     small = resized(pixels, (last.height, last.width), job.settings.resampling)
-    content = Picture(small.astype(np.float32) / 255)
+    content = Picture(images.from_levels(small))
     return Inputs(content, job.styles, job.settings, schedule=tuple(job.schedule))
 
 
@@ -164,16 +157,8 @@ def _digest(path: str) -> str:
 
 
 def files_of(path: str) -> list[Path]:
-    """Return a file, or the pictures or flow of a folder or a pattern; results may lie beside."""
-    if Path(path).is_file():
-        return [Path(path)]
-    folder, name = os.path.split(path)
-    if os.path.isdir(path):
-        path = os.path.join(glob.escape(path), "*")
-    elif re.search(NUMBER, name):
-        path = os.path.join(glob.escape(folder), re.sub(NUMBER, "*", glob.escape(name)))
-    found = (Path(each) for each in sorted(glob.glob(path)))
-    return [each for each in found if each.suffix.lower() in {*EXTENSIONS, ".flo"}]
+    """Return a file, or the pictures of a folder or a pattern; results may lie beside them."""
+    return [Path(path)] if Path(path).is_file() else list(map(Path, pictures_of(path)))
 
 
 def encode(

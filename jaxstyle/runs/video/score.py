@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxstyle import images
 from jaxstyle.errors import ImageError
 from jaxstyle.execution.plan import Image
 from jaxstyle.images.video import Clip
@@ -105,7 +106,7 @@ def score_clip(
     before: tuple[Pixels, Pixels] | None = None
     for frame, photo in _pairs(made, content, settings.resampling):
         if count % every == 0:
-            image, own = frame.astype(np.float32) / 255, photo.astype(np.float32) / 255
+            image, own = images.from_levels(frame), images.from_levels(photo)
             found = score_pictures(loaded, image, own, styles, settings, resized=False)
             terms.append(found.terms)
         if before:
@@ -152,7 +153,7 @@ def steadiness(frames: tuple[Pixels, Pixels], photos: tuple[Pixels, Pixels]) -> 
       photos: those of the content.
     """
     flow, opposite = optical_flow(*photos), optical_flow(photos[1], photos[0])
-    now, then = (frame.astype(np.float32) / 255 for frame in frames)
+    now, then = map(images.from_levels, frames)
     return Steadiness(*map(float, _steadiness(now, then, flow, opposite)))
 
 
