@@ -2,6 +2,7 @@
 
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from jaxstyle.images.video import Clip
 from jaxstyle.images.video.flow import optical_flow
 from jaxstyle.losses import temporal
 from jaxstyle.machine.programs import jit
-from jaxstyle.runs.video.folder import Folder, pixels_of, write_pixels
+from jaxstyle.runs.video.folder import Flow, Folder, pixels_of, write_pixels
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]
 
@@ -64,7 +65,6 @@ class Feed:
     _wanted: int = 1
     _count: int | None = None
     _error: BaseException | None = None
-    _over: bool = False
     _turn: threading.Condition = field(default_factory=threading.Condition)
 
     @property
@@ -94,8 +94,11 @@ class Feed:
                 self._turn.wait(LOOK)
                 pause()
             self.waited += time.perf_counter() - start
-        scene = self.folder.scene(number)
-        return scene.first if scene else None
+            return self._scene_of(number) if number <= self._ready else None
+
+    def _scene_of(self, number: int) -> int:
+        """Return the first frame of the scene of a frame that is ready."""
+        return self.cuts[bisect_right(self.cuts, number) - 1]
 
     # --- the thread -------------------------------------------------------------------------------
 
@@ -105,7 +108,7 @@ class Feed:
             done = self._done_before()
             for number, pixels in self._read(done):
                 self._wait_for_turn(number)
-                if self._over:
+                if self._error:  # it was ended
                     return
                 self._prepare(number, pixels)
                 self._tell(number)
@@ -144,40 +147,44 @@ class Feed:
 
     def _wait_for_turn(self, number: int) -> None:
         with self._turn:
-            while self.ahead and number > self._wanted + self.ahead and not self._over:
+            while self.ahead and number > self._wanted + self.ahead and not self._error:
                 self._turn.wait(LOOK)
 
     def _prepare(self, number: int, pixels: Pixels) -> None:
         """Write a frame, the flows between it and those before, and its scene."""
         write_pixels(self.folder.content(number), pixels)
-        if number == 1:
-            first = 1
-        else:
-            before = self.folder.scene(number - 1)
-            assert before
-            self._flow(number, number - 1, pixels)
-            first = before.first if self._seen(number) >= LEAST_SEEN else number
+        first = number
+        if number > 1 and _seen(*self._flows(number, number - 1, pixels)) >= LEAST_SEEN:
+            first = self._scene_of(number - 1)
         for back in self.earlier:
             if back > 1 and number - back >= first:
-                self._flow(number, number - back, pixels)
+                self._flows(number, number - back, pixels)
         if first == number:
             self.cuts.append(number)
         self.folder.save_scene(number, first)
 
-    def _flow(self, number: int, other: int, pixels: Pixels) -> None:
-        """Compute the flow between two frames in both directions, or check the user's."""
-        pairs = ((number, other), (other, number))
+    def _flows(self, number: int, other: int, pixels: Pixels) -> tuple[Flow, Flow]:
+        """Return the flow from a frame to another and back, computed and written, or the user's."""
         if self.folder.flows:
-            for pair in pairs:
-                self._check(*pair)
-            return
+            return self._checked(number, other), self._checked(other, number)
         earlier = pixels_of(self.folder.content(other))
-        for pair, given in zip(pairs, ((pixels, earlier), (earlier, pixels)), strict=True):
-            if not self.folder.flow_file(*pair).exists():
-                self.folder.save_flow(*pair, optical_flow(*given))
+        forth = self._computed(number, other, pixels, earlier)
+        return forth, self._computed(other, number, earlier, pixels)
 
-    def _check(self, number: int, other: int) -> None:
-        """Raise ImageError if the user's flow from a frame to another cannot be used."""
+    def _computed(self, number: int, other: int, pixels: Pixels, others: Pixels) -> Flow:
+        """Return the flow from a frame to another, written unless it is there already."""
+        if self.folder.flow_file(number, other).exists():
+            return self.folder.flow(number, other)
+        flow = optical_flow(pixels, others)
+        self.folder.save_flow(number, other, flow)
+        return flow
+
+    def _checked(self, number: int, other: int) -> Flow:
+        """Return the user's flow from a frame to another.
+
+        Raises:
+          ImageError: it cannot be used.
+        """
         path = self.folder.flow_file(number, other)
         flow = self.folder.flow(number, other)
         height, width, _ = flow.shape
@@ -189,11 +196,7 @@ class Feed:
                 f"{path}: is a flow of {width}x{height}, and the frames of the result are "
                 f"{self.sides[1]}x{self.sides[0]}: compute it at that size, or give another --size"
             )
-
-    def _seen(self, number: int) -> float:
-        """Return the share of a frame that is seen in the frame before."""
-        flows = self.folder.flow(number, number - 1), self.folder.flow(number - 1, number)
-        return float(np.mean(_reliability(*flows)))
+        return flow
 
     def _tell(self, number: int) -> None:
         with self._turn:
@@ -203,17 +206,20 @@ class Feed:
     def end(self) -> None:
         """Let the thread end after the frame that it works on, and nobody wait for further ones."""
         with self._turn:
-            self._over = True
             self._error = self._error or Ended()
             self._turn.notify_all()
+
+
+def _seen(flow: Flow, opposite: Flow) -> float:
+    """Return the share of a frame that is seen in another, by the flow to it and back."""
+    return float(np.mean(_reliability(flow, opposite)))
 
 
 def resized(pixels: Pixels, sides: tuple[int, int], resampling: str) -> Pixels:
     """Return a frame of a clip resized to the height and width of the result."""
     if pixels.shape[:2] == sides:
         return pixels
-    image = images.resize(pixels.astype(np.float32) / 255, *sides, resampling)
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return images.to_levels(images.resize(images.from_levels(pixels), *sides, resampling))
 
 
 @contextmanager

@@ -376,11 +376,16 @@ def _alone(job: Job, number: int, first: int) -> Inputs:
     content = Picture(image_of(job.folder.content(number)))
     settings = job.folder.with_masks(job.settings, number)
     regions = regions_of(job.loaded, content.rgb, job.styles, settings)
-    # Style pictures that are matched to the photo's colors are the same for all of a scene.
-    opening = image_of(job.folder.content(first))
-    colors = recolored(content.rgb, [], settings)[0], recolored(opening, job.styles, settings)[1]
+    colors = recolored(content.rgb, [], settings)[0], _matched_styles(job, first)
     schedule = tuple(job.schedule)
     return Inputs(content, job.styles, settings, schedule, regions, colors)
+
+
+def _matched_styles(job: Job, first: int) -> list[Image]:
+    """Return the style pictures matched to the first frame of a scene: the same for all of it."""
+    if job.settings.color_match == "none":
+        return list(job.styles)
+    return recolored(image_of(job.folder.content(first)), job.styles, job.settings)[1]
 
 
 def _filling(job: Job, whole: Inputs) -> Float[np.ndarray, "h w 3"] | None:
